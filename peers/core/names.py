@@ -1,0 +1,36 @@
+"""Names, ranks and the sort key of requests and deposits."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from peers.core.clocks import Stamp
+
+Role = Literal["buyer", "seller", "merchant"]
+ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
+ITEMS = ("fish", "salt", "boar")
+
+NO_RANK = 999_999
+"""Customers that are no peers come after all peers when clocks tie."""
+
+_PEER_NAME = re.compile(r"(?:buyer|seller|merchant)(\d{1,6})")
+
+
+def peer_name(role: Role, rank: int) -> str:
+    """Returns `buyer0`, `seller1`, `merchant2`, …"""
+    return f"{role}{rank}"
+
+
+def rank_of(name: str) -> int:
+    """Returns the rank in a peer's name, NO_RANK for a customer that is no peer."""
+    match = _PEER_NAME.fullmatch(name)
+    return int(match[1]) if match else NO_RANK
+
+
+def order_key(stamp: Stamp, owner: str, record_id: str) -> str:
+    """Returns the sort key of a request or a deposit: by clock, then rank, then name and id.
+
+    A string, so that Python, MongoDB and a person sort it alike; total, because ids are unique.
+    """
+    return f"{stamp.time:016d}.{rank_of(owner):06d}.{owner}.{record_id}"
