@@ -1,0 +1,82 @@
+"""What is asked directly of a peer, not along the graph: the trade itself, and what it answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from peers.core.names import Role
+from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.errors import WireError
+
+
+class Buy(msgspec.Struct, frozen=True, kw_only=True):
+    """A purchase. Answered by its Outcome, once durable."""
+
+    request: PurchaseRequest
+
+
+class MakeDeposit(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit. Answered by the Deposit as recorded, once durable."""
+
+    offer: Offer
+
+
+class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request? Answered by its Outcome, its Accepted while queued, or None."""
+
+    request_id: str
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on offer (of `item`, or of all)? Answered by a tuple of Deposits, lowest order first."""
+
+    item: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A seller asks for its sales after `after_seq` and what it still has deposited. Answered by StandingReply."""
+
+    seller: str
+    after_seq: int
+
+
+class Resign(msgspec.Struct, frozen=True, kw_only=True):
+    """Step down. Answered by None once no commit is under way."""
+
+
+Call = Buy | MakeDeposit | AskOutcome | Search | Standing | Resign
+
+
+class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The seller's sales, oldest first, and its deposits that hold something."""
+
+    sales: tuple[Outcome, ...]
+    deposits: tuple[Deposit, ...]
+
+
+Reply = Outcome | Accepted | Deposit | tuple[Deposit, ...] | StandingReply | None
+"""What a call is answered with when it succeeds."""
+
+
+class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
+    """A call's answer was lost, or it never got there: nobody knows whether it ran."""
+
+    why: str
+
+
+Failure = WireError | Unreachable
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What `status()` shows of a peer."""
+
+    name: str
+    rank: int
+    role: Role
+    term: int
+    trader: str | None
+    clock: dict[str, object]
+    neighbours: tuple[str, ...]
+    in_office: bool
+    up: tuple[str, ...]
+    counters: dict[str, int]

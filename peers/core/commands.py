@@ -1,0 +1,91 @@
+"""What a peer wants done. The Pyro host does it for real, the simulator in virtual time; both in the order given.
+
+What must be stored before a message may leave needs no field of its own here: a handler issues the Perform first,
+and what depends on it (an Answer, a Coordinator message) only when the LedgerReplied comes back.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from peers.core.calls import Call, Failure, Reply
+from peers.core.inputs import TimerName
+from peers.core.ledger import Operation
+from peers.core.membership import Member
+from peers.core.messages import LinkMessage
+from peers.core.records import Outcome
+from peers.core.reports import Report
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """Send `message` to `to` over the link. May be lost."""
+
+    to: Member
+    message: LinkMessage
+
+
+class SetLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """These are the neighbours now; let go of links to others."""
+
+    neighbours: tuple[Member, ...]
+
+
+class SetTimer(msgspec.Struct, frozen=True, kw_only=True):
+    """Let `timer` fire once, `after_s` from now; an earlier setting of the same timer is void."""
+
+    timer: TimerName
+    after_s: float
+
+
+class CancelTimer(msgspec.Struct, frozen=True, kw_only=True):
+    """Let `timer` not fire."""
+
+    timer: TimerName
+
+
+class Perform(msgspec.Struct, frozen=True, kw_only=True):
+    """Have the ledger carry out `operation`; its result comes back as LedgerReplied."""
+
+    operation: Operation
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer the call `call_id`."""
+
+    call_id: int
+    reply: Reply | Failure
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Call `call` on `trader` directly; the answer comes back as Replied with `ask_id`."""
+
+    ask_id: int
+    trader: Member
+    call: Call
+
+
+class Tell(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell the peer `seller` of sales of its goods. May be lost; it asks for its standing now and then."""
+
+    seller: Member
+    sales: tuple[Outcome, ...]
+
+
+class HoldPost(msgspec.Struct, frozen=True, kw_only=True):
+    """Have the name server list this peer as the trader (`held`), or no longer. `term` is the term it speaks of."""
+
+    term: int
+    held: bool
+
+
+class Say(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell people what happened: console, log and journal."""
+
+    report: Report
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer has left; the host may end the process."""
+
+
+Command = Send | SetLinks | SetTimer | CancelTimer | Perform | Answer | Ask | Tell | HoldPost | Say | Stop

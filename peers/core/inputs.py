@@ -1,0 +1,91 @@
+"""What can happen to a peer. An input and the time go in; commands come out (see `commands`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from peers.core.calls import Call, Failure, Reply
+from peers.core.ledger import Operation, Result
+from peers.core.membership import Snapshot
+from peers.core.messages import LinkMessage
+from peers.core.records import Outcome
+
+
+class Now(msgspec.Struct, frozen=True, kw_only=True):
+    """The time: `mono_s` is monotonic and is what is compared; `wall_ms` (since 1970) is only written down."""
+
+    mono_s: float
+    wall_ms: int
+
+
+TimerName = Literal["beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger"]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer may begin. `starts_election`: it is the one that starts the first election."""
+
+    snapshot: Snapshot
+    starts_election: bool = False
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A message came along the link from `sender` (a rank), which was then in `incarnation`."""
+
+    sender: int
+    incarnation: int
+    message: LinkMessage
+
+
+class PeerGone(msgspec.Struct, frozen=True, kw_only=True):
+    """It is certain that nobody answers for `rank` in `incarnation` any more (connection refused)."""
+
+    rank: int
+    incarnation: int
+
+
+class TimerFired(msgspec.Struct, frozen=True, kw_only=True):
+    """A timer set by SetTimer came due."""
+
+    timer: TimerName
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody asks something directly; it is to be answered by an Answer command with the same `call_id`."""
+
+    call_id: int
+    call: Call
+
+
+class CallerLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """Nobody waits for the answer to `call_id` any more."""
+
+    call_id: int
+
+
+class LedgerReplied(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation handed over by Perform has a result."""
+
+    operation: Operation
+    result: Result
+
+
+class Replied(msgspec.Struct, frozen=True, kw_only=True):
+    """Our own Ask was answered, or failed."""
+
+    ask_id: int
+    reply: Reply | Failure
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """The trader tells this seller of sales of its goods, oldest first; `left` is what the deposit still holds."""
+
+    sales: tuple[Outcome, ...]
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer is asked to leave the market for good (resigning first, if in office)."""
+
+
+Input = Start | Received | PeerGone | TimerFired | Called | CallerLeft | LedgerReplied | Replied | Told | Leave

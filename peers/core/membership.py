@@ -1,0 +1,88 @@
+"""Who is in the market: a map from rank to the newest record of it, merged the same everywhere.
+
+After SWIM (Das, Gupta and Motivala, 2002): a record carries an incarnation number that only its owner raises.
+Of two records the one with the higher incarnation is newer; within one incarnation *gone* beats *up*. Merging is
+therefore idempotent and commutative, so peers that heard the same news in any order hold the same map. A peer
+that finds itself reported gone refutes it by coming back with the next incarnation.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+import msgspec
+
+from peers.core.names import Role
+
+Edge = tuple[int, int]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One peer as known: `uri` is where to call it (opaque to the core)."""
+
+    rank: int
+    name: str
+    role: Role
+    uri: str
+    incarnation: int
+    up: bool = True
+
+    def is_newer_than(self, other: Member) -> bool:
+        if self.incarnation != other.incarnation:
+            return self.incarnation > other.incarnation
+        return other.up and not self.up
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a peer is given when it starts: members, the graph it all began with, and the post as known."""
+
+    members: tuple[Member, ...]
+    edges: tuple[Edge, ...]
+    term: int = 0
+    trader: str | None = None
+
+
+class Membership:
+    """The map. `edges` is the graph the town began with; it never changes."""
+
+    def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
+        self._members = {m.rank: m for m in members}
+        self.edges = tuple(edges)
+        self._digest: int | None = None
+
+    def merge(self, news: Iterable[Member]) -> list[Member]:
+        """Takes in records; returns those that were news, in the order given."""
+        fresh = []
+        for member in news:
+            known = self._members.get(member.rank)
+            if known is None or member.is_newer_than(known):
+                self._members[member.rank] = member
+                self._digest = None
+                fresh.append(member)
+        return fresh
+
+    def get(self, rank: int) -> Member | None:
+        return self._members.get(rank)
+
+    def by_name(self, name: str) -> Member | None:
+        return next((m for m in self._members.values() if m.name == name), None)
+
+    def all(self) -> tuple[Member, ...]:
+        """Every record, by rank."""
+        return tuple(self._members[r] for r in sorted(self._members))
+
+    def up(self) -> list[Member]:
+        """Those that are up, by rank."""
+        return [m for m in self.all() if m.up]
+
+    def is_up(self, rank: int) -> bool:
+        member = self._members.get(rank)
+        return member is not None and member.up
+
+    def digest(self) -> int:
+        """A 32-bit checksum: equal maps have equal digests."""
+        if self._digest is None:
+            text = ";".join(f"{m.rank},{m.incarnation},{m.up:d}" for m in self.all())
+            self._digest = zlib.crc32(text.encode())
+        return self._digest

@@ -1,0 +1,178 @@
+"""What a peer tells people: events with a sentence each, for the console, the log, the journal and the simulator."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from peers.core.records import Deposit, Offer, Outcome, PurchaseRequest
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    """Something worth telling. `peer` is who tells it."""
+
+    peer: str
+
+    def sentence(self) -> str | None:
+        """One plain line for the console, None for what only the journal keeps."""
+        return None
+
+
+class Opened(Report, frozen=True, kw_only=True):
+    role: str
+    neighbours: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"{self.peer} joins as {self.role}, next to {', '.join(self.neighbours) or 'nobody yet'}"
+
+
+class LinksChanged(Report, frozen=True, kw_only=True):
+    neighbours: tuple[str, ...]
+
+
+class ElectionStarted(Report, frozen=True, kw_only=True):
+    after_term: int
+    attempt: int
+    reason: str
+
+    def sentence(self) -> str:
+        again = f", attempt {self.attempt + 1}" if self.attempt else ""
+        return (
+            f"{self.peer} starts an election (the last trader {self.reason}{again})"
+            if self.after_term or (self.reason != "start")
+            else f"{self.peer} starts the first election{again}"
+        )
+
+
+class Elected(Report, frozen=True, kw_only=True):
+    rank: int
+    term: int
+    pending: int
+    took_ms: float
+
+    def sentence(self) -> str:
+        return (
+            f"{self.peer}: Dear buyers and sellers, My ID is {self.rank}, and I am the new coordinator "
+            f"(term {self.term}, after {self.took_ms:.0f} ms, {self.pending} pending)"
+        )
+
+
+class LeftOffice(Report, frozen=True, kw_only=True):
+    term: int
+    reason: str
+    sales: int
+
+    def sentence(self) -> str:
+        return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason})"
+
+
+class Refused(Report, frozen=True, kw_only=True):
+    """The ledger refused a write of a trader that had been deposed without knowing it."""
+
+    term: int
+    current_term: int
+    by: str | None
+
+    def sentence(self) -> str:
+        return (
+            f"{self.peer}: my commit of term {self.term} was refused, "
+            f"{self.by or 'somebody'} holds term {self.current_term}"
+        )
+
+
+class LedgerTrouble(Report, frozen=True, kw_only=True):
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.peer}: the books cannot be reached, trade pauses ({self.why})"
+
+
+class LedgerBack(Report, frozen=True, kw_only=True):
+    def sentence(self) -> str:
+        return f"{self.peer}: the books are back, trade goes on"
+
+
+class Lost(Report, frozen=True, kw_only=True):
+    lost: str
+
+    def sentence(self) -> str:
+        return f"{self.peer} notices that {self.lost} is gone"
+
+
+class Returned(Report, frozen=True, kw_only=True):
+    incarnation: int
+
+    def sentence(self) -> str:
+        return f"{self.peer} had been taken for gone, and is back"
+
+
+class Asked(Report, frozen=True, kw_only=True):
+    """Journal: a purchase was asked for (again)."""
+
+    request: PurchaseRequest
+
+
+class Answered(Report, frozen=True, kw_only=True):
+    """A buyer was told an outcome."""
+
+    outcome: Outcome
+
+    def sentence(self) -> str:
+        request, sale = self.outcome.request, self.outcome.sale
+        if sale is None:
+            return f"{self.peer}: no {request.item} to be had ({self.outcome.reason})"
+        return (
+            f"{self.peer} bought {request.item} from {sale.seller} "
+            f"({request.quantity} at {sale.price}, #{self.outcome.seq})"
+        )
+
+
+class Deposited(Report, frozen=True, kw_only=True):
+    """A seller was told that its deposit is recorded."""
+
+    deposit: Deposit
+
+    def sentence(self) -> str:
+        offer = self.deposit.offer
+        return f"{self.peer} deposited {offer.quantity} {offer.item} at {offer.price}"
+
+
+class Offered(Report, frozen=True, kw_only=True):
+    """Journal: a deposit was asked for (again)."""
+
+    offer: Offer
+
+
+class Earned(Report, frozen=True, kw_only=True):
+    """A seller was told of a sale. `left` is what its deposit still holds, as far as it knows."""
+
+    outcome: Outcome
+    earned: Decimal
+    left: int
+
+    def sentence(self) -> str:
+        request = self.outcome.request
+        return (
+            f"{self.peer} earned {self.earned} for {request.quantity} {request.item} "
+            f"from {request.buyer}, {self.left} left"
+        )
+
+
+class Slept(Report, frozen=True, kw_only=True):
+    sleep_s: float
+
+    def sentence(self) -> str:
+        return f"{self.peer} sleeps for {self.sleep_s:g} s"
+
+
+class Departed(Report, frozen=True, kw_only=True):
+    def sentence(self) -> str:
+        return f"{self.peer} leaves the market"
+
+
+AnyReport = (
+    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | Refused | LedgerTrouble | LedgerBack | Lost
+    | Returned | Asked | Answered | Deposited | Offered | Earned | Slept | Departed
+)  # fmt: skip
+"""For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""
