@@ -1,0 +1,155 @@
+"""Makes the database what `db.schema` says, and refuses one that is somebody else's.
+
+Idempotent, and safe to run from several processes at once: a town does it at every start. A collection of ours
+with an older validator, index or view is brought up to date; documents that would not pass are a reason to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import IndexModel, MongoClient
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from db.schema import COLLECTIONS, DATABASE, FENCES, POST, POSTS, QUEUE_FENCE, VIEWS, Collection, Index, View
+from peers.errors import LedgerError
+
+Document = dict[str, Any]
+
+_PLAIN_OPTIONS = {"validator", "validationLevel", "validationAction"}
+_NAMESPACE_EXISTS = 48
+
+
+def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> None:
+    """Makes and checks everything the ledger needs in the database at `uri`; LedgerError if that cannot be."""
+    try:
+        with MongoClient[Document](uri, serverSelectionTimeoutMS=round(timeout_s * 1000)) as client:
+            check_replica_set(client)
+            ensure_schema(client[database])
+    except ConnectionFailure as error:
+        raise LedgerError(f"no database answers at {uri}: {error}; start one, or mend --mongo") from error
+    except (PyMongoError, ConfigurationError) as error:
+        raise LedgerError(f"the database at {uri} cannot be used: {error}") from error
+
+
+def check_replica_set(client: MongoClient[Document]) -> None:
+    """Transactions exist only on a replica set; a single node can be a set of one."""
+    hello = client.admin.command("hello")
+    if "setName" not in hello:
+        raise LedgerError("mongod is not a member of a replica set; start it with --replSet and run rs.initiate()")
+
+
+def ensure_schema(database: Database[Document]) -> None:
+    """Makes what is missing, mends what is of an older make, and lays out the post before its first trader."""
+    database = database.with_options(write_concern=WriteConcern("majority", j=True))
+    present = {info["name"]: info for info in database.list_collections()}
+    for wanted in COLLECTIONS:
+        _ensure_collection(database, wanted, present.get(wanted.name))
+    for view in VIEWS:
+        _ensure_view(database, view, present.get(view.name))
+    _insert_if_missing(
+        database,
+        POSTS,
+        {"_id": POST, "term": 0, "trader": None, "since": None, "seq": 0, "commits": 0, "sessions": []},
+    )
+    _insert_if_missing(database, FENCES, {"_id": QUEUE_FENCE, "term": 0, "touched": 0})
+
+
+def _ensure_collection(database: Database[Document], wanted: Collection, info: Mapping[str, Any] | None) -> None:
+    if info is None:
+        try:
+            database.create_collection(wanted.name, validator=wanted.validator, check_exists=False)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:
+                raise
+            return _ensure_collection(database, wanted, _info(database, wanted.name))
+        if wanted.indexes:
+            database[wanted.name].create_indexes([_model(index) for index in wanted.indexes])
+        return None
+    options = info.get("options", {})
+    if info.get("type", "collection") != "collection" or set(options) - _PLAIN_OPTIONS:
+        raise LedgerError(f"{database.name}.{wanted.name} exists and is not ours; choose another database")
+    strict = options.get("validationLevel", "strict") == "strict"
+    if (
+        options.get("validator") != wanted.validator
+        or not strict
+        or options.get("validationAction", "error") != "error"
+    ):
+        _refuse_strangers(database, wanted)
+        database.command(
+            "collMod", wanted.name, validator=wanted.validator, validationLevel="strict", validationAction="error"
+        )
+    _ensure_indexes(database, wanted)
+    return None
+
+
+def _info(database: Database[Document], name: str) -> Mapping[str, Any]:
+    for info in database.list_collections(filter={"name": name}):
+        return info
+    raise LedgerError(f"{database.name}.{name} was dropped while it was being prepared; try again")
+
+
+def _refuse_strangers(database: Database[Document], wanted: Collection) -> None:
+    stranger = database[wanted.name].find_one({"$nor": [wanted.validator]}, {"_id": 1})
+    if stranger is not None:
+        raise LedgerError(
+            f"{database.name}.{wanted.name} holds documents that are not ours (_id {stranger['_id']!r}); "
+            "choose another database"
+        )
+
+
+def _ensure_indexes(database: Database[Document], wanted: Collection) -> None:
+    collection = database[wanted.name]
+    present = {info["name"]: info for info in collection.list_indexes()}
+    for index in wanted.indexes:
+        model = _model(index)
+        info = present.get(index.name)
+        if info is None:
+            collection.create_indexes([model])
+        elif _spec(info) != _spec(model.document):
+            collection.drop_index(index.name)
+            collection.create_indexes([model])
+
+
+def _model(index: Index) -> IndexModel:
+    options: Document = {"name": index.name}
+    if index.unique:
+        options["unique"] = True
+    if index.partial is not None:
+        options["partialFilterExpression"] = dict(index.partial)
+    return IndexModel(list(index.keys), **options)
+
+
+def _spec(info: Mapping[str, Any]) -> tuple[object, ...]:
+    return list(info["key"].items()), bool(info.get("unique")), info.get("partialFilterExpression")
+
+
+def _ensure_view(database: Database[Document], view: View, info: Mapping[str, Any] | None) -> None:
+    options: Document = {"viewOn": view.source, "pipeline": [dict(stage) for stage in view.pipeline]}
+    if view.collation is not None:
+        options["collation"] = dict(view.collation)
+    if info is not None:
+        if info.get("type") != "view":
+            raise LedgerError(f"{database.name}.{view.name} exists and is not ours; choose another database")
+        present = info["options"]
+        collation = present.get("collation", {})
+        if all(present.get(name) == options[name] for name in ("viewOn", "pipeline")) and all(
+            collation.get(name) == value for name, value in options.get("collation", {}).items()
+        ):
+            return
+        database.drop_collection(view.name)  # a view holds nothing
+    try:
+        database.command("create", view.name, **options)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:  # another process was faster
+            raise
+
+
+def _insert_if_missing(database: Database[Document], collection: Collection, document: Document) -> None:
+    if database[collection.name].find_one({"_id": document["_id"]}, {"_id": 1}) is None:
+        with contextlib.suppress(DuplicateKeyError):  # another process was faster
+            database[collection.name].insert_one(document)
