@@ -71,8 +71,9 @@ def _exactly(fields: Json, optional: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+# `anyOf` with the common case first: of the branches of a `oneOf` the server has to try every one.
 _CLOCK: Json = {
-    "oneOf": [
+    "anyOf": [
         _exactly({"lamport": _whole(0)}),
         _exactly({"vector": {"bsonType": "object", "additionalProperties": _whole(0)}}),
     ]
@@ -102,9 +103,9 @@ _SOLD: Json = {
 REQUESTS = Collection(
     name="requests",
     schema={
-        "oneOf": [
-            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
+        "anyOf": [
             _exactly({**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD}),
+            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
             _exactly(
                 {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT}, optional=["reason"]
             ),
