@@ -24,6 +24,7 @@ class Beat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     clock: LamportStamp | VectorStamp
     term: int
     trader: int | None
+    incarnation: int
     digest: int
     reply: bool = False
 
@@ -44,14 +45,13 @@ class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """`candidate` asks everybody of higher rank: the post after `after_term` is vacant, will you take it?
 
-    `attempt` counts the rounds for one vacancy; `barred` are the ranks that take no part in it.
+    `attempt` counts the rounds for one vacancy.
     """
 
     after_term: int
     attempt: int
     candidate: int
     reason: str
-    barred: tuple[int, ...] = ()
 
 
 class Answer(Message, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -63,10 +63,11 @@ class Answer(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Coordinator(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """`trader` holds the post of `term`: the ledger says so."""
+    """`trader`, in `incarnation`, holds the post of `term`: the ledger says so."""
 
     term: int
     trader: int
+    incarnation: int
 
 
 class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -159,6 +159,15 @@ class Earned(Report, frozen=True, kw_only=True):
         )
 
 
+class Rejected(Report, frozen=True, kw_only=True):
+    """The trader found a peer's own call malformed: their settings differ, or there is a bug."""
+
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.peer} was turned away: {self.why}"
+
+
 class Slept(Report, frozen=True, kw_only=True):
     sleep_s: float
 
@@ -173,6 +182,6 @@ class Departed(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | Refused | LedgerTrouble | LedgerBack | Lost
-    | Returned | Asked | Answered | Deposited | Offered | Earned | Slept | Departed
+    | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

@@ -1,0 +1,98 @@
+"""What the parts of a peer share: who it is, what it knows, the time of the input at hand, the commands so far."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from peers.core.calls import Call
+from peers.core.clocks import Stamp, make_clock
+from peers.core.commands import Ask, CancelTimer, Command, Perform, Say, SetTimer
+from peers.core.graph import Adjacency
+from peers.core.inputs import Now, TimerName
+from peers.core.ledger import Operation
+from peers.core.membership import Member, Membership
+from peers.core.reports import Report
+from peers.settings import Settings
+
+
+class PostView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a peer believes of the post. Views are ordered: a later term is newer, and within a term *vacant* is.
+
+    `trader` is the rank of who holds (or held) the post of `term`, None where that is not known; `incarnation` is
+    the one in which it took office: a later one of the same peer does not hold it.
+    """
+
+    term: int = 0
+    trader: int | None = None
+    incarnation: int = 0
+    vacant: bool = True
+    reason: str = "start"
+
+    def is_newer_than(self, other: PostView) -> bool:
+        return (self.term, self.vacant) > (other.term, other.vacant)
+
+
+class Context:
+    """Shared by the parts of one peer. `now` and the commands belong to the input being handled."""
+
+    def __init__(self, me: Member, settings: Settings, rng: Random) -> None:
+        self.me = me
+        self.settings = settings
+        self.rng = rng
+        self.clock = make_clock(settings.clock, me.name)
+        self.members = Membership([me], [])
+        self.graph: Adjacency = {}
+        self.view = PostView()
+        self.in_office = False
+        self.now = Now(mono_s=0.0, wall_ms=0)
+        self.counters: dict[str, int] = {}
+        self._commands: list[Command] = []
+        self._last_ask = 0
+
+    def emit(self, command: Command) -> None:
+        self._commands.append(command)
+
+    def take_commands(self) -> list[Command]:
+        """Returns the commands since the last time, in order."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def say(self, report: Report) -> None:
+        self.emit(Say(report=report))
+
+    def perform(self, operation: Operation) -> None:
+        self.emit(Perform(operation=operation))
+
+    def set_timer(self, timer: TimerName, after_s: float) -> None:
+        self.emit(SetTimer(timer=timer, after_s=after_s))
+
+    def cancel_timer(self, timer: TimerName) -> None:
+        self.emit(CancelTimer(timer=timer))
+
+    def ask(self, trader: Member, call: Call) -> int:
+        """Calls the trader directly; returns the number its reply will carry."""
+        self._last_ask += 1
+        self.emit(Ask(ask_id=self._last_ask, trader=trader, call=call))
+        return self._last_ask
+
+    def count(self, counter: str, by: int = 1) -> None:
+        self.counters[counter] = self.counters.get(counter, 0) + by
+
+    @property
+    def name(self) -> str:
+        return self.me.name
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        return self.graph.get(self.me.rank, ())
+
+    def trader(self) -> Member | None:
+        """The trader in office as far as is known, None while the post is vacant."""
+        if self.view.vacant or self.view.trader is None:
+            return None
+        return self.members.get(self.view.trader)
+
+    def tick(self) -> Stamp:
+        return self.clock.tick()

@@ -1,0 +1,98 @@
+"""The bully election (Garcia-Molina, 1982), carried by the edges of the graph.
+
+Its rules: who finds the post vacant asks all of higher rank (Election); each of these that is alive answers and
+takes over (Answer); one whom nobody higher answers takes office and tells all (Coordinator). The peer that knows
+itself to be the highest need not ask.
+
+What differs from the text book is the carriage. Messages are flooded, each peer passing on an Election once a
+round, and an Answer only if it is the highest so far; asked and answered that way, an election costs messages in
+proportion to the edges, not to the pairs. A peer that hears a higher answer stands back and waits for the
+announcement; where none comes, the next attempt begins.
+"""
+
+from __future__ import annotations
+
+from peers.core.elections.base import ElectionMessage, Electorate
+from peers.core.messages import Answer, Election
+from peers.core.reports import ElectionStarted
+
+NOBODY = -1
+PATIENCE = 4
+"""How many times `election_s` one who stood back waits for the announcement, before another attempt."""
+MAX_WAIT_S = 5.0
+
+
+class Bully:
+    """The bully's part of one peer."""
+
+    name = "bully"
+
+    def __init__(self, electorate: Electorate) -> None:
+        self._peers = electorate
+        self._round: tuple[int, int] | None = None  # (after_term, attempt)
+        self._reason = ""
+        self._highest = NOBODY  # the highest rank that answered or stands
+        self._stood_back = False
+
+    def attempt(self) -> int | None:
+        return self._round[1] if self._round else None
+
+    def start(self, *, after_term: int, attempt: int, reason: str) -> None:
+        if self._round is not None and self._round >= (after_term, attempt):
+            return
+        ctx = self._peers.ctx
+        ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
+        eligible = self._peers.eligible(after_term)
+        if ctx.me.rank != eligible[-1]:  # the highest of all asks nobody
+            election = Election(after_term=after_term, attempt=attempt, candidate=ctx.me.rank, reason=reason)
+            self._peers.flood(election)
+        self._join(after_term, attempt, NOBODY, reason)
+
+    def on_message(self, sender: int, message: ElectionMessage) -> None:
+        if isinstance(message, Election):
+            self._on_election(sender, message)
+        else:
+            self._on_answer(sender, message)
+
+    def _on_election(self, sender: int, election: Election) -> None:
+        if self._round is not None and self._round >= (election.after_term, election.attempt):
+            return
+        self._peers.flood(election, but=sender)
+        self._join(election.after_term, election.attempt, election.candidate, election.reason)
+
+    def _join(self, after_term: int, attempt: int, candidate: int, reason: str) -> None:
+        rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term)
+        self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
+        self._highest = candidate if candidate in eligible else NOBODY
+        if rank == eligible[-1]:
+            self._highest = rank
+            self._peers.nominate(after_term)
+        elif rank in eligible and rank > self._highest:
+            self._highest = rank
+            if candidate != NOBODY:
+                self._peers.flood(Answer(after_term=after_term, attempt=attempt, rank=rank))
+        self._peers.ctx.set_timer("election", self._peers.ctx.settings.timing.election_s)
+
+    def _on_answer(self, sender: int, answer: Answer) -> None:
+        if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
+            return
+        self._highest = answer.rank
+        self._peers.flood(answer, but=sender)
+
+    def on_timer(self) -> None:
+        if self._round is None:
+            return
+        ctx = self._peers.ctx
+        after_term, attempt = self._round
+        if self._stood_back:
+            self.start(after_term=after_term, attempt=attempt + 1, reason=self._reason)
+            return
+        if self._highest == ctx.me.rank:  # nobody higher answered
+            self._peers.nominate(after_term)
+        self._stood_back = True
+        ctx.set_timer("election", min(PATIENCE * ctx.settings.timing.election_s * (attempt + 1), MAX_WAIT_S))
+
+    def stop(self) -> None:
+        if self._round is not None:
+            self._round = None
+            self._peers.ctx.cancel_timer("election")

@@ -1,0 +1,444 @@
+"""The trader in office: takes requests and deposits in, decides them in order, has the ledger record it, answers.
+
+The way of a request: *fresh* (accepted, in memory), *queued* (durable in the ledger's queue), *decided*. One commit
+is under way at a time; what arrives meanwhile is written to the queue at once, by another lane, and shares the next
+commit. What need not wait is recorded and decided in the same transaction. Nobody is told anything before the
+ledger has it.
+
+An office exists for one term. Whatever makes the trader's picture of the books doubtful ends it: a refused commit,
+or books that are not as remembered. Only an unknown outcome is looked up first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+import msgspec
+
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing, StandingReply
+from peers.core.commands import Answer, Tell
+from peers.core.context import Context
+from peers.core.ledger import (
+    Commit,
+    Decision,
+    Deposed,
+    Done,
+    Enqueue,
+    FindSales,
+    Found,
+    LedgerAway,
+    LookUp,
+    OfficeTaken,
+    Operation,
+    Result,
+)
+from peers.core.market import Ruling, Stock, decide
+from peers.core.names import rank_of
+from peers.core.records import Accepted, Deposit, Offer, Outcome, Post, PurchaseRequest
+from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.errors import BadRequest, NotTrader, PostClosed, WireError
+
+REMEMBERED = 4096
+"""Outcomes a trader keeps at hand for those who ask again; older ones are looked up."""
+
+MAX_AHEAD = 1_000_000
+"""How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
+
+RETRY_LEDGER_S = 0.1
+
+Place = Literal["fresh", "queueing", "queued"]
+
+
+class Entry:
+    """A request that is accepted and not yet decided, and who waits for it."""
+
+    __slots__ = ("accepted", "callers", "order", "place")
+
+    def __init__(self, accepted: Accepted, place: Place) -> None:
+        self.accepted = accepted
+        self.order = accepted.request.order
+        self.place: Place = place
+        self.callers: list[int] = []
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an office is over: left of its own accord (`post` is None), or `post` stands at another term."""
+
+    reason: str
+    post: Post | None = None
+
+
+class Office:
+    """One term of office. `ended` is set when it is over; the peer looks at it after each input."""
+
+    def __init__(self, ctx: Context, taken: OfficeTaken) -> None:
+        self._ctx = ctx
+        self.term = taken.post.term
+        self.sales = 0
+        self.ended: Ended | None = None
+        self._seq = taken.post.seq
+        self._arrival = taken.arrival
+        self._stock = Stock(taken.stock)
+        self._entries = {a.request.request_id: Entry(a, "queued") for a in taken.queue}
+        self._offers: dict[str, tuple[Offer, list[int]]] = {}  # deposits not yet recorded, and who waits for them
+        self._decided: OrderedDict[str, Outcome] = OrderedDict()
+        self._committing: Commit | None = None
+        self._rulings: tuple[Ruling, ...] = ()  # of the commit under way
+        self._enqueueing: Enqueue | None = None
+        self._checking: LookUp | None = None
+        self._reads: dict[Operation, list[tuple[int, Call]]] = {}
+        self._ledger_away = False  # until the next try
+        self._trouble = False  # as people have been told
+        self._leaving: str | None = None
+        self._leave_callers: list[int] = []
+
+    # -- what callers ask ----------------------------------------------------------------------------------
+
+    def on_call(self, call_id: int, call: Call) -> None:
+        try:
+            if isinstance(call, Buy):
+                self._on_buy(call_id, call.request)
+            elif isinstance(call, MakeDeposit):
+                self._on_deposit(call_id, call.offer)
+            elif isinstance(call, AskOutcome):
+                self._on_ask_outcome(call_id, call)
+            elif isinstance(call, Search):
+                self._answer(call_id, self._stock.on_offer(call.item))
+            elif isinstance(call, Standing):
+                self._read(FindSales(seller=call.seller, after_seq=call.after_seq), call_id, call)
+            else:
+                self._leave_callers.append(call_id)
+                self.leave("resigned")
+        except WireError as error:
+            self._answer(call_id, error)
+
+    def on_caller_left(self, call_id: int) -> None:
+        for callers in [e.callers for e in self._entries.values()] + [c for _, c in self._offers.values()]:
+            if call_id in callers:
+                callers.remove(call_id)
+
+    def _on_buy(self, call_id: int, request: PurchaseRequest) -> None:
+        decided = self._decided.get(request.request_id)
+        if decided is not None:
+            _same_contents("request_id", decided.request, request)
+            self._answer(call_id, decided)
+            return
+        entry = self._entries.get(request.request_id)
+        if entry is None:
+            entry = self._accept(request)
+        _same_contents("request_id", entry.accepted.request, request)
+        entry.callers.append(call_id)
+        self.pump()
+
+    def _accept(self, request: PurchaseRequest) -> Entry:
+        self._open_for_business()
+        self._count_event(request.clock.time, request)
+        self._arrival += 1
+        accepted = Accepted(
+            request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
+        )
+        return self._entries.setdefault(request.request_id, Entry(accepted, "fresh"))
+
+    def _on_deposit(self, call_id: int, offer: Offer) -> None:
+        if offer.seller == self._ctx.name:
+            raise BadRequest(field="seller", why="is in office and sells nothing")
+        if offer.deposit_id in self._offers:
+            known, callers = self._offers[offer.deposit_id]
+            _same_contents("deposit_id", known, offer)
+            callers.append(call_id)
+            return
+        recorded = self._stock.get(offer.deposit_id)
+        if recorded is not None:
+            _same_contents("deposit_id", recorded.offer, offer)
+            self._answer(call_id, recorded)
+            return
+        self._open_for_business()
+        self._count_event(offer.clock.time, offer)
+        self._offers[offer.deposit_id] = (offer, [call_id])
+        self.pump()
+
+    def _open_for_business(self) -> None:
+        if self._leaving is not None:
+            raise PostClosed(why="the trader is leaving office")
+
+    def _count_event(self, time: int, stamped: PurchaseRequest | Offer) -> None:
+        if time > self._ctx.clock.stamp().time + MAX_AHEAD:
+            raise BadRequest(field="clock", why=f"is more than {MAX_AHEAD} ahead of the market's")
+        self._ctx.clock.merge(stamped.clock)
+        self._ctx.tick()
+
+    def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:
+        if call.request_id in self._decided:
+            self._answer(call_id, self._decided[call.request_id])
+        elif call.request_id in self._entries:
+            self._answer(call_id, self._entries[call.request_id].accepted)
+        else:
+            self._read(LookUp(request_ids=(call.request_id,)), call_id, call)
+
+    def _read(self, operation: Operation, call_id: int, call: Call) -> None:
+        waiting = self._reads.setdefault(operation, [])
+        waiting.append((call_id, call))
+        if len(waiting) == 1:
+            self._ctx.perform(operation)
+
+    def _answer(self, call_id: int, reply: Reply | WireError) -> None:
+        self._ctx.emit(Answer(call_id=call_id, reply=reply))
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Starts the next commit if nothing stands in its way; what cannot be decided now goes to the queue."""
+        if self._committing or self._checking or self._ledger_away:
+            self._queue_fresh()
+        elif self._enqueueing:
+            pass  # soon over: what is being queued is decided together with what came after it, in order
+        elif self._leaving is not None:
+            self._leave_now()
+        elif self._entries or self._offers:
+            self._commit_batch()
+            self._queue_fresh()  # those the batch had no room for
+
+    def _commit_batch(self) -> None:
+        deposits = tuple(
+            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=self._ctx.now.wall_ms, term=self.term)
+            for offer, _ in self._offers.values()
+        )
+        for deposit in deposits:
+            self._stock.add(deposit)
+        self._rulings = tuple(self._decide_in_order())
+        decisions = tuple(
+            Decision(
+                outcome=ruling.outcome,
+                was_queued=self._entries[ruling.outcome.request.request_id].place == "queued",
+            )
+            for ruling in self._rulings
+        )
+        self._committing = Commit(term=self.term, seq=self._seq, deposits=deposits, decisions=decisions)
+        self._ctx.perform(self._committing)
+
+    def _decide_in_order(self) -> list[Ruling]:
+        market, timing = self._ctx.settings.market, self._ctx.settings.timing
+        to_go = market.resign_after_sales - self.sales if market.resign_after_sales else timing.max_batch
+        rulings: list[Ruling] = []
+        for entry in sorted(self._entries.values(), key=lambda e: e.order):
+            if len(rulings) == timing.max_batch or to_go <= 0:
+                break
+            ruling = decide(
+                entry.accepted,
+                self._stock,
+                seq=self._seq + len(rulings) + 1,
+                term=self.term,
+                trader=self._ctx.name,
+                now_ms=self._ctx.now.wall_ms,
+                commission_rate=market.commission_rate,
+            )
+            rulings.append(ruling)
+            to_go -= ruling.outcome.sale is not None
+        return rulings
+
+    def _queue_fresh(self) -> None:
+        if self._enqueueing or self._checking or self._ledger_away:
+            return
+        deciding = {r.outcome.request.request_id for r in self._rulings} if self._committing else set()
+        fresh = [e for request_id, e in self._entries.items() if e.place == "fresh" and request_id not in deciding]
+        if fresh:
+            for entry in fresh:
+                entry.place = "queueing"
+            self._enqueueing = Enqueue(term=self.term, entries=tuple(e.accepted for e in fresh))
+            self._ctx.perform(self._enqueueing)
+
+    # -- what the ledger says ------------------------------------------------------------------------------
+
+    def on_ledger(self, operation: Operation, result: Result) -> None:
+        if isinstance(operation, LookUp | FindSales) and operation in self._reads:
+            self._on_read(operation, result)
+        if operation not in (self._committing, self._enqueueing, self._checking):
+            return
+        if isinstance(result, Deposed):
+            self.ended = Ended(reason="deposed", post=result.post)
+            return
+        self._note_ledger(away=isinstance(result, LedgerAway))
+        if operation == self._committing:
+            self._on_commit(self._committing, result)
+        elif operation == self._enqueueing:
+            self._on_enqueue(self._enqueueing, result)
+        elif isinstance(result, Found):
+            self._on_checked(result)
+        else:
+            self._retry_later()
+        if self.ended is None:
+            self.pump()
+
+    def on_ledger_timer(self) -> None:
+        """Time to try again what the ledger could not do."""
+        self._ledger_away = False
+        if self._checking:
+            self._ctx.perform(self._checking)
+        else:
+            self.pump()
+
+    def _note_ledger(self, *, away: bool) -> None:
+        if away and not self._trouble:
+            self._ctx.say(LedgerTrouble(peer=self._ctx.name, why="no answer"))
+        elif self._trouble and not away:
+            self._ctx.say(LedgerBack(peer=self._ctx.name))
+        self._trouble = away
+
+    def _retry_later(self) -> None:
+        self._ledger_away = True
+        self._ctx.set_timer("ledger", RETRY_LEDGER_S)
+
+    def _on_commit(self, commit: Commit, result: Result) -> None:
+        if isinstance(result, Done):
+            self._complete(commit)
+        elif isinstance(result, LedgerAway):
+            self._undo(commit)
+            self._retry_later()
+        else:
+            requests = tuple(d.outcome.request.request_id for d in commit.decisions)
+            self._check(requests, tuple(d.offer.deposit_id for d in commit.deposits))
+
+    def _on_enqueue(self, enqueue: Enqueue, result: Result) -> None:
+        self._enqueueing = None
+        place: Place = "queued" if isinstance(result, Done) else "fresh"
+        for accepted in enqueue.entries:
+            entry = self._entries.get(accepted.request.request_id)
+            if entry is not None and entry.place == "queueing":
+                entry.place = place
+        if isinstance(result, LedgerAway):
+            self._retry_later()
+        elif not isinstance(result, Done):
+            self._check(tuple(a.request.request_id for a in enqueue.entries), ())
+
+    def _check(self, request_ids: tuple[str, ...], deposit_ids: tuple[str, ...]) -> None:
+        if self._checking is not None:
+            request_ids += self._checking.request_ids
+            deposit_ids += self._checking.deposit_ids
+        self._checking = LookUp(request_ids=request_ids, deposit_ids=deposit_ids)
+        self._ctx.perform(self._checking)
+
+    def _on_checked(self, found: Found) -> None:
+        self._checking = None
+        if found.post.term != self.term:
+            self.ended = Ended(reason="deposed", post=found.post)
+            return
+        commit, settled = self._committing, False
+        if commit is not None and found.post.seq == self._seq:
+            self._undo(commit)
+        elif commit is not None and found.post.seq == commit.seq + len(commit.decisions):
+            self._complete(commit)
+            settled = True
+        elif found.post.seq != self._seq:
+            self.ended = Ended(reason="found the books changed")
+            return
+        for outcome in found.outcomes:
+            self._settle(outcome)
+            settled = True
+        for accepted in found.queued:
+            settled |= self._is_queued(accepted)
+        for deposit in found.deposits:
+            self._stock.add(deposit)
+            self._settle_deposit(deposit)
+            settled = True
+        self._ctx.count("looked_up_done" if settled else "looked_up_not_done")
+
+    def _is_queued(self, accepted: Accepted) -> bool:
+        request_id = accepted.request.request_id
+        entry = self._entries.get(request_id)
+        if entry is None:
+            entry = self._entries[request_id] = Entry(accepted, "queued")
+        was = entry.place
+        entry.place, entry.accepted = "queued", accepted
+        return was != "queued"
+
+    # -- recorded ------------------------------------------------------------------------------------------
+
+    def _complete(self, commit: Commit) -> None:
+        self._committing, rulings, self._rulings = None, self._rulings, ()
+        self._seq += len(commit.decisions)
+        for deposit in commit.deposits:
+            self._settle_deposit(deposit)
+        told: dict[str, list[Outcome]] = {}
+        for ruling in rulings:
+            self._settle(ruling.outcome)
+            if ruling.outcome.sale is not None:
+                self.sales += 1
+                told.setdefault(ruling.outcome.sale.seller, []).append(ruling.outcome)
+        self._ctx.count("decisions", len(rulings))
+        self._ctx.count("commits")
+        for name, sales in told.items():
+            seller = self._ctx.members.get(rank_of(name))
+            if seller is not None and seller.up:
+                self._ctx.emit(Tell(seller=seller, sales=tuple(sales)))
+        if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
+            self.leave("resigned")
+
+    def _settle(self, outcome: Outcome) -> None:
+        request_id = outcome.request.request_id
+        self._decided[request_id] = outcome
+        if len(self._decided) > REMEMBERED:
+            self._decided.popitem(last=False)
+        entry = self._entries.pop(request_id, None)
+        if entry is None:
+            return
+        same = entry.accepted.request == outcome.request
+        reply: Reply | WireError = outcome if same else _used_before("request_id")
+        for call_id in entry.callers:
+            self._answer(call_id, reply)
+
+    def _settle_deposit(self, deposit: Deposit) -> None:
+        offer, callers = self._offers.pop(deposit.offer.deposit_id, (deposit.offer, []))
+        for call_id in callers:
+            self._answer(call_id, deposit if offer == deposit.offer else _used_before("deposit_id"))
+
+    def _undo(self, commit: Commit) -> None:
+        """Takes back what a commit that did not happen took out of the stock."""
+        self._committing, rulings, self._rulings = None, self._rulings, ()
+        for ruling in rulings:
+            if ruling.source is not None:
+                self._stock.give_back(ruling.source, ruling.outcome.request.quantity)
+        for deposit in commit.deposits:
+            self._stock.remove(deposit.offer.deposit_id)
+
+    def _on_read(self, operation: Operation, result: Result) -> None:
+        for call_id, call in self._reads.pop(operation):
+            if not isinstance(result, Found):
+                self._answer(call_id, PostClosed(why="the books cannot be reached"))
+            elif isinstance(call, Standing):
+                self._answer(call_id, StandingReply(sales=result.outcomes, deposits=result.deposits))
+            else:
+                recorded: tuple[Outcome | Accepted, ...] = result.outcomes + result.queued
+                self._answer(call_id, recorded[0] if recorded else None)
+
+    # -- leaving -------------------------------------------------------------------------------------------
+
+    def leave(self, reason: str) -> None:
+        """Takes in nothing more; ends the office once nothing is under way."""
+        if self._leaving is None:
+            self._leaving = reason
+            self.pump()
+
+    def _leave_now(self) -> None:
+        self.ended = Ended(reason=self._leaving or "resigned")
+
+    def close(self, *, trader: str | None, term: int) -> None:
+        """Answers everybody who still waits: ask the next trader, with the same id."""
+        refusal: WireError = NotTrader(trader=trader, term=term) if trader else PostClosed()
+        waiting = [c for e in self._entries.values() for c in e.callers]
+        waiting += [c for _, callers in self._offers.values() for c in callers]
+        waiting += [call_id for calls in self._reads.values() for call_id, _ in calls]
+        for call_id in waiting:
+            self._answer(call_id, refusal)
+        for call_id in self._leave_callers:
+            self._answer(call_id, None)
+        self._ctx.cancel_timer("ledger")
+
+
+def _used_before(field: str) -> BadRequest:
+    return BadRequest(field=field, why="was used before with other contents")
+
+
+def _same_contents(field: str, known: PurchaseRequest | Offer, asked: PurchaseRequest | Offer) -> None:
+    if known != asked:
+        raise _used_before(field)
