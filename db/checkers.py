@@ -269,7 +269,7 @@ class NothingForgotten(Checker):
 
     def __init__(self, not_calm: str = "") -> None:
         super().__init__()
-        self._not_calm = not_calm
+        self.not_calm = not_calm
 
     def request(self, row: RequestRow) -> None:
         if row.status == "queued":
@@ -277,8 +277,8 @@ class NothingForgotten(Checker):
             self.violate(row.id, what=f"{row.buyer}'s request is still queued, {accepted}")
 
     def finish(self) -> Finding:
-        if self._found and self._not_calm:
-            return self.not_judged("not checked", self._not_calm)
+        if self._found and self.not_calm:
+            return self.not_judged("not checked", self.not_calm)
         return super().finish()
 
 

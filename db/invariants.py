@@ -68,6 +68,7 @@ class Checkers:
         self, *, graph: Graph | None = None, not_calm: str = "", commission_rate: Decimal | None = None
     ) -> None:
         self._money = MoneyConserved(commission_rate)
+        self._forgotten = NothingForgotten(not_calm)
         self.acknowledged = AcknowledgedIsRecorded()
         self._all: tuple[Checker, ...] = (
             NoOversell(),
@@ -77,7 +78,7 @@ class Checkers:
             OneTraderATerm(),
             LowestClockFirst(),
             TraderNeutral(),
-            NothingForgotten(not_calm),
+            self._forgotten,
             GraphSound(graph),
         )
         self._posts = _overridden(self._all, "post")
@@ -108,13 +109,27 @@ class Checkers:
         for take in self._requests:
             take(row)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all was in the books so far."""
+        return not any(self._counted.values())
+
+    @property
+    def queued(self) -> int:
+        """How many requests are queued, so far."""
+        return self._by_status.get("queued", 0)
+
+    def excuse_queued(self, why: str) -> None:
+        """Things turned out not to be calm: what is queued is not forgotten."""
+        self._forgotten.not_calm = why
+
     def finish(self) -> Verdict:
         findings = tuple(checker.finish() for checker in self._all)
         counts = Counts(
             requests=self._counted["requests"],
             sales=self._by_status.get("sold", 0),
             unavailable=self._by_status.get("unavailable", 0),
-            queued=self._by_status.get("queued", 0),
+            queued=self.queued,
             deposits=self._counted["deposits"],
             elections=self._counted["elections"],
             journal_entries=self.acknowledged.entries,

@@ -76,8 +76,8 @@ def _join(graph: nx.Graph[int], joined: Sequence[int], piece: Sequence[int]) -> 
         graph.add_edge(inner[0], outer[0])
         return
     # Every joined peer has three neighbours, so there is a cycle, and an edge of it can be opened.
-    bridges = {(min(u, v), max(u, v)) for u, v in nx.bridges(graph.subgraph(joined))}
-    edges = {(min(u, v), max(u, v)) for u, v in graph.subgraph(joined).edges}
+    bridges = {_sorted(edge) for edge in nx.bridges(graph.subgraph(joined))}
+    edges = {_sorted(edge) for edge in graph.subgraph(joined).edges}
     a, b = min(edges - bridges)
     graph.remove_edge(a, b)
     graph.add_edge(a, outer[0])
@@ -107,3 +107,7 @@ def is_sound(graph: Mapping[int, Sequence[int]]) -> bool:
     )
     slim = all(len(set(links)) == len(links) <= MAX_NEIGHBOURS for links in graph.values())
     return symmetric and slim and (not graph or len(distances(graph, next(iter(graph)))) == len(graph))
+
+
+def _sorted(edge: Edge) -> Edge:
+    return (min(edge), max(edge))
