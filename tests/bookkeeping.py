@@ -1,0 +1,237 @@
+"""A toy post that keeps sound books: the simplest thing that obeys the rules, for tests to start from and to spoil.
+
+It shares no code with the trader, the ledgers or the invariants, so that a mistake would have to be made twice.
+Its documents have the form of the database, its journals that of the peers'. Money is Decimal; `to_bson` turns a
+document into one that MongoDB stores.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+Document = dict[str, Any]
+
+RATE = Decimal("0.2")
+_MORNING = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+_MONEY = ("price", "amount", "commission", "earned")
+
+
+def sort_key(time: int, owner: str, record_id: str) -> str:
+    rank = re.sub(r"\D", "", owner) if re.match(r"(buyer|seller|merchant)\d", owner) else "999999"
+    return f"{time:016d}.{int(rank):06d}.{owner}.{record_id}"
+
+
+def to_bson(document: Document) -> Document:
+    return {key: Decimal128(value) if isinstance(value, Decimal) else value for key, value in document.items()}
+
+
+def to_wire(document: Document) -> Document:
+    """As it travels and is written to journals: money as text, and no times of day."""
+    return {
+        key: str(value) if isinstance(value, Decimal) else value
+        for key, value in document.items()
+        if not isinstance(value, datetime)
+    }
+
+
+class Clerk:
+    """Keeps the books by hand. `requests` and `deposits` are by id, in order of acceptance."""
+
+    def __init__(self, trader: str = "merchant8") -> None:
+        self.requests: dict[str, Document] = {}
+        self.deposits: dict[str, Document] = {}
+        self.elections: list[Document] = []
+        self.journals: list[Document] = []
+        self.post: Document = {"_id": "main", "term": 0, "trader": None, "since": _MORNING, "seq": 0}
+        self._waiting: list[Document] = []
+        self._shelf: list[Document] = []
+        self._ids = itertools.count(1)
+        self._ms = 0
+        self.elect(trader)
+
+    @property
+    def posts(self) -> list[Document]:
+        return [self.post]
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def wait(self, ms: int = 1) -> None:
+        self._ms += ms
+
+    def elect(self, trader: str) -> None:
+        self.wait()
+        term = self.post["term"] + 1
+        self.post |= {"term": term, "trader": trader, "since": self._now()}
+        self.elections.append(
+            {
+                "_id": term,
+                "term": term,
+                "algorithm": "bully",
+                "reason": "crashed" if term > 1 else "start",
+                "started_by": trader,
+                "trader": trader,
+                "messages": 6,
+                "started_at": self._now(),
+                "took_ms": 1.5,
+            }
+        )
+
+    def deposit(self, seller: str, item: str, quantity: int, price: str, time: int) -> str:
+        deposit_id = f"{seller}.d{next(self._ids)}"
+        document = {
+            "_id": deposit_id,
+            "seller": seller,
+            "item": item,
+            "price": Decimal(price),
+            "quantity": quantity,
+            "remaining": quantity,
+            "clock": {"lamport": time},
+            "order": sort_key(time, seller, deposit_id),
+            "deposited_at": self._now(),
+            "term": self.post["term"],
+        }
+        self.deposits[deposit_id] = document
+        self._shelf.append(document)
+        self._shelf.sort(key=lambda each: each["order"])
+        self._journal(seller, "deposited", deposit=to_wire(document))
+        return deposit_id
+
+    def ask(self, buyer: str, item: str, quantity: int, time: int, vector: dict[str, int] | None = None) -> str:
+        request_id = f"{buyer}.r{next(self._ids)}"
+        clock = {"vector": vector} if vector else {"lamport": time}
+        document = {
+            "_id": request_id,
+            "buyer": buyer,
+            "item": item,
+            "quantity": quantity,
+            "clock": clock,
+            "order": sort_key(sum(vector.values()) if vector else time, buyer, request_id),
+            "status": "queued",
+            "queued_at": self._now(),
+            "queued_term": self.post["term"],
+            "arrival": len(self.requests) + 1,
+        }
+        asked = {"request_id": request_id, "buyer": buyer, "item": item, "quantity": quantity, "clock": clock}
+        self._journal(buyer, "asked", request=asked)
+        self.requests[request_id] = document
+        self._waiting.append(document)
+        return request_id
+
+    def decide(self, most: int = 1000) -> None:
+        """Decides what waits, lowest order first, all at one moment."""
+        self._waiting.sort(key=lambda each: each["order"])
+        batch, self._waiting = self._waiting[:most], self._waiting[most:]
+        for request in batch:
+            self._decide(request)
+
+    def _decide(self, request: Document) -> None:
+        trader = self.post["trader"]
+        self.post["seq"] += 1
+        request |= {
+            "seq": self.post["seq"],
+            "term": self.post["term"],
+            "trader": trader,
+            "decided_at": self._now(),
+        }
+        source = self._find(request, trader)
+        if source is None:
+            request |= {"status": "unavailable", "reason": "nobody has enough of it"}
+        else:
+            self._sell(request, source)
+        self._journal(request["buyer"], "told", outcome=to_wire(request))
+
+    def _find(self, request: Document, trader: str) -> Document | None:
+        for source in self._shelf:
+            if source["item"] != request["item"] or source["remaining"] < request["quantity"]:
+                continue
+            if trader != request["buyer"] and source["seller"] not in (trader, request["buyer"]):
+                return source
+        return None
+
+    def _sell(self, request: Document, source: Document) -> None:
+        source["remaining"] -= request["quantity"]
+        if not source["remaining"]:
+            self._shelf.remove(source)
+        amount = source["price"] * request["quantity"]
+        commission = (amount * RATE).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        request |= {
+            "status": "sold",
+            "seller": source["seller"],
+            "deposit": source["_id"],
+            "price": source["price"],
+            "amount": amount,
+            "commission": commission,
+            "earned": amount - commission,
+        }
+        sale = {key: to_wire(request)[key] for key in ("seq", "item", "quantity", "buyer", "price", "earned")}
+        self._journal(source["seller"], "earned", sale={"request_id": request["_id"], **sale})
+
+    def _journal(self, peer: str, kind: str, **payload: Document) -> None:
+        self.journals.append({"at_ms": self._ms, "peer": peer, "kind": kind, **payload})
+
+    def _now(self) -> datetime:
+        return _MORNING + timedelta(milliseconds=self._ms)
+
+
+def small_books() -> Clerk:
+    """Two terms, three sellers' goods, sales at once and out of the queue, and one request in vain.
+
+    The requests: 1 and 2 decided at once in term 1; 3, 4, 5 wait together, come in against the order of their
+    clocks, and see the trader fall; 6 comes later in term 2, in vain. Ids are given out in one series: `d1 … d4`, `r5 … r10`.
+    """
+    clerk = Clerk("merchant8")
+    clerk.deposit("seller3", "fish", 10, "7.20", 1)
+    clerk.deposit("seller4", "fish", 9, "3.15", 2)
+    clerk.deposit("seller4", "salt", 4, "1.13", 3)
+    clerk.deposit("merchant9", "boar", 2, "99.99", 4)
+    for time, buyer in ((5, "buyer0"), (6, "buyer1")):
+        clerk.wait()
+        clerk.ask(buyer, "fish", 2, time)
+        clerk.decide()
+    clerk.wait()
+    clerk.ask("buyer0", "fish", 3, 12)
+    clerk.wait()
+    clerk.ask("buyer1", "salt", 3, 11)
+    clerk.ask("buyer2", "fish", 4, 10)
+    clerk.wait()
+    clerk.elect("merchant9")
+    clerk.wait()
+    clerk.decide()
+    clerk.wait()
+    clerk.ask("buyer2", "boar", 1, 20)
+    clerk.decide()
+    return clerk
+
+
+def long_books(sales: int, customers: int = 8) -> Iterator[tuple[str, Document]]:
+    """Gives (collection, document) of sound books with that many sales, a piece at a time.
+
+    Deposits of ten, each sold out before the next comes; requests come in bursts of `customers`, highest clock
+    first; every thousand sales another trader.
+    """
+    clerk = Clerk("merchant8")
+    for number in range(sales):
+        if number % 1000 == 999:
+            clerk.elect(f"merchant{8 + clerk.post['term'] % 2}")
+        if number % 10 == 0:
+            clerk.deposit(f"seller{number % 7}", "fish", 10, f"{1 + number % 9}.{number % 100:02d}", number)
+        burst = number // customers * customers
+        clerk.ask(f"buyer{number % customers}", "fish", 1, 2 * burst + customers - number % customers)
+        if number % customers == customers - 1 or number == sales - 1:
+            clerk.wait()
+            clerk.decide()
+            clerk.wait()
+    yield from (("deposits", document) for document in clerk.deposits.values())
+    yield from (("requests", document) for document in clerk.requests.values())
+    yield from (("elections", document) for document in clerk.elections)
+    yield from (("journals", entry) for entry in clerk.journals)
+    yield "posts", clerk.post
