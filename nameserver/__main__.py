@@ -1,0 +1,5 @@
+"""`python -m nameserver`."""
+
+from nameserver.server import main
+
+raise SystemExit(main())

@@ -1,0 +1,110 @@
+"""Starts the name server's process, stops it, and starts it again where it was.
+
+The process is in a session of its own (the terminal's Ctrl-C is not for it) and holds the other end of a pipe as
+its standard input: when this process ends, however it ends, the pipe does too, and the name server with it.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from nameserver.server import PORT_TAKEN
+from peers.errors import TownError
+
+
+class NameServerProcess:
+    """A name server of our own. `port` 0 has one picked, which is then kept for every later start."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, log: str | Path | None = None) -> None:
+        self.host = host
+        self.port = port
+        self._log = Path(log) if log is not None else None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def alive(self) -> bool:
+        """Whether the process runs (a stopped one does)."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """Starts the process without waiting for it; `wait_ready` must follow."""
+        command = [sys.executable, "-m", "nameserver", "--host", self.host, "--port", str(self.port), "--lifeline"]
+        log: IO[bytes] | int = self._log.open("ab") if self._log is not None else subprocess.DEVNULL
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+        finally:
+            if not isinstance(log, int):
+                log.close()
+
+    def wait_ready(self, timeout_s: float = 15.0) -> None:
+        """Returns once it answers; TownError if it cannot."""
+        assert self._process is not None and self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
+        line = self._process.stdout.readline() if ready else b""
+        if line:
+            self.port = int(json.loads(line)["port"])
+            return
+        code = self._process.wait(1.0) if ready else None
+        self.kill()
+        where = f"{self.host} port {self.port}"
+        if code == PORT_TAKEN:
+            raise TownError(f"the name server cannot listen on {where}: choose another --nameserver-port, or none")
+        raise TownError(f"the name server did not come up on {where} (exit code {code}); see {self._log}")
+
+    def start(self, timeout_s: float = 15.0) -> None:
+        """Starts it and waits until it answers. Does nothing if it runs already."""
+        if not self.alive():
+            self.launch()
+            self.wait_ready(timeout_s)
+
+    def restart(self, timeout_s: float = 15.0) -> None:
+        """A new one on the same port. It knows nobody: names have to be registered again."""
+        self.kill()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.start(timeout_s)
+            except TownError:
+                # Connections of the one before may hold the port for a moment.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Ends it: asked first, killed after `timeout_s`."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)  # a stopped one would not hear it
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._let_go()
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        assert self._process is not None
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process = None

@@ -1,0 +1,77 @@
+"""The name server, as a process of its own: `python -m nameserver --host H --port P`.
+
+It says where it listens in one JSON line on its standard output, and ends when its standard input does (with
+`--lifeline`), so that it cannot outlive the town that started it. There is no broadcast: who wants it is told where
+it is, for a lookup by broadcast may find a stranger's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+from Pyro5 import config
+from Pyro5.nameserver import NameServerDaemon
+
+from nameserver.wire import prepare, refuse_marshal
+
+PORT_TAKEN = 3
+"""Exit code: the port asked for cannot be listened on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m nameserver", description="A Pyro5 name server for one town.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 has one picked")
+    parser.add_argument("--lifeline", action="store_true", help="end when the standard input ends")
+    options = parser.parse_args(arguments)
+    prepare()
+    refuse_marshal()
+    # One thread for all connections: the thread server refuses more than 80 of them, and every peer keeps one.
+    config.SERVERTYPE = "multiplex"
+    try:
+        daemon = NameServerDaemon(host=options.host, port=options.port)
+    except OSError as error:
+        print(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}", file=sys.stderr)
+        return PORT_TAKEN
+    with daemon:
+        _serve(daemon, lifeline=options.lifeline)
+    return 0
+
+
+def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+        _wake(daemon)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    host, port = daemon.locationStr.rsplit(":", 1)
+    print(json.dumps({"host": host.strip("[]"), "port": int(port), "pid": os.getpid()}), flush=True)
+    if lifeline:
+        threading.Thread(target=_exit_with_lifeline, name="lifeline", daemon=True).start()
+    daemon.requestLoop(loopCondition=lambda: not ended.is_set())
+
+
+def _exit_with_lifeline() -> None:
+    while os.read(0, 1024):
+        pass
+    # Nothing is kept on disk, so there is nothing to put in order.
+    os._exit(0)
+
+
+def _wake(daemon: NameServerDaemon) -> None:
+    """The request loop looks at its condition only between events, so give it one."""
+    address = daemon.sock.getsockname()
+    with socket.socket(daemon.sock.family) as knock:
+        knock.settimeout(0.2)
+        knock.connect_ex(address)

@@ -1,0 +1,59 @@
+"""Turns the `<host>` of the command line into the address the town listens on, and says no in one line.
+
+For now a town serves addresses of this machine only, loopback by default: what peers say to each other is neither
+encrypted nor signed, so anything others can reach needs `--insecure`. Certificates belong here, once there are any.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import psutil
+
+from peers.errors import TownError
+
+
+def resolve_host(host: str, *, insecure: bool = False) -> str:
+    """Returns the address of this machine that `host` stands for; TownError if it is none, or must not be served."""
+    address = _lookup(host)
+    ip = ipaddress.ip_address(address)
+    if ip.is_unspecified:
+        raise TownError(f"{host} is no address others can call: name one address of this machine, e.g. 127.0.0.1")
+    if ip.is_loopback:
+        return address
+    if address not in _own_addresses():
+        raise TownError(
+            f"{host} ({address}) is not an address of this machine: a town is started on the machine it runs on; "
+            "localhost is the usual choice"
+        )
+    if not insecure:
+        raise TownError(
+            f"{host} ({address}) can be reached from the network, and peers do not encrypt yet: "
+            "use localhost, or add --insecure on a network you trust"
+        )
+    return address
+
+
+def _lookup(host: str) -> str:
+    """An IPv4 address where there is one: everything else here is told one address, not a list."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise TownError(f"{host!r} is not a host that can be found ({why}); localhost is the usual choice") from error
+    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    return addresses[0].split("%")[0]
+
+
+def _own_addresses() -> set[str]:
+    return {entry.address.split("%")[0] for entries in psutil.net_if_addrs().values() for entry in entries}
+
+
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """Splits `host:port` (`[address]:port` for IPv6)."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise TownError(f"--nameserver {text}: expected host:port, such as 127.0.0.1:9090")
+    return host, int(port)

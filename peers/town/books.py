@@ -1,0 +1,178 @@
+"""What the town itself asks of the database: who holds the post, the next rank, and how this run went.
+
+The town only reads the books (and draws ranks from a counter, which is no part of them); writing them is the
+trader's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from bson.decimal128 import Decimal128
+from pymongo import MongoClient, ReturnDocument
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from db.prepare import prepare
+from db.schema import DATABASE
+from peers.core.records import Post
+from peers.errors import LedgerError
+
+Document = dict[str, Any]
+_T = TypeVar("_T")
+_RANKS = "rank"  # the document of `counters` that newcomers draw their ranks from
+
+
+class PeerTally(msgspec.Struct):
+    """What one peer did in this run."""
+
+    bought: int = 0
+    sold: int = 0
+    earned: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+
+
+class RunTally(msgspec.Struct):
+    """What all peers did in this run."""
+
+    purchases: int
+    unavailable: int
+    first_ms: int | None
+    last_ms: int | None
+    peers: dict[str, PeerTally]
+    elections: list[tuple[int, str, str, float]]  # term, trader, reason, took_ms
+
+
+class Books:
+    """One database. Methods block and may be called from any thread; what fails is a LedgerError."""
+
+    def __init__(self, uri: str, database: str, timeout_s: float = 5.0) -> None:
+        self.uri = uri
+        self.database = database
+        self._client: MongoClient[Document] = MongoClient(
+            uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname="town"
+        )
+        self._db = self._client[database]
+        self._counted_to = 0
+        self._counted = 0
+
+    def close(self) -> None:
+        self._client.close()
+
+    def open(self) -> Post:
+        """Makes and checks the schema; returns the post as it is."""
+        prepare(self.uri, self.database)
+        return self.post()
+
+    def post(self) -> Post:
+        def read() -> Post:
+            found = self._db["posts"].find_one({"_id": "main"}) or {}
+            return Post(term=found.get("term", 0), trader=found.get("trader"), seq=found.get("seq", 0))
+
+        return self._asked(read)
+
+    def set_ranks(self, used: int) -> None:
+        """Has the next newcomer get rank `used`."""
+        self._asked(lambda: self._db["counters"].update_one({"_id": _RANKS}, {"$set": {"next": used}}, upsert=True))
+
+    def draw_ranks(self, n: int) -> range:
+        """Takes the next `n` ranks, which nobody else gets."""
+
+        def draw() -> range:
+            after = self._db["counters"].find_one_and_update(
+                {"_id": _RANKS}, {"$inc": {"next": n}}, return_document=ReturnDocument.AFTER
+            )
+            if after is None:
+                raise LedgerError("the town's counter of ranks is missing from the books; start the town anew")
+            return range(after["next"] - n, after["next"])
+
+        return self._asked(draw)
+
+    def sold_after(self, seq: int) -> int:
+        """Returns how many requests with a higher number were sold. Counts on from where it last was."""
+
+        def count() -> int:
+            start = max(seq, self._counted_to)
+            now = self.post().seq
+            if now > start:
+                wanted = {"seq": {"$gt": start, "$lte": now}, "status": "sold"}
+                self._counted += self._db["requests"].count_documents(wanted)
+                self._counted_to = now
+            return self._counted
+
+        return self._asked(count)
+
+    def queued(self) -> int:
+        """Returns how many requests wait."""
+        return self._asked(lambda: self._db["requests"].count_documents({"status": "queued"}))
+
+    def tally(self, since: Post) -> RunTally:
+        """Sums up what happened after `since`."""
+        return self._asked(lambda: self._tally(since))
+
+    def _tally(self, since: Post) -> RunTally:
+        decided = self._db["requests"].aggregate(
+            [
+                {"$match": {"seq": {"$gt": since.seq}}},
+                {
+                    "$group": {
+                        "_id": {"status": "$status", "buyer": "$buyer", "seller": "$seller", "trader": "$trader"},
+                        "count": {"$sum": 1},
+                        "earned": {"$sum": "$earned"},
+                        "commission": {"$sum": "$commission"},
+                        "first": {"$min": "$decided_at"},
+                        "last": {"$max": "$decided_at"},
+                    }
+                },
+            ]
+        )
+        tally = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, elections=[])
+        for group in decided:
+            _add(tally, group)
+        for row in self._db["elections"].find({"term": {"$gt": since.term}}).sort("term"):
+            tally.elections.append((row["term"], row["trader"], row["reason"], float(row["took_ms"])))
+        return tally
+
+    def _asked(self, question: Callable[[], _T]) -> _T:
+        try:
+            return question()
+        except PyMongoError as error:
+            raise LedgerError(f"the books at {self.uri} cannot be read: {error}") from error
+
+
+def _add(tally: RunTally, group: Document) -> None:
+    key, count = group["_id"], group["count"]
+    if key["status"] != "sold":
+        tally.unavailable += count
+        return
+    tally.purchases += count
+    first, last = (int(group[end].timestamp() * 1000) for end in ("first", "last"))
+    tally.first_ms = first if tally.first_ms is None else min(first, tally.first_ms)
+    tally.last_ms = last if tally.last_ms is None else max(last, tally.last_ms)
+    buyer, seller, trader = (tally.peers.setdefault(key[part], PeerTally()) for part in ("buyer", "seller", "trader"))
+    buyer.bought += count
+    seller.sold += count
+    seller.earned += _decimal(group["earned"])
+    trader.commission += _decimal(group["commission"])
+
+
+def _decimal(value: object) -> Decimal:
+    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value))
+
+
+def database_of(uri: str) -> str:
+    """Returns the database a MongoDB address names, else the usual one; LedgerError if it is no such address."""
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise LedgerError(f"--mongo {uri}: expected an address such as mongodb://127.0.0.1:27017/?replicaSet=rs0")
+    try:
+        return parse_uri(uri, validate=True)["database"] or DATABASE
+    except (PyMongoError, ValueError) as error:
+        raise LedgerError(f"--mongo {uri}: {error}") from error
+
+
+def has_password(uri: str) -> bool:
+    """Whether the address is one to keep to oneself."""
+    return "@" in uri

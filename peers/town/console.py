@@ -1,0 +1,126 @@
+"""What people see while a town runs: plain lines, as many as a person can follow.
+
+Trade is told line by line while it is slow enough to read. When it is not, a few lines a second are shown as
+samples and the rest is counted in one line; elections, failures and everything the town itself has to say always
+get through. The terminal going away must not stop the town from ending in order, so a broken pipe only silences it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import IO
+
+from rich.console import Console as RichConsole
+
+from peers.core.reports import (
+    Answered,
+    Deposited,
+    Earned,
+    Elected,
+    ElectionStarted,
+    LeftOffice,
+    Opened,
+    Refused,
+    Report,
+    Slept,
+)
+
+LINES_A_SECOND = 12
+_FIRST_LINES = 48  # at once, before condensing begins: everybody who joins, in a town a person can look over
+
+_CONDENSED: dict[type[Report], tuple[str, str]] = {
+    Opened: ("peer joined", "peers joined"),
+    Deposited: ("deposit", "deposits"),
+    Earned: ("payment to sellers", "payments to sellers"),
+    Slept: ("nap", "naps"),
+}
+_STYLES: dict[type[Report], str] = {
+    Elected: "bold green",
+    ElectionStarted: "yellow",
+    LeftOffice: "yellow",
+    Refused: "red",
+    Opened: "dim",
+    Earned: "dim",
+    Deposited: "cyan",
+}
+
+
+class Console:
+    """Prints reports and the town's own lines. `quiet` leaves out trade altogether."""
+
+    def __init__(
+        self, *, quiet: bool = False, out: IO[str] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rich = RichConsole(file=out, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._quiet = quiet
+        self._clock = clock
+        self._broken = False
+        self._allowance = float(_FIRST_LINES)
+        self._filled_at = clock()
+        self._withheld: Counter[tuple[str, str]] = Counter()
+        self.purchases = 0
+
+    def say(self, line: str, style: str = "") -> None:
+        """Prints a line of the town's own."""
+        if self._broken:
+            return
+        try:
+            self._rich.print(line, style=style or None)
+            self._rich.file.flush()
+        except (BrokenPipeError, ValueError):
+            self._broken = True
+
+    def warn(self, line: str) -> None:
+        """Prints a line about something that failed."""
+        self.say(line, "red")
+
+    def tell(self, report: Report) -> None:
+        """Prints what a peer has to tell, or counts it."""
+        sentence = report.sentence()
+        if isinstance(report, Answered) and report.outcome.sale is not None:
+            self.purchases += 1
+        if sentence is None:
+            return
+        kind = _kind(report)
+        if kind is None:
+            self.say(sentence, _STYLES.get(type(report), ""))
+        elif self._quiet:
+            return
+        elif self._may_print():
+            self.say(sentence, _STYLES.get(type(report), ""))
+        else:
+            self._withheld[kind] += 1
+
+    def tick(self) -> None:
+        """To be called once a second: sums up what was not printed."""
+        if not self._withheld:
+            return
+        counted = ", ".join(f"{count:,} {kind[count != 1]}" for kind, count in sorted(self._withheld.items()))
+        self._withheld.clear()
+        self.say(f"… and {counted} more ({self.purchases:,} purchases so far)", "dim")
+
+    def close(self) -> None:
+        """Sums up, and keeps Python from complaining at exit about a pipe that is gone."""
+        self.tick()
+        if self._broken and self._rich.file is sys.stdout:
+            sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - to stay open until the process ends
+
+    def _may_print(self) -> bool:
+        now = self._clock()
+        self._allowance = min(float(_FIRST_LINES), self._allowance + (now - self._filled_at) * LINES_A_SECOND)
+        self._filled_at = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+
+def _kind(report: Report) -> tuple[str, str] | None:
+    """What a report counts as where it is not printed; None for what is always printed."""
+    if isinstance(report, Answered):
+        sold = report.outcome.sale is not None
+        return ("purchase", "purchases") if sold else ("request in vain", "requests in vain")
+    return _CONDENSED.get(type(report))

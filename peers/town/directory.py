@@ -1,0 +1,179 @@
+"""The town's directory: who may use it, what is where in it, and the small files that say how the town is.
+
+Each state file is written whole, beside its place, and moved there, so that a reader never meets half of one. A
+file lock, which the kernel lets go of when its holder dies, says whether a town is running here; a file that says
+so could be left behind by a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Literal, TypeVar
+
+import msgspec
+
+from peers.core.names import Role
+from peers.errors import TownError
+
+_T = TypeVar("_T")
+Phase = Literal["starting", "open", "closing", "closed"]
+
+
+class TownState(msgspec.Struct, frozen=True, kw_only=True):
+    """`town.json`. `term` and `trader` are what the town last heard; the books know better."""
+
+    phase: Phase
+    pid: int
+    host: str
+    n: int
+    seed: int
+    merchants: bool = False
+    private_books: bool = True
+    nameserver_host: str = ""
+    nameserver_port: int = 0
+    nameserver_pid: int | None = None
+    mongo_uri: str = ""
+    database: str = ""
+    mongod_pid: int | None = None
+    term: int = 0
+    trader: str | None = None
+    started_at_ms: int = 0
+
+
+class PeerState(msgspec.Struct, frozen=True, kw_only=True):
+    """`peers/<name>.json`. `ended` says how the process ended, None while it runs."""
+
+    name: str
+    rank: int
+    role: Role
+    pid: int
+    uri: str
+    neighbours: tuple[str, ...] = ()
+    town_pid: int
+    ended: str | None = None
+
+
+class Directory:
+    """Paths and state files of one town."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.logs = self.path / "logs"
+        self.journals = self.path / "journals"
+        self.mongo = self.path / "mongo"
+        self.network_json = self.path / "network.json"
+        self.network_png = self.path / "network.png"
+        self._peers = self.path / "peers"
+        self._town_json = self.path / "town.json"
+        self._lock: IO[str] | None = None
+
+    def make(self) -> None:
+        """Creates what is missing; TownError if it cannot be written to."""
+        try:
+            for path in (self.path, self.logs, self.journals, self._peers):
+                path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            why = error.strerror or error
+            raise TownError(f"{self.path} cannot be written to ({why}): choose another place with --dir") from error
+
+    def claim(self) -> bool:
+        """Makes this process the town of the directory; False if another is."""
+        lock = (self.path / "lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def let_go(self) -> None:
+        """Ends the claim."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def in_use(self) -> bool:
+        """Whether a town runs here, started or starting."""
+        try:
+            with (self.path / "lock").open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise TownError(f"{self.path} cannot be read ({error.strerror or error})") from error
+        return False
+
+    def empty_books(self) -> None:
+        """Deletes the private database and the journals that tell of it; nothing else."""
+        for path in (self.mongo, self.journals):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(path)
+        self.journals.mkdir()
+
+    def has_journals(self) -> bool:
+        return any(path.stat().st_size for path in self.journals.glob("*.jsonl"))
+
+    def write_town(self, state: TownState) -> None:
+        _write(self._town_json, state)
+
+    def read_town(self) -> TownState | None:
+        return _read(self._town_json, TownState)
+
+    def write_peer(self, state: PeerState) -> None:
+        _write(self._peers / f"{state.name}.json", state)
+
+    def read_peers(self) -> list[PeerState]:
+        """Returns what is known of each peer, by rank."""
+        found = [_read(path, PeerState) for path in self._peers.glob("*.json")]
+        return sorted((state for state in found if state is not None), key=lambda state: state.rank)
+
+    def forget_peers(self, names: Iterable[str] | None = None) -> None:
+        """Removes the files of these peers, of all if none are named."""
+        stems = [path.stem for path in self._peers.glob("*.json")] if names is None else names
+        for stem in stems:
+            (self._peers / f"{stem}.json").unlink(missing_ok=True)
+
+    def write_network(self, graph: dict[str, list[str]]) -> None:
+        _write(self.network_json, graph)
+
+    def read_network(self) -> dict[str, list[str]] | None:
+        return _read(self.network_json, dict[str, list[str]])
+
+
+def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
+    """Returns the adjacency list of the peers that run. An edge counts when either end names it."""
+    states = [state for state in peers if state.ended is None]
+    graph: dict[str, set[str]] = {state.name: set() for state in states}
+    for state in states:
+        for other in state.neighbours:
+            if other in graph:
+                graph[state.name].add(other)
+                graph[other].add(state.name)
+    rank = {state.name: state.rank for state in states}
+    return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
+
+
+def _write(path: Path, value: object) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    fresh.replace(path)
+
+
+def _read(path: Path, kind: type[_T]) -> _T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TownError(f"{path} cannot be read ({error})") from error

@@ -1,0 +1,125 @@
+"""What a run was asked for, checked before anything is started.
+
+The command line hands over plain values; `RunOptions.check` turns them into settings and refuses what cannot be
+done, in one line that says what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from peers.errors import SettingsError
+from peers.settings import Settings, make_settings
+
+DEFAULT_DIRECTORY = ".bazaar"
+DEFAULT_TARGET = "peers.host.process:run_peer"
+
+MAX_PEERS = 1000
+_MB_A_PEER = 12  # private memory of a forked peer, measured, with room to spare
+_SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `bazaar run`. `None`: not given."""
+
+    host: str
+    n: int
+    directory: Path = Path(DEFAULT_DIRECTORY)
+    purchases: int | None = None
+    duration_s: float | None = None
+    seed: int | None = None
+    mongo: str | None = None
+    nameserver: str | None = None
+    nameserver_port: int = 0
+    fresh: bool = False
+    merchants: bool = False
+    slow_peer: bool = False
+    quiet: bool = False
+    trades: bool = True
+    insecure: bool = False
+    picture: bool = True
+    settings: Settings = Settings()
+    target: str = DEFAULT_TARGET  # what a forked peer runs; tests put a stand-in here
+
+    def check(self) -> None:
+        """Raises SettingsError for what cannot be done, whatever the state of the town."""
+        if self.n < 1 or self.n > MAX_PEERS:
+            raise SettingsError(f"{self.n} peers cannot be started: from 2 to {MAX_PEERS} on one machine")
+        needed, free = self.n * _MB_A_PEER, psutil.virtual_memory().available // 1_000_000
+        if needed > free:
+            raise SettingsError(
+                f"{self.n} peers need about {needed} MB of memory, and {free} MB are free: start fewer"
+            )
+        if self.purchases is not None and self.purchases < 1:
+            raise SettingsError("--purchases: 1 or more")
+        if self.duration_s is not None and not 0 < self.duration_s < float("inf"):
+            raise SettingsError("--duration: more than 0 seconds")
+        if not 0 <= self.nameserver_port < 65536:
+            raise SettingsError("--nameserver-port: from 1 to 65535, or 0 to have one picked")
+        if self.fresh and self.mongo:
+            raise SettingsError(
+                "--fresh empties only books of the town's own; empty the database of --mongo yourself"
+            )
+        if self.fresh and self.nameserver:
+            raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")
+
+    def check_first(self) -> None:
+        """Raises SettingsError for what the first on a host cannot be."""
+        if self.n < 2:
+            raise SettingsError("a market needs 2 peers or more (one alone can only join a town that is running)")
+
+
+def parse_count(text: str) -> int:
+    """Returns `<n>` as a number; SettingsError in one line if it is none."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"n: {text!r} is not a number of peers; try 6") from error
+
+
+def parse_settings(
+    *, preset: str | None, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool
+) -> Settings:
+    """Builds the settings from `--preset`, then the options that are short for one, then `--set part.name=value`."""
+    values: dict[str, object] = {} if preset is None else {"preset": preset}
+    for path, value in shortcuts.items():
+        if value is not None:
+            _put(values, path, value)
+    for pair in pairs:
+        path, equals, text = pair.partition("=")
+        if not equals or not path:
+            raise SettingsError(f"--set {pair}: expected part.name=value, such as market.stock=20")
+        _put(values, path, _as_value(text))
+    settings = make_settings(values)
+    if slow_peer and not settings.market.slow_after:
+        _put(values, "market.slow_after", _SLOW_AFTER)
+        settings = make_settings(values)
+    return settings
+
+
+def _put(values: dict[str, object], path: str, value: object) -> None:
+    *parts, last = path.split(".")
+    place = values
+    for part in parts:
+        inner = place.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {path}: {part} is a value, not a group of settings")
+        place = inner
+    place[last] = value
+
+
+def _as_value(text: str) -> object:
+    """A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs."""
+    return [entry for entry in text.split(",") if entry] if "," in text else text
+
+
+def settings_of(settings: Settings, *, slow: bool) -> dict[str, object]:
+    """Returns one peer's settings as it is sent them: only the slow peer ever sleeps."""
+    if not slow and settings.market.slow_after:
+        market = settings.market.model_copy(update={"slow_after": 0})
+        settings = settings.model_copy(update={"market": market})
+    return settings.model_dump(mode="json")
