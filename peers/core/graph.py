@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from typing import cast
 
 import networkx as nx
 
@@ -76,9 +77,9 @@ def _join(graph: nx.Graph[int], joined: Sequence[int], piece: Sequence[int]) -> 
         graph.add_edge(inner[0], outer[0])
         return
     # Every joined peer has three neighbours, so there is a cycle, and an edge of it can be opened.
-    bridges = {_sorted(edge) for edge in nx.bridges(graph.subgraph(joined))}
-    edges = {_sorted(edge) for edge in graph.subgraph(joined).edges}
-    a, b = min(edges - bridges)
+    whole = graph.subgraph(joined)
+    bridges = {_sorted(edge) for edge in cast("Iterable[Edge]", nx.bridges(whole))}
+    a, b = min({_sorted(edge) for edge in whole.edges} - bridges)
     graph.remove_edge(a, b)
     graph.add_edge(a, outer[0])
     rest = _with_room(graph, piece)
