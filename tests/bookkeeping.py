@@ -186,7 +186,8 @@ def small_books() -> Clerk:
     """Two terms, three sellers' goods, sales at once and out of the queue, and one request in vain.
 
     The requests: 1 and 2 decided at once in term 1; 3, 4, 5 wait together, come in against the order of their
-    clocks, and see the trader fall; 6 comes later in term 2, in vain. Ids are given out in one series: `d1 … d4`, `r5 … r10`.
+    clocks, and see the trader fall; 6 comes later in term 2, in vain. Ids are given out in one
+    series: `d1 … d4`, `r5 … r10`.
     """
     clerk = Clerk("merchant8")
     clerk.deposit("seller3", "fish", 10, "7.20", 1)

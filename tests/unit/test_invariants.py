@@ -1,0 +1,555 @@
+"""Each invariant sees what it is there to see, names it and nothing else; sound books pass."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson.decimal128 import Decimal128
+
+import db
+from db.invariants import INVARIANTS, Books, Verdict, check_books
+from db.verdicts import MOST_LISTED
+from tests.bookkeeping import RATE, Clerk, small_books, sort_key, to_bson
+
+Plant = Callable[[Clerk], object]
+
+FISH, MORE_FISH, SALT, BOAR = "seller3.d1", "seller4.d2", "seller4.d3", "merchant9.d4"
+FIRST, SECOND, THIRD = "buyer0.r5", "buyer1.r6", "buyer2.r9"  # by seq
+FOURTH, FIFTH, IN_VAIN = "buyer1.r8", "buyer0.r7", "buyer2.r10"
+
+RING = {"a": ["b", "d"], "b": ["a", "c"], "c": ["b", "d"], "d": ["c", "a"]}
+
+
+def judge(clerk: Clerk, **more: Any) -> Verdict:
+    """By the books alone, without the journals, which every planted fault would contradict too."""
+    settings = {"elections": clerk.elections, "graph": RING, "commission_rate": RATE, **more}
+    return check_books(clerk.requests.values(), clerk.deposits.values(), clerk.posts, **settings)
+
+
+def request(request_id: str, **changes: object) -> Plant:
+    return lambda clerk: clerk.requests[request_id].update(changes)
+
+
+def deposit(deposit_id: str, **changes: object) -> Plant:
+    return lambda clerk: clerk.deposits[deposit_id].update(changes)
+
+
+def post(**changes: object) -> Plant:
+    return lambda clerk: clerk.post.update(changes)
+
+
+def drop(request_id: str, field: str) -> Plant:
+    return lambda clerk: clerk.requests[request_id].pop(field)
+
+
+def all_of(*plants: Plant) -> Plant:
+    return lambda clerk: [plant(clerk) for plant in plants]
+
+
+def sold_by(seller: str) -> Plant:
+    """The salt was never seller4's: it was `seller`'s, from the deposit on."""
+    return all_of(
+        deposit(SALT, seller=seller, order=sort_key(3, seller, SALT)),
+        request(FOURTH, seller=seller),
+    )
+
+
+def bought_by(request_id: str, buyer: str, time: int) -> Plant:
+    return request(request_id, buyer=buyer, order=sort_key(time, buyer, request_id))
+
+
+def swap_seqs(one: str, other: str) -> Plant:
+    def swap(clerk: Clerk) -> None:
+        a, b = clerk.requests[one], clerk.requests[other]
+        a["seq"], b["seq"] = b["seq"], a["seq"]
+
+    return swap
+
+
+def still_queued(clerk: Clerk, time: int, **changes: object) -> str:
+    """One more request, accepted last, that nobody decides."""
+    request_id = clerk.ask("buyer0", "fish", 1, time)
+    clerk.requests[request_id].update(changes)
+    return request_id
+
+
+FAULTS: list[tuple[str, str, Plant, tuple[str, ...], str]] = [
+    # no_oversell
+    ("goods gone, nobody sold", "no_oversell", deposit(FISH, remaining=1), (FISH,), "is 9; its sales add up to 8"),
+    ("sold, and still there", "no_oversell", deposit(SALT, remaining=4), (SALT,), "is 0; its sales add up to 3"),
+    ("less than nothing", "no_oversell", deposit(BOAR, remaining=-1), (BOAR,), "below nothing"),
+    (
+        "oversold to the letter",
+        "no_oversell",
+        deposit(SALT, quantity=2, remaining=-1),
+        (SALT,),
+        "remaining is -1, below nothing",
+    ),
+    ("no number", "no_oversell", deposit(BOAR, remaining="2"), (BOAR,), "not both whole numbers"),
+    ("out of thin air", "no_oversell", lambda c: c.deposits.pop(SALT), (FOURTH,), "deposit seller4.d3, which is not"),
+    (
+        "other goods than were sold",
+        "no_oversell",
+        deposit(SALT, item="boar"),
+        (FOURTH, SALT),
+        "item is salt; its deposit's is boar",
+    ),
+    ("credited to another", "no_oversell", request(FOURTH, seller="seller7"), (FOURTH, SALT), "seller is seller7"),
+    # decided_once
+    ("a number left out", "decided_once", request(IN_VAIN, seq=7), (FIFTH, IN_VAIN), "seq 6 was given to nobody"),
+    ("a number twice", "decided_once", request(IN_VAIN, seq=5), (FIFTH, IN_VAIN), "seq 5 was given more than once"),
+    ("numbers from 0", "decided_once", request(FIRST, seq=0), (FIRST,), "its seq is 0"),
+    ("the post lags", "decided_once", post(seq=5), ("main", IN_VAIN), "seq is 5; the last decision's is 6"),
+    ("the post is ahead", "decided_once", post(seq=7), ("main", IN_VAIN), "seq is 7; the last decision's is 6"),
+    ("a decision vanished", "decided_once", lambda c: c.requests.pop(IN_VAIN), ("main", FIFTH), "post's seq is 6"),
+    ("no outcome known", "decided_once", request(IN_VAIN, status="lost"), (IN_VAIN,), "its status is lost"),
+    ("decided by nobody", "decided_once", drop(IN_VAIN, "trader"), (IN_VAIN,), "unavailable without trader"),
+    ("both sold and not", "decided_once", request(IN_VAIN, deposit=BOAR), (IN_VAIN,), "unavailable yet has deposit"),
+    # money_conserved
+    ("a cent appears", "money_conserved", request(FIRST, earned=Decimal("11.53")), (FIRST,), "make 14.41"),
+    ("a cent is lost", "money_conserved", request(FIRST, commission=Decimal("2.87")), (FIRST,), "make 14.39"),
+    (
+        "charged too much",
+        "money_conserved",
+        request(FIRST, amount=Decimal("14.50"), commission=Decimal("2.90"), earned=Decimal("11.60")),
+        (FIRST,),
+        "amount is 14.50; 2 at 7.20 make 14.40",
+    ),
+    (
+        "at another price",
+        "money_conserved",
+        request(
+            FOURTH,
+            price=Decimal("1.00"),
+            amount=Decimal("3.00"),
+            commission=Decimal("0.60"),
+            earned=Decimal("2.40"),
+        ),
+        (FOURTH, SALT),
+        "sold at 1.00; its deposit's price is 1.13",
+    ),
+    ("in floating point", "money_conserved", request(FIRST, amount=14.4), (FIRST,), "no exact amount"),
+    (
+        "below a cent",
+        "money_conserved",
+        request(FIRST, commission=Decimal("2.875"), earned=Decimal("11.525")),
+        (FIRST,),
+        "commission is 2.875, no amount to the cent",
+    ),
+    (
+        "another commission than agreed",
+        "money_conserved",
+        request(FIRST, commission=Decimal("1.44"), earned=Decimal("12.96")),
+        (FIRST,),
+        "0.2 of 14.40 is 2.88",
+    ),
+    ("an unpriced deposit", "money_conserved", deposit(BOAR, price=99.99), (BOAR,), "no amount to the cent"),
+    # one_trader_a_term
+    (
+        "two decided",
+        "one_trader_a_term",
+        request(SECOND, trader="merchant7"),
+        (None, SECOND),
+        "term 1 has two traders",
+    ),
+    (
+        "the post says another",
+        "one_trader_a_term",
+        post(trader="merchant7"),
+        ("main", "2"),
+        "merchant7 and merchant9",
+    ),
+    (
+        "elected was another",
+        "one_trader_a_term",
+        lambda c: c.elections[0].update(trader="merchant7"),
+        ("1", FIRST),
+        "term 1 has two traders: merchant7 and merchant8",
+    ),
+    (
+        "elected twice",
+        "one_trader_a_term",
+        lambda c: c.elections.append({**c.elections[1], "_id": 77}),
+        ("2", "77"),
+        "both are elections of term 2",
+    ),
+    (
+        "an old trader decides",
+        "one_trader_a_term",
+        request(IN_VAIN, term=1, trader="merchant8", queued_term=1),
+        (FIFTH, IN_VAIN),
+        "decided in term 1, after term 2 had begun",
+    ),
+    ("out of the future", "one_trader_a_term", deposit(BOAR, term=3), (BOAR,), "has come only to term 2"),
+    ("accepted later than decided", "one_trader_a_term", request(FIRST, queued_term=2), (FIRST,), "before that"),
+    # lowest_clock_first
+    ("first in, first out", "lowest_clock_first", swap_seqs(THIRD, FIFTH), (FIFTH, THIRD), "decided only as seq 5"),
+    ("late comer first", "lowest_clock_first", swap_seqs(FIRST, SECOND), (SECOND, FIRST), "with a lower order"),
+    ("a forged order", "lowest_clock_first", request(FIRST, order="0"), (FIRST,), "its clock, owner and id make it"),
+    (
+        "a deposit's forged order",
+        "lowest_clock_first",
+        deposit(SALT, order=sort_key(1, "seller4", SALT)),
+        (SALT,),
+        "its clock, owner and id make it",
+    ),
+    ("no order", "lowest_clock_first", drop(FIRST, "order"), (FIRST,), "it has no order"),
+    ("no arrival", "lowest_clock_first", drop(IN_VAIN, "arrival"), (IN_VAIN,), "it has no arrival"),
+    (
+        "the wrong seller sold",
+        "lowest_clock_first",
+        all_of(
+            request(
+                THIRD,
+                seller="seller4",
+                deposit=MORE_FISH,
+                price=Decimal("3.15"),
+                amount=Decimal("12.60"),
+                commission=Decimal("2.52"),
+                earned=Decimal("10.08"),
+            ),
+            deposit(MORE_FISH, remaining=2),
+            deposit(FISH, remaining=6),
+        ),
+        (THIRD, FISH),
+        "although seller3.d1 of seller3, with a lower order",
+    ),
+    # trader_neutral
+    ("it sold in office", "trader_neutral", sold_by("merchant9"), (FOURTH,), "merchant9 sold while it was trader"),
+    ("it bought in office", "trader_neutral", bought_by(FIRST, "merchant8", 5), (FIRST,), "merchant8 bought while"),
+    ("from itself", "trader_neutral", bought_by(FOURTH, "seller4", 11), (FOURTH,), "seller4 bought from itself"),
+    # nothing_forgotten
+    ("left waiting", "nothing_forgotten", lambda c: still_queued(c, 99), ("buyer0.r11",), "accepted as 7 in term 2"),
+]
+
+
+def test_sound_books_hold() -> None:
+    clerk = small_books()
+    verdict = judge(clerk, journals=clerk.journals)
+    assert verdict.holds, str(verdict)
+    assert [finding.state for finding in verdict.findings] == ["holds"] * 9
+    assert verdict.counts.sales == 5
+    assert verdict.counts.amount == verdict.counts.commission + verdict.counts.earned == Decimal("70.44")
+
+
+def test_what_cannot_be_judged_is_not_said_to_hold() -> None:
+    verdict = judge(small_books(), graph=None)
+    assert verdict.holds
+    assert verdict.of("graph_sound").state == "not checked"
+    assert verdict.of("acknowledged_is_recorded").state == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant", "documents", "words"),
+    [fault[1:] for fault in FAULTS],
+    ids=[fault[0].replace(" ", "_") for fault in FAULTS],
+)
+def test_a_planted_fault_is_named(
+    invariant: str, plant: Plant, documents: tuple[str | None, ...], words: str
+) -> None:
+    clerk = small_books()
+    plant(clerk)
+    verdict = judge(clerk)
+    assert verdict.violated == (invariant,), str(verdict)
+    first = verdict.of(invariant).violations[0]
+    assert words in first.what
+    assert len(first.documents) == len(documents)
+    assert all(wanted in (None, named) for named, wanted in zip(first.documents, documents, strict=True))
+    alone = INVARIANTS[invariant](
+        Books(
+            requests=list(clerk.requests.values()),
+            deposits=list(clerk.deposits.values()),
+            posts=clerk.posts,
+            elections=clerk.elections,
+            commission_rate=RATE,
+        )
+    )
+    assert alone == verdict.of(invariant)
+
+
+def test_each_invariant_has_planted_faults_of_several_kinds() -> None:
+    planted = [fault[1] for fault in FAULTS]
+    elsewhere = {"acknowledged_is_recorded", "graph_sound", "nothing_forgotten"}
+    assert all(planted.count(name) >= 3 for name in set(INVARIANTS) - elsewhere)
+
+
+def test_a_request_recorded_twice_is_named() -> None:
+    clerk = small_books()
+    twice = [*clerk.requests.values(), {**clerk.requests[IN_VAIN], "seq": 7}]
+    verdict = check_books(twice, clerk.deposits.values(), [{**clerk.post, "seq": 7}])
+    assert "it is recorded more than once" in verdict.of("decided_once").violations[0].what
+
+
+def test_the_total_says_how_much_money_is_off() -> None:
+    clerk = small_books()
+    clerk.requests[FIRST]["earned"] += 1
+    *_, total = judge(clerk).of("money_conserved").violations
+    assert total.documents == ()
+    assert "sold for 70.44" in total.what
+    assert "71.44 together" in total.what
+
+
+def test_documents_straight_from_mongodb_are_understood() -> None:
+    clerk = small_books()
+    stored = {name: to_bson(document) for name, document in clerk.requests.items()}
+    for document in stored.values():
+        document["queued_at"] = document["queued_at"].replace(tzinfo=None)
+    assert isinstance(stored[FIRST]["amount"], Decimal128)
+    assert check_books(stored.values(), map(to_bson, clerk.deposits.values()), clerk.posts).holds
+
+
+@pytest.mark.parametrize(
+    "rubbish", [None, "x", -1, 3.5, True, [], {}, {"lamport": "7"}, {"vector": [1]}, float("nan")]
+)
+def test_rubbish_in_any_field_is_judged_and_not_stumbled_over(rubbish: object) -> None:
+    fields = small_books().requests[FIRST].keys() | small_books().deposits[FISH].keys()
+    for field in fields:
+        clerk = small_books()
+        for document in (*clerk.requests.values(), *clerk.deposits.values(), clerk.post, *clerk.elections):
+            if field in document and field != "reason":
+                document[field] = rubbish
+        judge(clerk)
+
+
+def test_violations_are_capped_and_counted() -> None:
+    clerk = small_books()
+    for _ in range(50):
+        still_queued(clerk, 99)
+    finding = judge(clerk).of("nothing_forgotten")
+    assert len(finding.violations) == MOST_LISTED
+    assert finding.found == 50
+
+
+# -- lowest_clock_first: what is certain, and what is not ----------------------------------------------------
+
+
+def test_a_request_still_queued_counts_as_passed_over() -> None:
+    clerk = Clerk()
+    low, high = clerk.ask("buyer0", "fish", 1, 5), clerk.ask("buyer1", "fish", 1, 9)
+    clerk.decide()
+    for field in ("seq", "term", "trader", "decided_at", "reason"):
+        del clerk.requests[low][field]
+    clerk.requests[low]["status"] = "queued"
+    clerk.requests[high]["seq"] = clerk.post["seq"] = 1
+    verdict = judge(clerk, calm=False)
+    assert verdict.violated == ("lowest_clock_first",)
+    (violation,) = verdict.violations
+    assert violation.documents == (high, low)
+    assert "is still queued" in violation.what
+
+
+def test_what_comes_in_while_a_batch_is_being_committed_is_no_fault() -> None:
+    clerk = Clerk()
+    clerk.ask("buyer0", "fish", 1, 50)
+    clerk.decide()
+    lower = clerk.ask("buyer1", "fish", 1, 1)  # in the same millisecond, or later, as the batch was formed
+    clerk.wait()
+    clerk.decide()
+    assert clerk.requests[lower]["seq"] == 2
+    assert judge(clerk).holds
+
+
+def overtaken_by_time() -> Clerk:
+    """Two wait; the one that came first, with the higher order, is decided first. Only times tell."""
+    clerk = Clerk()
+    first = clerk.ask("buyer0", "fish", 1, 50)
+    clerk.wait()
+    second = clerk.ask("buyer1", "fish", 1, 1)
+    clerk.wait()
+    clerk.decide()
+    swap_seqs(first, second)(clerk)
+    return clerk
+
+
+def test_times_of_one_term_tell_who_was_waiting() -> None:
+    assert judge(overtaken_by_time()).violated == ("lowest_clock_first",)
+
+
+def test_a_clock_that_was_set_back_proves_nothing() -> None:
+    clerk = overtaken_by_time()
+    clerk.wait(-10_000)
+    clerk.ask("buyer0", "fish", 1, 60)
+    clerk.decide()
+    verdict = judge(clerk)
+    assert verdict.holds, str(verdict)
+    assert "the times of term 1 run backwards" in verdict.of("lowest_clock_first").notes[0]
+
+
+def test_times_of_two_terms_are_not_compared() -> None:
+    """The successor's clock is ahead by an hour; it takes a low request in after it decided a high one."""
+    clerk = Clerk()
+    clerk.wait(3_600_000)
+    clerk.elect("merchant9")
+    clerk.ask("buyer0", "fish", 1, 50)
+    clerk.decide()
+    low = clerk.ask("buyer1", "fish", 1, 1)
+    clerk.wait()
+    clerk.elect("merchant8")
+    clerk.decide()
+    clerk.requests[low]["queued_at"] -= timedelta(hours=1)
+    assert judge(clerk).holds
+
+
+def test_vector_clocks_are_ordered_by_their_sum() -> None:
+    clerk = Clerk()
+    clerk.ask("buyer1", "fish", 1, 0, vector={"buyer0": 3, "buyer1": 4})
+    clerk.ask("buyer0", "fish", 1, 0, vector={"buyer0": 5, "buyer1": 1})
+    clerk.wait()
+    clerk.decide()
+    assert judge(clerk).holds
+    swap_seqs(*clerk.requests)(clerk)
+    assert judge(clerk).violated == ("lowest_clock_first",)
+
+
+def test_a_seller_in_office_or_buying_itself_is_passed_over_rightly() -> None:
+    clerk = Clerk("buyer5")
+    for seller, time in (("merchant8", 1), ("merchant9", 2), ("seller3", 3)):
+        clerk.deposit(seller, "fish", 5, "1.00", time)
+    clerk.elect("merchant8")
+    sold = clerk.ask("merchant9", "fish", 1, 9)
+    clerk.decide()
+    assert clerk.requests[sold]["seller"] == "seller3"
+    assert judge(clerk).holds
+
+
+# -- acknowledged_is_recorded ----------------------------------------------------------------------------------
+
+
+def told(clerk: Clerk, kind: str, record_id: str) -> dict[str, Any]:
+    """The payload of the journal entry of that kind that speaks of `record_id`."""
+    for entry in clerk.journals:
+        payload = next(value for key, value in entry.items() if key in ("request", "outcome", "deposit", "sale"))
+        if entry["kind"] == kind and record_id in (payload.get("_id"), payload.get("request_id")):
+            return payload
+    raise KeyError(record_id)
+
+
+TOLD: list[tuple[str, Plant, str, str]] = [
+    (
+        "a lost sale",
+        lambda c: c.requests.pop(IN_VAIN),
+        IN_VAIN,
+        "buyer2 was told of it (told); the ledger has no such",
+    ),
+    ("a lost deposit", lambda c: c.deposits.pop(BOAR), BOAR, "merchant9 was told of it (deposited)"),
+    (
+        "another price",
+        lambda c: told(c, "told", FIRST).update(price="7.21"),
+        FIRST,
+        "told price 7.21; the ledger says 7.20",
+    ),
+    ("another number", lambda c: told(c, "told", FIRST).update(seq=9), FIRST, "told seq 9; the ledger says 1"),
+    ("sold, not unavailable", lambda c: told(c, "told", IN_VAIN).update(status="sold"), IN_VAIN, "told status sold"),
+    ("told and forgotten", request(IN_VAIN, status="queued"), IN_VAIN, "the ledger says queued"),
+    ("earned too much", lambda c: told(c, "earned", FIRST).update(earned="99.00"), FIRST, "was told earned 99.00"),
+    ("earned by another", lambda c: told(c, "earned", FIRST).update(request_id=FOURTH), FOURTH, "was told seq 1"),
+    (
+        "earned for nothing",
+        lambda c: told(c, "earned", FIRST).update(request_id=IN_VAIN),
+        IN_VAIN,
+        "says unavailable",
+    ),
+    ("asked for less", lambda c: told(c, "asked", FIRST).update(quantity=1), FIRST, "asked for quantity 1"),
+    ("deposited more", lambda c: told(c, "deposited", FISH).update(quantity=11), FISH, "told quantity 11"),
+    ("fewer remained", lambda c: told(c, "deposited", FISH).update(remaining=1), FISH, "told that 1 remain"),
+    ("told the wrong one", lambda c: c.journals[-1].update(peer="buyer0"), IN_VAIN, "its buyer is buyer2"),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "document", "words"), [each[1:] for each in TOLD], ids=[each[0].replace(" ", "_") for each in TOLD]
+)
+def test_a_broken_promise_is_named(plant: Plant, document: str, words: str) -> None:
+    clerk = small_books()
+    plant(clerk)
+    finding = judge(clerk, journals=clerk.journals).of("acknowledged_is_recorded")
+    assert finding.state == "violated"
+    assert finding.violations[0].documents == (document,)
+    assert words in finding.violations[0].what
+
+
+def test_what_was_asked_in_vain_was_never_promised() -> None:
+    clerk = small_books()
+    asked = {"request_id": "buyer0.r99", "buyer": "buyer0", "item": "fish", "quantity": 1, "clock": {"lamport": 1}}
+    journals = [*clerk.journals, {"at_ms": 1, "peer": "buyer0", "kind": "asked", "request": asked}]
+    assert judge(clerk, journals=journals).holds
+
+
+def test_being_told_again_and_other_kinds_of_entries_are_no_fault() -> None:
+    clerk = small_books()
+    other = {"at_ms": 1, "peer": "buyer0", "kind": "yawned"}
+    assert judge(clerk, journals=[*clerk.journals, *clerk.journals, other]).holds
+
+
+def test_an_entry_that_names_nothing_cannot_be_judged() -> None:
+    clerk = small_books()
+    verdict = judge(clerk, journals=[{"at_ms": 1, "peer": "buyer0", "kind": "told"}])
+    assert verdict.of("acknowledged_is_recorded").state == "could not tell"
+    assert not verdict.holds
+    assert verdict.violated == ()
+
+
+# -- the rest ------------------------------------------------------------------------------------------------
+
+
+def test_while_things_are_not_calm_waiting_is_no_fault() -> None:
+    clerk = small_books()
+    still_queued(clerk, 99)
+    verdict = judge(clerk, calm=False)
+    assert verdict.holds
+    assert verdict.of("nothing_forgotten").state == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("graph", "documents", "words"),
+    [
+        ({"a": ["b"], "b": ["a"], "c": ["d"], "d": ["c"]}, ("c", "d"), "no path leads from here to a"),
+        ({"a": [], "b": []}, ("b",), "no path"),
+        ({"a": ["b"], "b": []}, ("a", "b"), "not the other way round"),
+        ({"a": ["a", "b"], "b": ["a"]}, ("a",), "its own neighbour"),
+        ({"a": list("bcde"), **{peer: ["a"] for peer in "bcde"}}, ("a",), "4 neighbours, more than 3"),
+    ],
+)
+def test_an_unsound_graph_is_named(graph: dict[str, list[str]], documents: tuple[str, ...], words: str) -> None:
+    verdict = judge(small_books(), graph=graph)
+    assert verdict.violated == ("graph_sound",)
+    assert verdict.violations[0].documents == documents
+    assert words in verdict.violations[0].what
+
+
+@pytest.mark.parametrize("graph", [{}, {"a": []}, {"a": ["b", "gone"], "b": ["a", "gone", "left", "away"]}])
+def test_a_sound_graph_holds(graph: dict[str, list[str]]) -> None:
+    assert judge(small_books(), graph=graph).holds
+
+
+def test_the_invariants_stand_apart_from_what_they_judge() -> None:
+    """They share no code with trader and ledger, and touch neither database nor network."""
+    folder = Path(db.__path__[0])
+    modules = ("invariants", "checkers", "order_checks", "promises", "rows", "verdicts")
+    imported = set()
+    for module in modules:
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text())):
+            if isinstance(node, ast.ImportFrom):
+                imported.add(node.module or "")
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+    ours = {f"db.{module}" for module in modules}
+    assert {name for name in imported if name.startswith(("db", "peers"))} <= ours
+    assert not {name.split(".")[0] for name in imported} & {"pymongo", "bson", "socket", "time", "random", "os"}
+
+
+def test_names_and_order_are_the_contract_s() -> None:
+    contract = (
+        "no_oversell decided_once acknowledged_is_recorded money_conserved one_trader_a_term "
+        "lowest_clock_first trader_neutral nothing_forgotten graph_sound"
+    )
+    assert list(INVARIANTS) == contract.split()
+    assert [finding.invariant for finding in judge(small_books()).findings] == contract.split()
+    assert all(one != other for one, other in pairwise(INVARIANTS.values()))
