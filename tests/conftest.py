@@ -1,0 +1,5 @@
+"""What all tests may ask for."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.fixtures_mongo"]
