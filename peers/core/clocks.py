@@ -20,7 +20,7 @@ MAX_TIME = 2**53
 """The largest logical time there is: exact in every serializer a caller may use."""
 
 
-class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """The Lamport time of an event, 0 … MAX_TIME."""
 
     lamport: int
@@ -35,7 +35,7 @@ class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return self.lamport < other.lamport
 
 
-class VectorStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VectorStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """The vector time of an event: events seen of each peer, by name; what is missing is 0."""
 
     vector: dict[str, int]
