@@ -32,7 +32,7 @@ from rich.text import Text
 from db.checkers import MAIN_POST, Graph
 from db.invariants import Checkers
 from db.journals import Torn, Unreadable, journal_files, read_journal
-from db.promises import AcknowledgedIsRecorded, subject_of
+from db.promises import PROMISED_FIELDS, AcknowledgedIsRecorded, subject_of
 from db.rows import (
     DepositRow,
     JournalEntry,
@@ -62,6 +62,7 @@ _SEQ = {"$gt": 0}
 
 _REQUEST_FIELDS = dict.fromkeys(RequestRow.__struct_fields__[1:], 1)
 _DEPOSIT_FIELDS = dict.fromkeys(DepositRow.__struct_fields__[1:], 1)
+_PROMISED_FIELDS = dict.fromkeys(PROMISED_FIELDS, 1)
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +248,7 @@ def _judge_entries(
             wanted[subject[0]].add(subject[1])
     records: dict[tuple[str, str], RequestRow | DepositRow] = {}
     if wanted["request"]:
-        found = database.requests.find({"_id": {"$in": list(wanted["request"])}}, _REQUEST_FIELDS, batch_size=_BATCH)
+        found = database.requests.find({"_id": {"$in": list(wanted["request"])}}, _PROMISED_FIELDS, batch_size=_BATCH)
         records.update((("request", row.id), row) for row in map(read_request, found))
     if wanted["deposit"]:
         found = database.deposits.find({"_id": {"$in": list(wanted["deposit"])}}, _DEPOSIT_FIELDS, batch_size=_BATCH)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from db.rows import DepositRow, JournalEntry, RequestRow, money
+from db.rows import DepositRow, JournalEntry, RequestRow, money, same_clock
 from db.verdicts import Checker, Finding
 
 Subject = tuple[Literal["request", "deposit"], str]
@@ -21,6 +21,9 @@ _PAYLOADS = {"asked": "request", "told": "outcome", "deposited": "deposit", "ear
 _MONEY = ("price", "amount", "commission", "earned")
 _ASKED = ("buyer", "item", "quantity", "clock")
 _TOLD = ("status", "seq", "term", "trader", "seller", "deposit", *_MONEY, "buyer", "item", "quantity", "clock")
+PROMISED_FIELDS = _TOLD
+"""The fields of a request that are judged here; there is no need to look up others."""
+
 _EARNED = ("seq", "item", "quantity", "buyer", "price", "earned")
 _DEPOSITED = ("seller", "item", "price", "quantity", "clock", "order", "term")
 
@@ -114,7 +117,7 @@ class AcknowledgedIsRecorded(Checker):
             theirs, ours = payload[field], getattr(record, field)
             if field in _MONEY and theirs is not None:
                 theirs = money(theirs)
-            if theirs != ours:
+            if not (same_clock(theirs, ours) if field == "clock" else theirs == ours):
                 said = f"{entry.peer} {verb} {field} {payload[field]}"
                 self.violate(record.id, what=f"{said}; the ledger says {ours}")
 

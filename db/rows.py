@@ -160,12 +160,29 @@ def money(value: object) -> Decimal | None:
     """Decimals as they are, BSON's by their own conversion, texts and whole numbers exactly; floats never."""
     if value is None or isinstance(value, float | bool):
         return None
+    bid = getattr(value, "bid", None)
+    known = _converted.get(bid) if isinstance(bid, bytes) else None
+    return known if known is not None else _convert(value, bid)
+
+
+_MOST_CONVERTED = 10_000
+_converted: dict[bytes, Decimal] = {}
+"""BSON decimals by their bytes: few amounts are unlike all others, and converting one is dear."""
+
+
+def _convert(value: Any, bid: object) -> Decimal | None:
     convert = getattr(value, "to_decimal", None)
     try:
-        amount = convert() if convert is not None else Decimal(value)  # type: ignore[arg-type]
+        amount = convert() if convert is not None else Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
         return None
-    return amount if isinstance(amount, Decimal) and amount.is_finite() else None
+    if not isinstance(amount, Decimal) or not amount.is_finite():
+        return None
+    if isinstance(bid, bytes):
+        if len(_converted) >= _MOST_CONVERTED:
+            _converted.clear()
+        _converted[bid] = amount
+    return amount
 
 
 def derived_order(clock: object, owner: str | None, record_id: str) -> str | None:
@@ -179,6 +196,18 @@ def derived_order(clock: object, owner: str | None, record_id: str) -> str | Non
     peer = _PEER.fullmatch(owner)
     rank = int(peer[1]) if peer else _RANK_OF_STRANGERS
     return f"{time:016d}.{rank:06d}.{owner}.{record_id}"
+
+
+def same_clock(one: object, other: object) -> bool:
+    """Whether two clocks say the same. What a vector does not name is 0, and a stamp may carry more than its time."""
+    return _bare_clock(one) == _bare_clock(other)
+
+
+def _bare_clock(clock: object) -> object:
+    if not isinstance(clock, Mapping):
+        return clock
+    vector = clock.get("vector")
+    return {k: n for k, n in vector.items() if n != 0} if isinstance(vector, Mapping) else clock.get("lamport")
 
 
 def _logical_time(clock: object) -> int | None:

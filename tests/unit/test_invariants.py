@@ -3,82 +3,40 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bson.decimal128 import Decimal128
 
 import db
-from db.invariants import INVARIANTS, Books, Verdict, check_books
+from db.invariants import INVARIANTS, Books, check_books
 from db.verdicts import MOST_LISTED
-from tests.bookkeeping import RATE, Clerk, small_books, sort_key, to_bson
-
-Plant = Callable[[Clerk], object]
-
-FISH, MORE_FISH, SALT, BOAR = "seller3.d1", "seller4.d2", "seller4.d3", "merchant9.d4"
-FIRST, SECOND, THIRD = "buyer0.r5", "buyer1.r6", "buyer2.r9"  # by seq
-FOURTH, FIFTH, IN_VAIN = "buyer1.r8", "buyer0.r7", "buyer2.r10"
-
-RING = {"a": ["b", "d"], "b": ["a", "c"], "c": ["b", "d"], "d": ["c", "a"]}
-
-
-def judge(clerk: Clerk, **more: Any) -> Verdict:
-    """By the books alone, without the journals, which every planted fault would contradict too."""
-    settings = {"elections": clerk.elections, "graph": RING, "commission_rate": RATE, **more}
-    return check_books(clerk.requests.values(), clerk.deposits.values(), clerk.posts, **settings)
-
-
-def request(request_id: str, **changes: object) -> Plant:
-    return lambda clerk: clerk.requests[request_id].update(changes)
-
-
-def deposit(deposit_id: str, **changes: object) -> Plant:
-    return lambda clerk: clerk.deposits[deposit_id].update(changes)
-
-
-def post(**changes: object) -> Plant:
-    return lambda clerk: clerk.post.update(changes)
-
-
-def drop(request_id: str, field: str) -> Plant:
-    return lambda clerk: clerk.requests[request_id].pop(field)
-
-
-def all_of(*plants: Plant) -> Plant:
-    return lambda clerk: [plant(clerk) for plant in plants]
-
-
-def sold_by(seller: str) -> Plant:
-    """The salt was never seller4's: it was `seller`'s, from the deposit on."""
-    return all_of(
-        deposit(SALT, seller=seller, order=sort_key(3, seller, SALT)),
-        request(FOURTH, seller=seller),
-    )
-
-
-def bought_by(request_id: str, buyer: str, time: int) -> Plant:
-    return request(request_id, buyer=buyer, order=sort_key(time, buyer, request_id))
-
-
-def swap_seqs(one: str, other: str) -> Plant:
-    def swap(clerk: Clerk) -> None:
-        a, b = clerk.requests[one], clerk.requests[other]
-        a["seq"], b["seq"] = b["seq"], a["seq"]
-
-    return swap
-
-
-def still_queued(clerk: Clerk, time: int, **changes: object) -> str:
-    """One more request, accepted last, that nobody decides."""
-    request_id = clerk.ask("buyer0", "fish", 1, time)
-    clerk.requests[request_id].update(changes)
-    return request_id
-
+from tests.bookkeeping import RATE, small_books, sort_key, to_bson
+from tests.planting import (
+    BOAR,
+    FIFTH,
+    FIRST,
+    FISH,
+    FOURTH,
+    IN_VAIN,
+    MORE_FISH,
+    SALT,
+    SECOND,
+    THIRD,
+    Plant,
+    all_of,
+    bought_by,
+    deposit,
+    drop,
+    judge,
+    post,
+    request,
+    sold_by,
+    still_queued,
+    swap_seqs,
+)
 
 FAULTS: list[tuple[str, str, Plant, tuple[str, ...], str]] = [
     # no_oversell
@@ -325,175 +283,6 @@ def test_violations_are_capped_and_counted() -> None:
     finding = judge(clerk).of("nothing_forgotten")
     assert len(finding.violations) == MOST_LISTED
     assert finding.found == 50
-
-
-# -- lowest_clock_first: what is certain, and what is not ----------------------------------------------------
-
-
-def test_a_request_still_queued_counts_as_passed_over() -> None:
-    clerk = Clerk()
-    low, high = clerk.ask("buyer0", "fish", 1, 5), clerk.ask("buyer1", "fish", 1, 9)
-    clerk.decide()
-    for field in ("seq", "term", "trader", "decided_at", "reason"):
-        del clerk.requests[low][field]
-    clerk.requests[low]["status"] = "queued"
-    clerk.requests[high]["seq"] = clerk.post["seq"] = 1
-    verdict = judge(clerk, calm=False)
-    assert verdict.violated == ("lowest_clock_first",)
-    (violation,) = verdict.violations
-    assert violation.documents == (high, low)
-    assert "is still queued" in violation.what
-
-
-def test_what_comes_in_while_a_batch_is_being_committed_is_no_fault() -> None:
-    clerk = Clerk()
-    clerk.ask("buyer0", "fish", 1, 50)
-    clerk.decide()
-    lower = clerk.ask("buyer1", "fish", 1, 1)  # in the same millisecond, or later, as the batch was formed
-    clerk.wait()
-    clerk.decide()
-    assert clerk.requests[lower]["seq"] == 2
-    assert judge(clerk).holds
-
-
-def overtaken_by_time() -> Clerk:
-    """Two wait; the one that came first, with the higher order, is decided first. Only times tell."""
-    clerk = Clerk()
-    first = clerk.ask("buyer0", "fish", 1, 50)
-    clerk.wait()
-    second = clerk.ask("buyer1", "fish", 1, 1)
-    clerk.wait()
-    clerk.decide()
-    swap_seqs(first, second)(clerk)
-    return clerk
-
-
-def test_times_of_one_term_tell_who_was_waiting() -> None:
-    assert judge(overtaken_by_time()).violated == ("lowest_clock_first",)
-
-
-def test_a_clock_that_was_set_back_proves_nothing() -> None:
-    clerk = overtaken_by_time()
-    clerk.wait(-10_000)
-    clerk.ask("buyer0", "fish", 1, 60)
-    clerk.decide()
-    verdict = judge(clerk)
-    assert verdict.holds, str(verdict)
-    assert "the times of term 1 run backwards" in verdict.of("lowest_clock_first").notes[0]
-
-
-def test_times_of_two_terms_are_not_compared() -> None:
-    """The successor's clock is ahead by an hour; it takes a low request in after it decided a high one."""
-    clerk = Clerk()
-    clerk.wait(3_600_000)
-    clerk.elect("merchant9")
-    clerk.ask("buyer0", "fish", 1, 50)
-    clerk.decide()
-    low = clerk.ask("buyer1", "fish", 1, 1)
-    clerk.wait()
-    clerk.elect("merchant8")
-    clerk.decide()
-    clerk.requests[low]["queued_at"] -= timedelta(hours=1)
-    assert judge(clerk).holds
-
-
-def test_vector_clocks_are_ordered_by_their_sum() -> None:
-    clerk = Clerk()
-    clerk.ask("buyer1", "fish", 1, 0, vector={"buyer0": 3, "buyer1": 4})
-    clerk.ask("buyer0", "fish", 1, 0, vector={"buyer0": 5, "buyer1": 1})
-    clerk.wait()
-    clerk.decide()
-    assert judge(clerk).holds
-    swap_seqs(*clerk.requests)(clerk)
-    assert judge(clerk).violated == ("lowest_clock_first",)
-
-
-def test_a_seller_in_office_or_buying_itself_is_passed_over_rightly() -> None:
-    clerk = Clerk("buyer5")
-    for seller, time in (("merchant8", 1), ("merchant9", 2), ("seller3", 3)):
-        clerk.deposit(seller, "fish", 5, "1.00", time)
-    clerk.elect("merchant8")
-    sold = clerk.ask("merchant9", "fish", 1, 9)
-    clerk.decide()
-    assert clerk.requests[sold]["seller"] == "seller3"
-    assert judge(clerk).holds
-
-
-# -- acknowledged_is_recorded ----------------------------------------------------------------------------------
-
-
-def told(clerk: Clerk, kind: str, record_id: str) -> dict[str, Any]:
-    """The payload of the journal entry of that kind that speaks of `record_id`."""
-    for entry in clerk.journals:
-        payload = next(value for key, value in entry.items() if key in ("request", "outcome", "deposit", "sale"))
-        if entry["kind"] == kind and record_id in (payload.get("_id"), payload.get("request_id")):
-            return payload
-    raise KeyError(record_id)
-
-
-TOLD: list[tuple[str, Plant, str, str]] = [
-    (
-        "a lost sale",
-        lambda c: c.requests.pop(IN_VAIN),
-        IN_VAIN,
-        "buyer2 was told of it (told); the ledger has no such",
-    ),
-    ("a lost deposit", lambda c: c.deposits.pop(BOAR), BOAR, "merchant9 was told of it (deposited)"),
-    (
-        "another price",
-        lambda c: told(c, "told", FIRST).update(price="7.21"),
-        FIRST,
-        "told price 7.21; the ledger says 7.20",
-    ),
-    ("another number", lambda c: told(c, "told", FIRST).update(seq=9), FIRST, "told seq 9; the ledger says 1"),
-    ("sold, not unavailable", lambda c: told(c, "told", IN_VAIN).update(status="sold"), IN_VAIN, "told status sold"),
-    ("told and forgotten", request(IN_VAIN, status="queued"), IN_VAIN, "the ledger says queued"),
-    ("earned too much", lambda c: told(c, "earned", FIRST).update(earned="99.00"), FIRST, "was told earned 99.00"),
-    ("earned by another", lambda c: told(c, "earned", FIRST).update(request_id=FOURTH), FOURTH, "was told seq 1"),
-    (
-        "earned for nothing",
-        lambda c: told(c, "earned", FIRST).update(request_id=IN_VAIN),
-        IN_VAIN,
-        "says unavailable",
-    ),
-    ("asked for less", lambda c: told(c, "asked", FIRST).update(quantity=1), FIRST, "asked for quantity 1"),
-    ("deposited more", lambda c: told(c, "deposited", FISH).update(quantity=11), FISH, "told quantity 11"),
-    ("fewer remained", lambda c: told(c, "deposited", FISH).update(remaining=1), FISH, "told that 1 remain"),
-    ("told the wrong one", lambda c: c.journals[-1].update(peer="buyer0"), IN_VAIN, "its buyer is buyer2"),
-]
-
-
-@pytest.mark.parametrize(
-    ("plant", "document", "words"), [each[1:] for each in TOLD], ids=[each[0].replace(" ", "_") for each in TOLD]
-)
-def test_a_broken_promise_is_named(plant: Plant, document: str, words: str) -> None:
-    clerk = small_books()
-    plant(clerk)
-    finding = judge(clerk, journals=clerk.journals).of("acknowledged_is_recorded")
-    assert finding.state == "violated"
-    assert finding.violations[0].documents == (document,)
-    assert words in finding.violations[0].what
-
-
-def test_what_was_asked_in_vain_was_never_promised() -> None:
-    clerk = small_books()
-    asked = {"request_id": "buyer0.r99", "buyer": "buyer0", "item": "fish", "quantity": 1, "clock": {"lamport": 1}}
-    journals = [*clerk.journals, {"at_ms": 1, "peer": "buyer0", "kind": "asked", "request": asked}]
-    assert judge(clerk, journals=journals).holds
-
-
-def test_being_told_again_and_other_kinds_of_entries_are_no_fault() -> None:
-    clerk = small_books()
-    other = {"at_ms": 1, "peer": "buyer0", "kind": "yawned"}
-    assert judge(clerk, journals=[*clerk.journals, *clerk.journals, other]).holds
-
-
-def test_an_entry_that_names_nothing_cannot_be_judged() -> None:
-    clerk = small_books()
-    verdict = judge(clerk, journals=[{"at_ms": 1, "peer": "buyer0", "kind": "told"}])
-    assert verdict.of("acknowledged_is_recorded").state == "could not tell"
-    assert not verdict.holds
-    assert verdict.violated == ()
 
 
 # -- the rest ------------------------------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+"""Long books are audited in a stream: what the audit holds in memory stays small. The figures are printed."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.audit import audit
+from db.mongod import MongodProcess
+from tests.bookkeeping import RATE, long_books, to_bson
+from tests.fixtures_mongo import Books
+
+SALES = 10_000
+MOST_BYTES_A_SALE = 1500
+"""150 MB for 100,000 sales."""
+
+
+def write_books(books: Books, directory: Path, sales: int) -> None:
+    """Generates sound books straight into MongoDB, and the journals beside them."""
+    (directory / "journals").mkdir()
+    pieces = long_books(sales)
+    with (directory / "journals" / "all.jsonl").open("w") as journal:
+        for chunk in iter(lambda: list(islice(pieces, 5000)), []):
+            kept: dict[str, list[dict[str, Any]]] = {}
+            for collection, document in chunk:
+                kept.setdefault(collection, []).append(document)
+            journal.writelines(json.dumps(entry) + "\n" for entry in kept.pop("journals", ()))
+            for post in kept.pop("posts", ()):
+                books.posts.update_one({"_id": "main"}, {"$set": post})
+            for collection, documents in kept.items():
+                books[collection].insert_many(map(to_bson, documents), ordered=False)
+
+
+def test_long_books_are_audited_in_little_memory(
+    mongod: MongodProcess, books: Books, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_books(books, tmp_path, SALES)
+    tracemalloc.start()
+    try:
+        report = audit(mongod.uri, books.name, tmp_path, commission_rate=RATE)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert report.verdict is not None
+    assert report.answer == "holds", str(report.verdict)
+    assert report.verdict.counts.sales == SALES
+    assert report.verdict.counts.journal_entries == 3 * SALES + SALES // 10
+    with capsys.disabled():
+        print(f"\n{SALES:,} sales audited in {report.seconds:.1f} s while traced, {peak / 1e6:.0f} MB at the peak")
+    assert peak < SALES * MOST_BYTES_A_SALE
