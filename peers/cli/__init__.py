@@ -1,0 +1,1 @@
+"""The command line: `bazaar COMMAND`. Each command is a file of its own in `peers.cli.commands`."""

@@ -7,11 +7,12 @@ get through. The terminal going away must not stop the town from ending in order
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import IO
+from typing import TextIO, cast
 
 from rich.console import Console as RichConsole
 
@@ -52,12 +53,14 @@ class Console:
     """Prints reports and the town's own lines. `quiet` leaves out trade altogether."""
 
     def __init__(
-        self, *, quiet: bool = False, out: IO[str] | None = None, clock: Callable[[], float] = time.monotonic
+        self, *, quiet: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rich = RichConsole(file=out, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._out = _Forgiving(out or sys.stdout)
+        self.rich = RichConsole(
+            file=cast("TextIO", self._out), highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
         self._quiet = quiet
         self._clock = clock
-        self._broken = False
         self._allowance = float(_FIRST_LINES)
         self._filled_at = clock()
         self._withheld: Counter[tuple[str, str]] = Counter()
@@ -65,13 +68,8 @@ class Console:
 
     def say(self, line: str, style: str = "") -> None:
         """Prints a line of the town's own."""
-        if self._broken:
-            return
-        try:
-            self._rich.print(line, style=style or None)
-            self._rich.file.flush()
-        except (BrokenPipeError, ValueError):
-            self._broken = True
+        self.rich.print(line, style=style or None)
+        self._out.flush()
 
     def warn(self, line: str) -> None:
         """Prints a line about something that failed."""
@@ -100,13 +98,13 @@ class Console:
             return
         counted = ", ".join(f"{count:,} {kind[count != 1]}" for kind, count in sorted(self._withheld.items()))
         self._withheld.clear()
-        self.say(f"… and {counted} more ({self.purchases:,} purchases so far)", "dim")
+        so_far = f" ({self.purchases:,} purchases so far)" if self.purchases else ""
+        self.say(f"… besides {counted}{so_far}", "dim")
 
     def close(self) -> None:
-        """Sums up, and keeps Python from complaining at exit about a pipe that is gone."""
+        """Sums up, and keeps Python from complaining at its exit about a pipe that is gone."""
         self.tick()
-        if self._broken and self._rich.file is sys.stdout:
-            sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - to stay open until the process ends
+        self._out.close_if_broken()
 
     def _may_print(self) -> bool:
         now = self._clock()
@@ -116,6 +114,46 @@ class Console:
             return False
         self._allowance -= 1
         return True
+
+
+class _Forgiving:
+    """A text stream that takes it in silence when nobody reads any more."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._broken = False
+
+    @property
+    def encoding(self) -> str:
+        return self._out.encoding
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+    def fileno(self) -> int:
+        return self._out.fileno()
+
+    def write(self, text: str) -> int:
+        if not self._broken:
+            try:
+                return self._out.write(text)
+            except BrokenPipeError:
+                self._broken = True
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._broken:
+            try:
+                self._out.flush()
+            except BrokenPipeError:
+                self._broken = True
+
+    def close_if_broken(self) -> None:
+        """Has what is left in the buffer go nowhere."""
+        if self._broken and self._out is sys.stdout:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def _kind(report: Report) -> tuple[str, str] | None:

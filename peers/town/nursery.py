@@ -35,7 +35,7 @@ class Nursery:
     def launch(self) -> None:
         """Starts it without waiting; `wait_ready` must follow before the first order."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "peers.town.forkserver", str(theirs.fileno()), self._target]
+        command = [sys.executable, "-P", "-m", "peers.town.forkserver", str(theirs.fileno()), self._target]
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

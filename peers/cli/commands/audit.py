@@ -1,0 +1,41 @@
+"""`bazaar audit`: do the books balance?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers.cli.options import DirOption, JsonOption
+
+
+def command(
+    directory: DirOption = Path(".bazaar"),
+    as_json: JsonOption = False,
+    mongo: Annotated[
+        str | None, typer.Option(metavar="URI", help="Audit this database, whatever the directory says.")
+    ] = None,
+) -> int:
+    """Check every invariant against the books and the peers' journals.
+
+    Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated; 2: it could not
+    be told.
+
+    **Examples**
+
+    - `bazaar audit`
+    - `bazaar audit --dir /tmp/town --json`
+    """
+    from rich.console import Console
+
+    from db.audit import render, to_json
+    from peers.town.directory import Directory
+    from peers.town.inspection import inspect
+
+    report = inspect(Directory(directory), mongo)
+    if as_json:
+        print(to_json(report))
+    else:
+        render(report, Console(highlight=False, markup=False, emoji=False))
+    return report.exit_code

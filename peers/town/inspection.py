@@ -1,0 +1,45 @@
+"""The audit of a town from outside: of one that runs, or of one that has ended and left its books."""
+
+from __future__ import annotations
+
+from db.audit import AuditReport, audit
+from peers.errors import TownError
+from peers.town.books import database_of
+from peers.town.closing import graph_is_sound, until_now
+from peers.town.directory import Directory, TownState, live_graph
+
+_SETTLE_S = 3.0
+
+
+def inspect(directory: Directory, mongo: str | None) -> AuditReport:
+    """Audits the books of the town in `directory`, or those at `mongo`; starts its mongod where none runs."""
+    running = directory.in_use()
+    state = directory.read_town()
+    graph = _settled_graph(directory) if running else None
+    # A town at work has requests waiting: only one at rest must have none.
+    calm = None if running else True
+    if mongo is not None:
+        return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)
+    if state is None or not state.mongo_uri:
+        raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
+    if running or not state.private_books:
+        return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
+    return _audit_private_books(directory, state)
+
+
+def _audit_private_books(directory: Directory, state: TownState) -> AuditReport:
+    from db.mongod import MongodProcess
+
+    if not directory.claim():
+        raise TownError(f"a town has just started in {directory.path}; try again")
+    try:
+        with MongodProcess(directory.mongo) as mongod:
+            return audit(mongod.uri, state.database, directory.path, calm=True)
+    finally:
+        directory.let_go()
+
+
+def _settled_graph(directory: Directory) -> dict[str, list[str]]:
+    """The live graph, once the peers have joined it up after a loss, or after that long anyway."""
+    until_now(lambda: graph_is_sound(live_graph(directory.read_peers())), _SETTLE_S)
+    return live_graph(directory.read_peers())

@@ -1,0 +1,61 @@
+"""What `bazaar run` does: the first terminal in a directory is the town, every further one joins it."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+
+from peers.town.addresses import resolve_host
+from peers.town.console import Console
+from peers.town.directory import Directory
+from peers.town.options import RunOptions
+
+
+def run(options: RunOptions) -> int:
+    """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
+    options.check()
+    host = resolve_host(options.host, insecure=options.insecure)
+    directory = Directory(options.directory)
+    if options.nameserver is None and not directory.in_use():
+        options.check_first()
+    directory.make()
+    _raise_file_limit()
+    console = Console(quiet=options.quiet)
+    claimed = directory.claim()
+    try:
+        if claimed and options.nameserver is None:
+            return _first(options, directory, console, host)
+        return _further(options, directory, console, host, claimed=claimed)
+    finally:
+        directory.let_go()
+
+
+def _first(options: RunOptions, directory: Directory, console: Console, host: str) -> int:
+    from peers.town.town import Town
+
+    options.check_first()
+    if options.fresh:
+        directory.empty_books()
+
+    async def live() -> int:
+        return await Town(options, directory, console, host).run()
+
+    return asyncio.run(live())
+
+
+def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:
+    from peers.town.visit import Visit, where_to_join
+
+    nameserver = where_to_join(options, directory, claimed=claimed)
+
+    async def live() -> int:
+        return await Visit(options, directory, console, host, nameserver, claimed=claimed).run()
+
+    return asyncio.run(live())
+
+
+def _raise_file_limit() -> None:
+    """A town of many peers holds a channel to each; the usual soft limit is low for historical reasons only."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else 65_536, hard))

@@ -1,0 +1,155 @@
+"""What a town runs beside its peers: the database and the name server. Starts them, keeps them up, ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nameserver.finder import TRADER, Finder
+from nameserver.process import NameServerProcess
+from peers.core.membership import Member
+from peers.core.names import peer_name
+from peers.core.records import Post
+from peers.errors import BazaarError, TownError
+from peers.town.books import Books, database_of
+from peers.town.console import Console
+from peers.town.crew import Crew
+from peers.town.directory import Directory
+
+if TYPE_CHECKING:
+    from db.mongod import MongodProcess
+
+_WATCH_S = 0.1
+_RETRY_S = 1.0
+
+
+class Services:
+    """Database and name server of one town. `mongo` is the address of a database that is not ours to run."""
+
+    def __init__(
+        self, directory: Directory, console: Console, host: str, *, mongo: str | None, nameserver_port: int
+    ) -> None:
+        self._directory = directory
+        self._console = console
+        self._mongo = mongo
+        self.nameserver = NameServerProcess(host, nameserver_port, directory.logs / "nameserver.log")
+        self.mongod: MongodProcess | None = None
+        self.books: Books | None = None
+        self._opening: asyncio.Task[Post] | None = None
+        self._closed = False
+
+    def launch(self) -> None:
+        """Sets everything off; `open_books` and `open_nameserver` wait for it."""
+        self.nameserver.launch()
+        self._opening = asyncio.create_task(asyncio.to_thread(self._start_books))
+
+    def _start_books(self) -> Post:
+        from db.mongod import MongodProcess  # the driver takes a while to import
+
+        if self._mongo is None:
+            self.mongod = MongodProcess(self._directory.mongo)
+            self.mongod.start()
+            uri, database = self.mongod.uri, database_of(self.mongod.uri)
+        else:
+            uri, database = self._mongo, database_of(self._mongo)
+        self.books = Books(uri, database)
+        return self.books.open()
+
+    async def open_books(self) -> Post:
+        """Returns the post as the books have it."""
+        assert self._opening is not None
+        return await asyncio.shield(self._opening)
+
+    async def open_nameserver(self) -> None:
+        """Returns once names can be registered."""
+        await asyncio.to_thread(self.nameserver.wait_ready)
+
+    async def keep(self, crew: Crew, card: dict[str, str]) -> None:
+        """Starts again what dies, for ever. A new name server is told all the names the old one knew of us."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if self.mongod is not None and not self.mongod.alive():
+                await self._revive_mongod()
+            if not self.nameserver.alive():
+                await self._revive_nameserver(crew, card)
+
+    async def _revive_mongod(self) -> None:
+        assert self.mongod is not None
+        self._console.warn("mongod died; it is started again")
+        try:
+            await asyncio.to_thread(self.mongod.start)
+        except BazaarError as error:
+            self._console.warn(f"mongod cannot be started: {error}")
+            await asyncio.sleep(_RETRY_S)
+            return
+        self._console.say(f"mongod is back (process {self.mongod.pid})", "green")
+
+    async def _revive_nameserver(self, crew: Crew, card: dict[str, str]) -> None:
+        self._console.warn("the name server died; it is started again")
+        try:
+            await asyncio.to_thread(self.nameserver.restart)
+            await self.register(crew.members(), crew.trader, card)
+        except BazaarError as error:
+            self._console.warn(f"the name server cannot be started: {error}")
+            await asyncio.sleep(_RETRY_S)
+            return
+        self._console.say(f"the name server is back (process {self.nameserver.pid})", "green")
+
+    def finder(self) -> Finder:
+        return Finder(self.nameserver.host, self.nameserver.port, 2.0)
+
+    async def register(self, members: list[Member], trader: str | None, card: dict[str, str]) -> None:
+        """Registers these peers, the trader if it is one of them, and the town's card."""
+
+        def work() -> None:
+            with self.finder() as finder:
+                register_members(finder, members, trader)
+                finder.leave_card(card)
+
+        await asyncio.to_thread(work)
+
+    async def forget(self, member: Member) -> None:
+        """Removes a dead peer from the name server."""
+
+        def work() -> None:
+            with suppress(TownError), self.finder() as finder:
+                forget_member(finder, member)
+
+        await asyncio.to_thread(work)
+
+    async def close(self) -> None:
+        """Ends both; what was still starting is waited for, so that nothing is left behind."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+            if not self._opening.cancelled():
+                self._opening.exception()  # whoever waited for it has it; or nobody wants it any more
+        if self.books is not None:
+            self.books.close()
+        await asyncio.gather(
+            asyncio.to_thread(self.nameserver.stop),
+            asyncio.to_thread(self.mongod.stop) if self.mongod is not None else asyncio.sleep(0),
+        )
+
+    def kill_hard(self) -> None:
+        """Kills both at once, without waiting."""
+        self.nameserver.kill()
+        if self.mongod is not None:
+            self.mongod.stop(timeout_s=0.0)
+
+
+def register_members(finder: Finder, members: list[Member], trader: str | None) -> None:
+    """Registers peers the way they do it themselves."""
+    for member in members:
+        tags = ["bazaar.peer", f"rank:{member.rank}", f"role:{member.role}"]
+        finder.register(f"bazaar.{member.name}", member.uri, tags)
+        if member.name == trader:
+            finder.register(TRADER, member.uri, tags)
+
+
+def forget_member(finder: Finder, member: Member) -> None:
+    """Removes a peer that is no more."""
+    finder.remove(f"bazaar.{peer_name(member.role, member.rank)}")

@@ -1,0 +1,173 @@
+"""What every terminal that runs peers does alike: signals, the clock of its console, its peers' state files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from peers.core.membership import Member
+from peers.core.names import Role, peer_name
+from peers.core.reports import Report
+from peers.host.spec import PeerSpec
+from peers.settings import Settings
+from peers.town.books import Books
+from peers.town.console import Console
+from peers.town.crew import Crew
+from peers.town.directory import Directory, live_graph
+from peers.town.options import RunOptions, settings_of
+
+_FLUSH_S = 0.2
+_COUNT_S = 0.05
+_T = TypeVar("_T")
+
+
+class Interrupted(Exception):
+    """The user asked for the end before the market was open."""
+
+
+class Terminal:
+    """A console with a crew behind it. `on_death` hears which of its peers died."""
+
+    def __init__(
+        self, options: RunOptions, directory: Directory, console: Console, on_death: Callable[[Member], None]
+    ) -> None:
+        self.options = options
+        self.directory = directory
+        self.console = console
+        self.crew = Crew(directory, console, options.target, on_report=self._hear, on_death=on_death)
+        self.stop = asyncio.Event()
+        self.closing = False
+        self._kill_hard: Callable[[], None] = self.crew.kill_hard
+
+    def _hear(self, report: Report) -> None:
+        # What peers notice of each other's leaving is no news once all are told to leave.
+        if not self.closing:
+            self.console.tell(report)
+
+    def install_signals(self, kill_hard: Callable[[], None]) -> None:
+        """One Ctrl-C ends in order, a second one kills."""
+        self._kill_hard = kill_hard
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._interrupted)
+
+    def _interrupted(self) -> None:
+        if not self.stop.is_set():
+            self.stop.set()
+            return
+        self.console.warn("killed")
+        self._kill_hard()
+        os._exit(130)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Awaits `work`, which a Ctrl-C cancels; raises Interrupted then."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Interrupted
+            return task.result()
+        finally:
+            for each in (task, stopped):
+                if not each.done():
+                    each.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await each
+
+    async def until_over(self, books: Books, since_seq: int, *others: Coroutine[Any, Any, object]) -> None:
+        """Returns when the run is over: by Ctrl-C, by what it was limited to, or because one of `others` ended."""
+        work: list[Awaitable[object]] = [self.stop.wait(), self._keep_files(), self._until_deserted(), *others]
+        if self.options.duration_s is not None:
+            work.append(asyncio.sleep(self.options.duration_s))
+        if self.options.purchases is not None:
+            work.append(_until_sold(books, since_seq, self.options.purchases))
+        tasks = [asyncio.ensure_future(each) for each in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_deserted(self) -> None:
+        while self.crew.alive():
+            await asyncio.sleep(_FLUSH_S)
+        self.console.warn("no peer is left")
+
+    async def _keep_files(self) -> None:
+        ticked = time.monotonic()
+        while True:
+            self.flush()
+            if time.monotonic() - ticked >= 1:
+                ticked = time.monotonic()
+                self.console.tick()
+            await asyncio.sleep(_FLUSH_S)
+
+    def flush(self) -> bool:
+        """Writes down what changed about peers and graph; True if anything did."""
+        if not self.crew.flush():
+            return False
+        self.directory.write_network(self.graph())
+        return True
+
+    def graph(self) -> dict[str, list[str]]:
+        """The live graph, with the peers of other terminals in this directory."""
+        return live_graph(self.directory.read_peers())
+
+
+async def _until_sold(books: Books, since_seq: int, wanted: int) -> None:
+    from peers.errors import LedgerError
+
+    while True:
+        # While the books are away nothing is sold.
+        with suppress(LedgerError):
+            if await asyncio.to_thread(books.sold_after, since_seq) >= wanted:
+                return
+        await asyncio.sleep(_COUNT_S)
+
+
+def make_specs(
+    options: RunOptions,
+    directory: Directory,
+    books: Books,
+    settings: Settings,
+    *,
+    host: str,
+    nameserver: tuple[str, int],
+    seed: int,
+    roles: dict[int, Role],
+) -> list[PeerSpec]:
+    """Returns what each peer is told at its start, by rank. The first buyer is the slow peer, where there is one."""
+    slow_rank = min((rank for rank, role in roles.items() if role != "seller"), default=None)
+    now_ms = time.time_ns() // 1_000_000
+    specs = []
+    for rank, role in sorted(roles.items()):
+        name = peer_name(role, rank)
+        specs.append(
+            PeerSpec(
+                name=name,
+                rank=rank,
+                role=role,
+                host=host,
+                directory=str(directory.path),
+                nameserver_host=nameserver[0],
+                nameserver_port=nameserver[1],
+                mongo_uri=books.uri,
+                database=books.database,
+                seed=random.Random(f"{seed}/{name}").getrandbits(53),
+                incarnation=now_ms,
+                settings=settings_of(settings, slow=rank == slow_rank),
+                quiet=options.quiet,
+                trades=options.trades,
+            )
+        )
+    return specs

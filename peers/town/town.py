@@ -1,0 +1,268 @@
+"""The first terminal of a town: opens the market, keeps it going, closes it, and says whether the books balance."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+
+import msgspec
+
+from nameserver.finder import CARD
+from peers.core.membership import Edge, Member, Snapshot
+from peers.core.names import Role
+from peers.core.records import Post
+from peers.errors import LedgerError, TownError
+from peers.host.spec import Begin
+from peers.town.books import Books, RunTally, has_password
+from peers.town.closing import finish_in_order, foreigners, graph_is_sound, until
+from peers.town.console import Console
+from peers.town.directory import Directory, TownState
+from peers.town.options import RunOptions
+from peers.town.picture import Painter
+from peers.town.services import Services
+from peers.town.terminal import Interrupted, Terminal, make_specs
+
+_SETTLE_S = 3.0  # for the peers to join the graph up, and to elect, before the market is closed
+_FOREIGNERS_S = 8.0  # for terminals that joined to notice and end their peers
+
+
+class Town:
+    """One run of a town, from its first process to its last."""
+
+    def __init__(self, options: RunOptions, directory: Directory, console: Console, host: str) -> None:
+        self._options = options
+        self._directory = directory
+        self._console = console
+        self._host = host
+        self._began = time.monotonic()
+        self._terminal = Terminal(options, directory, console, self._peer_died)
+        self._crew = self._terminal.crew
+        self._services = Services(
+            directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
+        )
+        self._painter = Painter(directory)
+        self._state = _first_state(options, directory, host)
+        self._since = Post()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Runs the town to its end; returns the exit code."""
+        self._terminal.install_signals(self._kill_hard)
+        try:
+            try:
+                books = await self._terminal.unless_stopped(self._open())
+            except Interrupted:
+                self._console.say("stopped before the market was open")
+                return 130
+            await self._terminal.until_over(
+                books, self._since.seq, self._watch(), self._services.keep(self._crew, self._card(books))
+            )
+            return await self._close(books)
+        finally:
+            await self._end_everything()
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    async def _open(self) -> Books:
+        options = self._options
+        self._crew.launch()
+        self._services.launch()
+        where = f"on {self._host}, in {self._directory.path}"
+        self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
+        self._directory.forget_peers()
+        self._write_state(phase="starting")
+        roles, edges = _draw(options, self._state.seed)
+        await self._services.open_nameserver()
+        self._since = await self._services.open_books()
+        books = self._services.books
+        assert books is not None
+        await asyncio.to_thread(books.set_ranks, options.n)
+        self._tell_services(books)
+        specs = make_specs(
+            options,
+            self._directory,
+            books,
+            options.settings,
+            host=self._host,
+            nameserver=(self._services.nameserver.host, self._services.nameserver.port),
+            seed=self._state.seed,
+            roles=dict(enumerate(roles)),
+        )
+        members = await self._crew.start(specs)
+        await self._services.register([], None, self._card(books))
+        self._begin(members, edges)
+        counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
+        self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
+        self._write_state(phase="open")
+        return books
+
+    def _tell_services(self, books: Books) -> None:
+        server = self._services.nameserver
+        mongod = self._services.mongod
+        which = f"mongod (process {mongod.pid})" if mongod else "the database given"
+        what = f"term {self._since.term}, {self._since.seq:,} decisions so far" if self._since.term else "empty"
+        self._console.say(f"books: {which}, {what}")
+        self._console.say(f"name server: {server.host} port {server.port} (process {server.pid})")
+        self._write_state(
+            nameserver_host=server.host,
+            nameserver_port=server.port,
+            nameserver_pid=server.pid,
+            mongo_uri=books.uri,
+            database=books.database,
+            mongod_pid=mongod.pid if mongod else None,
+            term=self._since.term,
+        )
+
+    def _begin(self, members: list[Member], edges: tuple[Edge, ...]) -> None:
+        snapshot = Snapshot(members=tuple(members), edges=edges, term=self._since.term, trader=None)
+        # The same for all but one, and long where there are many: encoded once.
+        others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
+        for member in members[1:]:
+            self._crew.begin(member.name, others)
+        self._crew.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
+
+    def _card(self, books: Books) -> dict[str, str]:
+        """What others need to join, except a password."""
+        card = {"database": books.database, "settings": self._options.settings.model_dump_json()}
+        if not has_password(books.uri):
+            card["mongo_uri"] = books.uri
+        return card
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Keeps the town's file and the picture up to date, and notes the first sale."""
+        drawn: tuple[str | None, dict[str, list[str]]] | None = None
+        sold = False
+        while True:
+            if not sold and self._console.purchases:
+                sold = True
+                self._console.say(f"first sale {self._elapsed():.2f} s after the start", "dim")
+            crew, server, mongod = self._crew, self._services.nameserver, self._services.mongod
+            self._write_state(
+                term=max(self._state.term, crew.term),
+                trader=crew.trader,
+                nameserver_pid=server.pid,
+                mongod_pid=mongod.pid if mongod else None,
+            )
+            if self._options.picture and crew.trader is not None:
+                graph = self._directory.read_network() or {}
+                if drawn is None or drawn[1] != graph:
+                    drawn = (crew.trader, graph)
+                    self._painter.paint(crew.trader)
+            await asyncio.sleep(0.25)
+
+    def _peer_died(self, member: Member) -> None:
+        chore = asyncio.get_running_loop().create_task(self._services.forget(member))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    # -- closing -------------------------------------------------------------------------------------------
+
+    async def _close(self, books: Books) -> int:
+        self._console.tick()
+        self._console.say("the market closes", "bold")
+        if self._crew.alive():
+            await until(self._is_settled, _SETTLE_S)
+        graph = self._terminal.graph()
+        had_trader = self._crew.trader is not None
+        self._terminal.closing = True
+        self._write_state(phase="closing")
+        strangers = await asyncio.to_thread(self._take_card_away)
+        await finish_in_order(self._crew, books)
+        if strangers:
+            await until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+        # Without a trader, what waited had to go on waiting.
+        calm = had_trader or bool(strangers)
+        return await asyncio.to_thread(self._balance, books, None if strangers else graph, calm)
+
+    def _is_settled(self) -> bool:
+        """Whether the peers are done with the last change among them."""
+        self._crew.flush()
+        has_trader = self._crew.trader is not None or bool(self._foreigners())
+        return has_trader and graph_is_sound(self._terminal.graph())
+
+    def _foreigners(self) -> int:
+        with self._services.finder() as finder:
+            return len(foreigners(finder, self._crew))
+
+    def _take_card_away(self) -> int:
+        """Tells terminals that joined that it is over; returns how many peers they have."""
+        with self._services.finder() as finder:
+            try:
+                finder.remove(CARD)
+            except TownError:
+                return 0
+            return len(foreigners(finder, self._crew))
+
+    def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
+        """Prints summary and audit; returns the audit's exit code."""
+        from db.audit import audit, render
+        from peers.town.summary import latencies_of, print_summary
+
+        out = self._console.rich
+        try:
+            tally: RunTally = books.tally(self._since)
+            print_summary(out, tally, latencies_of(self._directory.journals, self._state.started_at_ms))
+        except LedgerError as error:
+            self._console.warn(str(error))
+        report = audit(books.uri, books.database, self._directory.path, graph=graph, calm=calm)
+        render(report, out)
+        return report.exit_code
+
+    async def _end_everything(self) -> None:
+        self._terminal.closing = True
+        for chore in list(self._chores):
+            await chore
+        await self._crew.close()
+        await self._painter.close()
+        await self._services.close()
+        self._directory.forget_peers()
+        self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+        self._console.close()
+
+    def _kill_hard(self) -> None:
+        self._painter.kill()
+        self._crew.kill_hard()
+        self._services.kill_hard()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _write_state(self, **changes: object) -> None:
+        changed = msgspec.structs.replace(self._state, **changes)
+        if changed != self._state or changed.phase == "starting":
+            self._state = changed
+            self._directory.write_town(changed)
+
+
+def _first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
+    """Books that are kept are those of certain peers, so a town that goes on keeps its seed, and its peers."""
+    before = None if options.fresh else directory.read_town()
+    if before is not None and before.private_books != (options.mongo is None) and directory.has_journals():
+        raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")
+    same = before is not None and (before.n, before.merchants) == (options.n, options.merchants)
+    seed = options.seed
+    if seed is None:
+        seed = before.seed if same and before is not None else random.SystemRandom().getrandbits(32)
+    return TownState(
+        phase="starting",
+        pid=os.getpid(),
+        host=host,
+        n=options.n,
+        seed=seed,
+        merchants=options.merchants,
+        private_books=options.mongo is None,
+        started_at_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def _draw(options: RunOptions, seed: int) -> tuple[tuple[Role, ...], tuple[Edge, ...]]:
+    """Draws roles and graph: the same from the same seed."""
+    from peers.core.graph import build_graph  # takes a while to import, which other processes use
+    from peers.core.roles import draw_roles
+
+    rng = random.Random(seed)
+    return draw_roles(options.n, rng, merchants=options.merchants), build_graph(options.n, rng)
