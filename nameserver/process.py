@@ -20,11 +20,20 @@ from peers.errors import TownError
 
 
 class NameServerProcess:
-    """A name server of our own. `port` 0 has one picked, which is then kept for every later start."""
+    """A name server of our own. `port` 0 has one picked, which is then kept for every later start; `tls` is the
+    directory with the town's certificates, where it is for members only."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, log: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        log: str | Path | None = None,
+        *,
+        tls: str | Path | None = None,
+    ) -> None:
         self.host = host
         self.port = port
+        self._tls = tls
         self._log = Path(log) if log is not None else None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -38,7 +47,10 @@ class NameServerProcess:
 
     def launch(self) -> None:
         """Starts the process without waiting for it; `wait_ready` must follow."""
-        command = [sys.executable, "-m", "nameserver", "--host", self.host, "--port", str(self.port), "--lifeline"]
+        command = [sys.executable, "-P", "-m", "nameserver", "--lifeline"]
+        command += ["--host", self.host, "--port", str(self.port)]
+        if self._tls is not None:
+            command += ["--tls", str(self._tls)]
         log: IO[bytes] | int = self._log.open("ab") if self._log is not None else subprocess.DEVNULL
         try:
             self._process = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 It says where it listens in one JSON line on its standard output, and ends when its standard input does (with
 `--lifeline`), so that it cannot outlive the town that started it. There is no broadcast: who wants it is told where
-it is, for a lookup by broadcast may find a stranger's.
+it is, for a lookup by broadcast may find a stranger's. With `--tls` it speaks to members of the town only.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from Pyro5 import config
 from Pyro5.nameserver import NameServerDaemon
 
 from nameserver.wire import prepare, refuse_marshal
+from peers.errors import TownError
+from peers.host.tls import TlsFiles, check_member, secure
+
+_MAX_CONNECTIONS = 2000  # where each has a thread
 
 PORT_TAKEN = 3
 """Exit code: the port asked for cannot be listened on."""
@@ -31,19 +37,39 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 has one picked")
     parser.add_argument("--lifeline", action="store_true", help="end when the standard input ends")
+    parser.add_argument("--tls", type=Path, metavar="DIR", help="serve those with a certificate of this town's only")
     options = parser.parse_args(arguments)
     prepare()
     refuse_marshal()
-    # One thread for all connections: the thread server refuses more than 80 of them, and every peer keeps one.
-    config.SERVERTYPE = "multiplex"
     try:
-        daemon = NameServerDaemon(host=options.host, port=options.port)
+        _choose_server(options.tls)
+        daemon = _MembersDaemon(host=options.host, port=options.port)
+    except TownError as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}", file=sys.stderr)
         return PORT_TAKEN
     with daemon:
         _serve(daemon, lifeline=options.lifeline)
     return 0
+
+
+class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
+    """Looks at who calls, where that is asked for."""
+
+    def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's name and arguments
+        check_member(conn)
+        return "welcome"
+
+
+def _choose_server(tls: Path | None) -> None:
+    """One thread for all connections, for many peers keep one; but only threads of their own can shake hands."""
+    if tls is None:
+        config.SERVERTYPE = "multiplex"
+    else:
+        secure(TlsFiles(tls))
+        config.THREADPOOL_SIZE = _MAX_CONNECTIONS
 
 
 def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
