@@ -112,9 +112,9 @@ class _QueueReplay:
         distrusted = self._clocks_set_back(by_arrival, decided)
         waiting: list[int] = []
         gone, reported = bytearray(len(by_order)), bytearray(len(by_order))
-        entered, mark = 0, _NEVER
+        entered = 0  # it never goes back: what was accepted before an earlier decision was before this one, too
         for which, term in zip(decided, terms, strict=True):
-            mark = max(mark, self._arrival[which])
+            mark = self._arrival[which]
             moment = _NEVER if term in distrusted else self._decided_at[which]
             while entered < len(by_arrival) and self._accepted(by_arrival[entered], mark, term, moment):
                 heappush(waiting, place[by_arrival[entered]])

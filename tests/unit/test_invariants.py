@@ -50,6 +50,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str, ...], str]] = [
         (SALT,),
         "remaining is -1, below nothing",
     ),
+    ("more deposited", "no_oversell", deposit(FISH, quantity=20), (FISH,), "is 18; its sales add up to 8"),
     ("no number", "no_oversell", deposit(BOAR, remaining="2"), (BOAR,), "not both whole numbers"),
     ("out of thin air", "no_oversell", lambda c: c.deposits.pop(SALT), (FOURTH,), "deposit seller4.d3, which is not"),
     (
@@ -108,6 +109,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str, ...], str]] = [
         (FIRST,),
         "0.2 of 14.40 is 2.88",
     ),
+    ("paid to take it", "money_conserved", deposit(BOAR, price=Decimal("-1.00")), (BOAR,), "its price is -1.00"),
     ("an unpriced deposit", "money_conserved", deposit(BOAR, price=99.99), (BOAR,), "no amount to the cent"),
     # one_trader_a_term
     (
@@ -243,6 +245,14 @@ def test_a_request_recorded_twice_is_named() -> None:
     twice = [*clerk.requests.values(), {**clerk.requests[IN_VAIN], "seq": 7}]
     verdict = check_books(twice, clerk.deposits.values(), [{**clerk.post, "seq": 7}])
     assert "it is recorded more than once" in verdict.of("decided_once").violations[0].what
+
+
+def test_a_queued_request_with_a_number_is_named() -> None:
+    clerk = small_books()
+    clerk.requests[IN_VAIN]["status"] = "queued"
+    verdict = judge(clerk, calm=False)
+    assert verdict.violated == ("decided_once",)
+    assert verdict.violations[0].what == "it is queued yet has the seq 6"
 
 
 def test_the_total_says_how_much_money_is_off() -> None:

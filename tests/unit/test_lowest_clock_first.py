@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.bookkeeping import Clerk
+from tests.bookkeeping import Clerk, sort_key
 from tests.planting import judge, swap_seqs
 
 
@@ -94,4 +94,59 @@ def test_a_seller_in_office_or_buying_itself_is_passed_over_rightly() -> None:
     sold = clerk.ask("merchant9", "fish", 1, 9)
     clerk.decide()
     assert clerk.requests[sold]["seller"] == "seller3"
+    assert judge(clerk).holds
+
+
+def test_a_deposit_sold_from_before_was_certainly_on_the_shelf() -> None:
+    """Within one term only that tells."""
+    clerk = Clerk()
+    low = clerk.deposit("seller3", "fish", 5, "1.00", 1)
+    high = clerk.deposit("seller4", "fish", 5, "1.00", 2)
+    for time in (5, 6):
+        clerk.ask("buyer0", "fish", 1, time)
+        clerk.decide()
+    _, second = clerk.requests.values()
+    second |= {"deposit": high, "seller": "seller4"}
+    clerk.deposits[low]["remaining"] = clerk.deposits[high]["remaining"] = 4
+    verdict = judge(clerk)
+    assert verdict.violated == ("lowest_clock_first",)
+    assert verdict.violations[0].documents == (second["_id"], low)
+
+
+def test_a_wrong_term_in_a_sale_accuses_nobody_else() -> None:
+    """Taken at its word, it would be later than a lower request and lower goods that came after it."""
+    clerk = Clerk()
+    clerk.deposit("seller3", "fish", 5, "1.00", 40)
+    sale = clerk.ask("buyer0", "fish", 1, 50)
+    clerk.decide()
+    clerk.wait()
+    clerk.deposit("seller4", "fish", 5, "1.00", 1)
+    clerk.ask("buyer1", "fish", 1, 2)
+    clerk.decide()
+    clerk.elect("merchant9")
+    clerk.requests[sale] |= {"term": 2, "trader": "merchant9"}
+    assert judge(clerk).violated == ("one_trader_a_term",)
+
+
+def test_two_requests_with_one_order_are_named() -> None:
+    clerk = Clerk()
+    clerk.requests = {
+        request_id: {**document, "_id": request_id, "buyer": buyer, "order": sort_key(7, buyer, request_id)}
+        for request_id, buyer in (("c", "a.b"), ("b.c", "a"))
+        for document in [clerk.requests[clerk.ask(buyer, "fish", 1, 7)]]
+    }
+    verdict = judge(clerk, calm=False)
+    assert verdict.violated == ("lowest_clock_first",)
+    assert set(verdict.violations[0].documents) == {"c", "b.c"}
+    assert "both have the order" in verdict.violations[0].what
+
+
+def test_goods_that_came_later_in_the_term_were_not_passed_over() -> None:
+    clerk = Clerk()
+    clerk.deposit("seller3", "fish", 5, "1.00", 40)
+    clerk.ask("buyer0", "fish", 1, 50)
+    clerk.decide()
+    clerk.deposit("seller4", "fish", 5, "1.00", 1)
+    clerk.ask("buyer0", "fish", 1, 51)
+    clerk.decide()
     assert judge(clerk).holds
