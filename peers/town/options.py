@@ -46,7 +46,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     target: str = DEFAULT_TARGET  # what a forked peer runs; tests put a stand-in here
 
     def check(self) -> None:
-        """Raises SettingsError for what cannot be done, whatever the state of the town."""
+        """Raises a BazaarError for what cannot be done, whatever the state of the town."""
         if self.n < 1 or self.n > MAX_PEERS:
             raise SettingsError(f"{self.n} peers cannot be started: from 2 to {MAX_PEERS} on one machine")
         needed, free = self.n * _MB_A_PEER, psutil.virtual_memory().available // 1_000_000
@@ -64,6 +64,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 "--fresh empties only books of the town's own; empty the database of --mongo yourself"
             )
+        if self.mongo is not None:
+            from peers.town.books import database_of  # imports the driver, which takes a while
+
+            database_of(self.mongo)
         if self.fresh and self.nameserver:
             raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")
 

@@ -111,7 +111,8 @@ class Visit:
         )
         for member in await self._crew.start(specs):
             await self._introduce(member)
-        self._console.say(f"{len(specs)} peers have joined; Ctrl-C ends these, and the town goes on", "bold")
+        joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
+        self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
 
     def _state(self, books: Books, seed: int, phase: Phase) -> TownState:

@@ -63,3 +63,9 @@ def run_stub(spec: PeerSpec, channel: socket.socket) -> None:
             say(Told(report=Opened(peer=spec.name, role=spec.role, neighbours=tuple(names[r] for r in links))))
             if spec.rank == max(ranks):
                 say(Told(report=Elected(peer=spec.name, rank=spec.rank, term=1, pending=0, took_ms=1.0)))
+
+
+def run_broken(spec: PeerSpec, channel: socket.socket) -> None:
+    """A peer that cannot start."""
+    del channel
+    raise RuntimeError(f"{spec.name} is broken")

@@ -1,0 +1,231 @@
+"""The town around its peers, with peers that only speak the channel: starting, dying, joining, ending."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.towns import RunningTown, bazaar, eventually, stub_town
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+Start = Callable[..., RunningTown]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    towns = []
+
+    def start_one(name: str = "town", **options: object) -> RunningTown:
+        town = stub_town(tmp_path / name, **options)  # type: ignore[arg-type]
+        towns.append(town)
+        return town
+
+    yield start_one
+    for town in reversed(towns):
+        town.kill()
+
+
+def test_ctrl_c_ends_everything_in_order(start: Start) -> None:
+    town = start(seed=7)
+    town.says("I am the new coordinator")
+    eventually(lambda: len(town.network()) == 4, "the graph is written")
+    # name server, mongod, forkserver, four peers
+    assert len(town.note_family()) >= 7
+    town.interrupt()
+    assert town.wait() == 0, town.text
+    town.left_nothing()
+    assert "audit: holds" in town.text
+    assert "Traceback" not in town.text
+    assert town.state()["phase"] == "closed"
+    assert town.peers() == {}
+
+
+def test_the_second_ctrl_c_kills(start: Start) -> None:
+    town = start()
+    town.says("I am the new coordinator")
+    for peer in town.note_family():
+        peer.send_signal(signal.SIGSTOP)
+    town.interrupt()
+    town.says("the market closes")
+    town.process.send_signal(signal.SIGINT)
+    assert town.wait(10) == 130
+    town.left_nothing()
+
+
+def test_ctrl_c_while_it_starts(start: Start) -> None:
+    town = start(n=30)
+    town.says("the trading post: 30 peers")
+    town.interrupt()
+    assert town.wait() == 130
+    town.left_nothing()
+    assert "Traceback" not in town.text
+
+
+def test_hung_peers_do_not_keep_the_town(start: Start) -> None:
+    town = start()
+    town.says("I am the new coordinator")
+    victim = next(iter(town.peers().values()))
+    psutil.Process(victim["pid"]).suspend()
+    town.interrupt()
+    assert town.wait() == 0, town.text
+    assert f"killed, for they did not end in 4 s: {victim['name']}" in town.text
+    town.left_nothing()
+
+
+def test_a_killed_town_leaves_nothing(start: Start) -> None:
+    town = start()
+    town.says("I am the new coordinator")
+    psutil.Process(next(iter(town.peers().values()))["pid"]).suspend()
+    town.note_family()
+    town.process.kill()
+    town.wait()
+    town.left_nothing()
+
+
+def test_a_killed_town_can_be_started_again(start: Start) -> None:
+    town = start(seed=11)
+    town.says("I am the new coordinator")
+    town.note_family()
+    town.process.kill()
+    town.wait()
+    again = start(duration_s=0.2)
+    assert again.wait() == 0, again.text
+    assert "seed 11" in again.text
+
+
+def test_a_peer_that_dies_is_told_of(start: Start) -> None:
+    town = start(n=5)
+    town.says("I am the new coordinator")
+    victim = eventually(lambda: town.peers().get("buyer0") or town.peers().get("seller0"), "a peer of rank 0")
+    psutil.Process(victim["pid"]).kill()
+    town.says(f"{victim['name']} (process {victim['pid']}) died: killed by SIGKILL")
+    eventually(lambda: len(town.network()) == 4, "the graph is without it")
+    status = json.loads(bazaar("status", "--json", "--dir", str(town.directory)).stdout)
+    assert {peer["name"]: peer["alive"] for peer in status["peers"]}[victim["name"]] is False
+    assert sum(peer["alive"] for peer in status["peers"]) == 4
+    town.interrupt()
+    town.wait()
+    town.left_nothing()
+
+
+def test_services_are_started_again(start: Start) -> None:
+    town = start()
+    town.says("I am the new coordinator")
+    state = town.state()
+    psutil.Process(state["nameserver_pid"]).kill()
+    town.says("the name server is back")
+    psutil.Process(state["mongod_pid"]).kill()
+    town.says("mongod is back")
+    status = json.loads(bazaar("status", "--json", "--dir", str(town.directory)).stdout)
+    assert status["nameserver"] == {"host": "127.0.0.1", "port": state["nameserver_port"], "alive": True}
+    assert all(peer["alive"] for peer in status["peers"])
+    town.interrupt()
+    assert town.wait() == 0, town.text
+    town.left_nothing()
+
+
+def test_status_of_a_running_town(start: Start) -> None:
+    town = start(n=3)
+    town.says("I am the new coordinator")
+    peers = eventually(lambda: len(town.peers()) == 3 and town.peers(), "three peers")
+    hung = next(iter(peers.values()))
+    psutil.Process(hung["pid"]).suspend()
+    done = bazaar("status", "--json", "--dir", str(town.directory))
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert status["mongo_uri"].startswith("mongodb://127.0.0.1:")
+    assert (status["database"], status["phase"]) == ("bazaar", "open")
+    assert {peer["name"] for peer in status["peers"]} == set(peers)
+    for peer in status["peers"]:
+        assert peer.keys() >= {"name", "rank", "role", "pid", "uri", "neighbours", "alive"}
+        assert peer["pid"] == peers[peer["name"]]["pid"]
+        assert peer["alive"] is (peer["name"] != hung["name"])
+    assert "alive" in bazaar("status", "--dir", str(town.directory)).stdout
+
+
+def test_one_more_joins_and_leaves(start: Start) -> None:
+    town = start(n=4)
+    town.says("the market opens")
+    guest = start(n=2)
+    guest.says("2 peers have joined")
+    eventually(lambda: {peer["rank"] for peer in town.peers().values()} == set(range(6)), "six peers")
+    guest.interrupt()
+    assert guest.wait() == 0, guest.text
+    assert "the town goes on" in guest.text
+    guest.left_nothing()
+    assert town.process.poll() is None
+    third = start(n=1)
+    third.says("1 peer has joined")
+    assert 6 in {peer["rank"] for peer in town.peers().values()}, "a rank is never given twice"
+    third.note_family()
+    town.interrupt()
+    assert town.wait() == 0, town.text
+    assert third.wait() == 0, third.text
+    assert "the town closes" in third.text
+    third.left_nothing()
+    town.left_nothing()
+
+
+def test_joining_by_the_name_server_alone(start: Start) -> None:
+    town = start()
+    town.says("the market opens")
+    state = town.state()
+    where = f"127.0.0.1:{state['nameserver_port']}"
+    guest = start("elsewhere", n=2, nameserver=where)
+    guest.says("2 peers have joined")
+    status = json.loads(bazaar("status", "--json", "--dir", str(guest.directory)).stdout)
+    assert len(status["peers"]) == 6
+    guest.interrupt()
+    assert guest.wait() == 0, guest.text
+    guest.left_nothing()
+
+
+def test_two_towns_side_by_side(start: Start) -> None:
+    one, two = start("one"), start("two")
+    for town in (one, two):
+        town.says("I am the new coordinator")
+    assert one.state()["nameserver_port"] != two.state()["nameserver_port"]
+    assert one.state()["mongo_uri"] != two.state()["mongo_uri"]
+    for town in (one, two):
+        town.interrupt()
+    for town in (one, two):
+        assert town.wait() == 0, town.text
+        town.left_nothing()
+
+
+def test_a_peer_that_cannot_start_is_named(start: Start) -> None:
+    town = start(target="tests.system.stub_peer:run_broken")
+    assert town.wait() != 0
+    assert "could not start: " in town.text
+    assert "exit code 1" in town.text
+
+
+def test_a_taken_port_is_named(start: Start) -> None:
+    town = start("one")
+    town.says("the market opens")
+    other = start("two", nameserver_port=town.state()["nameserver_port"])
+    assert other.wait() != 0
+    assert f"port {town.state()['nameserver_port']}" in other.text
+
+
+def test_a_hundred_peers_start_in_seconds(start: Start) -> None:
+    town = start(n=100, picture=False)
+    town.says("are ready after", patience_s=20)
+    town.says("I am the new coordinator")
+    town.interrupt()
+    assert town.wait() == 0, town.text
+    town.left_nothing()
+
+
+def test_the_picture_is_drawn(start: Start) -> None:
+    town = start()
+    eventually((town.directory / "network.png").exists, "a picture")
+    assert (town.directory / "network.png").read_bytes().startswith(b"\x89PNG")
+    town.interrupt()
+    assert town.wait() == 0, town.text

@@ -1,0 +1,108 @@
+"""The town's directory: whose it is, and its state files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from peers.core.names import rank_of
+from peers.errors import TownError
+from peers.town.directory import Directory, PeerState, TownState, live_graph
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    made = Directory(tmp_path / "town")
+    made.make()
+    return made
+
+
+def peer(name: str, *neighbours: str, ended: str | None = None) -> PeerState:
+    rank = rank_of(name)
+    role = "buyer" if name.startswith("buyer") else "seller"
+    return PeerState(
+        name=name,
+        rank=rank,
+        role=role,  # type: ignore[arg-type]
+        pid=100 + rank,
+        uri="PYRO:x@127.0.0.1:1",
+        neighbours=neighbours,
+        town_pid=1,
+        ended=ended,
+    )
+
+
+def test_one_town_a_directory(directory: Directory) -> None:
+    assert not directory.in_use()
+    assert directory.claim()
+    other = Directory(directory.path)
+    assert other.in_use()
+    assert not other.claim()
+    directory.let_go()
+    assert not other.in_use()
+    assert other.claim()
+    other.let_go()
+
+
+def test_a_directory_that_never_was_is_not_in_use(tmp_path: Path) -> None:
+    assert not Directory(tmp_path / "nothing").in_use()
+
+
+def test_what_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TownError, match="cannot be written to") as caught:
+        Directory(tmp_path / "file" / "town").make()
+    assert "--dir" in str(caught.value)
+
+
+def test_state_files_come_back_as_they_were(directory: Directory) -> None:
+    assert directory.read_town() is None
+    state = TownState(phase="open", pid=1, host="127.0.0.1", n=2, seed=3, trader="buyer1", term=4)
+    directory.write_town(state)
+    assert directory.read_town() == state
+    peers = [peer("buyer10", "seller2"), peer("seller2", "buyer10")]
+    for each in peers:
+        directory.write_peer(each)
+    assert directory.read_peers() == [peers[1], peers[0]]
+    assert not list(directory.path.rglob(".town.json*")), "no piece of a file is left"
+    directory.forget_peers(["buyer10"])
+    assert directory.read_peers() == [peers[1]]
+    directory.forget_peers()
+    assert directory.read_peers() == []
+
+
+def test_a_spoiled_state_file_is_named(directory: Directory) -> None:
+    (directory.path / "town.json").write_text("{")
+    with pytest.raises(TownError, match=r"town\.json cannot be read"):
+        directory.read_town()
+
+
+def test_emptying_the_books_leaves_everything_else(directory: Directory) -> None:
+    (directory.mongo / "data").mkdir(parents=True)
+    (directory.journals / "buyer0.jsonl").write_text("{}\n")
+    (directory.logs / "buyer0.log").write_text("hello")
+    assert directory.has_journals()
+    directory.empty_books()
+    assert not directory.mongo.exists()
+    assert not directory.has_journals()
+    assert directory.journals.is_dir()
+    assert (directory.logs / "buyer0.log").read_text() == "hello"
+
+
+def test_live_graph_is_of_the_living() -> None:
+    states = [
+        peer("buyer0", "seller1", "buyer2"),
+        peer("seller1", "buyer0", ended="killed by SIGKILL"),
+        peer("buyer2", "buyer10"),
+        peer("buyer10"),
+    ]
+    # An edge counts when either end names it, and only between peers that run.
+    assert live_graph(states) == {"buyer0": ["buyer2"], "buyer2": ["buyer0", "buyer10"], "buyer10": ["buyer2"]}
+
+
+def test_network_is_an_adjacency_list_by_name(directory: Directory) -> None:
+    directory.write_network({"buyer0": ["seller1"], "seller1": ["buyer0"]})
+    assert json.loads(directory.network_json.read_text()) == {"buyer0": ["seller1"], "seller1": ["buyer0"]}
+    assert directory.read_network() == {"buyer0": ["seller1"], "seller1": ["buyer0"]}
