@@ -7,6 +7,7 @@ it, does not hear the terminal's Ctrl-C, and can be started again on the same po
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import shutil
@@ -67,9 +68,25 @@ def _mongod_in_wheel() -> Path | None:
 def free_port(host: str) -> int:
     """Returns a TCP port nobody listens on just now; somebody else may take it the next moment."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise LedgerError(f"{host} is no address of this machine: {error.strerror}") from error
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether `port` could be listened on just now: a port asked for by number is better refused at once."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise LedgerError(f"{host}:{port} is no address of this machine: {error.strerror}") from error
+            return False
+        return True
 
 
 class _PortTaken(Exception):
@@ -151,6 +168,8 @@ class MongodProcess:
         for _ in range(_TRIES_FOR_A_PORT if picks else 1):
             if picks:
                 self.port = free_port(self.host)
+            if not _is_free(self.host, self.port):
+                continue
             try:
                 self._launch(program)
                 self._wait_for_port(deadline)
