@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from db.journals import journal_files, read_journal
+from db.rows import JournalEntry
 from peers.core.names import rank_of
 from peers.town.books import PeerTally, RunTally
 
@@ -70,10 +73,25 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
 
 
-def latencies_of(journals: Path, since_ms: int) -> list[float]:
-    """Returns how long each purchase took its buyer, where the journals tell."""
-    del journals, since_ms
-    return []
+def latencies_of(directory: Path, since_ms: int) -> list[float]:
+    """Returns how long each purchase since then took its buyer, from first asking to being told, by the journals."""
+    latencies = []
+    for path in journal_files(directory):
+        asked: dict[object, int] = {}
+        for entry in read_journal(path):
+            if not isinstance(entry, JournalEntry) or entry.at_ms < since_ms:
+                continue
+            if entry.kind == "asked":
+                asked.setdefault(_request_of(entry.request), entry.at_ms)
+            elif entry.kind == "told":
+                since = asked.pop(_request_of(entry.outcome), None)
+                if since is not None:
+                    latencies.append(float(entry.at_ms - since))
+    return latencies
+
+
+def _request_of(payload: dict[str, Any] | None) -> object:
+    return None if payload is None else payload.get("_id", payload.get("request_id"))
 
 
 def _speed(tally: RunTally) -> str:

@@ -205,7 +205,7 @@ class Town:
         out = self._console.rich
         try:
             tally: RunTally = books.tally(self._since)
-            print_summary(out, tally, latencies_of(self._directory.journals, self._state.started_at_ms))
+            print_summary(out, tally, latencies_of(self._directory.path, self._state.started_at_ms))
         except LedgerError as error:
             self._console.warn(str(error))
         report = audit(books.uri, books.database, self._directory.path, graph=graph, calm=calm)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from decimal import Decimal
+from pathlib import Path
 
 from rich.console import Console
 
 from peers.town.books import PeerTally, RunTally
-from peers.town.summary import MOST_ROWS, lines_of, print_summary, quantile
+from peers.town.summary import MOST_ROWS, latencies_of, lines_of, print_summary, quantile
 
 
 def tally(peers: int = 2) -> RunTally:
@@ -52,3 +54,20 @@ def test_quantile_is_the_nearest_rank() -> None:
     assert quantile(values, 0.99) == 99
     assert quantile(values, 1.0) == 100
     assert quantile([5.0], 0.99) == 5
+
+
+def test_latency_is_from_first_asking_to_being_told(tmp_path: Path) -> None:
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    lines = [
+        {"kind": "asked", "peer": "buyer0", "at_ms": 50, "request": {"request_id": "old"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 60, "outcome": {"_id": "old"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 100, "request": {"request_id": "a"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 150, "request": {"request_id": "a"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 170, "outcome": {"_id": "a"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 175, "outcome": {"_id": "a"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 180, "request": {"request_id": "b"}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (journals / "buyer0.jsonl").write_text(text + '{"kind": "to')
+    assert latencies_of(tmp_path, since_ms=100) == [70.0]
