@@ -32,7 +32,9 @@ def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> No
             ensure_schema(client[database])
     except ConnectionFailure as error:
         raise LedgerError(f"no database answers at {uri}: {error}; start one, or mend --mongo") from error
-    except (PyMongoError, ConfigurationError) as error:
+    except (ConfigurationError, ValueError) as error:
+        raise LedgerError(f"{uri} is no address of a database: {error}; mend --mongo") from error
+    except PyMongoError as error:
         raise LedgerError(f"the database at {uri} cannot be used: {error}") from error
 
 

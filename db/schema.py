@@ -54,7 +54,7 @@ class View:
 
 _TEXT: Json = {"bsonType": "string"}
 _DATE: Json = {"bsonType": "date"}
-_MONEY: Json = {"bsonType": "decimal", "minimum": Decimal128("0")}
+_MONEY: Json = {"bsonType": "decimal", "minimum": Decimal128("0"), "multipleOf": Decimal128("0.01")}
 
 
 def _whole(minimum: int) -> Json:
