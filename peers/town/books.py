@@ -6,7 +6,9 @@ trader's alone.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -171,6 +173,19 @@ def database_of(uri: str) -> str:
         return parse_uri(uri, validate=True)["database"] or DATABASE
     except (PyMongoError, ValueError) as error:
         raise LedgerError(f"--mongo {uri}: {error}") from error
+
+
+def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
+    """Raises LedgerError if nobody listens at any of its hosts: said at once, before anything is started."""
+    try:
+        hosts = parse_uri(uri)["nodelist"]
+    except (PyMongoError, ValueError) as error:
+        raise LedgerError(f"--mongo {uri}: {error}") from error
+    for host, port in hosts:
+        with suppress(OSError), socket.create_connection((host, port or 27017), timeout_s):
+            return
+    listed = ", ".join(f"{host}:{port}" for host, port in hosts)
+    raise LedgerError(f"no database answers at {listed}: start one, or mend --mongo")
 
 
 def has_password(uri: str) -> bool:

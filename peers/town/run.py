@@ -34,6 +34,10 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
     from peers.town.town import Town
 
     options.check_first()
+    if options.mongo is not None:
+        from peers.town.books import check_reachable
+
+        check_reachable(options.mongo)
     if options.fresh:
         directory.empty_books()
 
