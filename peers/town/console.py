@@ -117,7 +117,7 @@ class Console:
 
 
 class _Forgiving:
-    """A text stream that takes it in silence when nobody reads any more."""
+    """A text stream that takes it in silence when nobody reads any more: a closed pipe, a terminal hung up."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -137,7 +137,7 @@ class _Forgiving:
         if not self._broken:
             try:
                 return self._out.write(text)
-            except BrokenPipeError:
+            except OSError:
                 self._broken = True
         return len(text)
 
@@ -145,7 +145,7 @@ class _Forgiving:
         if not self._broken:
             try:
                 self._out.flush()
-            except BrokenPipeError:
+            except OSError:
                 self._broken = True
 
     def close_if_broken(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeVar
 
 import msgspec
+import psutil
 
 from peers.core.names import Role
 from peers.errors import TownError
@@ -129,6 +130,12 @@ class Directory:
 
     def read_town(self) -> TownState | None:
         return _read(self._town_json, TownState)
+
+    def running_town(self) -> TownState | None:
+        """Returns the state of the town that runs here; None if none does, or it has said nothing of itself yet."""
+        state = self.read_town() if self.in_use() else None
+        # The file may still be that of a town that was killed, and the lock be held by one that just starts.
+        return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
         _write(self._peers / f"{state.name}.json", state)

@@ -64,7 +64,7 @@ class _Known(msgspec.Struct, frozen=True):
 
 def read_status(directory: Directory) -> TownStatus:
     """Returns how the town in `directory` is; TownError if none runs there."""
-    state = directory.read_town() if directory.in_use() else None
+    state = directory.running_town()
     if state is None:
         raise TownError(f"no town runs in {directory.path}: start one with bazaar run, or name its place with --dir")
     registered = _registered(state)

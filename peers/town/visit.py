@@ -225,7 +225,7 @@ def where_to_join(
         return given
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and directory.in_use():
-        state = directory.read_town()
+        state = directory.running_town()
         if state is not None and state.phase == "open":
             here = (state.nameserver_host, state.nameserver_port)
             if given not in (None, here):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from peers.core.names import rank_of
@@ -71,6 +75,19 @@ def test_state_files_come_back_as_they_were(directory: Directory) -> None:
     assert directory.read_peers() == [peers[1]]
     directory.forget_peers()
     assert directory.read_peers() == []
+
+
+def test_what_a_killed_town_left_is_not_a_running_town(directory: Directory) -> None:
+    mine = TownState(phase="open", pid=os.getpid(), host="127.0.0.1", n=2, seed=3)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    directory.write_town(mine)
+    assert directory.running_town() is None, "nobody holds the lock"
+    assert directory.claim()
+    reader = Directory(directory.path)
+    assert reader.running_town() == mine
+    directory.write_town(msgspec.structs.replace(mine, pid=int(gone.stdout)))
+    assert reader.running_town() is None
+    directory.let_go()
 
 
 def test_a_spoiled_state_file_is_named(directory: Directory) -> None:
