@@ -33,6 +33,7 @@ class Gossip:
         self._clock_sent_s: dict[int, float] = {}
         self._clock_timer = False
         self._last_beat_s = 0.0
+        self._last_knock_s = 0.0
         self.leaving = False
 
     # -- sending -------------------------------------------------------------------------------------------
@@ -51,9 +52,12 @@ class Gossip:
 
     # -- beats ---------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, newcomer: bool) -> None:
+        """Takes up the links; a newcomer tells its neighbours of itself, for nobody else does."""
         self.relink()
-        self._last_beat_s = self._ctx.now.mono_s
+        if newcomer:
+            self.flood(MemberNews(members=(self._ctx.me,)))
+        self._last_beat_s = self._last_knock_s = self._ctx.now.mono_s
         self._ctx.set_timer("beat", self._ctx.settings.timing.beat_s * self._ctx.rng.uniform(0.5, 1.0))
 
     def on_beat_timer(self) -> list[int]:
@@ -68,6 +72,9 @@ class Gossip:
         for rank in ctx.neighbours:
             if rank < ctx.me.rank:
                 self._beat(rank, reply=False)
+        if now_s - self._last_knock_s > timing.suspect_s:
+            self._last_knock_s = now_s
+            self._knock()
         return [rank for rank in ctx.neighbours if now_s - self._heard_s[rank] > timing.suspect_s]
 
     def _beat(self, rank: int, *, reply: bool) -> None:
@@ -85,6 +92,18 @@ class Gossip:
             reply=reply,
         )
         self.send(rank, beat)
+
+    def _knock(self) -> None:
+        """Asks one who counts as gone whether it is there after all.
+
+        When the two halves of a split graph can reach each other again, no edge leads from one to the other, so
+        without this they would never find out. One peer of each part does it, the lowest.
+        """
+        ctx = self._ctx
+        gone = [m for m in ctx.members.all() if not m.up]
+        if gone and ctx.members.up()[0].rank == ctx.me.rank:
+            member = ctx.rng.choice(gone)
+            self.send(member.rank, MemberNews(members=(ctx.me, member)))
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""

@@ -191,7 +191,7 @@ class Peer:
     def _on_start(self, event: Start) -> None:
         ctx, snapshot = self._ctx, event.snapshot
         ctx.members = Membership(snapshot.members, snapshot.edges)
-        ctx.members.merge([ctx.me])
+        newcomer = bool(ctx.members.merge([ctx.me]))
         self._gossip.start(newcomer=newcomer)
         names = tuple(m.name for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.say(Opened(peer=ctx.name, role=ctx.me.role, neighbours=names))
