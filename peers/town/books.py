@@ -55,7 +55,7 @@ class Books:
         self.uri = uri
         self.database = database
         self._client: MongoClient[Document] = MongoClient(
-            uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname="town"
+            uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname="town", tz_aware=True
         )
         self._db = self._client[database]
         self._counted_to = 0

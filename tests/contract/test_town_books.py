@@ -1,0 +1,84 @@
+"""What the town asks of a real database: the post, ranks nobody else gets, and how a run went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from db.mongo import MongoLedger
+from db.mongod import MongodProcess
+from peers.core.records import Post
+from peers.errors import LedgerError
+from peers.town.books import Books, check_reachable, database_of
+from tests import deals, fixtures_mongo
+
+
+@pytest.fixture
+def town_books(mongod: MongodProcess, books: fixtures_mongo.Books) -> Iterator[Books]:
+    made = Books(mongod.uri, books.name)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ledger(mongod: MongodProcess, books: fixtures_mongo.Books) -> Iterator[MongoLedger]:
+    made = MongoLedger(mongod.uri, books.name)
+    yield made
+    made.close()
+
+
+def test_empty_books(town_books: Books) -> None:
+    assert town_books.open() == Post()
+    assert town_books.queued() == 0
+    assert town_books.sold_after(0) == 0
+    tally = town_books.tally(Post())
+    assert (tally.purchases, tally.peers, tally.elections) == (0, {}, [])
+
+
+def test_ranks_are_given_once(town_books: Books) -> None:
+    with pytest.raises(LedgerError, match="counter of ranks"):
+        town_books.draw_ranks(1)
+    town_books.set_ranks(6)
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(town_books.draw_ranks, [3] * 20))
+    assert sorted(rank for ranks in drawn for rank in ranks) == list(range(6, 66))
+
+
+def test_a_run_is_summed_up(town_books: Books, ledger: MongoLedger) -> None:
+    deals.take_office(ledger)
+    shelf = deals.stock("d1", 10)
+    before = [deals.sold(deals.entry(1), 1, shelf)]
+    ledger.perform(deals.commit(*before, deposits=(shelf,)))
+    since = town_books.post()
+    assert (since.term, since.trader, since.seq) == (1, "merchant9", 1)
+    run = [
+        deals.sold(deals.entry(2), 2, shelf),
+        deals.unavailable(deals.entry(3), 3),
+        deals.sold(deals.entry(4), 4, shelf),
+    ]
+    ledger.perform(deals.commit(*run, seq=1))
+    assert town_books.sold_after(since.seq) == 2
+    ledger.perform(deals.commit(deals.sold(deals.entry(5), 5, shelf), seq=4))
+    assert town_books.sold_after(since.seq) == 3
+    tally = town_books.tally(since)
+    assert (tally.purchases, tally.unavailable) == (3, 1)
+    assert {name: peer.bought for name, peer in tally.peers.items() if peer.bought} == {"buyer2": 2, "buyer1": 1}
+    seller, trader = tally.peers["seller1"], tally.peers["merchant9"]
+    assert (seller.sold, seller.earned, trader.commission) == (3, 3 * Decimal("5.76"), 3 * Decimal("1.44"))
+    assert tally.first_ms is not None
+    assert tally.last_ms is not None
+    assert tally.last_ms - tally.first_ms == 3
+
+
+def test_what_is_no_database(mongod: MongodProcess) -> None:
+    assert database_of("mongodb://127.0.0.1:1/shop?replicaSet=a") == "shop"
+    assert database_of("mongodb://127.0.0.1:1") == "bazaar"
+    for bad in ("127.0.0.1:27017", "mongodb://", "mongodb://h:port"):
+        with pytest.raises(LedgerError, match="--mongo"):
+            database_of(bad)
+    check_reachable(mongod.uri)
+    with pytest.raises(LedgerError, match="no database answers at"):
+        check_reachable("mongodb://127.0.0.1:1")
