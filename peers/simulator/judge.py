@@ -1,0 +1,196 @@
+"""The judge: what a schedule's peers were told, held against the books, while it runs and at its end.
+
+Stands apart from what it judges. The nine invariants are those of `db.invariants`, the same that the audit uses.
+Some things are asked at once, because the end would hide them: that nobody is told what is not recorded *yet*, and
+that a term is won once. And some are asked only here, where it is known that all is calm: that everybody who asked
+was answered, that sellers heard of every sale, that all agree on the trader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from db.documents import PLAIN, deposit_document, outcome_document
+from db.invariants import check_books
+from db.rows import JournalEntry
+from peers.core.commands import Answer, Tell
+from peers.core.ledger import Found, LookUp
+from peers.core.records import Deposit, Outcome, clock_of
+from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Rejected, Report
+from peers.simulator.process import Process
+
+if TYPE_CHECKING:
+    from peers.simulator.world import World
+
+AT_REST = ("everyone_answered", "every_sale_heard", "one_trader_at_rest")
+"""What is asked beyond the nine invariants, once all is calm."""
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """An invariant that did not hold, and how."""
+
+    invariant: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.what}"
+
+
+class Judge:
+    """Watches one schedule."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._breaches: list[Breach] = []
+        self._journal: list[tuple[int, Report]] = []
+        self._asked: dict[str, str | None] = {}  # uri of a process -> the request it waits for
+        self._heard: dict[str, set[int]] = {}  # uri of a process -> sales it was told of
+        self._trader_of: dict[int, str] = {}
+        self._starters: dict[tuple[int, int], str] = {}
+
+    def violate(self, invariant: str, what: str) -> None:
+        """Notes a breach seen while the schedule ran."""
+        self._breaches.append(Breach(invariant=invariant, what=f"at {self._world.now_s:.4f}: {what}"))
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    def on_report(self, process: Process, report: Report) -> None:
+        kind = type(report)
+        if kind is Asked:
+            assert isinstance(report, Asked)
+            self._asked[process.uri] = report.request.request_id
+        elif kind is Answered or kind is Rejected:
+            self._asked[process.uri] = None
+        elif kind is Earned:
+            assert isinstance(report, Earned)
+            self._heard.setdefault(process.uri, set()).add(report.outcome.seq)
+        elif kind is Elected:
+            assert isinstance(report, Elected)
+            self._on_elected(report)
+        if kind in _JOURNALED:
+            self._journal.append((self._world.wall_ms(process), report))
+
+    def _on_elected(self, report: Elected) -> None:
+        first = self._trader_of.setdefault(report.term, report.peer)
+        if first != report.peer:
+            self.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
+
+    def on_answer(self, source: Process, command: Answer) -> None:
+        """Nobody may be told of what is not recorded yet."""
+        reply = command.reply
+        if isinstance(reply, Outcome):
+            self._check_outcome(source, reply)
+        elif isinstance(reply, Deposit):
+            found = self._look_up(LookUp(deposit_ids=(reply.offer.deposit_id,)))
+            if not found.deposits or found.deposits[0].offer != reply.offer:
+                self._too_early(source, f"the deposit {reply.offer.deposit_id}")
+
+    def on_told(self, source: Process, command: Tell) -> None:
+        for outcome in command.sales:
+            self._check_outcome(source, outcome)
+
+    def _check_outcome(self, source: Process, outcome: Outcome) -> None:
+        found = self._look_up(LookUp(request_ids=(outcome.request.request_id,)))
+        if found.outcomes != (outcome,):
+            self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
+
+    def _too_early(self, source: Process, what: str) -> None:
+        self.violate("acknowledged_is_recorded", f"{source.name} told of {what}; the ledger does not say so")
+
+    def _look_up(self, operation: LookUp) -> Found:
+        found = self._world.books.ledger.perform(operation)
+        assert isinstance(found, Found)
+        return found
+
+    # -- at the end ----------------------------------------------------------------------------------------
+
+    def verdict(self) -> list[Breach]:
+        """Judges a schedule that has come to rest."""
+        world, breaches = self._world, list(self._breaches)
+        live = [p for p in world.processes if p.up]
+        documents = world.books.ledger.documents()
+        names = {p.rank: p.name for p in live}
+        verdict = check_books(
+            documents["requests"],
+            documents["deposits"],
+            documents["posts"],
+            elections=documents["elections"],
+            journals=[journal_entry(at_ms, report) for at_ms, report in self._journal],
+            graph={p.name: [names.get(r, f"gone {r}") for r in p.ctx.neighbours] for p in live},
+            commission_rate=world.settings.market.commission_rate,
+        )
+        breaches += [Breach(invariant=v.invariant, what=str(v)) for v in verdict.violations]
+        breaches += [
+            Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
+        ]
+        return breaches + self._at_rest(live)
+
+    def _at_rest(self, live: list[Process]) -> list[Breach]:
+        breaches = []
+        post = self._world.books.post()
+        sold: dict[str, set[int]] = {}
+        for document in self._world.books.ledger.documents()["requests"]:
+            if document["status"] == "sold":
+                sold.setdefault(document["seller"], set()).add(document["seq"])
+        for process in live:
+            view, waits_for = process.ctx.view, self._asked.get(process.uri)
+            trader = process.ctx.trader()
+            if trader is None or (view.term, trader.name) != (post.term, post.trader):
+                what = (
+                    f"{process.name} takes {trader and trader.name} for the trader of term {view.term}; it is {post}"
+                )
+                breaches.append(Breach(invariant="one_trader_at_rest", what=what))
+            if process.ctx.in_office != (process.name == post.trader):
+                what = (
+                    f"{process.name} believes itself {'' if process.ctx.in_office else 'not '}in office; it is {post}"
+                )
+                breaches.append(Breach(invariant="one_trader_at_rest", what=what))
+            if process.ctx.in_office:
+                continue  # it neither buys nor sells, and asks when it is out again
+            if waits_for is not None:
+                breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
+            missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())
+            if missed:
+                what = f"{process.name} has not heard of the sales {sorted(missed)}"
+                breaches.append(Breach(invariant="every_sale_heard", what=what))
+        return breaches
+
+
+_JOURNALED = frozenset((Asked, Answered, Deposited, Earned))
+
+
+def journal_entry(at_ms: int, report: Report) -> JournalEntry:
+    """A line of a journal, as a host writes it of this report."""
+    if isinstance(report, Asked):
+        request = report.request
+        asked = {
+            "request_id": request.request_id,
+            "buyer": request.buyer,
+            "item": request.item,
+            "quantity": request.quantity,
+            "clock": clock_of(request.clock),
+        }
+        return JournalEntry(kind="asked", peer=report.peer, at_ms=at_ms, request=asked)
+    if isinstance(report, Answered):
+        return JournalEntry(
+            kind="told", peer=report.peer, at_ms=at_ms, outcome=outcome_document(report.outcome, PLAIN)
+        )
+    if isinstance(report, Deposited):
+        return JournalEntry(
+            kind="deposited", peer=report.peer, at_ms=at_ms, deposit=deposit_document(report.deposit, PLAIN)
+        )
+    assert isinstance(report, Earned)
+    outcome = report.outcome
+    assert outcome.sale is not None
+    sale = {
+        "request_id": outcome.request.request_id,
+        "seq": outcome.seq,
+        "item": outcome.request.item,
+        "quantity": outcome.request.quantity,
+        "buyer": outcome.request.buyer,
+        "price": outcome.sale.price,
+        "earned": report.earned,
+    }
+    return JournalEntry(kind="earned", peer=report.peer, at_ms=at_ms, sale=sale)

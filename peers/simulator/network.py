@@ -1,0 +1,199 @@
+"""The network: links that keep their order, direct calls, and all that can go wrong with either.
+
+What it promises is what TCP promises under Pyro5: while nothing is wrong a link delivers each message once and in
+order; a call to a process that is gone fails at once; a call that is cut off ends with a timeout, which does not say
+whether it ran.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from peers.core.calls import Call, Failure, MakeDeposit, Reply, Unreachable
+from peers.core.commands import Answer, Ask, Send, Tell
+from peers.core.inputs import Called, CallerLeft, PeerGone, Received, Replied, Told
+from peers.simulator.process import Process
+
+if TYPE_CHECKING:
+    from peers.simulator.world import World
+
+HOP_S = 0.001
+_JITTER_S = 0.001
+_GAP_S = 1e-6
+
+_GONE = Unreachable(why="connection refused")
+_BROKEN = Unreachable(why="connection closed")
+_TIMEOUT = Unreachable(why="timed out")
+
+
+class Weather:
+    """What is wrong with the network now. Shares of messages, and who does not reach whom."""
+
+    def __init__(self) -> None:
+        self.loss = self.duplicates = self.delay = self.reorder = self.lost_calls = 0.0
+        self.cuts: dict[tuple[int, int], int] = {}  # (from, to) -> number of faults that cut it
+        self.clear = True  # nothing is wrong with links
+
+    def look(self) -> None:
+        """Works out `clear` after a change."""
+        self.clear = not (self.loss or self.duplicates or self.delay or self.reorder or self.cuts)
+
+
+class _Waiting:
+    """A call on its way: who asked, what number it gave the call, and whom it asked."""
+
+    __slots__ = ("ask_id", "asked", "asker")
+
+    def __init__(self, asker: Process, ask_id: int, asked: Process) -> None:
+        self.asker, self.ask_id, self.asked = asker, ask_id, asked
+
+
+class Network:
+    """Carries out Send, Ask, Answer and Tell."""
+
+    def __init__(self, world: World, rng: Random, timeout_s: float) -> None:
+        self.weather = Weather()
+        self._world = world
+        self._rng = rng
+        self._timeout_s = timeout_s
+        self._calls: dict[int, _Waiting] = {}
+        self._last_call = 0
+        self._deposits_asked: set[str] = set()
+
+    # -- links ---------------------------------------------------------------------------------------------
+
+    def send(self, source: Process, command: Send) -> None:
+        world, weather, to = self._world, self.weather, command.to
+        at_s = world.now_s + HOP_S + _JITTER_S * self._rng.random()
+        cut = False
+        copies = 1
+        if not weather.clear:
+            cut = (source.rank, to.rank) in weather.cuts
+            copies, at_s = self._mistreat(at_s)
+        if not weather.reorder:
+            at_s = max(at_s, source.links_free_s.get(to.rank, 0.0) + _GAP_S)
+            source.links_free_s[to.rank] = at_s
+        if cut:
+            return
+        target = world.by_uri.get(to.uri)
+        if target is None or not target.up:
+            if (to.rank, source.rank) not in weather.cuts:
+                world.push(at_s, world.arrive, source, PeerGone(rank=to.rank, incarnation=to.incarnation))
+            return
+        event = Received(sender=source.rank, incarnation=source.ctx.me.incarnation, message=command.message)
+        for copy in range(copies):
+            world.push(at_s + copy * HOP_S, world.arrive, target, event)
+
+    def tell(self, source: Process, command: Tell) -> None:
+        at_s = self._world.now_s + HOP_S + _JITTER_S * self._rng.random()
+        self._world.judge.on_told(source, command)
+        copies = 1
+        if not self.weather.clear:
+            if (source.rank, command.seller.rank) in self.weather.cuts:
+                return
+            copies, at_s = self._mistreat(at_s)
+        target = self._world.by_uri.get(command.seller.uri)
+        for copy in range(copies if target is not None else 0):
+            self._world.push(at_s + copy * HOP_S, self._world.arrive, target, Told(sales=command.sales))
+
+    def _mistreat(self, at_s: float) -> tuple[int, float]:
+        """Returns how many copies arrive, and when the first does."""
+        weather, random = self.weather, self._rng.random
+        copies = 1
+        if weather.loss and random() < weather.loss:
+            copies = 0
+        elif weather.duplicates and random() < weather.duplicates:
+            copies = 2
+        if weather.delay and random() < weather.delay:
+            at_s += 0.8 * random() * random()
+        if weather.reorder and random() < weather.reorder:
+            at_s += 0.02 * random()
+        return copies, at_s
+
+    # -- calls ---------------------------------------------------------------------------------------------
+
+    def ask(self, asker: Process, command: Ask) -> None:
+        world = self._world
+        asker.asks.add(command.ask_id)
+        at_s = world.now_s + HOP_S + _JITTER_S * self._rng.random()
+        target = world.by_uri.get(command.trader.uri)
+        there = (asker.rank, command.trader.rank) not in self.weather.cuts
+        if there and (target is None or not target.up):
+            world.push(at_s, self._arrive_reply, asker, Replied(ask_id=command.ask_id, reply=_GONE))
+            return
+        call_id = self._next_call()
+        world.push(world.now_s + self._timeout_s, self._time_out, asker, (command.ask_id, call_id))
+        if target is None or not there or self._rng.random() < self.weather.lost_calls / 2:
+            return
+        self._calls[call_id] = _Waiting(asker, command.ask_id, target)
+        self._note(target, command.call)
+        if not self.weather.clear:
+            copies, at_s = self._mistreat(at_s)
+            if copies == 2:  # sent again by something in between; nobody waits for the second answer
+                again = Called(call_id=self._next_call(), call=command.call)
+                world.push(at_s + 0.1 * self._rng.random(), world.arrive, target, again)
+        world.push(at_s, world.arrive, target, Called(call_id=call_id, call=command.call))
+
+    def call_from_outside(self, target: Process, call: Call) -> int:
+        """A call by somebody who is no peer; the answer goes to the judge only."""
+        call_id = self._next_call()
+        at_s = self._world.now_s + HOP_S
+        self._world.push(at_s, self._world.arrive, target, Called(call_id=call_id, call=call))
+        return call_id
+
+    def answer(self, source: Process, command: Answer) -> None:
+        self._world.judge.on_answer(source, command)
+        waiting = self._calls.pop(command.call_id, None)
+        if waiting is None:
+            return
+        cut = (source.rank, waiting.asker.rank) in self.weather.cuts
+        if cut or self._rng.random() < self.weather.lost_calls / 2:
+            return
+        at_s = self._world.now_s + HOP_S + _JITTER_S * self._rng.random()
+        self._reply(waiting, command.reply, at_s)
+
+    def _reply(self, waiting: _Waiting, reply: Reply | Failure, at_s: float) -> None:
+        self._world.push(at_s, self._arrive_reply, waiting.asker, Replied(ask_id=waiting.ask_id, reply=reply))
+
+    def _arrive_reply(self, asker: Process, replied: Replied) -> None:
+        if replied.ask_id in asker.asks:
+            asker.asks.remove(replied.ask_id)
+            self._world.arrive(asker, replied)
+
+    def _time_out(self, asker: Process, which: tuple[int, int]) -> None:
+        ask_id, call_id = which
+        waiting = self._calls.pop(call_id, None)
+        if ask_id not in asker.asks or not asker.up:
+            return
+        asker.asks.remove(ask_id)
+        self._world.arrive(asker, Replied(ask_id=ask_id, reply=_TIMEOUT))
+        if waiting is not None:
+            self._hang_up(call_id, waiting)
+
+    def on_death(self, gone: Process) -> None:
+        """Connections of a process that is gone break, at both ends."""
+        at_s = self._world.now_s + HOP_S
+        for call_id, waiting in list(self._calls.items()):
+            if waiting.asked is gone:
+                del self._calls[call_id]
+                self._reply(waiting, _BROKEN, at_s)
+            elif waiting.asker is gone:
+                del self._calls[call_id]
+                self._hang_up(call_id, waiting)
+
+    def _hang_up(self, call_id: int, waiting: _Waiting) -> None:
+        if self._rng.random() < 0.5:  # a host need not notice
+            self._world.push(
+                self._world.now_s + HOP_S, self._world.arrive, waiting.asked, CallerLeft(call_id=call_id)
+            )
+
+    def _next_call(self) -> int:
+        self._last_call += 1
+        return self._last_call
+
+    def _note(self, target: Process, call: Call) -> None:
+        if isinstance(call, MakeDeposit) and target.ctx.in_office:
+            if call.offer.deposit_id in self._deposits_asked:
+                self._world.saw("a deposit was asked for twice")
+            self._deposits_asked.add(call.offer.deposit_id)

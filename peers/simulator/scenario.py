@@ -1,0 +1,98 @@
+"""A scenario: all that a schedule is made of before it begins. A seed gives one; a file can hold one.
+
+Nothing else goes in: the same scenario on the same commit gives the same history, to the byte.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from peers.core.graph import build_graph
+from peers.core.membership import Edge
+from peers.core.names import Role
+from peers.core.roles import draw_roles
+from peers.errors import SettingsError
+from peers.settings import Settings, make_settings
+from peers.simulator.faults import Fault, FaultOptions, draw_plan
+
+CHAOS_S = 14.0
+CALM_S = 10.0
+"""After the faults: time to heal, while customers only wait for what they have asked."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`."""
+
+    seed: int
+    roles: tuple[Role, ...]
+    edges: tuple[Edge, ...]
+    settings: dict[str, Any]
+    plan: tuple[Fault, ...]
+    chaos_s: float = CHAOS_S
+    calm_s: float = CALM_S
+    note: str = ""
+
+    @property
+    def length_s(self) -> float:
+        return self.chaos_s + self.calm_s
+
+
+def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: float = CHAOS_S) -> Scenario:
+    """The scenario of a seed."""
+    rng = Random(f"scenario {seed}")
+    roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
+    return Scenario(
+        seed=seed,
+        roles=roles,
+        edges=build_graph(peers, rng),
+        settings=_draw_settings(rng),
+        plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
+        chaos_s=chaos_s,
+    )
+
+
+def _draw_settings(rng: Random) -> dict[str, Any]:
+    """A small market in a hurry: little stock, and traders that resign after a few sales."""
+    return {
+        "clock": rng.choice(("lamport", "lamport", "vector")),
+        "market": {
+            "stock": rng.choice((2, 4, 8)),
+            "quantity_max": rng.choice((1, 2, 3)),
+            "commission_rate": rng.choice(("0.20", "0.125", "0.3333")),
+            "think_s": rng.choice((0.2, 0.5, 1.0)),
+            "period_s": 2.0,
+            "resign_probability": rng.choice((0.0, 0.0, 0.2)),
+            "resign_after_sales": rng.choice((0, 3, 8, 20)),
+            "barred_elections": rng.choice((0, 1, 2)),
+        },
+        "timing": {"max_batch": rng.choice((1, 2, 256))},
+    }
+
+
+def settings_of(scenario: Scenario) -> Settings:
+    """The checked settings of a scenario."""
+    values = dict(scenario.settings)
+    market = dict(values.get("market", {}))
+    if "commission_rate" in market:
+        market["commission_rate"] = Decimal(market["commission_rate"])
+    return make_settings({**values, "market": market})
+
+
+def save(scenario: Scenario, path: Path) -> None:
+    """Writes a scenario down, to be replayed."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(scenario), indent=1) + b"\n")
+
+
+def load(path: Path) -> Scenario:
+    """Reads a scenario that `save` wrote; SettingsError if there is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Scenario)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; name a file that was saved") from error
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{path} is no saved scenario: {error}") from error
