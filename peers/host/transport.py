@@ -1,0 +1,298 @@
+"""Pyro5 behind a transport of ours: a `Server` that serves one object, and a `Line` that calls one.
+
+Everything that depends on how Pyro5 behaves is here, so that it can be replaced. What the rest may rely on:
+
+- A server never unpickles and never loads marshal data, takes no message larger than `MAX_MESSAGE`, compressed,
+  oneway, or in any other way that costs it more than the caller. A connection may be idle for as long as it likes;
+  one that stops in the middle of a message is closed after `STALLED_S`.
+- A line belongs to the thread that calls; only `cut` may come from another. Whatever goes wrong is a `CallFailed`
+  (see there), or one of the errors of the contract, with its fields.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from Pyro5 import config, errors, protocol, serializers
+from Pyro5.callcontext import current_context
+from Pyro5.client import Proxy
+from Pyro5.server import Daemon
+from Pyro5.socketutil import SocketConnection
+
+from peers.errors import WIRE_ERRORS, BazaarError, SettingsError, WireError
+
+MAX_MESSAGE = 8 * 1024 * 1024
+STALLED_S = 30.0
+MOST_CONNECTIONS = 1000
+
+_MARSHAL_ID = serializers.MarshalSerializer.serializer_id
+_HEADER_REST = 34  # bytes of a header after tag and version
+_REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
+_CHUNK = 64 * 1024
+_NOWHERE = ("", "0.0.0.0", "::")
+
+
+class CallFailed(BazaarError):
+    """A remote call was not answered. Unless a subclass says so, nobody knows whether it ran."""
+
+
+class Refused(CallFailed):
+    """Nobody listens there: it certainly did not run, and whoever was there is gone."""
+
+
+class Broken(CallFailed):
+    """The connection ended before the answer came."""
+
+
+class Silent(CallFailed):
+    """No answer in time."""
+
+
+class Garbled(CallFailed):
+    """What came back is not an answer: the other side misbehaves."""
+
+
+def configure() -> None:
+    """Sets Pyro5 up for this process. May be called again."""
+    # Without it a oneway followed by a call on one connection waits 40 ms for an acknowledgement.
+    config.SOCK_NODELAY = True
+    config.SERVERTYPE = "thread"
+    config.THREADPOOL_SIZE = MOST_CONNECTIONS
+    config.THREADPOOL_SIZE_MIN = 1
+    # A call that is run again by the proxy could be done twice.
+    config.MAX_RETRIES = 0
+    # Of what a server waits for in the middle of a message; lines set their own.
+    config.COMMTIMEOUT = STALLED_S
+    # The accept loop wakes up for nothing so often.
+    config.POLLTIMEOUT = 3600.0
+    config.ITER_STREAMING = False
+    config.MAX_MESSAGE_SIZE = MAX_MESSAGE
+    for error in WIRE_ERRORS:
+        path = f"{error.__module__}.{error.__qualname__}"
+        serializers.SerializerBase.register_class_to_dict(error, _error_to_dict)
+        serializers.SerializerBase.register_dict_to_class(path, _error_from_dict)
+
+
+def use_tls(certificates: Path) -> None:
+    """The one place where encryption is switched on, before any server or line is made: each side shows `cert.pem`
+    (with `key.pem`) and accepts who is certified by `ca.pem`."""
+    config.SSL = True
+    config.SSL_REQUIRECLIENTCERT = True
+    config.SSL_SERVERCERT = config.SSL_CLIENTCERT = str(certificates / "cert.pem")
+    config.SSL_SERVERKEY = config.SSL_CLIENTKEY = str(certificates / "key.pem")
+    config.SSL_CACERTS = str(certificates / "ca.pem")
+
+
+def _error_to_dict(error: WireError) -> dict[str, object]:
+    path = f"{type(error).__module__}.{type(error).__qualname__}"
+    return {"__class__": path, "__exception__": True, "args": [str(error)], "attributes": error.fields()}
+
+
+def _error_from_dict(path: str, data: dict[str, Any]) -> WireError:
+    known = {f"{error.__module__}.{error.__qualname__}": error for error in WIRE_ERRORS}
+    fields = data.get("attributes")
+    if not isinstance(fields, dict):
+        raise errors.SerializeError(f"{path} without fields")
+    try:
+        return known[path](**fields)
+    except TypeError as error:
+        raise errors.SerializeError(f"{path} with other fields than ours") from error
+
+
+# -- serving -----------------------------------------------------------------------------------------------------
+
+
+class Connection(SocketConnection):  # type: ignore[misc]
+    """A caller's connection as the server sees it. `rank` is that of the neighbour it has turned out to come from."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, keep_open=True)  # Pyro closes the one it made
+        self.rank: int | None = None
+        self.greeted = False
+        self._read = bytearray()
+
+    def recv(self, size: int) -> bytes:
+        """Gives exactly `size` bytes. Reads ahead: the three parts of a message mostly come in one packet."""
+        read = self._read
+        while len(read) < size:
+            try:
+                chunk = self.sock.recv(_CHUNK)
+            except TimeoutError as error:
+                if read or not self.greeted:
+                    raise errors.TimeoutError("receiving: timeout") from error
+                continue
+            except OSError as error:
+                raise errors.ConnectionClosedError(f"receiving: {error}") from error
+            if not chunk:
+                raise errors.ConnectionClosedError("receiving: closed")
+            read += chunk
+        taken = bytes(memoryview(read)[:size])
+        del read[:size]
+        if size == _HEADER_REST and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
+            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        return taken
+
+
+class _Daemon(Daemon):  # type: ignore[misc]
+    """Pyro's daemon, seeing its callers through `Connection`."""
+
+    def __init__(self, host: str, port: int, on_hangup: Callable[[Connection], None] | None) -> None:
+        self._connections: dict[SocketConnection, Connection] = {}
+        self._on_hangup = on_hangup
+        super().__init__(host, port)
+        # It only looks after streams, which we have not; and every peer would have a thread for it.
+        self.transportServer.housekeeper.stop.set()
+
+    def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
+        connection = Connection(conn.sock)
+        if denied_reason is not None:
+            conn.timeout = 0.2  # this is the thread that accepts all others
+        greeted: bool = super()._handshake(connection, denied_reason)
+        if greeted:
+            connection.greeted = True
+            self._connections[conn] = connection
+        return greeted
+
+    def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+        super().handleRequest(self._connections[conn])
+
+    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+        connection = self._connections.pop(conn, None)
+        if connection is not None and self._on_hangup is not None:
+            self._on_hangup(connection)
+
+    def hang_up(self) -> None:
+        """Ends all connections: their threads end by themselves."""
+        for conn in list(self._connections):
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+class Server:
+    """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end."""
+
+    def __init__(
+        self, host: str, target: object, name: str, *, on_hangup: Callable[[Connection], None] | None = None
+    ) -> None:
+        if host in _NOWHERE:
+            raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
+        configure()
+        self._daemon = _Daemon(host, 0, on_hangup)
+        self.uri = str(self._daemon.register(target, name))
+        self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops listening and ends all connections."""
+        transport = self._daemon.transportServer
+        transport.shutting_down = True
+        if self._thread.ident is not None:
+            transport.wakeup()
+            self._thread.join()
+        self._daemon.hang_up()
+        self._daemon.close()
+
+
+def caller() -> Connection | None:
+    """The connection of the call that this thread is answering."""
+    connection = current_context.client
+    return connection if isinstance(connection, Connection) else None
+
+
+# -- calling -----------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A connection to one object, made when first needed and again after a failure."""
+
+    def __init__(self, uri: str, timeout_s: float) -> None:
+        configure()
+        self.uri = uri
+        self._timeout_s = timeout_s
+        self._proxy: Proxy | None = None
+        self._serializer = serializers.serializers["msgpack"]
+
+    @property
+    def connected(self) -> bool:
+        return self._proxy is not None
+
+    def connect(self) -> None:
+        """Connects, if need be; CallFailed if that is not possible."""
+        if self._proxy is not None:
+            return
+        try:
+            proxy = Proxy(self.uri)
+        except errors.PyroError as error:
+            raise Garbled(f"{self.uri[:100]} is no address: {error}") from error
+        proxy._pyroTimeout = self._timeout_s
+        proxy._pyroSerializer = "msgpack"
+        proxy._pyroRawWireResponse = True  # what is raised there must not be raised here unseen
+        try:
+            proxy._pyroBind()
+        except errors.PyroError as error:
+            raise _failure(error, self.uri) from error
+        except OSError as error:
+            raise Silent(f"{self.uri} cannot be reached: {error}") from error
+        self._proxy = proxy
+
+    def call(self, method: str, *arguments: object, **named: object) -> Any:
+        """Calls a method there; raises WireError as answered, or CallFailed."""
+        self.connect()
+        assert self._proxy is not None
+        try:
+            message = self._proxy._pyroInvoke(method, arguments, named)
+        except errors.PyroError as error:
+            self.close()
+            raise _failure(error, self.uri) from error
+        except OSError as error:
+            self.close()
+            raise Broken(f"{self.uri}: {error}") from error
+        try:
+            answer = self._serializer.loads(message.data)
+        except (errors.PyroError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Garbled(f"{self.uri} answered what cannot be read: {error}") from error
+        if not message.flags & protocol.FLAGS_EXCEPTION:
+            return answer
+        if isinstance(answer, WireError):
+            raise answer
+        raise Garbled(f"{self.uri} failed at {method}: {str(answer)[:200]}")
+
+    def fileno(self) -> int:
+        """Of the socket, for waiting on; -1 while there is none."""
+        connection = self._proxy and self._proxy._pyroConnection
+        return connection.fileno() if connection else -1
+
+    def cut(self) -> None:
+        """Has a call under way fail at once. From any thread."""
+        proxy = self._proxy
+        connection = proxy and proxy._pyroConnection
+        if connection:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Ends the connection; the next call makes another."""
+        proxy, self._proxy = self._proxy, None
+        if proxy is not None:
+            proxy._pyroClaimOwnership()
+            proxy._pyroRelease()
+
+
+def _failure(error: errors.PyroError, uri: str) -> CallFailed:
+    """Says in our words how a call failed."""
+    said = f"{uri}: {error}"
+    if isinstance(error.__cause__, ConnectionRefusedError):
+        return Refused(said)
+    if isinstance(error, errors.TimeoutError) or isinstance(error.__cause__, OSError):
+        return Silent(said)
+    if isinstance(error, errors.ConnectionClosedError):
+        return Broken(said)
+    return Garbled(said)
