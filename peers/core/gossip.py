@@ -191,12 +191,15 @@ class Gossip:
         return ctx.members.merge([ctx.me])
 
     def on_member_news(self, sender: int, news: MemberNews) -> list[Member]:
+        """Takes news in, and answers with what the sender turns out not to know."""
+        known = [self._ctx.members.get(m.rank) for m in news.members]
+        newer = tuple(k for k, m in zip(known, news.members, strict=True) if k is not None and k.is_newer_than(m))
         fresh = self.spread(news.members, sender=sender)
         if news.whole:
             theirs = {m.rank: m for m in news.members}
-            missing = tuple(m for m in self._ctx.members.all() if theirs.get(m.rank) != m)
-            if missing:
-                self.send(sender, MemberNews(members=missing))
+            newer = tuple(m for m in self._ctx.members.all() if theirs.get(m.rank) != m)
+        if newer:
+            self.send(sender, MemberNews(members=newer))
         return fresh
 
     def greet_stranger(self, sender: int, incarnation: int) -> None:
