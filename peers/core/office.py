@@ -11,14 +11,12 @@ or books that are not as remembered. Only an unknown outcome is looked up first.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Literal
-
 import msgspec
 
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing, StandingReply
 from peers.core.commands import Answer, Tell
 from peers.core.context import Context
+from peers.core.docket import Docket, require_same
 from peers.core.ledger import (
     Commit,
     Decision,
@@ -39,27 +37,10 @@ from peers.core.records import Accepted, Deposit, Offer, Outcome, Post, Purchase
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.errors import BadRequest, NotTrader, PostClosed, WireError
 
-REMEMBERED = 4096
-"""Outcomes a trader keeps at hand for those who ask again; older ones are looked up."""
-
 MAX_AHEAD = 1_000_000
 """How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
 
 RETRY_LEDGER_S = 0.1
-
-Place = Literal["fresh", "queueing", "queued"]
-
-
-class Entry:
-    """A request that is accepted and not yet decided, and who waits for it."""
-
-    __slots__ = ("accepted", "callers", "order", "place")
-
-    def __init__(self, accepted: Accepted, place: Place) -> None:
-        self.accepted = accepted
-        self.order = accepted.request.order
-        self.place: Place = place
-        self.callers: list[int] = []
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +61,7 @@ class Office:
         self._seq = taken.post.seq
         self._arrival = taken.arrival
         self._stock = Stock(taken.stock)
-        self._entries = {a.request.request_id: Entry(a, "queued") for a in taken.queue}
-        self._offers: dict[str, tuple[Offer, list[int]]] = {}  # deposits not yet recorded, and who waits for them
-        self._decided: OrderedDict[str, Outcome] = OrderedDict()
+        self._docket = Docket(ctx, taken.queue)
         self._committing: Commit | None = None
         self._rulings: tuple[Ruling, ...] = ()  # of the commit under way
         self._enqueueing: Enqueue | None = None
@@ -114,48 +93,39 @@ class Office:
             self._answer(call_id, error)
 
     def on_caller_left(self, call_id: int) -> None:
-        for callers in [e.callers for e in self._entries.values()] + [c for _, c in self._offers.values()]:
-            if call_id in callers:
-                callers.remove(call_id)
+        self._docket.caller_left(call_id)
 
     def _on_buy(self, call_id: int, request: PurchaseRequest) -> None:
-        decided = self._decided.get(request.request_id)
-        if decided is not None:
-            _same_contents("request_id", decided.request, request)
-            self._answer(call_id, decided)
+        outcome = self._docket.outcome(request)
+        if outcome is not None:
+            self._answer(call_id, outcome)
             return
-        entry = self._entries.get(request.request_id)
-        if entry is None:
-            entry = self._accept(request)
-        _same_contents("request_id", entry.accepted.request, request)
-        entry.callers.append(call_id)
+        if not self._docket.wait_for(request, call_id):
+            self._accept(request, call_id)
         self.pump()
 
-    def _accept(self, request: PurchaseRequest) -> Entry:
+    def _accept(self, request: PurchaseRequest, call_id: int) -> None:
         self._open_for_business()
         self._count_event(request.clock.time, request)
         self._arrival += 1
         accepted = Accepted(
             request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
         )
-        return self._entries.setdefault(request.request_id, Entry(accepted, "fresh"))
+        self._docket.add(accepted, call_id)
 
     def _on_deposit(self, call_id: int, offer: Offer) -> None:
         if offer.seller == self._ctx.name:
             raise BadRequest(field="seller", why="is in office and sells nothing")
-        if offer.deposit_id in self._offers:
-            known, callers = self._offers[offer.deposit_id]
-            _same_contents("deposit_id", known, offer)
-            callers.append(call_id)
+        if self._docket.wait_for_deposit(offer, call_id):
             return
         recorded = self._stock.get(offer.deposit_id)
         if recorded is not None:
-            _same_contents("deposit_id", recorded.offer, offer)
+            require_same("deposit_id", recorded.offer, offer)
             self._answer(call_id, recorded)
             return
         self._open_for_business()
         self._count_event(offer.clock.time, offer)
-        self._offers[offer.deposit_id] = (offer, [call_id])
+        self._docket.add_deposit(offer, call_id)
         self.pump()
 
     def _open_for_business(self) -> None:
@@ -169,10 +139,9 @@ class Office:
         self._ctx.tick()
 
     def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:
-        if call.request_id in self._decided:
-            self._answer(call_id, self._decided[call.request_id])
-        elif call.request_id in self._entries:
-            self._answer(call_id, self._entries[call.request_id].accepted)
+        known = self._docket.find(call.request_id)
+        if known is not None:
+            self._answer(call_id, known)
         else:
             self._read(LookUp(request_ids=(call.request_id,)), call_id, call)
 
@@ -181,6 +150,16 @@ class Office:
         waiting.append((call_id, call))
         if len(waiting) == 1:
             self._ctx.perform(operation)
+
+    def _on_read(self, operation: Operation, result: Result) -> None:
+        for call_id, call in self._reads.pop(operation):
+            if not isinstance(result, Found):
+                self._answer(call_id, PostClosed(why="the books cannot be reached"))
+            elif isinstance(call, Standing):
+                self._answer(call_id, StandingReply(sales=result.outcomes, deposits=result.deposits))
+            else:
+                recorded: tuple[Outcome | Accepted, ...] = result.outcomes + result.queued
+                self._answer(call_id, recorded[0] if recorded else None)
 
     def _answer(self, call_id: int, reply: Reply | WireError) -> None:
         self._ctx.emit(Answer(call_id=call_id, reply=reply))
@@ -194,15 +173,15 @@ class Office:
         elif self._enqueueing:
             pass  # soon over: what is being queued is decided together with what came after it, in order
         elif self._leaving is not None:
-            self._leave_now()
-        elif self._entries or self._offers:
+            self.ended = Ended(reason=self._leaving)
+        elif self._docket:
             self._commit_batch()
             self._queue_fresh()  # those the batch had no room for
 
     def _commit_batch(self) -> None:
         deposits = tuple(
             Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=self._ctx.now.wall_ms, term=self.term)
-            for offer, _ in self._offers.values()
+            for offer in self._docket.offers()
         )
         for deposit in deposits:
             self._stock.add(deposit)
@@ -210,7 +189,7 @@ class Office:
         decisions = tuple(
             Decision(
                 outcome=ruling.outcome,
-                was_queued=self._entries[ruling.outcome.request.request_id].place == "queued",
+                was_queued=self._docket.is_queued(ruling.outcome.request.request_id),
             )
             for ruling in self._rulings
         )
@@ -221,11 +200,11 @@ class Office:
         market, timing = self._ctx.settings.market, self._ctx.settings.timing
         to_go = market.resign_after_sales - self.sales if market.resign_after_sales else timing.max_batch
         rulings: list[Ruling] = []
-        for entry in sorted(self._entries.values(), key=lambda e: e.order):
+        for accepted in self._docket.in_order():
             if len(rulings) == timing.max_batch or to_go <= 0:
                 break
             ruling = decide(
-                entry.accepted,
+                accepted,
                 self._stock,
                 seq=self._seq + len(rulings) + 1,
                 term=self.term,
@@ -241,11 +220,9 @@ class Office:
         if self._enqueueing or self._checking or self._ledger_away:
             return
         deciding = {r.outcome.request.request_id for r in self._rulings} if self._committing else set()
-        fresh = [e for request_id, e in self._entries.items() if e.place == "fresh" and request_id not in deciding]
+        fresh = self._docket.take_fresh(but=deciding)
         if fresh:
-            for entry in fresh:
-                entry.place = "queueing"
-            self._enqueueing = Enqueue(term=self.term, entries=tuple(e.accepted for e in fresh))
+            self._enqueueing = Enqueue(term=self.term, entries=fresh)
             self._ctx.perform(self._enqueueing)
 
     # -- what the ledger says ------------------------------------------------------------------------------
@@ -301,11 +278,7 @@ class Office:
 
     def _on_enqueue(self, enqueue: Enqueue, result: Result) -> None:
         self._enqueueing = None
-        place: Place = "queued" if isinstance(result, Done) else "fresh"
-        for accepted in enqueue.entries:
-            entry = self._entries.get(accepted.request.request_id)
-            if entry is not None and entry.place == "queueing":
-                entry.place = place
+        self._docket.was_queued(enqueue.entries, done=isinstance(result, Done))
         if isinstance(result, LedgerAway):
             self._retry_later()
         elif not isinstance(result, Done):
@@ -333,35 +306,26 @@ class Office:
             self.ended = Ended(reason="found the books changed")
             return
         for outcome in found.outcomes:
-            self._settle(outcome)
+            self._docket.settle(outcome)
             settled = True
         for accepted in found.queued:
-            settled |= self._is_queued(accepted)
+            settled |= self._docket.found_queued(accepted)
         for deposit in found.deposits:
             self._stock.add(deposit)
-            self._settle_deposit(deposit)
+            self._docket.settle_deposit(deposit)
             settled = True
         self._ctx.count("looked_up_done" if settled else "looked_up_not_done")
 
-    def _is_queued(self, accepted: Accepted) -> bool:
-        request_id = accepted.request.request_id
-        entry = self._entries.get(request_id)
-        if entry is None:
-            entry = self._entries[request_id] = Entry(accepted, "queued")
-        was = entry.place
-        entry.place, entry.accepted = "queued", accepted
-        return was != "queued"
-
-    # -- recorded ------------------------------------------------------------------------------------------
+    # -- recorded, or not ----------------------------------------------------------------------------------
 
     def _complete(self, commit: Commit) -> None:
         self._committing, rulings, self._rulings = None, self._rulings, ()
         self._seq += len(commit.decisions)
         for deposit in commit.deposits:
-            self._settle_deposit(deposit)
+            self._docket.settle_deposit(deposit)
         told: dict[str, list[Outcome]] = {}
         for ruling in rulings:
-            self._settle(ruling.outcome)
+            self._docket.settle(ruling.outcome)
             if ruling.outcome.sale is not None:
                 self.sales += 1
                 told.setdefault(ruling.outcome.sale.seller, []).append(ruling.outcome)
@@ -374,24 +338,6 @@ class Office:
         if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
             self.leave("resigned")
 
-    def _settle(self, outcome: Outcome) -> None:
-        request_id = outcome.request.request_id
-        self._decided[request_id] = outcome
-        if len(self._decided) > REMEMBERED:
-            self._decided.popitem(last=False)
-        entry = self._entries.pop(request_id, None)
-        if entry is None:
-            return
-        same = entry.accepted.request == outcome.request
-        reply: Reply | WireError = outcome if same else _used_before("request_id")
-        for call_id in entry.callers:
-            self._answer(call_id, reply)
-
-    def _settle_deposit(self, deposit: Deposit) -> None:
-        offer, callers = self._offers.pop(deposit.offer.deposit_id, (deposit.offer, []))
-        for call_id in callers:
-            self._answer(call_id, deposit if offer == deposit.offer else _used_before("deposit_id"))
-
     def _undo(self, commit: Commit) -> None:
         """Takes back what a commit that did not happen took out of the stock."""
         self._committing, rulings, self._rulings = None, self._rulings, ()
@@ -401,16 +347,6 @@ class Office:
         for deposit in commit.deposits:
             self._stock.remove(deposit.offer.deposit_id)
 
-    def _on_read(self, operation: Operation, result: Result) -> None:
-        for call_id, call in self._reads.pop(operation):
-            if not isinstance(result, Found):
-                self._answer(call_id, PostClosed(why="the books cannot be reached"))
-            elif isinstance(call, Standing):
-                self._answer(call_id, StandingReply(sales=result.outcomes, deposits=result.deposits))
-            else:
-                recorded: tuple[Outcome | Accepted, ...] = result.outcomes + result.queued
-                self._answer(call_id, recorded[0] if recorded else None)
-
     # -- leaving -------------------------------------------------------------------------------------------
 
     def leave(self, reason: str) -> None:
@@ -419,26 +355,13 @@ class Office:
             self._leaving = reason
             self.pump()
 
-    def _leave_now(self) -> None:
-        self.ended = Ended(reason=self._leaving or "resigned")
-
     def close(self, *, trader: str | None, term: int) -> None:
         """Answers everybody who still waits: ask the next trader, with the same id."""
         refusal: WireError = NotTrader(trader=trader, term=term) if trader else PostClosed()
-        waiting = [c for e in self._entries.values() for c in e.callers]
-        waiting += [c for _, callers in self._offers.values() for c in callers]
-        waiting += [call_id for calls in self._reads.values() for call_id, _ in calls]
-        for call_id in waiting:
-            self._answer(call_id, refusal)
+        self._docket.refuse(refusal)
+        for waiting in self._reads.values():
+            for call_id, _ in waiting:
+                self._answer(call_id, refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")
-
-
-def _used_before(field: str) -> BadRequest:
-    return BadRequest(field=field, why="was used before with other contents")
-
-
-def _same_contents(field: str, known: PurchaseRequest | Offer, asked: PurchaseRequest | Offer) -> None:
-    if known != asked:
-        raise _used_before(field)
