@@ -113,6 +113,10 @@ class PostKeeper:
         if view.trader != ctx.me.rank:
             self._drop_bid()
             self._polls.on_filled(view.term, view.trader)
+            holder = ctx.members.get(view.trader) if view.trader is not None else None
+            if holder is not None and (not holder.up or holder.incarnation > view.incarnation):
+                self._vacate("crashed", started=False)  # the news of its end came before that of its election
+                return True
             for customer in self._customers:
                 customer.on_new_trader()
         elif self.office is None:  # people say I am in office, and I am not: I was, before a crash
