@@ -11,11 +11,13 @@ from contextlib import suppress
 from nameserver.finder import Finder, Registered
 from peers.core.graph import is_sound
 from peers.core.names import rank_of
+from peers.core.records import Post
 from peers.errors import BazaarError, TownError
 from peers.town.books import Books
 from peers.town.crew import Crew
 
 _LOOK_S = 0.02
+_CALM_S = 0.05
 
 
 async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False, drain_s: float = 3.0) -> None:
@@ -23,15 +25,25 @@ async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False, drai
     trader = crew.trader
     await crew.finish([name for name in crew.alive() if name != trader], leave=leave)
     if trader is not None and not leave:
-        await until(lambda: _nothing_queued(books), drain_s, look_s=0.05)
+        await until(_Calm(books).holds, drain_s, look_s=_CALM_S)
     await crew.finish(crew.alive(), leave=leave)
 
 
-def _nothing_queued(books: Books) -> bool:
-    try:
-        return books.queued() == 0
-    except BazaarError:
-        return True  # there is nobody to ask, so nothing to wait for
+class _Calm:
+    """Whether nothing waits, and nothing was decided since the last look: a request may be in the trader's hands,
+    accepted and not yet written down."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._seen: tuple[int, Post] | None = None
+
+    def holds(self) -> bool:
+        try:
+            now = (self._books.queued(), self._books.post())
+        except BazaarError:
+            return True  # there is nobody to ask, so nothing to wait for
+        before, self._seen = self._seen, now
+        return now[0] == 0 and now == before
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, look_s: float = _LOOK_S) -> bool:

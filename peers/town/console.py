@@ -65,6 +65,7 @@ class Console:
         self._filled_at = clock()
         self._withheld: Counter[tuple[str, str]] = Counter()
         self.purchases = 0
+        self.first_purchase_s: float | None = None
 
     def say(self, line: str, style: str = "") -> None:
         """Prints a line of the town's own."""
@@ -79,6 +80,8 @@ class Console:
         """Prints what a peer has to tell, or counts it."""
         sentence = report.sentence()
         if isinstance(report, Answered) and report.outcome.sale is not None:
+            if not self.purchases:
+                self.first_purchase_s = self._clock()
             self.purchases += 1
         if sentence is None:
             return

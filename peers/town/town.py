@@ -24,6 +24,8 @@ from peers.town.picture import Painter
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 
+_WATCH_S = 0.2
+_CALM_S = 1.0  # after which the market has opened in all its corners
 _SETTLE_S = 3.0  # for the peers to join the graph up, and to elect, before the market is closed
 _FOREIGNERS_S = 8.0  # for terminals that joined to notice and end their peers
 
@@ -37,6 +39,7 @@ class Town:
         self._console = console
         self._host = host
         self._began = time.monotonic()
+        self._opened_s = self._began
         self._terminal = Terminal(options, directory, console, self._peer_died)
         self._crew = self._terminal.crew
         self._services = Services(
@@ -93,6 +96,7 @@ class Town:
         members = await self._crew.start(specs)
         await self._services.register([], None, self._card(books))
         self._begin(members, edges)
+        self._opened_s = time.monotonic()
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
         self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
         self._write_state(phase="open")
@@ -134,12 +138,13 @@ class Town:
 
     async def _watch(self) -> None:
         """Keeps the town's file and the picture up to date, and notes the first sale."""
-        drawn: tuple[str | None, dict[str, list[str]]] | None = None
+        drawn: dict[str, list[str]] | None = None
         sold = False
         while True:
-            if not sold and self._console.purchases:
+            first_s = self._console.first_purchase_s
+            if not sold and first_s is not None:
                 sold = True
-                self._console.say(f"first sale {self._elapsed():.2f} s after the start", "dim")
+                self._console.say(f"first sale {first_s - self._began:.2f} s after the start", "dim")
             crew, server, mongod = self._crew, self._services.nameserver, self._services.mongod
             self._write_state(
                 term=max(self._state.term, crew.term),
@@ -147,12 +152,15 @@ class Town:
                 nameserver_pid=server.pid,
                 mongod_pid=mongod.pid if mongod else None,
             )
-            if self._options.picture and crew.trader is not None:
-                graph = self._directory.read_network() or {}
-                if drawn is None or drawn[1] != graph:
-                    drawn = (crew.trader, graph)
-                    self._painter.paint(crew.trader)
-            await asyncio.sleep(0.25)
+            graph = self._directory.read_network()
+            if self._options.picture and crew.trader is not None and graph != drawn and self._has_calmed_down():
+                drawn = graph
+                self._painter.paint(crew.trader)
+            await asyncio.sleep(_WATCH_S)
+
+    def _has_calmed_down(self) -> bool:
+        """Whether the opening is over: drawing must not take its processors away."""
+        return time.monotonic() - self._opened_s > _CALM_S
 
     def _peer_died(self, member: Member) -> None:
         chore = asyncio.get_running_loop().create_task(self._services.forget(member))
