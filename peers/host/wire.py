@@ -256,6 +256,16 @@ def deposit_of(document: object) -> Deposit:
     return _read(deposit_from, document)
 
 
+def stamp_of(given: object) -> Stamp | None:
+    """Reads a clock as it travels; None if it is none."""
+    if isinstance(given, dict):
+        if isinstance(given.get("lamport"), int):
+            return LamportStamp(lamport=given["lamport"])
+        if isinstance(given.get("vector"), dict):
+            return VectorStamp(vector=given["vector"])
+    return None
+
+
 def _read(read: Callable[[Document], T], document: object) -> T:
     if not isinstance(document, dict):
         raise ValueError("not a document")
@@ -333,8 +343,3 @@ def earned_dict(outcome: Outcome, earned: Decimal) -> Document:
         "price": format(sale.price, ".2f") if sale else None,
         "earned": format(earned, ".2f"),
     }
-
-
-def stamp_dict(stamp: Stamp) -> Document:
-    """A clock as it travels."""
-    return clock_of(stamp)
