@@ -1,4 +1,4 @@
-"""`python -m peers.cli`: the same as `bazaar`."""
+"""`python -m peers.cli`: the program `bazaar`, for where it is not on the PATH."""
 
 from peers.cli.main import main
 

@@ -69,7 +69,7 @@ class Polls:
         self._ctx.count("election_messages", messages)
 
     def on_won(self, term: int, algorithm: str, took_s: float, *, reason: str) -> None:
-        """This peer took office: it keeps the record, and writes it once the counts have come home."""
+        """This peer took office: it writes the record, and again once the counts have come home."""
         ctx = self._ctx
         self._record = ElectionRecord(
             term=term,
@@ -77,10 +77,11 @@ class Polls:
             reason=reason,
             started_by=self.started_by or ctx.name,
             trader=ctx.name,
-            messages=0,
+            messages=self._sent,
             started_at_ms=ctx.now.wall_ms - round(took_s * 1000),
             took_ms=round(took_s * 1000, 3),
         )
+        ctx.perform(RecordElection(record=self._record))
         self.started_by = None
         self._tally_term = term
         farthest = max(distances(ctx.graph, ctx.me.rank).values(), default=0)

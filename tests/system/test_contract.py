@@ -128,9 +128,9 @@ def test_marshal_is_refused(trader_uri: str) -> None:
 def test_an_outside_program_can_trade_and_check_the_books(town: Town) -> None:
     state = town.status()
     program = Path(__file__).with_name("outsider.py")
-    host, port = state["nameserver"].rsplit(":", 1) if isinstance(state["nameserver"], str) else state["nameserver"]
+    names = state["nameserver"]
     done = subprocess.run(
-        [sys.executable, str(program), host, str(port), state["mongo_uri"]],
+        [sys.executable, str(program), names["host"], str(names["port"]), state["mongo_uri"]],
         capture_output=True,
         text=True,
         timeout=120,

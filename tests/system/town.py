@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 T = TypeVar("T")
-BAZAAR = (sys.executable, "-m", "peers.cli.main")
+BAZAAR = (sys.executable, "-m", "peers.cli")
 DEADLINE_S = 40.0
 
 
