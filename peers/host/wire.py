@@ -90,7 +90,7 @@ _WHY = {
     "after_seq": "must be a whole number from 0",
 }
 _MISSING = re.compile(r"Object missing required field `(\w+)`\Z")
-_AT = re.compile(r" - at `\$\.(\w+)[^ ]*\Z")
+_AT = re.compile(r" - at (?:`key` in )?`\$\.(\w+)[^ ]*\Z")
 
 
 class Reader:
