@@ -254,8 +254,10 @@ class MongodProcess:
         except OperationFailure as error:
             if error.code != _NOT_YET_INITIALIZED:
                 raise
-            members = [{"_id": 0, "host": self._address}]
-            client.admin.command("replSetInitiate", {"_id": SET_NAME, "members": members})
+            config = {"_id": SET_NAME, "members": [{"_id": 0, "host": self._address}]}
+            # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
+            config["settings"] = {"electionTimeoutMillis": 1000}
+            client.admin.command("replSetInitiate", config)
             return
         if [member["host"] for member in config["members"]] == [self._address]:
             return
