@@ -45,7 +45,8 @@ class RunTally(msgspec.Struct):
     first_ms: int | None
     last_ms: int | None
     peers: dict[str, PeerTally]
-    elections: list[tuple[int, str, str, float]]  # term, trader, reason, took_ms
+    terms: int  # begun in this run; of each there was an election
+    elections: dict[int, tuple[str, float]]  # trader and took_ms by term, as far as they are on record
 
 
 class Books:
@@ -131,11 +132,12 @@ class Books:
                 },
             ]
         )
-        tally = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, elections=[])
+        terms = self.post().term - since.term
+        tally = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=terms, elections={})
         for group in decided:
             _add(tally, group)
-        for row in self._db["elections"].find({"term": {"$gt": since.term}}).sort("term"):
-            tally.elections.append((row["term"], row["trader"], row["reason"], float(row["took_ms"])))
+        for row in self._db["elections"].find({"term": {"$gt": since.term}}):
+            tally.elections[row["term"]] = (row["trader"], float(row["took_ms"]))
         return tally
 
     def _asked(self, question: Callable[[], _T]) -> _T:

@@ -74,6 +74,7 @@ class Crew:
         self._pulse = asyncio.Event()
         self.term = 0
         self.trader: str | None = None
+        self.elections: dict[int, tuple[str, float]] = {}  # trader and milliseconds by term, as they were told
 
     def launch(self) -> None:
         """Starts what peers are forked from, without waiting for it."""
@@ -198,6 +199,7 @@ class Crew:
             self._touch(resident.spec.name)
         elif isinstance(report, Elected) and report.term >= self.term:
             self.term, self.trader = report.term, report.peer
+            self.elections[report.term] = (report.peer, report.took_ms)
         elif isinstance(report, LeftOffice) and report.peer == self.trader:
             self.trader = None
 

@@ -27,10 +27,11 @@ def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
             f"p99 {quantile(latencies_ms, 0.99):.1f} ms, worst {max(latencies_ms):.1f} ms"
         )
     if tally.elections:
-        took = [took_ms for _, _, _, took_ms in tally.elections]
-        term, trader, _, _ = tally.elections[-1]
+        took = [took_ms for _, took_ms in tally.elections.values()]
+        term = max(tally.elections)
+        trader, _ = tally.elections[term]
         lines.append(
-            f"{_count(len(took), 'election')}, from vacancy to office {statistics.median(took):.0f} ms "
+            f"{_count(tally.terms, 'election')}, from vacancy to office {statistics.median(took):.0f} ms "
             f"in the median and {max(took):.0f} ms at worst; the last trader was {trader} (term {term})"
         )
     return lines

@@ -213,6 +213,8 @@ class Town:
         out = self._console.rich
         try:
             tally: RunTally = books.tally(self._since)
+            # The record of an election is written some time after it; a short term may end before.
+            tally.elections = self._crew.elections | tally.elections
             print_summary(out, tally, latencies_of(self._directory.path, self._state.started_at_ms))
         except LedgerError as error:
             self._console.warn(str(error))

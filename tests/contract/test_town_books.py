@@ -35,7 +35,7 @@ def test_empty_books(town_books: Books) -> None:
     assert town_books.queued() == 0
     assert town_books.sold_after(0) == 0
     tally = town_books.tally(Post())
-    assert (tally.purchases, tally.peers, tally.elections) == (0, {}, [])
+    assert (tally.purchases, tally.peers, tally.terms, tally.elections) == (0, {}, 0, {})
 
 
 def test_ranks_are_given_once(town_books: Books) -> None:

@@ -83,7 +83,7 @@ def test_a_second_run_goes_on_with_the_books(run: Run) -> None:
     fresh = run("localhost", "6", "--purchases", "5", "--fresh", "--quiet")
     assert fresh.wait(90) == 0, fresh.text
     assert ", empty" in fresh.text
-    assert " bought " not in fresh.text
+    assert " deposited " not in fresh.text
 
 
 def test_more_join_from_a_second_terminal(run: Run) -> None:

@@ -22,7 +22,8 @@ def tally(peers: int = 2) -> RunTally:
         first_ms=1_000,
         last_ms=3_000,
         peers=people,
-        elections=[(1, "buyer5", "start", 12.0), (2, "seller4", "crashed", 800.0)],
+        terms=2,
+        elections={1: ("buyer5", 12.0), 2: ("seller4", 800.0)},
     )
 
 
@@ -36,7 +37,7 @@ def test_sentences() -> None:
 
 
 def test_nothing_happened() -> None:
-    empty = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, elections=[])
+    empty = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=0, elections={})
     assert lines_of(empty, []) == ["0 purchases, 0 asked for in vain"]
 
 
