@@ -6,7 +6,7 @@ seller earns is what is left, so the two always add up to the amount.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 CENT = Decimal("0.01")
 MAX_PRICE = Decimal("1000000.00")
@@ -14,11 +14,14 @@ MAX_PRICE = Decimal("1000000.00")
 
 def to_money(text: str | int) -> Decimal:
     """Returns `text` ("7.2", "7.20", 7) as a Decimal with two places; ValueError unless it is exact to the cent."""
-    value = Decimal(text)
-    exact = value.quantize(CENT)
-    if exact != value:
-        raise ValueError(f"{text} is not exact to the cent")
-    return exact
+    try:
+        value = Decimal(text)
+        exact = value.quantize(CENT)
+        if exact == value:
+            return exact
+    except InvalidOperation:  # no number, infinite, or more digits than there are
+        pass
+    raise ValueError(f"{text} is not exact to the cent")
 
 
 def split(amount: Decimal, commission_rate: Decimal) -> tuple[Decimal, Decimal]:
