@@ -22,14 +22,15 @@ def resolve_host(host: str, *, insecure: bool = False) -> str:
         raise TownError(f"{host} is no address others can call: name one address of this machine, e.g. 127.0.0.1")
     if ip.is_loopback:
         return address
+    named = host if host == address else f"{host} ({address})"
     if address not in _own_addresses():
         raise TownError(
-            f"{host} ({address}) is not an address of this machine: a town is started on the machine it runs on; "
+            f"{named} is not an address of this machine: a town is started on the machine it runs on; "
             "localhost is the usual choice"
         )
     if not insecure:
         raise TownError(
-            f"{host} ({address}) can be reached from the network, and peers do not encrypt yet: "
+            f"{named} can be reached from the network, and peers do not encrypt yet: "
             "use localhost, or add --insecure on a network you trust"
         )
     return address

@@ -32,7 +32,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "localhost", "9999999"], "cannot be started"),
         (["run", "localhost", "-3"], "-3"),
         (["run", "no-such-host.invalid", "6"], "not a host that can be found"),
-        (["run", "192.0.2.1", "6"], "not an address of this machine"),
+        (["run", "198.51.100.77", "6"], "not an address of this machine"),
         (["run", "localhost", "6", "--purchases", "none"], "--purchases"),
         (["run", "localhost", "6", "--duration", "-1"], "--duration"),
         (["run", "localhost", "6", "--set", "market.stock=x"], "market.stock"),

@@ -105,7 +105,7 @@ def test_localhost_is_loopback() -> None:
         ("no-such-host.invalid", "not a host that can be found"),
         ("", "not a host that can be found"),
         ("a" * 300, "not a host that can be found"),
-        ("192.0.2.1", "not an address of this machine"),
+        ("198.51.100.77", "not an address of this machine"),
         ("0.0.0.0", "no address others can call"),
     ],
 )
@@ -116,10 +116,10 @@ def test_hosts_that_cannot_be_served(host: str, says: str) -> None:
 
 
 def test_an_address_others_can_reach_needs_insecure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"192.0.2.1"})
+    monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"198.51.100.77"})
     with pytest.raises(TownError, match="--insecure"):
-        resolve_host("192.0.2.1")
-    assert resolve_host("192.0.2.1", insecure=True) == "192.0.2.1"
+        resolve_host("198.51.100.77")
+    assert resolve_host("198.51.100.77", insecure=True) == "198.51.100.77"
 
 
 def test_a_name_with_several_addresses_gives_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
