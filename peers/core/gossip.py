@@ -61,7 +61,11 @@ class Gossip:
         self._ctx.set_timer("beat", self._ctx.settings.timing.beat_s * self._ctx.rng.uniform(0.5, 1.0))
 
     def on_beat_timer(self) -> list[int]:
-        """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long."""
+        """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long.
+
+        Also to one of higher rank that should have beaten and did not: its beat may be lost, or it does not count
+        us among its neighbours, and then our beat is what shows that the maps differ.
+        """
         ctx, timing = self._ctx, self._ctx.settings.timing
         now_s = ctx.now.mono_s
         ctx.set_timer("beat", timing.beat_s)
@@ -70,7 +74,7 @@ class Gossip:
         if slept:  # it was us who did not listen, so their silence says nothing
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
         for rank in ctx.neighbours:
-            if rank < ctx.me.rank:
+            if rank < ctx.me.rank or now_s - self._heard_s[rank] > timing.suspect_s / 2:
                 self._beat(rank, reply=False)
         if now_s - self._last_knock_s > timing.suspect_s:
             self._last_knock_s = now_s
@@ -103,7 +107,7 @@ class Gossip:
         gone = [m for m in ctx.members.all() if not m.up]
         if gone and ctx.members.up()[0].rank == ctx.me.rank:
             member = ctx.rng.choice(gone)
-            self.send(member.rank, MemberNews(members=(ctx.me, member)))
+            self.send(member.rank, MemberNews(members=ctx.members.all(), whole=True))
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""

@@ -50,6 +50,7 @@ class Peer:
         self._seller = Seller(self._ctx) if trades and me.role != "buyer" else None
         self._customers = [c for c in (self._buyer, self._seller) if c is not None]
         self._post = PostKeeper(self._ctx, self._gossip, self._customers)
+        self._departed = False
         # By exact type, so that the common input finds its way as fast as the rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
@@ -98,7 +99,8 @@ class Peer:
         """Takes in one input at time `now` (which never goes back); returns what is to be done, in order."""
         self._ctx.now = now
         self._routes[type(event)](event)
-        if self._post.mind_office() and self._gossip.leaving:
+        self._post.mind_office()
+        if self._gossip.leaving and self._post.office is None and not self._departed:
             self._depart()
         return self._ctx.take_commands()
 
@@ -212,11 +214,10 @@ class Peer:
     def _on_leave(self, _event: Leave) -> None:
         self._gossip.leaving = True
         if self._post.office is not None:
-            self._post.office.leave("left")  # departs once the office is over
-        else:
-            self._depart()
+            self._post.office.leave("left")  # handle goes on once the office is over, however it ends
 
     def _depart(self) -> None:
+        self._departed = True
         self._gossip.declare_gone(self._ctx.me.rank)
         self._ctx.say(Departed(peer=self._ctx.name))
         self._ctx.emit(Stop())

@@ -300,13 +300,12 @@ class PostKeeper:
         if self._gossip.leaving:
             self.office.leave("left")
 
-    def mind_office(self) -> bool:
-        """Leaves office if it is over; returns whether it was left of this peer's own accord."""
-        if self.office is None or self.office.ended is None:
-            return False
-        return self._leave_office(self.office, self.office.ended)
+    def mind_office(self) -> None:
+        """Leaves office if it is over."""
+        if self.office is not None and self.office.ended is not None:
+            self._leave_office(self.office, self.office.ended)
 
-    def _leave_office(self, office: Office, ended: Ended) -> bool:
+    def _leave_office(self, office: Office, ended: Ended) -> None:
         ctx = self._ctx
         if ended.post is not None:
             ctx.count("refused")
@@ -318,12 +317,11 @@ class PostKeeper:
                 if winner is not None
                 else PostView(term=ended.post.term, reason="crashed")
             )
-            return False
+            return
         ctx.say(LeftOffice(peer=ctx.name, term=office.term, reason=ended.reason, sales=office.sales))
         self._close_office(office, None, office.term)
         barred = (ctx.me.rank,) if ended.reason == "resigned" and ctx.settings.market.barred_elections else ()
         self._vacate(ended.reason, started=ended.reason not in ORDERLY, barred=barred)
-        return True
 
     def _close_office(self, office: Office, trader: str | None, term: int) -> None:
         ctx = self._ctx
