@@ -38,8 +38,11 @@ def asked(method, argument):
             with trader() as proxy:
                 return getattr(proxy, method)(argument)
         except Exception as error:
+            # Of a class it does not know, bare Pyro5 makes a SerializeError with the name of the class.
+            ours = isinstance(error, Pyro5.errors.SerializeError)
             passing = any(word in repr(error) for word in ("NotTrader", "PostClosed"))
-            passing = passing or isinstance(error, Pyro5.errors.CommunicationError | Pyro5.errors.NamingError)
+            lost = isinstance(error, Pyro5.errors.CommunicationError | Pyro5.errors.NamingError)
+            passing = passing or (lost and not ours)
             if not passing or time.monotonic() > end:
                 raise
             time.sleep(0.05)

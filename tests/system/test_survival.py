@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.system.town import BAZAAR, Town, bazaar, running_town, wait_until
@@ -106,11 +106,9 @@ def test_the_name_server_is_killed(tmp_path: Path) -> None:
 def test_peers_join_a_running_town(tmp_path: Path) -> None:
     with running_town(tmp_path, 4, *BRISK) as town:
         town.wait_for_sales(10)
-        joiners = psutil.Popen(
-            [*BAZAAR, "run", "localhost", "2", "--dir", str(tmp_path), *BRISK],
-            stdout=(tmp_path / "joiners.txt").open("w"),
-            stderr=-2,
-        )
+        with (tmp_path / "joiners.txt").open("w") as output:
+            command = [*BAZAAR, "run", "localhost", "2", "--dir", str(tmp_path), *BRISK]
+            joiners = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
             wait_until(lambda: len(town.peers()) == 6, what="six peers")
             newcomers = [name for name, p in town.peers().items() if p["rank"] >= 4]
