@@ -64,7 +64,8 @@ class Gossip:
         """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long.
 
         Also to one of higher rank that should have beaten and did not: its beat may be lost, or it does not count
-        us among its neighbours, and then our beat is what shows that the maps differ.
+        us among its neighbours, and then our beat is what shows that the maps differ. A silent one is told who we
+        are as well, for it may know us only by an earlier life, and answer there.
         """
         ctx, timing = self._ctx, self._ctx.settings.timing
         now_s = ctx.now.mono_s
@@ -74,7 +75,10 @@ class Gossip:
         if slept:  # it was us who did not listen, so their silence says nothing
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
         for rank in ctx.neighbours:
-            if rank < ctx.me.rank or now_s - self._heard_s[rank] > timing.suspect_s / 2:
+            silent = now_s - self._heard_s[rank] > timing.suspect_s / 2
+            if silent:
+                self.send(rank, MemberNews(members=(ctx.me,)))
+            if silent or rank < ctx.me.rank:
                 self._beat(rank, reply=False)
         if now_s - self._last_knock_s > timing.suspect_s:
             self._last_knock_s = now_s

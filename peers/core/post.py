@@ -82,6 +82,8 @@ class PostKeeper:
             held = member.rank == view.trader and member.rank != self._ctx.me.rank and not view.vacant
             if held and (not member.up or member.incarnation > view.incarnation):
                 self._vacate("crashed", started=False)
+            elif held:  # it was named before it was known; only now can it be asked
+                self._welcome()
         if self._ctx.view.vacant and any(not m.up for m in fresh):
             self._mind_the_lost()
 
@@ -117,11 +119,14 @@ class PostKeeper:
             if holder is not None and (not holder.up or holder.incarnation > view.incarnation):
                 self._vacate("crashed", started=False)  # the news of its end came before that of its election
                 return True
-            for customer in self._customers:
-                customer.on_new_trader()
+            self._welcome()
         elif self.office is None:  # people say I am in office, and I am not: I was, before a crash
             self._vacate("crashed", started=True)
         return True
+
+    def _welcome(self) -> None:
+        for customer in self._customers:
+            customer.on_new_trader()
 
     def _vacate(self, reason: str, *, started: bool, barred: tuple[int, ...] = ()) -> None:
         """The present term has no trader any more."""
