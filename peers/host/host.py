@@ -161,6 +161,8 @@ class PeerHost:
 
     def stop(self, *, farewell: bool = False) -> None:
         """Takes in nothing more; returns when what was said has been sent. `farewell`: the name server hears it."""
+        # First, for neighbours whose links end will look whether anybody is still there.
+        self._server.stop_listening()
         with self._lock:
             self._ended = True
             self._timers.stop()
@@ -178,7 +180,7 @@ class PeerHost:
 
     def close(self) -> None:
         """Stops, and lets go of everything: for programs that go on afterwards."""
-        self.stop()
+        self.stop(farewell=True)
         self._server.close()
         self._timers.join()
         self._asker.join(self._timeout_s)

@@ -174,7 +174,7 @@ class _Link:
                 messages = self._take()
             if self._probing:
                 self._probing = False
-                self._deliver(())
+                self._look()
             if self._retired and not self._waiting:
                 break
         self.ended = True
@@ -184,6 +184,13 @@ class _Link:
         waiting = self._waiting
         with self._lock:
             return tuple(waiting.popleft() for _ in range(min(len(waiting), MOST_IN_A_PARCEL)))
+
+    def _look(self) -> None:
+        """Only a new connection tells for certain that nobody is there; only the old one, that it still works."""
+        if self._line.is_refused():
+            self._links.exchange.gone(self.member.rank, self.member.incarnation)
+        else:
+            self._deliver(())
 
     def _deliver(self, messages: tuple[LinkMessage, ...]) -> None:
         """Delivers, and takes in what comes back. What cannot be delivered is dropped: beats make it good."""

@@ -31,7 +31,6 @@ STALLED_S = 30.0
 MOST_CONNECTIONS = 1000
 
 _MARSHAL_ID = serializers.MarshalSerializer.serializer_id
-_HEADER_REST = 34  # bytes of a header after tag and version
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
 _CHUNK = 64 * 1024
 _NOWHERE = ("", "0.0.0.0", "::")
@@ -115,15 +114,17 @@ class Connection(SocketConnection):  # type: ignore[misc]
         self.rank: int | None = None
         self.greeted = False
         self._read = bytearray()
+        self._part = 0  # of a message, that comes next: tag and version, rest of the header, payload
 
     def recv(self, size: int) -> bytes:
-        """Gives exactly `size` bytes. Reads ahead: the three parts of a message mostly come in one packet."""
-        read = self._read
+        """Gives the next part of a message. Reads ahead: the three mostly come in one packet."""
+        read, part = self._read, self._part
+        self._part = (part + 1) % 3
         while len(read) < size:
             try:
                 chunk = self.sock.recv(_CHUNK)
             except TimeoutError as error:
-                if read or not self.greeted:
+                if read or part or not self.greeted:
                     raise errors.TimeoutError("receiving: timeout") from error
                 continue
             except OSError as error:
@@ -133,7 +134,7 @@ class Connection(SocketConnection):  # type: ignore[misc]
             read += chunk
         taken = bytes(memoryview(read)[:size])
         del read[:size]
-        if size == _HEADER_REST and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
+        if part == 1 and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
             raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
         return taken
 
@@ -190,13 +191,20 @@ class Server:
         """Begins to answer."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stops listening and ends all connections."""
+    def stop_listening(self) -> None:
+        """Takes no new connections: whoever tries is refused."""
         transport = self._daemon.transportServer
+        if transport.shutting_down:
+            return
         transport.shutting_down = True
         if self._thread.ident is not None:
             transport.wakeup()
             self._thread.join()
+        transport.sock.close()
+
+    def close(self) -> None:
+        """Stops listening and ends all connections."""
+        self.stop_listening()
         self._daemon.hang_up()
         self._daemon.close()
 
@@ -264,6 +272,17 @@ class Line:
         if isinstance(answer, WireError):
             raise answer
         raise Garbled(f"{self.uri} failed at {method}: {str(answer)[:200]}")
+
+    def is_refused(self) -> bool:
+        """Whether nobody listens there any more, found out without touching the connection that there is."""
+        host, _, port = self.uri.rpartition("@")[2].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), self._timeout_s).close()
+        except ConnectionRefusedError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
 
     def fileno(self) -> int:
         """Of the socket, for waiting on; -1 while there is none."""

@@ -1,0 +1,131 @@
+"""A market of real hosts in one process: real Pyro5 on loopback ports, the ledger in memory, a real name server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from db.memory import MemoryLedger
+from nameserver.process import NameServerProcess
+from peers.core.ledger import Operation, Result
+from peers.core.membership import Edge, Member, Snapshot
+from peers.core.names import Role, peer_name
+from peers.core.reports import Report
+from peers.host.host import MakeCore, PeerHost, make_peer
+from peers.host.logs import NoLog
+from peers.host.spec import PeerSpec
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Report)
+
+
+def wait_until(condition: Callable[[], T], *, what: str, deadline_s: float = 10.0) -> T:
+    """Returns the first true value of `condition`; fails, saying `what` did not come about, after the deadline."""
+    end_s = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end_s:
+            raise AssertionError(f"not within {deadline_s:g} s: {what}")
+        time.sleep(0.002)  # between two looks, never instead of one
+
+
+class SharedBooks:
+    """One ledger in memory that several hosts use at the same time. `before` may hold an operation up."""
+
+    def __init__(self) -> None:
+        self.books = MemoryLedger()
+        self.before: Callable[[Operation], None] = lambda _: None
+        self.threads: list[tuple[str, str]] = []  # which operation was performed on which thread
+        self._lock = threading.Lock()
+
+    def perform(self, operation: Operation) -> Result:
+        self.before(operation)
+        with self._lock:
+            self.threads.append((type(operation).__name__, threading.current_thread().name))
+            return self.books.perform(operation)
+
+    def close(self) -> None:
+        """Others go on using it."""
+
+
+class Market:
+    """Hosts, and what they reported."""
+
+    def __init__(self, directory: Path, nameserver: NameServerProcess) -> None:
+        self.directory = directory
+        self.nameserver = nameserver
+        self.books = SharedBooks()
+        self.hosts: dict[str, PeerHost] = {}
+        self.faults: list[BaseException] = []
+        self.stopped: set[str] = set()
+        self._reports: list[Report] = []
+
+    def spec(self, rank: int, role: Role, *, trades: bool = True, **settings: Any) -> PeerSpec:
+        return PeerSpec(
+            name=peer_name(role, rank),
+            rank=rank,
+            role=role,
+            host="127.0.0.1",
+            directory=str(self.directory),
+            nameserver_host=self.nameserver.host,
+            nameserver_port=self.nameserver.port,
+            mongo_uri="mongodb://127.0.0.1:1",
+            database="nobody",
+            seed=rank,
+            incarnation=1,
+            settings=settings,
+            trades=trades,
+        )
+
+    def add(self, spec: PeerSpec, make_core: MakeCore = make_peer) -> PeerHost:
+        host = PeerHost(
+            spec,
+            make_ledger=lambda: self.books,
+            log=NoLog(),
+            on_report=self._reports.append,
+            on_stop=lambda: self.stopped.add(spec.name),
+            on_fault=self.faults.append,
+            make_core=make_core,
+        )
+        self.hosts[spec.name] = host
+        host.register()
+        return host
+
+    def open(self, edges: tuple[Edge, ...], others: tuple[Member, ...] = ()) -> Snapshot:
+        """Begins all hosts there are; the first starts the election."""
+        members = sorted((*(host.member for host in self.hosts.values()), *others), key=lambda member: member.rank)
+        snapshot = Snapshot(members=tuple(members), edges=edges)
+        for number, host in enumerate(self.hosts.values()):
+            host.begin(snapshot, starts_election=number == 0)
+        return snapshot
+
+    def reports(self, kind: type[R]) -> list[R]:
+        return [report for report in list(self._reports) if isinstance(report, kind)]
+
+    def trader(self) -> str | None:
+        """Who is in office by its own word."""
+        return next((name for name, host in self.hosts.items() if host.status().in_office), None)
+
+    def wait_for_trader(self) -> str:
+        return wait_until(self.trader, what="a trader in office")
+
+    def close(self, name: str) -> None:
+        self.hosts.pop(name).close()
+
+
+@contextmanager
+def running_market(directory: Path, nameserver: NameServerProcess) -> Iterator[Market]:
+    """An empty market; whatever hosts it has at the end are closed, and none may have met a bug."""
+    market = Market(directory, nameserver)
+    try:
+        yield market
+    finally:
+        for name in list(market.hosts):
+            market.close(name)
+    assert not market.faults
