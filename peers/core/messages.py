@@ -45,13 +45,15 @@ class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """`candidate` asks everybody of higher rank: the post after `after_term` is vacant, will you take it?
 
-    `attempt` counts the rounds for one vacancy.
+    `attempt` counts the rounds for one vacancy. Who may not take the post by what it knows can ask all the same,
+    and does not stand: nobody is to wait for it.
     """
 
     after_term: int
     attempt: int
     candidate: int
     reason: str
+    stands: bool = True
 
 
 class Answer(Message, frozen=True, kw_only=True, tag=True, array_like=True):

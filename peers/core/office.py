@@ -18,6 +18,7 @@ from peers.core.commands import Answer, Tell
 from peers.core.context import Context
 from peers.core.docket import Docket, require_same
 from peers.core.ledger import (
+    AlreadyRecorded,
     Commit,
     Decision,
     Deposed,
@@ -30,6 +31,7 @@ from peers.core.ledger import (
     OfficeTaken,
     Operation,
     Result,
+    Unknown,
 )
 from peers.core.market import Ruling, Stock, decide
 from peers.core.names import rank_of
@@ -64,8 +66,10 @@ class Office:
         self._docket = Docket(ctx, taken.queue)
         self._committing: Commit | None = None
         self._rulings: tuple[Ruling, ...] = ()  # of the commit under way
+        self._answered = True  # the commit's fate may still be unknown: then it is looked up
         self._enqueueing: Enqueue | None = None
         self._checking: LookUp | None = None
+        self._refused = False  # a write was, as recorded already: the look has to show what
         self._reads: dict[Operation, list[tuple[int, Call]]] = {}
         self._ledger_away = False  # until the next try
         self._trouble = False  # as people have been told
@@ -194,6 +198,7 @@ class Office:
             for ruling in self._rulings
         )
         self._committing = Commit(term=self.term, seq=self._seq, deposits=deposits, decisions=decisions)
+        self._answered = False
         self._ctx.perform(self._committing)
 
     def _decide_in_order(self) -> list[Ruling]:
@@ -235,7 +240,8 @@ class Office:
         if isinstance(result, Deposed):
             self.ended = Ended(reason="deposed", post=result.post)
             return
-        self._note_ledger(away=isinstance(result, LedgerAway))
+        self._refused |= isinstance(result, AlreadyRecorded)
+        self._note_ledger(result)
         if operation == self._committing:
             self._on_commit(self._committing, result)
         elif operation == self._enqueueing:
@@ -250,16 +256,17 @@ class Office:
     def on_ledger_timer(self) -> None:
         """Time to try again what the ledger could not do."""
         self._ledger_away = False
-        if self._checking:
-            self._ctx.perform(self._checking)
-        else:
-            self.pump()
+        self._look_up()
+        self.pump()
 
-    def _note_ledger(self, *, away: bool) -> None:
+    def _note_ledger(self, result: Result) -> None:
+        away = isinstance(result, LedgerAway)
         if away and not self._trouble:
             self._ctx.say(LedgerTrouble(peer=self._ctx.name, why="no answer"))
-        elif self._trouble and not away:
+        elif self._trouble and not isinstance(result, LedgerAway | Unknown):  # a lost answer says neither
             self._ctx.say(LedgerBack(peer=self._ctx.name))
+        else:
+            return
         self._trouble = away
 
     def _retry_later(self) -> None:
@@ -267,8 +274,10 @@ class Office:
         self._ctx.set_timer("ledger", RETRY_LEDGER_S)
 
     def _on_commit(self, commit: Commit, result: Result) -> None:
+        self._answered = True
         if isinstance(result, Done):
             self._complete(commit)
+            self._look_up()
         elif isinstance(result, LedgerAway):
             self._undo(commit)
             self._retry_later()
@@ -289,7 +298,12 @@ class Office:
             request_ids += self._checking.request_ids
             deposit_ids += self._checking.deposit_ids
         self._checking = LookUp(request_ids=request_ids, deposit_ids=deposit_ids)
-        self._ctx.perform(self._checking)
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Looks up what is in doubt; not while a commit is on its way, which that look could just miss."""
+        if self._checking is not None and self._answered:
+            self._ctx.perform(self._checking)
 
     def _on_checked(self, found: Found) -> None:
         self._checking = None
@@ -299,7 +313,7 @@ class Office:
         commit, settled = self._committing, False
         if commit is not None and found.post.seq == self._seq:
             self._undo(commit)
-        elif commit is not None and found.post.seq == commit.seq + len(commit.decisions):
+        elif commit is not None and _happened(commit, found):
             self._complete(commit)
             settled = True
         elif found.post.seq != self._seq:
@@ -315,6 +329,9 @@ class Office:
             self._docket.settle_deposit(deposit)
             settled = True
         self._ctx.count("looked_up_done" if settled else "looked_up_not_done")
+        if self._refused and not settled:  # nor would it be accepted the next time
+            self.ended = Ended(reason="found the books changed")
+        self._refused = False
 
     # -- recorded, or not ----------------------------------------------------------------------------------
 
@@ -365,3 +382,10 @@ class Office:
         for call_id in self._leave_callers:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")
+
+
+def _happened(commit: Commit, found: Found) -> bool:
+    """Whether the books hold just the decisions of `commit`, and none after them."""
+    seqs = {outcome.request.request_id: outcome.seq for outcome in found.outcomes}
+    all_there = all(seqs.get(d.outcome.request.request_id) == d.outcome.seq for d in commit.decisions)
+    return all_there and found.post.seq == commit.seq + len(commit.decisions)

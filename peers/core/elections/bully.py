@@ -44,9 +44,16 @@ class Bully:
         ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
         eligible = self._peers.eligible(after_term)
         if ctx.me.rank != eligible[-1]:  # the highest of all asks nobody
-            election = Election(after_term=after_term, attempt=attempt, candidate=ctx.me.rank, reason=reason)
-            self._peers.flood(election)
-        self._join(after_term, attempt, NOBODY, reason)
+            self._peers.flood(
+                Election(
+                    after_term=after_term,
+                    attempt=attempt,
+                    candidate=ctx.me.rank,
+                    reason=reason,
+                    stands=ctx.me.rank in eligible,
+                )
+            )
+        self._join(after_term, attempt, None, reason)
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:
         if isinstance(message, Election):
@@ -58,18 +65,20 @@ class Bully:
         if self._round is not None and self._round >= (election.after_term, election.attempt):
             return
         self._peers.flood(election, but=sender)
-        self._join(election.after_term, election.attempt, election.candidate, election.reason)
+        candidate = election.candidate if election.stands else NOBODY
+        self._join(election.after_term, election.attempt, candidate, election.reason)
 
-    def _join(self, after_term: int, attempt: int, candidate: int, reason: str) -> None:
+    def _join(self, after_term: int, attempt: int, candidate: int | None, reason: str) -> None:
+        """Takes part in a round; `candidate` asked for it, NOBODY if it does not stand, None if we began it."""
         rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term)
         self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
-        self._highest = candidate if candidate in eligible else NOBODY
+        self._highest = candidate if candidate is not None and candidate in eligible else NOBODY
         if rank == eligible[-1]:
             self._highest = rank
             self._peers.nominate(after_term)
         elif rank in eligible and rank > self._highest:
             self._highest = rank
-            if candidate != NOBODY:
+            if candidate is not None:
                 self._peers.flood(Answer(after_term=after_term, attempt=attempt, rank=rank))
         self._peers.ctx.set_timer("election", self._peers.ctx.settings.timing.election_s)
 
