@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing, StandingReply
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing
 from peers.core.commands import Answer, Tell
 from peers.core.context import Context
 from peers.core.docket import Docket, require_same
+from peers.core.enquiries import Enquiries
 from peers.core.ledger import (
     AlreadyRecorded,
     Commit,
@@ -24,7 +25,6 @@ from peers.core.ledger import (
     Deposed,
     Done,
     Enqueue,
-    FindSales,
     Found,
     LedgerAway,
     LookUp,
@@ -64,13 +64,13 @@ class Office:
         self._arrival = taken.arrival
         self._stock = Stock(taken.stock)
         self._docket = Docket(ctx, taken.queue)
+        self._enquiries = Enquiries(ctx)
         self._committing: Commit | None = None
         self._rulings: tuple[Ruling, ...] = ()  # of the commit under way
         self._answered = True  # the commit's fate may still be unknown: then it is looked up
         self._enqueueing: Enqueue | None = None
         self._checking: LookUp | None = None
         self._refused = False  # a write was, as recorded already: the look has to show what
-        self._reads: dict[Operation, list[tuple[int, Call]]] = {}
         self._ledger_away = False  # until the next try
         self._trouble = False  # as people have been told
         self._leaving: str | None = None
@@ -89,7 +89,7 @@ class Office:
             elif isinstance(call, Search):
                 self._answer(call_id, self._stock.on_offer(call.item))
             elif isinstance(call, Standing):
-                self._read(FindSales(seller=call.seller, after_seq=call.after_seq), call_id, call)
+                self._enquiries.standing(call_id, call)
             else:
                 self._leave_callers.append(call_id)
                 self.leave("resigned")
@@ -147,23 +147,7 @@ class Office:
         if known is not None:
             self._answer(call_id, known)
         else:
-            self._read(LookUp(request_ids=(call.request_id,)), call_id, call)
-
-    def _read(self, operation: Operation, call_id: int, call: Call) -> None:
-        waiting = self._reads.setdefault(operation, [])
-        waiting.append((call_id, call))
-        if len(waiting) == 1:
-            self._ctx.perform(operation)
-
-    def _on_read(self, operation: Operation, result: Result) -> None:
-        for call_id, call in self._reads.pop(operation):
-            if not isinstance(result, Found):
-                self._answer(call_id, PostClosed(why="the books cannot be reached"))
-            elif isinstance(call, Standing):
-                self._answer(call_id, StandingReply(sales=result.outcomes, deposits=result.deposits))
-            else:
-                recorded: tuple[Outcome | Accepted, ...] = result.outcomes + result.queued
-                self._answer(call_id, recorded[0] if recorded else None)
+            self._enquiries.outcome(call_id, call)
 
     def _answer(self, call_id: int, reply: Reply | WireError) -> None:
         self._ctx.emit(Answer(call_id=call_id, reply=reply))
@@ -233,8 +217,7 @@ class Office:
     # -- what the ledger says ------------------------------------------------------------------------------
 
     def on_ledger(self, operation: Operation, result: Result) -> None:
-        if isinstance(operation, LookUp | FindSales) and operation in self._reads:
-            self._on_read(operation, result)
+        self._enquiries.on_ledger(operation, result)
         if operation not in (self._committing, self._enqueueing, self._checking):
             return
         if isinstance(result, Deposed):
@@ -376,9 +359,7 @@ class Office:
         """Answers everybody who still waits: ask the next trader, with the same id."""
         refusal: WireError = NotTrader(trader=trader, term=term) if trader else PostClosed()
         self._docket.refuse(refusal)
-        for waiting in self._reads.values():
-            for call_id, _ in waiting:
-                self._answer(call_id, refusal)
+        self._enquiries.refuse(refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")
