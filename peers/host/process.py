@@ -26,6 +26,7 @@ from peers.host.herald import Herald
 from peers.host.host import PeerHost
 from peers.host.logs import Log, open_log
 from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, ToPeer
+from peers.host.tls import TlsFiles, secure
 
 LEAVE_WITHIN_S = 3.0
 FAULT = 70
@@ -37,6 +38,8 @@ _orders = msgspec.json.Decoder(cast("type[ToPeer]", ToPeer))
 def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     """Lives a peer's life; returns when it is over."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if spec.tls is not None:
+        secure(TlsFiles(Path(spec.tls)))
     log = open_log(Path(spec.directory), spec.name)
 
     def fault(error: BaseException) -> None:

@@ -31,6 +31,7 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     settings: dict[str, object]
     quiet: bool = False  # no reports over the channel but those of elections and losses (for benches)
+    tls: str | None = None  # directory of the town's certificates, where it speaks to members only
     trades: bool = True  # False: neither buys nor sells of its own accord (customers come from outside)
 
 

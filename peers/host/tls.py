@@ -129,6 +129,8 @@ class _LateHandshake(ssl.SSLSocket):
 def _server_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = _LateHandshake
+    # Nothing is resumed, and a caller that waits for news should not be woken by tickets.
+    context.num_tickets = 0
     return _members_only(context, files)
 
 

@@ -15,7 +15,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from Pyro5 import config, errors, protocol, serializers
@@ -25,6 +24,7 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WIRE_ERRORS, BazaarError, SettingsError, WireError
+from peers.host.tls import check_member
 
 MAX_MESSAGE = 8 * 1024 * 1024
 STALLED_S = 30.0
@@ -75,16 +75,6 @@ def configure() -> None:
         path = f"{error.__module__}.{error.__qualname__}"
         serializers.SerializerBase.register_class_to_dict(error, _error_to_dict)
         serializers.SerializerBase.register_dict_to_class(path, _error_from_dict)
-
-
-def use_tls(certificates: Path) -> None:
-    """The one place where encryption is switched on, before any server or line is made: each side shows `cert.pem`
-    (with `key.pem`) and accepts who is certified by `ca.pem`."""
-    config.SSL = True
-    config.SSL_REQUIRECLIENTCERT = True
-    config.SSL_SERVERCERT = config.SSL_CLIENTCERT = str(certificates / "cert.pem")
-    config.SSL_SERVERKEY = config.SSL_CLIENTKEY = str(certificates / "key.pem")
-    config.SSL_CACERTS = str(certificates / "ca.pem")
 
 
 def _error_to_dict(error: WireError) -> dict[str, object]:
@@ -148,6 +138,10 @@ class _Daemon(Daemon):  # type: ignore[misc]
         super().__init__(host, port)
         # It only looks after streams, which we have not; and every peer would have a thread for it.
         self.transportServer.housekeeper.stop.set()
+
+    def validateHandshake(self, conn: Connection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's name and arguments
+        check_member(conn)
+        return "welcome"
 
     def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
         connection = Connection(conn.sock)

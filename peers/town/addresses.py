@@ -1,7 +1,7 @@
 """Turns the `<host>` of the command line into the address the town listens on, and says no in one line.
 
-For now a town serves addresses of this machine only, loopback by default: what peers say to each other is neither
-encrypted nor signed, so anything others can reach needs `--insecure`. Certificates belong here, once there are any.
+A town serves addresses of this machine only, loopback by default. What others can reach asks who calls: there peers
+and name server speak TLS and show certificates, unless `--insecure` says not to (see `peers.host.tls`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import psutil
 from peers.errors import TownError
 
 
-def resolve_host(host: str, *, insecure: bool = False) -> str:
-    """Returns the address of this machine that `host` stands for; TownError if it is none, or must not be served."""
+def resolve_host(host: str) -> str:
+    """Returns the address of this machine that `host` stands for; TownError if it is none."""
     address = _lookup(host)
     ip = ipaddress.ip_address(address)
     if ip.is_unspecified:
@@ -28,12 +28,12 @@ def resolve_host(host: str, *, insecure: bool = False) -> str:
             f"{named} is not an address of this machine: a town is started on the machine it runs on; "
             "localhost is the usual choice"
         )
-    if not insecure:
-        raise TownError(
-            f"{named} can be reached from the network, and peers do not encrypt yet: "
-            "use localhost, or add --insecure on a network you trust"
-        )
     return address
+
+
+def can_be_reached(address: str) -> bool:
+    """Whether other machines may be able to call `address`."""
+    return not ipaddress.ip_address(address).is_loopback
 
 
 def _lookup(host: str) -> str:

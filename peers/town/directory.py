@@ -35,6 +35,7 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     merchants: bool = False
     private_books: bool = True
+    tls: bool = False
     nameserver_host: str = ""
     nameserver_port: int = 0
     nameserver_pid: int | None = None
@@ -67,6 +68,7 @@ class Directory:
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
         self.mongo = self.path / "mongo"
+        self.tls = self.path / "tls"
         self.network_json = self.path / "network.json"
         self.network_png = self.path / "network.png"
         self._peers = self.path / "peers"

@@ -41,6 +41,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     trades: bool = True
     insecure: bool = False
+    tls: bool = False
     picture: bool = True
     settings: Settings = Settings()
     target: str = DEFAULT_TARGET  # what a forked peer runs; tests put a stand-in here
@@ -68,6 +69,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             from peers.town.books import database_of  # imports the driver, which takes a while
 
             database_of(self.mongo)
+        if self.tls and self.insecure:
+            raise SettingsError("--tls encrypts and --insecure does not: give one of them")
         if self.fresh and self.nameserver:
             raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 
-from peers.town.addresses import resolve_host
+from peers.town.addresses import can_be_reached, resolve_host
 from peers.town.console import Console
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
@@ -14,7 +14,7 @@ from peers.town.options import RunOptions
 def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
     options.check()
-    host = resolve_host(options.host, insecure=options.insecure)
+    host = resolve_host(options.host)
     directory = Directory(options.directory)
     if options.nameserver is None and not directory.in_use():
         options.check_first()
@@ -23,11 +23,28 @@ def run(options: RunOptions) -> int:
     console = Console(quiet=options.quiet)
     claimed = directory.claim()
     try:
+        _secure(options, directory, host)
         if claimed and options.nameserver is None:
             return _first(options, directory, console, host)
         return _further(options, directory, console, host, claimed=claimed)
     finally:
         directory.let_go()
+
+
+def _secure(options: RunOptions, directory: Directory, host: str) -> None:
+    """What others can reach speaks to members of the town only. The first makes certificates, others bring theirs."""
+    town = directory.read_town() if options.nameserver is None and directory.in_use() else None
+    wanted = options.tls or (can_be_reached(host) and not options.insecure) or (town is not None and town.tls)
+    if not wanted:
+        return
+    from peers.host.tls import TlsFiles, secure
+
+    files = TlsFiles(directory.tls)
+    if options.nameserver is None:
+        from peers.host.certificates import ensure_certificates
+
+        ensure_certificates(files, [host])
+    secure(files)
 
 
 def _first(options: RunOptions, directory: Directory, console: Console, host: str) -> int:

@@ -12,6 +12,7 @@ from peers.core.membership import Member
 from peers.core.names import peer_name
 from peers.core.records import Post
 from peers.errors import BazaarError, TownError
+from peers.host.tls import is_secured
 from peers.town.books import Books, database_of
 from peers.town.console import Console
 from peers.town.crew import Crew
@@ -33,7 +34,9 @@ class Services:
         self._directory = directory
         self._console = console
         self._mongo = mongo
-        self.nameserver = NameServerProcess(host, nameserver_port, directory.logs / "nameserver.log")
+        self.nameserver = NameServerProcess(
+            host, nameserver_port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
+        )
         self.mongod: MongodProcess | None = None
         self.books: Books | None = None
         self._opening: asyncio.Task[Post] | None = None

@@ -13,6 +13,7 @@ from rich.table import Table
 from nameserver.finder import Registered, find
 from peers.core.names import Role
 from peers.errors import LedgerError, TownError
+from peers.host.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
 
@@ -67,6 +68,8 @@ def read_status(directory: Directory) -> TownStatus:
     state = directory.running_town()
     if state is None:
         raise TownError(f"no town runs in {directory.path}: start one with bazaar run, or name its place with --dir")
+    if state.tls:
+        secure(TlsFiles(directory.tls))
     registered = _registered(state)
     known = _known(directory.read_peers(), registered or [])
     with ThreadPoolExecutor(_AT_ONCE) as pool:

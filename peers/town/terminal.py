@@ -15,6 +15,7 @@ from peers.core.membership import Member
 from peers.core.names import Role, peer_name
 from peers.core.reports import Report
 from peers.host.spec import PeerSpec
+from peers.host.tls import is_secured
 from peers.settings import Settings
 from peers.town.books import Books
 from peers.town.console import Console
@@ -167,6 +168,7 @@ def make_specs(
                 incarnation=now_ms,
                 settings=settings_of(settings, slow=rank == slow_rank),
                 quiet=options.quiet,
+                tls=str(directory.tls) if is_secured() else None,
                 trades=options.trades,
             )
         )

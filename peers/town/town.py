@@ -15,6 +15,7 @@ from peers.core.names import Role
 from peers.core.records import Post
 from peers.errors import LedgerError, TownError
 from peers.host.spec import Begin
+from peers.host.tls import is_secured
 from peers.town.books import Books, RunTally, has_password
 from peers.town.closing import finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
@@ -265,6 +266,7 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
         seed=seed,
         merchants=options.merchants,
         private_books=options.mongo is None,
+        tls=is_secured(),
         started_at_ms=time.time_ns() // 1_000_000,
     )
 

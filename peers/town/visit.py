@@ -23,6 +23,7 @@ from peers.core.names import Role
 from peers.core.roles import draw_roles
 from peers.errors import SettingsError, TownError
 from peers.host.spec import Begin
+from peers.host.tls import is_secured
 from peers.settings import Settings
 from peers.town.addresses import parse_endpoint
 from peers.town.books import Books, database_of
@@ -123,6 +124,7 @@ class Visit:
             n=self._options.n,
             seed=seed,
             private_books=False,
+            tls=is_secured(),
             nameserver_host=self._nameserver[0],
             nameserver_port=self._nameserver[1],
             mongo_uri=books.uri,

@@ -8,7 +8,7 @@ import pytest
 
 from peers.errors import BazaarError, SettingsError, TownError
 from peers.settings import Settings
-from peers.town.addresses import parse_endpoint, resolve_host
+from peers.town.addresses import can_be_reached, parse_endpoint, resolve_host
 from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_settings, settings_of
 
 
@@ -111,15 +111,15 @@ def test_localhost_is_loopback() -> None:
 )
 def test_hosts_that_cannot_be_served(host: str, says: str) -> None:
     with pytest.raises(TownError, match=says) as caught:
-        resolve_host(host, insecure=True)
+        resolve_host(host)
     assert "\n" not in str(caught.value)
 
 
-def test_an_address_others_can_reach_needs_insecure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_of_this_machine_that_others_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"198.51.100.77"})
-    with pytest.raises(TownError, match="--insecure"):
-        resolve_host("198.51.100.77")
-    assert resolve_host("198.51.100.77", insecure=True) == "198.51.100.77"
+    assert resolve_host("198.51.100.77") == "198.51.100.77"
+    assert can_be_reached("198.51.100.77")
+    assert not can_be_reached(resolve_host("localhost"))
 
 
 def test_a_name_with_several_addresses_gives_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:

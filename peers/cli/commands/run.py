@@ -68,6 +68,10 @@ def command(
     nameserver_port: Annotated[
         int, typer.Option(metavar="PORT", help="Port of our name server; 0: any.", rich_help_panel=_PLACES)
     ] = 0,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Certificates and encryption, on loopback too.", rich_help_panel=_PLACES),
+    ] = False,
     insecure: Annotated[
         bool,
         typer.Option("--insecure", help="Serve an address others can reach, unencrypted.", rich_help_panel=_PLACES),
@@ -107,6 +111,7 @@ def command(
         slow_peer=slow_peer,
         quiet=quiet,
         trades=not no_trade,
+        tls=tls,
         insecure=insecure,
         settings=parse_settings(
             preset=preset,

@@ -1,0 +1,40 @@
+"""`bazaar certs`: make a town's certificates before anything of it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers.cli.options import DirOption
+
+
+def command(
+    directory: DirOption = Path(".bazaar"),
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name or address that members are reached at, for MongoDB; repeatable."),
+    ] = None,
+    authority_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the authority's key is kept; tls/ca.key.")
+    ] = None,
+) -> int:
+    """Make the certificates of a town, if it has none.
+
+    `bazaar run` makes them by itself where it needs them. This is for services that start before the town does, and
+    for further machines: copy `tls/ca.pem` and `tls/member.pem` there, and keep the authority's key at home.
+
+    **Examples**
+
+    - `bazaar certs`
+    - `bazaar certs --dir /town --host mongo --authority-key /authority/ca.key`
+    """
+    from peers.host.certificates import ensure_certificates
+    from peers.host.tls import TlsFiles
+    from peers.town.directory import Directory
+
+    files = TlsFiles(Directory(directory).tls)
+    made = ensure_certificates(files, host or (), authority_key=authority_key)
+    print(f"certificates {'made' if made else 'are there already'}: {files.authority} and {files.member}")
+    return 0
