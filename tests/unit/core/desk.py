@@ -163,8 +163,10 @@ class Desk:
     def ledger_is_away(self, kind: type[Operation]) -> None:
         self._reply(self.the(kind), LedgerAway(why="no primary"))
 
-    def ledger_says(self, kind: type[Operation], result: Result) -> None:
-        self._reply(self.the(kind), result)
+    def fate(self, operation: Operation, what: str) -> None:
+        """What becomes of an operation: "done", answer "lost", "gone" before it got there, or ledger "away"."""
+        result: Result = self.ledger.perform(operation) if what in ("done", "lost") else LedgerAway(why="no primary")
+        self._reply(operation, Unknown(why="the line went dead") if what in ("lost", "gone") else result)
 
     def retries(self) -> None:
         """The time to try the ledger again has come."""
