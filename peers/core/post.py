@@ -90,10 +90,11 @@ class PostKeeper:
     def _mind_the_lost(self) -> None:
         """Whoever was to begin, or to win, may be among the lost: do not wait out its silence."""
         view = self._ctx.view
-        if self._election.attempt() is None:
+        attempt = self._election.attempt()
+        if attempt is None:
             if view.reason in ORDERLY and self._polls.starts_after_resignation():
                 self._start_election()
-        elif self.eligible(view.term)[-1] == self._ctx.me.rank:
+        elif self.eligible(view.term, attempt)[-1] == self._ctx.me.rank:
             self.nominate(view.term)
 
     def _learn(self, view: PostView) -> bool:
@@ -188,8 +189,8 @@ class PostKeeper:
     def ctx(self) -> Context:
         return self._ctx
 
-    def eligible(self, after_term: int) -> list[int]:
-        return self._polls.eligible(after_term, leaving=self._gossip.leaving)
+    def eligible(self, after_term: int, attempt: int) -> list[int]:
+        return self._polls.eligible(after_term, attempt, leaving=self._gossip.leaving)
 
     def flood(self, message: Election | ElectionAnswer | Coordinator, *, but: int | None = None) -> None:
         self._polls.count(self._gossip.flood(message, but=but))

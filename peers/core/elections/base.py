@@ -20,8 +20,11 @@ class Electorate(Protocol):
     @property
     def ctx(self) -> Context: ...
 
-    def eligible(self, after_term: int) -> list[int]:
-        """Returns the ranks that may take the post left vacant by `after_term`, lowest first; never empty."""
+    def eligible(self, after_term: int, attempt: int) -> list[int]:
+        """Returns the ranks that may take the post left vacant by `after_term`, lowest first; never empty.
+
+        Peers need not agree on it; in a later `attempt` they do.
+        """
 
     def flood(self, message: ElectionMessage, *, but: int | None = None) -> None:
         """Sends along every edge but the one to `but`, and counts the messages."""

@@ -42,7 +42,7 @@ class Bully:
             return
         ctx = self._peers.ctx
         ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
-        eligible = self._peers.eligible(after_term)
+        eligible = self._peers.eligible(after_term, attempt)
         if ctx.me.rank != eligible[-1]:  # the highest of all asks nobody
             self._peers.flood(
                 Election(
@@ -70,7 +70,7 @@ class Bully:
 
     def _join(self, after_term: int, attempt: int, candidate: int | None, reason: str) -> None:
         """Takes part in a round; `candidate` asked for it, NOBODY if it does not stand, None if we began it."""
-        rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term)
+        rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term, attempt)
         self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
         self._highest = candidate if candidate is not None and candidate in eligible else NOBODY
         if rank == eligible[-1]:
