@@ -178,7 +178,9 @@ class FaultPlay:
 
     def _newcomer(self, rank: int | None, key: int) -> None:
         world, rng = self._world, Random(key)
-        hosts = [p for p in world.live() if not p.hung]
+        hosts = [p for p in world.live() if p.started and not p.hung]
+        if not hosts:
+            return
         host = rng.choice(hosts)
         if rank is None:
             rank, role = 1 + max(p.rank for p in world.processes), rng.choice(ROLES)

@@ -30,6 +30,7 @@ class Process:
         "peer",
         "rank",
         "slow_s",
+        "started",
         "timers",
         "up",
         "uri",
@@ -42,6 +43,7 @@ class Process:
         self.name = me.name
         self.uri = me.uri
         self.up = True
+        self.started = False
         self.hung = False
         self.slow_s = 0.0  # every input takes so much longer
         self.jump_ms = 0  # by how much its time of day is wrong

@@ -28,7 +28,7 @@ from peers.core.commands import (
 from peers.core.inputs import Input, Now, Start, TimerFired, TimerName
 from peers.core.membership import Member, Snapshot
 from peers.core.names import Role, peer_name
-from peers.core.reports import Elected, ElectionStarted, Returned
+from peers.core.reports import Elected, ElectionStarted, Opened, Returned
 from peers.simulator.books import Books
 from peers.simulator.faultplay import FaultPlay
 from peers.simulator.history import History
@@ -175,8 +175,9 @@ class World:
                 del process.timers[name]
                 if name == "buy" and not process.buys:
                     return  # customers have gone home
-                if name == "period" and not process.buys and process.ctx.in_office:
-                    return  # and nobody resigns any more
+                if name == "period" and not process.buys and process.ctx.in_office:  # and nobody resigns any more
+                    self._set_timer(process, SetTimer(timer=name, after_s=self.settings.market.period_s))
+                    return
                 self._handle(process, _FIRED[name])
 
     # -- lives ---------------------------------------------------------------------------------------------
@@ -261,6 +262,8 @@ class World:
                 self.saw("an election took another attempt")
             elif self._elections.setdefault(report.after_term, report.peer) != report.peer:
                 self.saw("an election had two starters")
+        elif isinstance(report, Opened):
+            process.started = True
         elif isinstance(report, Returned):
             self.saw("a peer taken for gone came back")
 
