@@ -7,6 +7,7 @@ market first). Ctrl-C is for the town.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -100,15 +101,17 @@ class _Orders:
         self._ears, self._mouth = os.pipe()
         os.set_blocking(self._mouth, False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        # The kernel may hand the signal to any thread, and only this wakes the main one then.
+        signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
 
     def departed(self) -> None:
         """The core has left the market. From any thread."""
         self.has_departed = True
-        os.write(self._mouth, b".")
+        with contextlib.suppress(BlockingIOError):  # full: it will wake up anyway
+            os.write(self._mouth, b".")
 
     def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         self._told_to_leave = True
-        os.write(self._mouth, b".")
 
     def next(self, timeout_s: float | None) -> Begin | Finish | None:
         """The next order; None at the end of the channel, when the time is up, or when the core has left."""
