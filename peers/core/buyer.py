@@ -90,10 +90,12 @@ class Buyer:
         self._last_item = None
         self._bought += 1
         ctx.count("bought")
+        if self._done():
+            return
         if market.slow_after and self._bought % market.slow_after == 0:
             ctx.say(Slept(peer=ctx.name, sleep_s=market.slow_sleep_s))
             ctx.set_timer("buy", market.slow_sleep_s)
-        elif not self._done():
+        else:
             goes_on = ctx.rng.random() < market.buy_probability
             ctx.set_timer("buy", market.think_s if goes_on else market.period_s)
 
