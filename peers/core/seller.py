@@ -25,7 +25,7 @@ class Seller:
         self._session = ctx.me.incarnation
         self._left: dict[str, int] = {}  # deposit -> what it holds, as far as is known; below 0: sold before told of
         self._sure_seq = 0  # every sale up to this one has been heard of
-        self._heard: set[int] = set()  # and these after it
+        self._heard: dict[int, tuple[str, int]] = {}  # and these after it: deposit and quantity
         self._due: list[Standing | MakeDeposit] = []
         self._items_before: str | None = None
 
@@ -96,8 +96,10 @@ class Seller:
         self._hear(standing.sales)
         if standing.sales:
             self._sure_seq = standing.sales[-1].seq
-            self._heard = {seq for seq in self._heard if seq > self._sure_seq}
+            self._heard = {seq: sold for seq, sold in self._heard.items() if seq > self._sure_seq}
         self._left = {d.offer.deposit_id: d.remaining for d in standing.deposits}
+        for deposit, quantity in self._heard.values():  # told of since the books were read
+            self._left[deposit] = self._left.get(deposit, 0) - quantity
 
     def on_told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales."""
@@ -109,7 +111,7 @@ class Seller:
             sale = outcome.sale
             if sale is None or outcome.seq <= self._sure_seq or outcome.seq in self._heard:
                 continue
-            self._heard.add(outcome.seq)
+            self._heard[outcome.seq] = (sale.deposit, outcome.request.quantity)
             left = self._left.get(sale.deposit, 0) - outcome.request.quantity
             self._left[sale.deposit] = left
             self._ctx.count("sold")
