@@ -6,6 +6,7 @@ The books behind it are real (the ledger in memory), so that what the trader bel
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from random import Random
 from typing import TypeVar
 
@@ -39,6 +40,9 @@ NAMES = ("buyer0", "seller1", "seller2", "buyer3", "merchant9")
 TRADER = "merchant9"
 
 O = TypeVar("O", bound=Operation)  # noqa: E741
+
+
+_CALL_IDS = count(1)  # never the same twice, whichever desk it is
 
 
 class Caller:
@@ -86,7 +90,7 @@ class Desk:
         self.under_way: list[Operation] = []
         self.told: list[tuple[str, Outcome]] = []
         self.reports: list[Report] = []
-        self.callers: list[Caller] = []
+        self.callers: dict[int, Caller] = {}
         self.retry_is_set = False
         self.office.pump()
         self._take_commands()
@@ -94,8 +98,8 @@ class Desk:
     # -- what callers do -----------------------------------------------------------------------------------
 
     def _call(self, call: Call) -> Caller:
-        caller = Caller(len(self.callers))
-        self.callers.append(caller)
+        caller = Caller(next(_CALL_IDS))
+        self.callers[caller.call_id] = caller
         self.office.on_call(caller.call_id, call)
         self._take_commands()
         return caller
