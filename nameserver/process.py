@@ -62,7 +62,8 @@ class NameServerProcess:
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Returns once it answers; TownError if it cannot."""
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
         line = self._process.stdout.readline() if ready else b""
         if line:
