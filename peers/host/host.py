@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from peers.core.calls import Call, Failure, Reply, Status, Unreachable
 from peers.core.commands import (
@@ -59,7 +59,7 @@ from peers.host.lanes import Lanes
 from peers.host.links import Links
 from peers.host.logs import Log
 from peers.host.registrar import Registrar
-from peers.host.spec import PeerSpec
+from peers.host.spec import CutLinks, PeerSpec
 from peers.host.timers import Timers
 from peers.host.transport import CallFailed, Connection, Line, Server
 from peers.host.wire import Parcel, Reader
@@ -187,6 +187,11 @@ class PeerHost:
         self._teller.join(self._timeout_s)
         self._journal.close()
 
+    def cut_links(self, cut: CutLinks) -> None:
+        """Behaves as if these links were cut, for a while: for chaos runs and tests."""
+        self._log.warning("links are cut on the town's order", neighbours=cut.neighbours, way=cut.way)
+        self._links.cuts.apply(cut)
+
     # -- what the desk hands over --------------------------------------------------------------------------
 
     def call(self, call: Call) -> Reply:
@@ -242,11 +247,20 @@ class PeerHost:
     def deliver(self, parcel: Parcel) -> Parcel:
         """Takes in what came along a link; returns what handling it made this peer say to the sender."""
         back: list[LinkMessage] = []
+        if self._links.cuts.deafens(parcel.sender):
+            self._leave_unanswered()
         # Others may have begun a little earlier than this one.
         if self._begun.wait(self._timeout_s / 2):
             with self._lock:
                 self._take_in(parcel, back)
+        if self._links.cuts.mutes(parcel.sender):
+            self._leave_unanswered()
         return self.seal(tuple(back))
+
+    def _leave_unanswered(self) -> NoReturn:
+        """On a thread of the caller's own: by the time this says no, nobody waits for it any more."""
+        time.sleep(2 * self._timeout_s)
+        raise PostClosed(why="the link is cut")
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales."""

@@ -22,6 +22,7 @@ from peers.core.membership import Member
 from peers.core.messages import Beat, ClockNews, LinkMessage
 from peers.errors import WireError
 from peers.host.bell import Bell
+from peers.host.cuts import Cuts
 from peers.host.logs import Log
 from peers.host.transport import Broken, CallFailed, Line, Refused
 from peers.host.wire import Parcel, pack, unpack_parcel
@@ -53,6 +54,7 @@ class Links:
         self.exchange = exchange
         self.timeout_s = timeout_s
         self.log = log
+        self.cuts = Cuts()
         self._links: dict[int, _Link] = {}
         self._passing: dict[int, _Link] = {}
         self._retired: list[_Link] = []
@@ -187,14 +189,23 @@ class _Link:
 
     def _look(self) -> None:
         """Only a new connection tells for certain that nobody is there; only the old one, that it still works."""
+        if self._is_cut():
+            return
         if self._line.is_refused():
             self._links.exchange.gone(self.member.rank, self.member.incarnation)
         else:
             self._deliver(())
 
+    def _is_cut(self) -> bool:
+        cuts = self._links.cuts
+        return cuts.mutes(self.member.rank) or cuts.deafens(self.member.rank)
+
     def _deliver(self, messages: tuple[LinkMessage, ...]) -> None:
         """Delivers, and takes in what comes back. What cannot be delivered is dropped: beats make it good."""
-        exchange = self._links.exchange
+        exchange, cuts = self._links.exchange, self._links.cuts
+        if cuts.mutes(self.member.rank):
+            time.sleep(self._links.timeout_s)  # as long as it would take to find out
+            return
         packed = pack(exchange.seal(messages))
         for pause_s in _TRIES_S:
             if pause_s:
@@ -209,6 +220,6 @@ class _Link:
             except (CallFailed, WireError) as error:
                 self._links.log.warning("a neighbour does not answer", neighbour=self.member.name, why=str(error))
                 return
-            if answer.messages:
+            if answer.messages and not cuts.deafens(self.member.rank):
                 exchange.received(answer)
             return

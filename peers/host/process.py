@@ -26,7 +26,7 @@ from db.mongo import MongoLedger
 from peers.host.herald import Herald
 from peers.host.host import PeerHost
 from peers.host.logs import Log, open_log
-from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, ToPeer
+from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, ToPeer
 from peers.host.tls import TlsFiles, secure
 
 LEAVE_WITHIN_S = 3.0
@@ -73,6 +73,8 @@ def _live(host: PeerHost, orders: _Orders) -> bool:
         if isinstance(order, Begin):
             host.begin(order.snapshot, starts_election=order.starts_election)
             begun = True
+        elif isinstance(order, CutLinks):
+            host.cut_links(order)
         elif isinstance(order, Finish):
             return order.leave and begun and _leave(host, orders)
         else:
@@ -113,11 +115,11 @@ class _Orders:
     def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         self._told_to_leave = True
 
-    def next(self, timeout_s: float | None) -> Begin | Finish | None:
+    def next(self, timeout_s: float | None) -> ToPeer | None:
         """The next order; None at the end of the channel, when the time is up, or when the core has left."""
         while True:
             if self._lines:
-                order: Begin | Finish = _orders.decode(self._lines.pop(0))
+                order: ToPeer = _orders.decode(self._lines.pop(0))
                 return order
             if self._told_to_leave:
                 self._told_to_leave = False

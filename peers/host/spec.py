@@ -7,6 +7,8 @@ The peer sends `Ready`, then what it has to tell people (`Told`), and `Finished`
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from peers.core.membership import Member, Snapshot
@@ -48,6 +50,17 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leave: bool = False
 
 
+class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, for chaos runs and tests: behave as if links were cut (`peers.host.cuts`).
+
+    `neighbours` are ranks, none for all there are; `way` is seen from the peer that is told: with "out" nothing of
+    its own gets through, with "in" nothing of the others'."""
+
+    neighbours: tuple[int, ...] = ()
+    seconds: float
+    way: Literal["out", "in", "both"] = "both"
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Peer to town: listening, registered with the name server."""
 
@@ -67,5 +80,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Finish
+ToPeer = Begin | Finish | CutLinks
 ToTown = Ready | Told | Finished

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from peers.host.spec import Begin, Finish, ToTown
+from peers.host.spec import ToPeer, ToTown
 
 _decoder = msgspec.json.Decoder(cast("type[ToTown]", ToTown))
 
@@ -36,7 +36,7 @@ class Channel(asyncio.Protocol):
         self._transport = None
         self._on_line(self.name, None)
 
-    def send(self, message: Begin | Finish) -> None:
+    def send(self, message: ToPeer) -> None:
         self.send_line(msgspec.json.encode(message) + b"\n")
 
     def send_line(self, line: bytes) -> None:

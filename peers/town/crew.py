@@ -14,7 +14,7 @@ from contextlib import suppress
 from peers.core.membership import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
-from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
+from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Told, ToTown
 from peers.town.channel import Channel
 from peers.town.console import Console
 from peers.town.directory import Directory, PeerState
@@ -81,8 +81,16 @@ class Crew:
         self._nursery.launch()
 
     async def start(self, specs: Iterable[PeerSpec]) -> list[Member]:
-        """Has these peers born; returns them once all are ready. TownError if one of them cannot."""
+        """Has these peers born; returns them once all are ready. TownError if one of them cannot.
+
+        A peer that has ended may be started again; all that is still to come of its last life is waited for.
+        """
         await self._nursery.wait_ready()
+        specs = list(specs)
+        taken = [spec.name for spec in specs if not self._has_ended(spec.name)]
+        if taken:
+            raise TownError(f"running already: {_some(taken)}")
+        await self._until(lambda: all(self._is_forgotten(spec.name) for spec in specs), START_TIMEOUT_S)
         loop = asyncio.get_running_loop()
         wanted = []
         for spec in specs:
@@ -105,6 +113,12 @@ class Crew:
             raise TownError(f"could not start: {_some(failed)} ({self._residents[failed[0]].ended}); see {log}")
         return [member for name in wanted if (member := self._residents[name].member) is not None]
 
+    def _has_ended(self, name: str) -> bool:
+        return name not in self._residents or self._residents[name].ended is not None
+
+    def _is_forgotten(self, name: str) -> bool:
+        return name not in self._residents or self._residents[name].channel_ended
+
     def _settled(self, name: str) -> bool:
         resident = self._residents[name]
         return resident.member is not None or resident.ended is not None
@@ -116,6 +130,19 @@ class Crew:
             channel.send_line(begin)
         else:
             channel.send(begin)
+
+    def cut_links(self, name: str, cut: CutLinks) -> None:
+        """Has a peer behave as if links of it were cut."""
+        self._residents[name].channel.send(cut)
+
+    def spec(self, name: str) -> PeerSpec:
+        """What that peer was told at its last start."""
+        return self._residents[name].spec
+
+    def pid(self, name: str) -> int:
+        """The process of that peer, while it runs; 0 once it has ended: a number may be another's by then."""
+        resident = self._residents[name]
+        return resident.pid if resident.ended is None else 0
 
     @property
     def names(self) -> Collection[str]:
@@ -190,6 +217,7 @@ class Crew:
                 pass  # the end of the process says more
             case None:
                 resident.channel_ended = True
+                self._pulse.set()
                 if not self._nursery.alive():  # which would tell how it ended
                     self._bury(resident, _UNKNOWN_END)
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,16 +16,24 @@ from peers.core.membership import Edge, Member, Snapshot
 from peers.core.names import Role
 from peers.core.records import Post
 from peers.errors import LedgerError, TownError
-from peers.host.spec import Begin
+from peers.host.spec import Begin, PeerSpec
 from peers.host.tls import is_secured
 from peers.town.books import Books, RunTally, has_password
 from peers.town.closing import finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
+from peers.town.crew import Crew
 from peers.town.directory import Directory, TownState
 from peers.town.options import RunOptions
 from peers.town.picture import Painter
+from peers.town.population import Population
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
+
+if TYPE_CHECKING:
+    from db.audit import AuditReport
+
+Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
+"""What is done with a town while it is open."""
 
 _WATCH_S = 0.2
 _CALM_S = 1.0  # after which the market has opened in all its corners
@@ -43,6 +53,8 @@ class Town:
         self._opened_s = self._began
         self._terminal = Terminal(options, directory, console, self._peer_died)
         self._crew = self._terminal.crew
+        self._population: Population | None = None
+        self.report: AuditReport | None = None
         self._services = Services(
             directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
         )
@@ -51,8 +63,29 @@ class Town:
         self._since = Post()
         self._chores: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> int:
-        """Runs the town to its end; returns the exit code."""
+    @property
+    def crew(self) -> Crew:
+        return self._crew
+
+    @property
+    def services(self) -> Services:
+        return self._services
+
+    @property
+    def population(self) -> Population:
+        """Of the town once it is open."""
+        assert self._population is not None
+        return self._population
+
+    def graph(self) -> dict[str, list[str]]:
+        """The live graph, as the peers last told of their links."""
+        self._terminal.flush()
+        return self._terminal.graph()
+
+    async def run(self, visitor: Visitor | None = None) -> int:
+        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done.
+
+        What the audit at the end found is then in `report`."""
         self._terminal.install_signals(self._kill_hard)
         try:
             try:
@@ -60,9 +93,10 @@ class Town:
             except Interrupted:
                 self._console.say("stopped before the market was open")
                 return 130
-            await self._terminal.until_over(
-                books, self._since.seq, self._watch(), self._services.keep(self._crew, self._card(books))
-            )
+            work = [self._watch(), self._services.keep(self._crew, self._card(books))]
+            if visitor is not None:
+                work.append(visitor(self))
+            await self._terminal.until_over(books, self._since.seq, *work)
             return await self._close(books)
         finally:
             await self._end_everything()
@@ -84,17 +118,8 @@ class Town:
         assert books is not None
         await asyncio.to_thread(books.set_ranks, options.n)
         self._tell_services(books)
-        specs = make_specs(
-            options,
-            self._directory,
-            books,
-            options.settings,
-            host=self._host,
-            nameserver=(self._services.nameserver.host, self._services.nameserver.port),
-            seed=self._state.seed,
-            roles=dict(enumerate(roles)),
-        )
-        members = await self._crew.start(specs)
+        self._population = Population(self._crew, books, lambda roles: self._make_specs(books, roles))
+        members = await self._crew.start(self._make_specs(books, dict(enumerate(roles))))
         await self._services.register([], None, self._card(books))
         self._begin(members, edges)
         self._opened_s = time.monotonic()
@@ -102,6 +127,18 @@ class Town:
         self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
         self._write_state(phase="open")
         return books
+
+    def _make_specs(self, books: Books, roles: dict[int, Role]) -> list[PeerSpec]:
+        return make_specs(
+            self._options,
+            self._directory,
+            books,
+            self._options.settings,
+            host=self._host,
+            nameserver=(self._services.nameserver.host, self._services.nameserver.port),
+            seed=self._state.seed,
+            roles=roles,
+        )
 
     def _tell_services(self, books: Books) -> None:
         server = self._services.nameserver
@@ -219,9 +256,13 @@ class Town:
             print_summary(out, tally, latencies_of(self._directory.path, self._state.started_at_ms))
         except LedgerError as error:
             self._console.warn(str(error))
-        report = audit(books.uri, books.database, self._directory.path, graph=graph, calm=calm)
-        render(report, out)
-        return report.exit_code
+        # Books that were empty know no other rate than ours.
+        rate = self._options.settings.market.commission_rate if self._since == Post() else None
+        self.report = audit(
+            books.uri, books.database, self._directory.path, graph=graph, calm=calm, commission_rate=rate
+        )
+        render(self.report, out)
+        return self.report.exit_code
 
     async def _end_everything(self) -> None:
         self._terminal.closing = True

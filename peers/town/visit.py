@@ -13,11 +13,7 @@ import random
 import time
 from contextlib import suppress
 
-import msgspec
-from Pyro5.api import Proxy
-from Pyro5.errors import PyroError
-
-from nameserver.finder import Finder, Registered, find
+from nameserver.finder import Finder, find
 from peers.core.membership import Member, Snapshot
 from peers.core.names import Role
 from peers.core.roles import draw_roles
@@ -30,11 +26,11 @@ from peers.town.books import Books, database_of
 from peers.town.closing import finish_in_order
 from peers.town.console import Console
 from peers.town.directory import Directory, Phase, TownState
+from peers.town.introduction import introduced
 from peers.town.options import RunOptions
 from peers.town.services import forget_member
 from peers.town.terminal import Interrupted, Terminal, make_specs
 
-_INTRODUCE_S = 5.0
 _LOOK_S = 0.3
 _MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
 
@@ -188,28 +184,12 @@ def _has_card(nameserver: tuple[str, int]) -> bool:
 
 
 def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
-    """Asks one peer after the other to introduce `member`; returns what the first that can hands back."""
     with Finder(*nameserver) as finder:
         sponsors = finder.peers()
     # Those of other terminals first: of ours the last may not have begun yet.
     random.Random(member.name).shuffle(sponsors)
     sponsors.sort(key=lambda sponsor: sponsor.name in ours)
-    why = "the town has no peers"
-    for sponsor in sponsors:
-        if sponsor.name == member.name:
-            continue
-        try:
-            return _ask(sponsor, member)
-        except (PyroError, OSError) as error:
-            why = f"{sponsor.name}: {error}"
-    raise TownError(f"nobody could introduce {member.name} to the market ({why})")
-
-
-def _ask(sponsor: Registered, member: Member) -> Snapshot:
-    with Proxy(sponsor.uri) as proxy:
-        proxy._pyroTimeout = _INTRODUCE_S
-        proxy._pyroSerializer = "msgpack"
-        return msgspec.msgpack.decode(proxy.introduce(msgspec.msgpack.encode(member)), type=Snapshot)
+    return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])
 
 
 def _draw_roles(options: RunOptions, rng: random.Random) -> tuple[Role, ...]:

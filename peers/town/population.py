@@ -1,0 +1,60 @@
+"""Peers that come and go while the market is open: newcomers, those that come back, those that leave.
+
+A peer that comes back is what it was before, with the same rank and role; only its incarnation is new, so that the
+others can tell its lives apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from peers.core.membership import Member
+from peers.core.names import Role
+from peers.host.spec import Begin, PeerSpec
+from peers.town.books import Books
+from peers.town.crew import Crew
+from peers.town.introduction import introduced
+
+MakeSpecs = Callable[[dict[int, Role]], list[PeerSpec]]
+
+
+class Population:
+    """The comings and goings of a crew. `make_specs` says what newcomers of these ranks and roles are told."""
+
+    def __init__(self, crew: Crew, books: Books, make_specs: MakeSpecs) -> None:
+        self._crew = crew
+        self._books = books
+        self._make_specs = make_specs
+
+    async def join(self, roles: Sequence[Role]) -> list[str]:
+        """Takes in newcomers with these roles; returns their names. BazaarError if that cannot be done."""
+        ranks = await asyncio.to_thread(self._books.draw_ranks, len(roles))
+        return await self._admit(self._make_specs(dict(zip(ranks, roles, strict=True))))
+
+    async def revive(self, name: str) -> None:
+        """Has a peer that has ended come back as what it was; TownError if that cannot be done."""
+        spec = self._crew.spec(name)
+        now_ms = time.time_ns() // 1_000_000
+        seed = random.Random(f"{spec.seed}/{now_ms}").getrandbits(53)
+        await self._admit([msgspec.structs.replace(spec, incarnation=now_ms, seed=seed)])
+
+    async def leave(self, name: str) -> None:
+        """Has a peer say goodbye to the market and end."""
+        await self._crew.finish([name], leave=True)
+
+    async def _admit(self, specs: list[PeerSpec]) -> list[str]:
+        present = [(member.name, member.uri) for member in self._crew.members()]
+        newcomers = await self._crew.start(specs)
+        for member in newcomers:
+            await self._introduce(member, present)
+        return [member.name for member in newcomers]
+
+    async def _introduce(self, member: Member, sponsors: list[tuple[str, str]]) -> None:
+        random.Random(member.name).shuffle(sponsors)
+        snapshot = await asyncio.to_thread(introduced, member, sponsors)
+        self._crew.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
