@@ -1,7 +1,7 @@
 """A town for one measurement: started by the command itself, with empty books, and audited when it ends.
 
-Its peers do not trade by themselves, so that the only load is the experiment's; the goods come from a warehouse that
-does not run out.
+Unless asked to, its peers do not trade by themselves, so that the only load is the experiment's; the goods come from
+a warehouse that does not run out.
 """
 
 from __future__ import annotations
@@ -34,11 +34,21 @@ class PrivateTown:
     said is in `said` (a file beside the directory's logs).
     """
 
-    def __init__(self, directory: Path, peers: int, options: Iterable[str] = (), *, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        peers: int,
+        options: Iterable[str] = (),
+        *,
+        seed: int | None = None,
+        trades: bool = False,
+    ) -> None:
         self.directory = Directory(directory)
         self.said = self.directory.logs / "terminal.log"
         self.audit_code: int | None = None
-        self._arguments = ["run", "localhost", str(peers), "--dir", str(directory), "--no-trade", "--quiet", *options]
+        self._arguments = ["run", "localhost", str(peers), "--dir", str(directory), "--quiet", *options]
+        if not trades:
+            self._arguments.append("--no-trade")
         if seed is not None:
             self._arguments += ["--seed", str(seed)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,0 +1,49 @@
+"""`bazaar bench`: how fast, beside how fast it could be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers.cli.options import JsonOption
+
+
+def command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where data and figures go.")] = Path("out/bench"),
+    quick: Annotated[bool, typer.Option("--quick", help="A short form, under two minutes.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SECTION",
+            help="latency, throughput, open-loop, failover, start, footprint or elections; repeatable.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Measure speed against the floor, in one run.
+
+    The floor of a purchase is one echo through Pyro5 and one durable transaction; both are measured in turns with
+    the purchases, on towns of the bench's own. Every town is audited, and the exit code is that of the audits.
+
+    **Examples**
+
+    - `bazaar bench --quick`
+    - `bazaar bench --out /tmp/look`
+    - `bazaar bench --only latency --only throughput --json`
+    """
+    from rich.console import Console
+
+    from plots.bench.plan import make_plan
+    from plots.bench.report import render, to_json
+    from plots.bench.run import run
+
+    plan = make_plan(quick=quick, sections=only or ())
+    progress = Console(stderr=True, highlight=False)
+    report = run(plan, out, lambda what: progress.print(f"[dim]{what}[/dim]"))
+    if as_json:
+        print(to_json(report))
+    else:
+        render(report, Console(highlight=False, markup=False, emoji=False))
+    return report.exit_code

@@ -1,0 +1,105 @@
+"""The floor under a purchase: an echo through Pyro5, and a durable transaction of three documents.
+
+Both as bare as they can be: the echo on the transport that purchases use, the transaction on the very database of the
+town, in collections of its own without indexes or rules.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+import uuid
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+from Pyro5.server import expose
+
+from peers.host.transport import Server
+
+_DURABLE = WriteConcern("majority", j=True)
+
+
+@expose
+class Echoing:
+    """Says again what it is told."""
+
+    def echo(self, payload: Any) -> Any:
+        return payload
+
+
+def serve_echo(channel: Connection) -> None:
+    """The main program of the echo's process: ends when its channel does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = Server("127.0.0.1", Echoing(), "echo")
+    server.start()
+    channel.send(server.uri)
+    channel.poll(None)
+
+
+class EchoServer:
+    """A process that says again what it was sent."""
+
+    def __init__(self) -> None:
+        forks = multiprocessing.get_context("forkserver")
+        self._channel, theirs = forks.Pipe()
+        self._process = forks.Process(target=serve_echo, args=(theirs,), name="echo", daemon=True)
+        self._process.start()
+        theirs.close()
+        self.uri: str = self._channel.recv()
+
+    def __enter__(self) -> EchoServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+        self._process.join(2.0)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+class BareBooks:
+    """Three documents in one transaction, as often as asked: one inserted, two updated, the way a sale is."""
+
+    def __init__(self, uri: str) -> None:
+        self._client: MongoClient[dict[str, Any]] = MongoClient(uri)
+        database = self._client.get_database("bench_floor", write_concern=_DURABLE)
+        self._sales, self._stock, self._post = database["sales"], database["stock"], database["post"]
+        for place in (self._sales, self._stock, self._post):
+            place.insert_one({"_id": "first", "units": 0})
+        self._session = self._client.start_session()
+        self._run = uuid.uuid4().hex
+        self._number = 0
+
+    def once(self) -> None:
+        """One transaction, committed by a majority and in its journal."""
+        self._number += 1
+        session = self._session
+        with session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=_DURABLE):
+            sale = {"_id": f"{self._run}-{self._number}", "buyer": "customer-1", "item": "fish", "quantity": 1}
+            self._sales.insert_one(sale, session=session)
+            self._stock.update_one({"_id": "first"}, {"$inc": {"units": -1}}, session=session)
+            self._post.update_one({"_id": "first"}, {"$inc": {"units": 1}}, session=session)
+
+    def close(self) -> None:
+        """Takes the documents away again."""
+        self._session.end_session()
+        self._client.drop_database("bench_floor")
+        self._client.close()
+
+
+def timed_ms(once: Any, count: int) -> list[float]:
+    """Calls `once` so often; returns how long each call took."""
+    took = []
+    for _ in range(count):
+        began = time.perf_counter()
+        once()
+        took.append((time.perf_counter() - began) * 1000)
+    return took

@@ -1,0 +1,67 @@
+"""Purchases one after another by one customer, in turns with the two halves of their floor."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plots.bench.customers import Buying, Echo, Spec
+from plots.bench.floor import BareBooks, EchoServer, timed_ms
+from plots.bench.plan import Plan
+from plots.bench.stats import floor_of
+from plots.bench.towns import BenchTown
+from plots.latency import Summary, summarize
+
+_WARM_UP = 30
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """What one after another took in a town of `peers`; `floor` is an echo and a transaction together."""
+
+    peers: int
+    echo_ms: Summary
+    transaction_ms: Summary
+    floor_ms: Summary
+    purchase_ms: Summary
+    p50_over_floor: float
+    p99_over_floor_p50: float
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """The latencies themselves, for the figure."""
+
+    peers: int
+    floor_ms: list[float]
+    purchase_ms: list[float]
+
+
+def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> tuple[Latency, Course]:
+    """Echoes, transactions and purchases in turns."""
+    books = BareBooks(town.mongo_uri)
+    buyer = Buying(Spec(name="one-by-one", nameserver=town.nameserver, directory=str(town.directory.path)))
+    echoes = Echo(Spec(name="one-by-one", uri=echo.uri))
+    took: tuple[list[float], list[float], list[float]] = ([], [], [])
+    actions = (echoes.once, books.once, buyer.once)
+    try:
+        for once in actions:
+            timed_ms(once, _WARM_UP)
+        for _ in range(plan.turns):
+            for once, series in zip(actions, took, strict=True):
+                series.extend(timed_ms(once, plan.turn))
+            buyer.after_turn()
+    finally:
+        books.close()
+        buyer.close()
+        echoes.close()
+    echo_ms, transaction_ms, purchase_ms = took
+    floor_ms = floor_of(echo_ms, transaction_ms)
+    floor, purchase = summarize(floor_ms), summarize(purchase_ms)
+    found = Latency(
+        peers=town.peers,
+        echo_ms=summarize(echo_ms),
+        transaction_ms=summarize(transaction_ms),
+        floor_ms=floor,
+        purchase_ms=purchase,
+        p50_over_floor=purchase.p50 / floor.p50,
+        p99_over_floor_p50=purchase.p99 / floor.p50,
+    )
+    return found, Course(peers=town.peers, floor_ms=floor_ms.tolist(), purchase_ms=purchase_ms)

@@ -1,0 +1,61 @@
+"""How much is measured: the full bench, or the short one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from peers.errors import SettingsError
+
+SECTIONS = ("latency", "throughput", "open-loop", "failover", "start", "footprint", "elections")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes of all measurements. The defaults are those of the full bench."""
+
+    sections: tuple[str, ...] = SECTIONS
+    peers: int = 6  # of the town that latency, throughput and open loop are measured in
+    turns: int = 10  # of echoes, transactions and purchases
+    turn: int = 100  # of each in a turn
+    customers: tuple[int, ...] = (1, 4, 16, 32, 64)
+    crowd_turns: int = 4
+    crowd_turn_s: float = 2.0
+    loads: tuple[float, ...] = (0.5, 0.9)  # of the highest rate
+    load_s: float = 10.0
+    failovers: int = 20  # of each kind
+    failover_peers: tuple[int, ...] = (6, 30)
+    start_peers: tuple[int, ...] = (6, 30, 100)
+    starts: int = 3
+    footprint_peers: tuple[int, ...] = (6, 100)
+    idle_s: float = 10.0
+    election_peers: tuple[int, ...] = (6, 30, 100)
+    elections: int = 10
+    compared_peers: tuple[int, ...] = (100,)  # sizes at which a purchase is measured again
+    seed: int = 7
+
+    def has(self, section: str) -> bool:
+        return section in self.sections
+
+
+QUICK = Plan(
+    turns=5,
+    turn=40,
+    crowd_turns=2,
+    crowd_turn_s=0.8,
+    load_s=3.0,
+    failovers=3,
+    starts=1,
+    idle_s=3.0,
+    elections=3,
+)
+
+
+def make_plan(*, quick: bool, sections: Iterable[str] = ()) -> Plan:
+    """Returns the plan for what the command was asked; SettingsError for a section there is not."""
+    plan = QUICK if quick else Plan()
+    wanted = tuple(sections) or SECTIONS
+    for section in wanted:
+        if section not in SECTIONS:
+            raise SettingsError(f"--only {section}: there is {', '.join(SECTIONS)}")
+    return msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted))

@@ -1,0 +1,148 @@
+"""All that one run of the bench found: the JSON it prints, and the table that people read."""
+
+from __future__ import annotations
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from plots.bench.elections import Elections
+from plots.bench.failover import Failover
+from plots.bench.footprint import Footprint
+from plots.bench.latency import Latency
+from plots.bench.start import Start
+from plots.bench.throughput import Load, Throughput
+from plots.latency import Summary, shown
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """One run. Sections that were not asked for are empty."""
+
+    machine: str
+    seed: int
+    seconds: float = 0.0
+    latency: list[Latency] = []
+    throughput: Throughput | None = None
+    open_loop: list[Load] = []
+    failover: list[Failover] = []
+    start: list[Start] = []
+    footprint: list[Footprint] = []
+    elections: list[Elections] = []
+    audit_codes: dict[str, int | None] = {}
+    figures: list[str] = []
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the audits: 1 violated, else 2 could not tell, else 0."""
+        codes = set(self.audit_codes.values())
+        return 1 if 1 in codes else 0 if codes <= {0} else 2
+
+
+def to_json(report: Report) -> str:
+    values = {**msgspec.to_builtins(report), "exit_code": report.exit_code}
+    return msgspec.json.format(msgspec.json.encode(values), indent=2).decode()
+
+
+def render(report: Report, console: Console) -> None:
+    """Prints the table."""
+    table = Table(title="The market beside its floor", title_justify="left", box=None, pad_edge=False)
+    for column, justify in (("what", "left"), ("p50", "right"), ("p99", "right"), ("beside", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for rows in (_latency, _throughput, _open_loop, _failover, _start, _footprint, _elections):
+        for row in rows(report):
+            table.add_row(*row)
+    console.print(table)
+    said = {0: "hold", 1: "are VIOLATED", 2: "could not all be told"}[report.exit_code]
+    console.print(f"audits of {len(report.audit_codes)} towns: invariants {said}; {report.seconds:.0f} s in all")
+    for figure in report.figures:
+        console.print(f"figure: {figure}")
+
+
+Row = tuple[str, str, str, str]
+
+
+def _ms(summary: Summary) -> tuple[str, str]:
+    return f"{shown(summary.p50)} ms", f"{shown(summary.p99)} ms"
+
+
+def _latency(report: Report) -> list[Row]:
+    rows = []
+    for each in report.latency:
+        at = f"{each.peers} peers"
+        rows += [
+            (f"echo, one after another ({at})", *_ms(each.echo_ms), ""),
+            ("transaction of three documents", *_ms(each.transaction_ms), ""),
+            (
+                f"purchase ({at})",
+                *_ms(each.purchase_ms),
+                f"p50 {each.p50_over_floor:.2f} and p99 {each.p99_over_floor_p50:.2f} times the floor's p50",
+            ),
+        ]
+    return rows
+
+
+def _throughput(report: Report) -> list[Row]:
+    if report.throughput is None:
+        return []
+    pairs = zip(report.throughput.purchases, report.throughput.echoes, strict=True)
+    return [
+        (
+            f"purchases with {bought.customers} customers",
+            *_ms(bought.latency_ms),
+            f"{bought.per_s:,.0f} a second; echoes {echoed.per_s:,.0f}, so {bought.per_s / echoed.per_s:.2f} of them",
+        )
+        for bought, echoed in pairs
+    ]
+
+
+def _open_loop(report: Report) -> list[Row]:
+    return [
+        (
+            f"open loop at {load.part:.0%} of the highest rate",
+            *_ms(load.latency_ms),
+            f"{load.offered_per_s:,.0f} a second due, {load.answered_per_s:,.0f} answered",
+        )
+        for load in report.open_loop
+    ]
+
+
+def _failover(report: Report) -> list[Row]:
+    return [
+        (f"trader {each.kind}, {each.peers} peers", *_ms(each.summary), f"{each.summary.count} times")
+        for each in report.failover
+    ]
+
+
+def _start(report: Report) -> list[Row]:
+    return [
+        (
+            f"command to first sale, {each.peers} peers",
+            f"{each.summary_ms.p50 / 1000:.2f} s",
+            f"{each.summary_ms.max / 1000:.2f} s",
+            f"{each.summary_ms.count} times; the second figure is the longest",
+        )
+        for each in report.start
+    ]
+
+
+def _footprint(report: Report) -> list[Row]:
+    return [
+        (
+            f"an idle peer of {each.peers}",
+            f"{each.pss_mb:.1f} MB",
+            f"{each.pss_max_mb:.1f} MB",
+            f"mean and largest PSS; all {each.peers} use {each.idle_cores:.3f} of a core",
+        )
+        for each in report.footprint
+    ]
+
+
+def _elections(report: Report) -> list[Row]:
+    return [
+        (
+            f"election, {each.peers} peers ({each.reason})",
+            *_ms(each.took_ms),
+            f"{each.messages:.0f} messages, at most {each.messages_max}; {each.took_ms.count} times",
+        )
+        for each in report.elections
+    ]

@@ -1,0 +1,43 @@
+"""How long it takes from the command to the first sale: interpreter, database, peers, election and all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plots.bench.plan import Plan
+from plots.bench.towns import TradingTown, wait_for
+from plots.latency import Summary, summarize
+
+_MS = 1000.0
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Starts of towns of `peers`, from the command to the first sale recorded."""
+
+    peers: int
+    seconds: list[float]
+    summary_ms: Summary
+
+
+def measure(out: Path, peers: int, plan: Plan) -> tuple[Start, list[int | None]]:
+    """Starts so many towns; returns what their audits said as well."""
+    seconds: list[float] = []
+    codes: list[int | None] = []
+    for number in range(plan.starts):
+        town = TradingTown(out / f"town-start-{peers}", peers, plan.seed + number)
+        began = time.time()
+        with town:
+            first = wait_for(lambda town=town: town.look(_first_sale), "a first sale")  # type: ignore[misc]
+            seconds.append(first - began)
+        codes.append(town.audit_code)
+    summary = summarize([each * _MS for each in seconds])
+    return Start(peers=peers, seconds=[round(each, 3) for each in seconds], summary_ms=summary), codes
+
+
+def _first_sale(database: Any) -> float | None:
+    found = database["requests"].find_one({"status": "sold"}, {"decided_at": 1}, sort=[("seq", 1)])
+    return None if found is None else float(found["decided_at"].timestamp())

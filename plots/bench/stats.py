@@ -1,0 +1,47 @@
+"""Sums up what many customers measured, and compares it with the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from plots.latency import Summary, Values, summarize
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of customers reached together, over all turns."""
+
+    customers: int
+    per_s: float
+    worst_turn_per_s: float
+    best_turn_per_s: float
+    latency_ms: Summary
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a crowd: latencies in ms of everything answered in `took_s`."""
+
+    took_s: float
+    latencies_ms: Values
+
+
+def floor_of(echo_ms: Sequence[float], transaction_ms: Sequence[float]) -> Values:
+    """Returns what purchases would have taken at the least: one echo and one transaction each, as measured."""
+    if len(echo_ms) != len(transaction_ms):
+        raise ValueError("as many echoes as transactions make a floor")
+    return np.asarray(echo_ms, dtype=np.float64) + np.asarray(transaction_ms, dtype=np.float64)
+
+
+def rate_of(customers: int, turns: Sequence[Turn]) -> Rate:
+    """Sums up the turns of one crowd."""
+    rates = [turn.latencies_ms.size / turn.took_s for turn in turns]
+    answered = sum(turn.latencies_ms.size for turn in turns)
+    return Rate(
+        customers=customers,
+        per_s=answered / sum(turn.took_s for turn in turns),
+        worst_turn_per_s=min(rates),
+        best_turn_per_s=max(rates),
+        latency_ms=summarize(np.concatenate([turn.latencies_ms for turn in turns])),
+    )
