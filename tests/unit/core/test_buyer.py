@@ -10,7 +10,7 @@ from peers.core.calls import Buy
 from peers.core.clocks import LamportStamp
 from peers.core.commands import Send
 from peers.core.inputs import Received
-from peers.core.messages import ClockNews
+from peers.core.messages import ClockNews, MemberNews
 from peers.core.records import Outcome, PurchaseRequest
 from peers.core.reports import Answered, Asked, Rejected, Slept
 from peers.errors import BadRequest, NotTrader, PostClosed
@@ -214,3 +214,13 @@ def test_a_slow_peer_stops_where_the_others_do() -> None:
     shop = buying(slow_after=1, max_purchases=1)
     shop.is_answered(sold(request(shop)))
     assert "buy" not in shop.timers
+
+
+def test_a_trader_it_had_not_heard_of_is_asked_as_soon_as_it_has() -> None:
+    shop, newcomer = buying(), peer(12, "merchant")
+    first = request(shop)
+    shop.loses_the_trader()
+    shop.gets_a_trader(newcomer)
+    assert len(shop.asks) == 1
+    shop.hears(MemberNews(members=(newcomer,)))
+    assert (request(shop), shop.asked_whom) == (first, newcomer.name)
