@@ -61,12 +61,13 @@ class Lanes:
         self._on_result(operation, result)
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Ends both lanes; what is under way is waited for."""
+        """Ends both lanes; what is under way is waited for, but not longer than that."""
         self._main.close(timeout_s)
         self._queueing.close(timeout_s)
         with self._lock:
             ledger, self._ledger = self._ledger, None
-        if ledger is not None:
+            busy = self._users > 0
+        if ledger is not None and not busy:
             ledger.close()
 
     def _work(self, lane: _Lane, operation: Operation) -> None:

@@ -18,7 +18,7 @@ import time
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -32,6 +32,8 @@ from peers.host.tls import TlsFiles, secure
 LEAVE_WITHIN_S = 3.0
 FAULT = 70
 """Exit code: there is a bug, and the peer must not go on."""
+
+End = Literal["finished", "left", "orphaned"]
 
 _orders = msgspec.json.Decoder(cast("type[ToPeer]", ToPeer))
 
@@ -59,14 +61,16 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     )
     host.register()
     herald.say(Ready(member=host.member, pid=os.getpid()))
-    farewell = _live(host, orders)
-    host.stop(farewell=farewell)
+    how = _live(host, orders)
+    if how == "orphaned":
+        return  # at once: whatever is under way, the ledger keeps it whole
+    host.stop(farewell=how == "left")
     herald.say(Finished(name=spec.name))
     herald.close(0.5)
 
 
-def _live(host: PeerHost, orders: _Orders) -> bool:
-    """Returns when it is time to end: True if the peer has left the market in order."""
+def _live(host: PeerHost, orders: _Orders) -> End:
+    """Returns when it is time to end, and how it came to that."""
     begun = False
     while True:
         order = orders.next(None)
@@ -76,9 +80,9 @@ def _live(host: PeerHost, orders: _Orders) -> bool:
         elif isinstance(order, CutLinks):
             host.cut_links(order)
         elif isinstance(order, Finish):
-            return order.leave and begun and _leave(host, orders)
+            return "left" if order.leave and begun and _leave(host, orders) else "finished"
         else:
-            return False
+            return "orphaned"
 
 
 def _leave(host: PeerHost, orders: _Orders) -> bool:

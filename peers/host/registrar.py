@@ -20,6 +20,10 @@ from peers.host.transport import CallFailed, Garbled, Line
 TRADER = "bazaar.trader"
 TIMEOUT_S = 1.0
 RETRY_S = 0.3
+HELD_LOOK_S = 0.5
+"""Between two looks of a trader at its entry: a predecessor that takes its own away may hit ours, for the name server
+cannot compare and remove in one."""
+
 LOOK_S = 30.0
 """Between two looks at a name server whose connection seems sound: one that was cut off does not end it."""
 
@@ -69,6 +73,8 @@ class Registrar:
         if self._thread.ident is not None:
             self._wake()
             self._thread.join(2 * TIMEOUT_S)
+            if self._thread.is_alive():
+                return  # it waits for a name server that hangs, and still needs these
         self._line.close()
         os.close(self._mouth)
         os.close(self._ears)
@@ -102,7 +108,11 @@ class Registrar:
             self._register_trader(held_term)
         elif dirty:
             self._remove(TRADER)
-        if self._listen(LOOK_S):
+        if not self._listen(LOOK_S if held_term is None else HELD_LOOK_S):
+            return  # woken
+        if held_term is not None:
+            self._register_trader(held_term)
+        else:
             self._line.call("ping")  # it has closed the connection, or says something unasked: find out
 
     def _listen(self, timeout_s: float) -> bool:
@@ -121,9 +131,10 @@ class Registrar:
         self._line.call("register", name, self._uri, False, list(tags))
 
     def _register_trader(self, term: int) -> None:
-        """Unless a later trader was faster."""
-        found = self._look_up(TRADER)
-        if found is None or _term_of(found[1]) <= term:
+        """Unless it is there already, or a later trader was faster."""
+        uri, tags = self._look_up(TRADER) or ("", [])
+        listed = _term_of(tags)
+        if listed < term or (listed == term and uri != self._uri):
             self._register(TRADER, [*self._tags, f"term:{term}"])
 
     def _remove(self, name: str) -> None:

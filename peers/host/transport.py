@@ -188,7 +188,7 @@ class Server:
     def stop_listening(self) -> None:
         """Takes no new connections: whoever tries is refused."""
         transport = self._daemon.transportServer
-        if transport.shutting_down:
+        if transport is None or transport.shutting_down:
             return
         transport.shutting_down = True
         if self._thread.ident is not None:
