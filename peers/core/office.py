@@ -125,12 +125,19 @@ class Office:
         recorded = self._stock.get(offer.deposit_id)
         if recorded is not None:
             require_same("deposit_id", recorded.offer, offer)
-            self._answer(call_id, recorded)
+            self._answer(call_id, self._as_recorded(recorded))
             return
         self._open_for_business()
         self._count_event(offer.clock.time, offer)
         self._docket.add_deposit(offer, call_id)
         self.pump()
+
+    def _as_recorded(self, deposit: Deposit) -> Deposit:
+        """The deposit without what the commit under way takes out of it: that may yet fail."""
+        deposit_id = deposit.offer.deposit_id
+        sales = [r.outcome for r in self._rulings if r.outcome.sale and r.outcome.sale.deposit == deposit_id]
+        under_way = sum(outcome.request.quantity for outcome in sales)
+        return msgspec.structs.replace(deposit, remaining=deposit.remaining + under_way)
 
     def _open_for_business(self) -> None:
         if self._leaving is not None:

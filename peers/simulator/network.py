@@ -77,6 +77,8 @@ class Network:
         if cut:
             return
         target = world.by_uri.get(to.uri)
+        if (target is None or not target.up) and not source.ctx.members.is_up(to.rank):
+            target = world.registered.get(to.rank)  # a knock: the host asks the name server who has that name now
         if target is None or not target.up:
             if (to.rank, source.rank) not in weather.cuts:
                 world.push(at_s, world.arrive, source, PeerGone(rank=to.rank, incarnation=to.incarnation))

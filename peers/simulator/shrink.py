@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from peers.simulator.judge import Breach
+from peers.simulator.play import play
 from peers.simulator.scenario import Scenario
-from peers.simulator.world import World
 
 Verdict = Callable[[Scenario], frozenset[str]]
 """Says which invariants a scenario breaks."""
@@ -16,15 +15,7 @@ Verdict = Callable[[Scenario], frozenset[str]]
 
 def broken_by(scenario: Scenario) -> frozenset[str]:
     """Runs a scenario; returns the names of what it breaks."""
-    return frozenset(breach.invariant for breach in run(scenario))
-
-
-def run(scenario: Scenario) -> list[Breach]:
-    """Runs a scenario to its end and judges it; a core that raises is a breach like any other."""
-    try:
-        return World(scenario).run()
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, AttributeError) as error:
-        return [Breach(invariant="no_exception", what=f"{type(error).__name__}: {error}")]
+    return frozenset(breach.invariant for breach in play(scenario).breaches)
 
 
 def shrink(scenario: Scenario, *, most_runs: int = 400, verdict: Verdict = broken_by) -> Scenario:

@@ -25,8 +25,9 @@ from peers.core.commands import (
     Stop,
     Tell,
 )
-from peers.core.inputs import Input, Now, Start, TimerFired, TimerName
+from peers.core.inputs import Input, Now, Received, Start, TimerFired, TimerName
 from peers.core.membership import Member, Snapshot
+from peers.core.messages import MemberNews
 from peers.core.names import Role, peer_name
 from peers.core.reports import Elected, ElectionStarted, Opened, Returned
 from peers.simulator.books import Books
@@ -59,6 +60,7 @@ class World:
         self.event = 0  # the number of the event at hand
         self.events = 0  # inputs handled by peers
         self.processes: list[Process] = []  # every life of every peer, in order of birth
+        self.registered: dict[int, Process] = {}  # rank -> its newest life: what the name server knows
         self.by_uri: dict[str, Process] = {}
         self.sometimes: dict[str, int] = {}
         self._heap: list[tuple[float, int, Handler, Any, Any]] = []
@@ -195,7 +197,7 @@ class World:
     def _create(self, member: Member) -> Process:
         process = Process(member, self.settings, f"{self.scenario.seed} {member.uri}")
         self.processes.append(process)
-        self.by_uri[member.uri] = process
+        self.by_uri[member.uri] = self.registered[member.rank] = process
         if self.history is not None:
             self.history.on_birth(process)
         return process
@@ -205,8 +207,10 @@ class World:
         return sorted((p for p in self.processes if p.up), key=lambda p: p.rank)
 
     def be_born(self, rank: int, role: Role, host: Process) -> Process:
-        """A newcomer, or one that comes back, given what `host` knows."""
+        """A newcomer, or one that comes back: `host` is told of it, and gives it what it knows."""
         process = self._create(self._member(rank, role))
+        me = process.ctx.me
+        self._handle(host, Received(sender=rank, incarnation=me.incarnation, message=MemberNews(members=(me,))))
         self.push(self.now_s, self.arrive, process, Start(snapshot=host.peer.snapshot()))
         return process
 

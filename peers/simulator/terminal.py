@@ -1,0 +1,143 @@
+"""What `bazaar simulate` shows: progress, the summary, and of a failed seed how to see it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from peers.errors import SettingsError
+from peers.simulator.faults import KINDS, FaultOptions
+from peers.simulator.history import History
+from peers.simulator.judge import Breach
+from peers.simulator.play import play
+from peers.simulator.runner import Failure, Summary, run_seeds
+from peers.simulator.scenario import Scenario, draw_scenario, load, save
+from peers.simulator.shrink import shrink
+
+MOST_SHRUNK = 3
+MOST_SHOWN = 5
+
+
+def parse_seeds(text: str) -> range:
+    """Returns the seeds of `7` or `1-10000`."""
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise SettingsError(f"--seeds {text} is no range; write one seed, or two with a dash, such as 1-10000")
+    seeds = range(int(first), int(last or first) + 1)
+    if not seeds:
+        raise SettingsError(f"--seeds {text} is empty; the first seed comes first")
+    return seeds
+
+
+def check_peers(peers: int) -> None:
+    if not 3 <= peers <= 50:
+        raise SettingsError(f"--peers {peers}: the simulator takes 3 to 50")
+
+
+def fault_arguments(options: FaultOptions) -> str:
+    """The options of the command line that give these rates again."""
+    default = FaultOptions()
+    rates = [
+        f"{kind}={getattr(options, kind):g}" for kind in KINDS if getattr(options, kind) != getattr(default, kind)
+    ]
+    return f" --rate {shlex.quote(','.join(rates))}" if rates else ""
+
+
+def show_run(
+    console: Console, seeds: Sequence[int], peers: int, options: FaultOptions, *, jobs: int | None, to: Path | None
+) -> int:
+    """Plays the seeds; returns the exit code."""
+    check_peers(peers)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("schedules", total=len(seeds))
+        summary = run_seeds(
+            seeds, peers, options, jobs=jobs, on_progress=lambda so_far: progress.update(task, completed=so_far.seeds)
+        )
+    show_summary(console, summary)
+    for number, failure in enumerate(summary.failures):
+        scenario = draw_scenario(failure.seed, peers, options)
+        if number < MOST_SHRUNK:
+            scenario = shrink(scenario)
+        replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{fault_arguments(options)}"
+        _show_failure(console, failure, scenario if number < MOST_SHRUNK else None, replay, to)
+    return 0 if summary.holds else 1
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    wall_s = max(summary.wall_s, 1e-9)
+    console.print(
+        f"{summary.seeds} schedules, {summary.virtual_s:,.0f} virtual seconds in {wall_s:.1f} s: "
+        f"{summary.seeds / wall_s:.0f} schedules a second, {summary.virtual_s / wall_s:,.0f} times faster than "
+        f"real time; {summary.inputs:,} inputs handled, {summary.decisions:,} requests decided"
+    )
+    console.print("How often the interesting happened:")
+    for what, number in summary.sometimes.items():
+        console.print(f"  {number:>9,}  {what}")
+    for what in summary.never:
+        console.print(f"NEVER: {what}. The schedules do not reach what they are meant to try.")
+    if summary.failures:
+        console.print(f"VIOLATED in {len(summary.failures)} schedules")
+    elif summary.holds:
+        console.print("All invariants hold.")
+
+
+def _show_failure(
+    console: Console, failure: Failure, shrunk: Scenario | None, replay: str, folder: Path | None
+) -> None:
+    console.print(f"\nSeed {failure.seed}:")
+    _show_breaches(console, failure.breaches)
+    if shrunk is not None:
+        console.print(f"  shrunk to {len(shrunk.plan)} faults in {shrunk.length_s:.1f} s:")
+        for fault in shrunk.plan:
+            console.print(f"    {fault}")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"seed{failure.seed}.json"
+            save(
+                msgspec.structs.replace(shrunk, note="; ".join(sorted({b.invariant for b in failure.breaches}))), path
+            )
+            replay = f"bazaar simulate --file {path}"
+    console.print(f"  see it again: {replay}")
+
+
+def _show_breaches(console: Console, breaches: Sequence[Breach]) -> None:
+    for breach in breaches[:MOST_SHOWN]:
+        console.print(f"  {breach}")
+    if len(breaches) > MOST_SHOWN:
+        console.print(f"  and {len(breaches) - MOST_SHOWN} more")
+
+
+def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, all_beats: bool) -> int:
+    """Plays one scenario and lists all that happens; returns the exit code."""
+    history = History()
+    played = play(scenario, history)
+    print(f"seed {scenario.seed}: {', '.join(scenario.roles)}; {len(scenario.plan)} faults planned")
+    for fault in scenario.plan:
+        print(f"  {fault}")
+    for line in history.listing(all_beats=all_beats):
+        print(line)
+    if shiviz is not None:
+        shiviz.write_text("".join(f"{line}\n" for line in history.shiviz()))
+        console.print(f"written for ShiViz: {shiviz}")
+    if played.breaches:
+        console.print("VIOLATED")
+        _show_breaches(console, played.breaches)
+        return 1
+    console.print(f"{played.decisions} requests decided; all invariants hold")
+    return 0
+
+
+def scenario_of(seed: int | None, peers: int, options: FaultOptions, file: Path | None) -> Scenario | None:
+    """The scenario to replay, if one was named."""
+    if file is not None:
+        return load(file)
+    if seed is None:
+        return None
+    check_peers(peers)
+    return draw_scenario(seed, peers, options)
