@@ -84,8 +84,9 @@ class Judge:
             self._check_outcome(source, reply)
         elif isinstance(reply, Deposit):
             found = self._look_up(LookUp(deposit_ids=(reply.offer.deposit_id,)))
-            if not found.deposits or found.deposits[0].offer != reply.offer:
-                self._too_early(source, f"the deposit {reply.offer.deposit_id}")
+            held = found.deposits[0] if found.deposits else None
+            if held is None or held.offer != reply.offer or held.remaining > reply.remaining:
+                self._too_early(source, f"{reply.remaining} left in the deposit {reply.offer.deposit_id}")
 
     def on_told(self, source: Process, command: Tell) -> None:
         for outcome in command.sales:

@@ -42,7 +42,7 @@ EPOCH_MS = 1_790_000_000_000
 """The time of day at which every schedule begins."""
 
 _TIMER_NAMES: tuple[TimerName, ...] = (
-    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger",
+    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "queue",
 )  # fmt: skip
 _FIRED = {name: TimerFired(timer=name) for name in _TIMER_NAMES}
 
