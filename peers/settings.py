@@ -58,6 +58,7 @@ class TimingSettings(BaseModel):
     retry_s: Seconds = 0.1  # a customer's first wait before it asks again; doubles
     retry_max_s: Seconds = 1.0
     call_timeout_s: Seconds = 2.0  # for one remote call
+    queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01  # a request that has to wait for longer is queued
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one commit
 
 

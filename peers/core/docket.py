@@ -26,10 +26,11 @@ Place = Literal["fresh", "queueing", "queued"]
 class Entry:
     """A request that is accepted and not yet decided, and who waits for it."""
 
-    __slots__ = ("accepted", "callers", "order", "place")
+    __slots__ = ("accepted", "callers", "order", "place", "since_s")
 
-    def __init__(self, accepted: Accepted, place: Place) -> None:
+    def __init__(self, accepted: Accepted, place: Place, since_s: float = 0.0) -> None:
         self.accepted = accepted
+        self.since_s = since_s
         self.order = accepted.request.order
         self.place: Place = place
         self.callers: list[int] = []
@@ -65,8 +66,8 @@ class Docket:
         entry.callers.append(call_id)
         return True
 
-    def add(self, accepted: Accepted, call_id: int) -> None:
-        entry = self._entries[accepted.request.request_id] = Entry(accepted, "fresh")
+    def add(self, accepted: Accepted, call_id: int, now_s: float) -> None:
+        entry = self._entries[accepted.request.request_id] = Entry(accepted, "fresh", now_s)
         entry.callers.append(call_id)
 
     def wait_for_deposit(self, offer: Offer, call_id: int) -> bool:
@@ -106,12 +107,19 @@ class Docket:
     def is_queued(self, request_id: str) -> bool:
         return self._entries[request_id].place == "queued"
 
-    def take_fresh(self, *, but: Container[str]) -> tuple[Accepted, ...]:
-        """Returns what is not in the queue yet, to be written there now."""
-        fresh = [e for request_id, e in self._entries.items() if e.place == "fresh" and request_id not in but]
-        for entry in fresh:
+    def take_fresh(self, *, but: Container[str], since_s: float) -> tuple[Accepted, ...]:
+        """Returns what is not in the queue yet and has waited since `since_s` or longer, to be written there now."""
+        ripe = [entry for entry in self._fresh(but) if entry.since_s <= since_s]
+        for entry in ripe:
             entry.place = "queueing"
-        return tuple(entry.accepted for entry in fresh)
+        return tuple(entry.accepted for entry in ripe)
+
+    def oldest_fresh_s(self, *, but: Container[str]) -> float | None:
+        """Returns since when something has waited outside the queue, None if nothing does."""
+        return min((entry.since_s for entry in self._fresh(but)), default=None)
+
+    def _fresh(self, but: Container[str]) -> list[Entry]:
+        return [e for request_id, e in self._entries.items() if e.place == "fresh" and request_id not in but]
 
     def was_queued(self, entries: Iterable[Accepted], *, done: bool) -> None:
         """What `take_fresh` returned was written to the queue, or it was not (or that is in doubt)."""

@@ -20,7 +20,9 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
     wall_ms: int
 
 
-TimerName = Literal["beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger"]
+TimerName = Literal[
+    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "queue"
+]
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """The trader in office: takes requests and deposits in, decides them in order, has the ledger record it, answers.
 
 The way of a request: *fresh* (accepted, in memory), *queued* (durable in the ledger's queue), *decided*. One commit
-is under way at a time; what arrives meanwhile is written to the queue at once, by another lane, and shares the next
-commit. What need not wait is recorded and decided in the same transaction. Nobody is told anything before the
-ledger has it.
+is under way at a time, and what arrives meanwhile shares the next one. What need not wait is recorded and decided in
+the same transaction. What has waited for `queue_after_s` is written to the queue, by another lane: so a commit that
+takes its usual time leaves nobody waiting there, and one that takes longer leaves nobody in memory alone. Nobody is
+told anything before the ledger has it.
 
 An office exists for one term. Whatever makes the trader's picture of the books doubtful ends it: a refused commit,
 or books that are not as remembered. Only an unknown outcome is looked up first.
@@ -43,6 +44,7 @@ MAX_AHEAD = 1_000_000
 """How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
 
 RETRY_LEDGER_S = 0.1
+_SOON_S = 1e-6  # what is ripe that soon is ripe: a timer may come a rounding too early
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,7 @@ class Office:
         self._answered = True  # the commit's fate may still be unknown: then it is looked up
         self._enqueueing: Enqueue | None = None
         self._checking: LookUp | None = None
+        self._queue_timer = False  # is set
         self._refused = False  # a write was, as recorded already: the look has to show what
         self._ledger_away = False  # until the next try
         self._trouble = False  # as people have been told
@@ -115,7 +118,7 @@ class Office:
         accepted = Accepted(
             request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
         )
-        self._docket.add(accepted, call_id)
+        self._docket.add(accepted, call_id, self._ctx.now.mono_s)
 
     def _on_deposit(self, call_id: int, offer: Offer) -> None:
         if offer.seller == self._ctx.name:
@@ -162,13 +165,15 @@ class Office:
     # -- deciding ------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Starts the next commit if nothing stands in its way; what cannot be decided now goes to the queue."""
+        """Starts the next commit if nothing stands in its way; what must wait for long goes to the queue."""
         if self._committing or self._checking or self._ledger_away:
             self._queue_fresh()
         elif self._enqueueing:
             pass  # soon over: what is being queued is decided together with what came after it, in order
         elif self._leaving is not None:
-            self.ended = Ended(reason=self._leaving)
+            self._queue_ripe(0.0)  # the successor shall find all that was accepted
+            if self._enqueueing is None:
+                self.ended = Ended(reason=self._leaving)
         elif self._docket:
             self._commit_batch()
             self._queue_fresh()  # those the batch had no room for
@@ -213,13 +218,32 @@ class Office:
         return rulings
 
     def _queue_fresh(self) -> None:
-        if self._enqueueing or self._checking or self._ledger_away:
+        """Sees to it that what has to wait is queued, once it has waited for long enough to be worth it."""
+        if self._queue_timer or self._enqueueing:
             return
+        rest_s = self._queue_ripe(self._ctx.settings.timing.queue_after_s)
+        if rest_s is not None:
+            self._queue_timer = True
+            self._ctx.set_timer("queue", rest_s)
+
+    def _queue_ripe(self, after_s: float) -> float | None:
+        """Queues what has waited for `after_s`; returns when there will be more to queue, None for never."""
+        if self._enqueueing or self._checking or self._ledger_away:
+            return None
         deciding = {r.outcome.request.request_id for r in self._rulings} if self._committing else set()
-        fresh = self._docket.take_fresh(but=deciding)
+        now_s = self._ctx.now.mono_s
+        fresh = self._docket.take_fresh(but=deciding, since_s=now_s - after_s + _SOON_S)
         if fresh:
             self._enqueueing = Enqueue(term=self.term, entries=fresh)
             self._ctx.perform(self._enqueueing)
+        oldest_s = self._docket.oldest_fresh_s(but=deciding)
+        return None if oldest_s is None else max(0.0, oldest_s + after_s - now_s)
+
+    def on_queue_timer(self) -> None:
+        """Something may have waited for long enough."""
+        self._queue_timer = False
+        if self.ended is None:
+            self.pump()
 
     # -- what the ledger says ------------------------------------------------------------------------------
 
@@ -370,6 +394,7 @@ class Office:
         for call_id in self._leave_callers:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")
+        self._ctx.cancel_timer("queue")
 
 
 def _happened(commit: Commit, found: Found) -> bool:

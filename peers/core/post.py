@@ -278,6 +278,10 @@ class PostKeeper:
         elif self.office is not None:
             self.office.on_ledger_timer()
 
+    def on_queue_timer(self) -> None:
+        if self.office is not None:
+            self.office.on_queue_timer()
+
     def _enter_office(self, taken: OfficeTaken) -> None:
         ctx = self._ctx
         took_s = ctx.now.mono_s - self._vacant_since_s

@@ -92,6 +92,7 @@ class Desk:
         self.reports: list[Report] = []
         self.callers: dict[int, Caller] = {}
         self.retry_is_set = False
+        self.queue_look_is_set = False
         self.office.pump()
         self._take_commands()
 
@@ -179,6 +180,15 @@ class Desk:
         self.office.on_ledger_timer()
         self._take_commands()
 
+    def time_passes(self, seconds: float) -> None:
+        """It is later; the trader is woken if it wanted to look what has waited for long."""
+        now = self.ctx.now
+        self.ctx.now = Now(mono_s=now.mono_s + seconds, wall_ms=now.wall_ms + round(seconds * 1000))
+        if self.queue_look_is_set:
+            self.queue_look_is_set = False
+            self.office.on_queue_timer()
+            self._take_commands()
+
     def another_takes_office(self, trader: str = "seller2") -> None:
         expected = post_of(self.ledger).term
         assert isinstance(
@@ -216,6 +226,8 @@ class Desk:
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer) and command.timer == "ledger":
                 self.retry_is_set = True
+            elif isinstance(command, SetTimer) and command.timer == "queue":
+                self.queue_look_is_set = True
 
 
 def _role(name: str) -> Role:

@@ -96,6 +96,50 @@ def test_what_has_to_wait_is_queued_at_once_and_shares_the_next_commit() -> None
     assert [first.outcome.seq, third.outcome.seq, second.outcome.seq] == [1, 2, 3]
 
 
+def patient() -> Desk:
+    return Desk(goods=[FISH], settings=rules(resign_after_sales=0, timing={"queue_after_s": 0.01}))
+
+
+def test_what_waits_no_longer_than_a_commit_takes_is_not_queued() -> None:
+    desk = patient()
+    first, second = desk.buy(wants("r1")), desk.buy(wants("r2"))
+    desk.time_passes(0.004)
+    desk.ledger_does(Commit)
+    assert asked_for(desk.the(Commit)) == ["r2"]
+    assert not desk.the(Commit).decisions[0].was_queued
+    desk.time_passes(0.02)  # what is being decided does not wait
+    assert len(desk.under_way) == 1
+    desk.ledger_does(Commit)
+    assert (first.outcome.seq, second.outcome.seq) == (1, 2)
+
+
+def test_what_waits_for_longer_is_queued_when_its_time_has_come() -> None:
+    desk = patient()
+    desk.buy(wants("r1"))
+    desk.buy(wants("r2"))
+    desk.time_passes(0.006)
+    desk.buy(wants("r3"))
+    desk.time_passes(0.005)
+    assert [a.request.request_id for a in desk.the(Enqueue).entries] == ["r2"]
+    desk.ledger_does(Enqueue)
+    desk.time_passes(0.006)
+    assert [a.request.request_id for a in desk.the(Enqueue).entries] == ["r3"]
+    desk.ledger_does_all()
+    assert recorded(desk.ledger, "r1", "r2", "r3").keys() == {"r1", "r2", "r3"}
+
+
+def test_one_who_leaves_queues_all_that_waits() -> None:
+    desk = patient()
+    desk.buy(wants("r1"))
+    desk.buy(wants("r2"))
+    desk.is_told_to_leave()
+    desk.ledger_does(Commit)
+    assert desk.ended() is None
+    desk.ledger_does(Enqueue)
+    assert desk.ended() is not None
+    assert asked_for(Desk(ledger=desk.ledger).the(Commit)) == ["r2"]
+
+
 def test_what_is_on_its_way_into_the_queue_is_waited_for() -> None:
     desk = Desk(goods=[FISH])
     desk.buy(wants("r1"))

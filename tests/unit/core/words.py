@@ -71,5 +71,5 @@ def decided(
 
 
 def rules(*, timing: dict[str, object] | None = None, clock: str = "lamport", **market: object) -> Settings:
-    """The settings, with these of the market (and of the timing) changed."""
-    return make_settings({"market": market, "timing": timing or {}, "clock": clock})
+    """The settings, with these of the market (and of the timing) changed, and what has to wait queued at once."""
+    return make_settings({"market": market, "timing": {"queue_after_s": 0.0, **(timing or {})}, "clock": clock})
