@@ -1,0 +1,50 @@
+"""The README promises only what there is: every command and option in it exists, every file it shows is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from peers.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[list[str]]:
+    """Every line of the shell blocks that calls the program, as words."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    called = [["run", *words[2:]] for words in lines if words[:2] == ["bash", "run.sh"]]
+    return called + [words[1:] for words in lines if words[:1] == ["bazaar"]]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_exists_with_its_options(words: list[str]) -> None:
+    group = typer.main.get_command(app)
+    with typer.Context(group) as context:
+        command = group.get_command(context, words[0])  # type: ignore[attr-defined]
+    assert command is not None, words[0]
+    known = {option for parameter in command.params for option in parameter.opts}
+    used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
+    assert used <= known, used - known
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 10
+
+
+@pytest.mark.parametrize("path", re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))
+def test_every_picture_is_there(path: str) -> None:
+    assert (ROOT / path).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`((?:peers|db|plots|nameserver|tests)/[\w/]+\.py)`", README)))
+)
+def test_every_file_named_is_there(path: str) -> None:
+    assert (ROOT / path).is_file()
