@@ -3,28 +3,30 @@
 Stands apart from what it judges. The nine invariants are those of `db.invariants`, the same that the audit uses.
 Some things are asked at once, because the end would hide them: that nobody is told what is not recorded *yet*, and
 that a term is won once. And some are asked only here, where it is known that all is calm: that everybody who asked
-was answered, that sellers heard of every sale, that all agree on the trader.
+was answered, that sellers heard of every sale, that all agree on the trader and on the time, and that the books hold
+nothing that no peer ever asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from db.documents import PLAIN, deposit_document, outcome_document
+from db.documents import PLAIN, Document, deposit_document, outcome_document
 from db.invariants import check_books
 from db.rows import JournalEntry
 from peers.core.commands import Answer, Tell
 from peers.core.ledger import Found, LookUp
-from peers.core.records import Deposit, Outcome, clock_of
-from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Rejected, Report
+from peers.core.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
+from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
 from peers.simulator.process import Process
 
 if TYPE_CHECKING:
     from peers.simulator.world import World
 
-AT_REST = ("everyone_answered", "every_sale_heard", "one_trader_at_rest")
+AT_REST = ("everyone_answered", "every_sale_heard", "one_trader_at_rest", "clocks_agree", "nothing_invented")
 """What is asked beyond the nine invariants, once all is calm."""
 
 
@@ -46,6 +48,8 @@ class Judge:
         self._breaches: list[Breach] = []
         self._journal: list[tuple[int, Report]] = []
         self._asked: dict[str, str | None] = {}  # uri of a process -> the request it waits for
+        self._requests: dict[str, tuple[str, PurchaseRequest]] = {}  # as asked, and by which process
+        self._offers: dict[str, Offer] = {}
         self._heard: dict[str, set[int]] = {}  # uri of a process -> sales it was told of
         self._trader_of: dict[int, str] = {}
         self._starters: dict[tuple[int, int], str] = {}
@@ -60,7 +64,12 @@ class Judge:
         kind = type(report)
         if kind is Asked:
             assert isinstance(report, Asked)
-            self._asked[process.uri] = report.request.request_id
+            request = report.request
+            self._asked[process.uri] = request.request_id
+            self._requests[request.request_id] = (process.uri, request)
+        elif kind is Offered:
+            assert isinstance(report, Offered)
+            self._offers[report.offer.deposit_id] = report.offer
         elif kind is Answered or kind is Rejected:
             self._asked[process.uri] = None
         elif kind is Earned:
@@ -126,7 +135,36 @@ class Judge:
         breaches += [
             Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
         ]
-        return breaches + self._at_rest(live)
+        breaches += self._at_rest(live)
+        breaches += self._clocks(live)
+        breaches += self._invented(documents)
+        return breaches
+
+    def _clocks(self, live: list[Process]) -> Iterator[Breach]:
+        """What a peer has stamped, everybody has heard of by now. (A trader's own clock stays behind, by intent.)"""
+        up = {process.uri for process in live}
+        stamps = [request.clock.time for uri, request in self._requests.values() if uri in up]
+        for process in live:
+            time = process.ctx.clock.stamp().time
+            if stamps and time < max(stamps) and not process.ctx.in_office:
+                yield Breach(
+                    invariant="clocks_agree", what=f"{process.name}'s clock is {time}; a peer's was {max(stamps)}"
+                )
+
+    def _invented(self, documents: dict[str, list[Document]]) -> Iterator[Breach]:
+        """Every record of a peer is one it asked for, as it asked for it."""
+        names = {process.name for process in self._world.processes}
+        for document in documents["requests"]:
+            record_id = document["_id"]
+            _, request = self._requests.get(record_id, ("", None))
+            if document["buyer"] in names and (request is None or request.item != document["item"]):
+                yield Breach(invariant="nothing_invented", what=f"{document['buyer']} never asked for {record_id}")
+        for document in documents["deposits"]:
+            offer = self._offers.get(document["_id"])
+            if document["seller"] in names and (offer is None or offer.price != document["price"]):
+                yield Breach(
+                    invariant="nothing_invented", what=f"{document['seller']} never offered {document['_id']}"
+                )
 
     def _at_rest(self, live: list[Process]) -> list[Breach]:
         breaches = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from peers.core.commands import (
     Answer,
@@ -41,10 +41,7 @@ from peers.simulator.scenario import Scenario, settings_of
 EPOCH_MS = 1_790_000_000_000
 """The time of day at which every schedule begins."""
 
-_TIMER_NAMES: tuple[TimerName, ...] = (
-    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "queue",
-)  # fmt: skip
-_FIRED = {name: TimerFired(timer=name) for name in _TIMER_NAMES}
+_FIRED: dict[TimerName, TimerFired] = {name: TimerFired(timer=name) for name in get_args(TimerName)}
 
 Handler = Callable[[Any, Any], None]
 
