@@ -139,7 +139,7 @@ def test_a_trader_that_hangs_does_not_hold_up_asking_the_next(served: tuple[Serv
     asking.ask(3, new.member, Buy(request=REQUEST))
     assert asking.reply(3) == OUTCOME
     assert isinstance(asking.reply(1), Unreachable)
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 3  # of the five that it would wait for an answer
 
 
 def sale(seq: int) -> Outcome:

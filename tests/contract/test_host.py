@@ -224,7 +224,7 @@ def test_a_death_is_noticed_at_once_from_either_end_of_an_edge(quiet: Market, na
     died_s = time.monotonic()
     quiet.close(name)
     wait_until(lambda: [lost.lost for lost in quiet.reports(Lost)] == [name], what="the loss", deadline_s=2)
-    assert time.monotonic() - died_s < 1.5  # closing takes a while itself; a beat would have taken ten seconds
+    assert time.monotonic() - died_s < 4  # closing takes a while itself; a beat would have taken ten seconds
     left = set(quiet.hosts)
     trader = quiet.wait_for_trader()
     wait_until(lambda: all(h.status().trader == trader for h in quiet.hosts.values()), what="a trader")

@@ -234,7 +234,7 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
     wait_until(lambda: market.reports(Lost), what="the loss", deadline_s=5)
     took_s = time.monotonic() - killed_s
     assert {lost.lost for lost in market.reports(Lost)} == {"buyer7"}
-    assert took_s < 0.2
+    assert took_s < 1  # milliseconds on an idle machine; a beat would take ten seconds
     wait_until(lambda: all(h.status().neighbours for h in market.hosts.values()), what="the joined graph")
 
 
