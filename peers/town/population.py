@@ -15,6 +15,7 @@ import msgspec
 
 from peers.core.membership import Member
 from peers.core.names import Role
+from peers.errors import TownError
 from peers.host.spec import Begin, PeerSpec
 from peers.town.books import Books
 from peers.town.crew import Crew
@@ -50,9 +51,14 @@ class Population:
     async def _admit(self, specs: list[PeerSpec]) -> list[str]:
         present = [(member.name, member.uri) for member in self._crew.members()]
         newcomers = await self._crew.start(specs)
-        for member in newcomers:
-            await self._introduce(member, present)
-        return [member.name for member in newcomers]
+        names = [member.name for member in newcomers]
+        try:
+            for member in newcomers:
+                await self._introduce(member, present)
+        except TownError:
+            await self._crew.finish(names)  # nobody knows them, and they know nobody
+            raise
+        return names
 
     async def _introduce(self, member: Member, sponsors: list[tuple[str, str]]) -> None:
         random.Random(member.name).shuffle(sponsors)

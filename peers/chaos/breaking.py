@@ -1,0 +1,209 @@
+"""Carries a plan out on a town that trades: chooses each target when its time has come, hurts it, and heals it.
+
+Faults overlap, so each is a task of its own; whatever way it ends, it leaves nothing stopped behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from peers.chaos.history import History, Injected
+from peers.chaos.plan import Kind, Plan, Planned
+from peers.chaos.targets import NoTarget, Present, choose
+from peers.core.names import Role, rank_of
+from peers.errors import BazaarError, WireError
+from peers.host.spec import CutLinks
+from peers.host.transport import CallFailed, Line
+from peers.town.town import Town
+
+_PATIENCE_S = 2.0  # for a target to be there; after a fall nobody is in office for a while
+_LOOK_S = 0.02
+_PULSE_S = (0.09, 0.03)  # a slow peer is stopped so long, then runs so long
+_RESIGN_S = 2.0
+
+OnFault = Callable[[Injected], None]
+
+
+class Breaker:
+    """Breaks one town. `on_fault` hears of each fault when it begins, or is skipped."""
+
+    def __init__(self, town: Town, history: History, on_fault: OnFault) -> None:
+        self._town = town
+        self._history = history
+        self._on_fault = on_fault
+        self._disturbed: set[str] = set()
+        self._busy: set[str] = set()  # coming back, or leaving
+
+    async def carry_out(self, plan: Plan) -> None:
+        """Returns when the plan's time is over and every fault has been undone."""
+        async with asyncio.TaskGroup() as faults:
+            for planned in plan.faults:
+                await asyncio.sleep(planned.at_s - self._history.now_s())
+                faults.create_task(self._inject(planned))
+            await asyncio.sleep(plan.duration_s - self._history.now_s())
+
+    async def _inject(self, planned: Planned) -> None:
+        fault = Injected(number=planned.number, kind=planned.kind, start_s=self._history.now_s())
+        self._history.faults.append(fault)
+        try:
+            fault.peers = await self._targets(planned)
+            fault.start_s = self._history.now_s()
+            fault.detail = _detail(planned)
+            self._on_fault(fault)
+            await self._do(planned, fault)
+        except NoTarget as none:
+            fault.skipped = str(none)
+            self._on_fault(fault)
+        except BazaarError as error:
+            fault.skipped = f"could not be done: {error}"
+            self._on_fault(fault)
+        finally:
+            fault.end_s = self._history.now_s()
+
+    async def _targets(self, planned: Planned) -> tuple[str, ...]:
+        deadline_s = self._history.now_s() + _PATIENCE_S
+        while True:
+            try:
+                return choose(planned.kind, planned.pick, self._present())
+            except NoTarget:
+                if self._history.now_s() > deadline_s:
+                    raise
+            await asyncio.sleep(_LOOK_S)
+
+    def _present(self) -> Present:
+        crew = self._town.crew
+        running: dict[str, Role] = {member.name: member.role for member in crew.members()}
+        ended = sorted(name for name in crew.names if not crew.pid(name) and name not in self._busy)
+        return Present(
+            running=running,
+            trader=crew.trader,
+            disturbed=frozenset(self._disturbed | self._busy),
+            ended=tuple(ended),
+        )
+
+    async def _do(self, planned: Planned, fault: Injected) -> None:
+        town, kind, lasts_s = self._town, planned.kind, planned.lasts_s
+        if kind in ("kill-trader", "kill-peer", "kill-two"):
+            for name in fault.peers:
+                _signal(town.crew.pid(name), signal.SIGKILL)
+        elif kind in ("stop-trader", "stop-peer"):
+            async with self._stopped(fault.peers[0]):
+                await asyncio.sleep(lasts_s)
+        elif kind in ("slow-trader", "slow-peer"):
+            await self._slow(fault.peers[0], lasts_s)
+        elif kind in ("cut-trader", "cut-peer"):
+            await self._cut(planned, fault.peers[0])
+        elif kind == "resign":
+            await asyncio.to_thread(_resign, self._uri(fault.peers[0]))
+        else:
+            await self._do_to_town(kind, planned, fault)
+
+    async def _do_to_town(self, kind: Kind, planned: Planned, fault: Injected) -> None:
+        town = self._town
+        if kind == "kill-nameserver":
+            _signal(town.services.nameserver.pid, signal.SIGKILL)
+        elif kind == "kill-mongod":
+            _signal(self._mongod_pid(), signal.SIGKILL)
+        elif kind == "stop-mongod":
+            pid = self._mongod_pid()
+            _signal(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(planned.lasts_s)
+            finally:
+                _signal(pid, signal.SIGCONT)
+        elif kind == "join":
+            fault.peers = tuple(await town.population.join([planned.role or "merchant"]))
+        elif kind == "come-back":
+            with self._occupied(fault.peers[0]):
+                await town.population.revive(fault.peers[0])
+        elif kind == "leave":
+            with self._occupied(fault.peers[0]):
+                await town.population.leave(fault.peers[0])
+
+    # -- hurting a peer, and healing it --------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _stopped(self, name: str) -> AsyncIterator[None]:
+        pid = self._town.crew.pid(name)
+        with self._disturbing(name):
+            _signal(pid, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                if self._town.crew.pid(name) == pid:
+                    _signal(pid, signal.SIGCONT)
+
+    async def _slow(self, name: str, lasts_s: float) -> None:
+        until_s = self._history.now_s() + lasts_s
+        stopped_s, running_s = _PULSE_S
+        with self._disturbing(name):
+            while self._history.now_s() < until_s:
+                async with self._stopped(name):
+                    await asyncio.sleep(stopped_s)
+                await asyncio.sleep(running_s)
+
+    async def _cut(self, planned: Planned, name: str) -> None:
+        neighbours = () if planned.everyone else tuple(map(rank_of, self._town.graph().get(name, ())))
+        cut = CutLinks(neighbours=neighbours, seconds=planned.lasts_s, way=planned.way or "both")
+        with self._disturbing(name):
+            self._town.crew.cut_links(name, cut)
+            await asyncio.sleep(planned.lasts_s)
+
+    @contextmanager
+    def _disturbing(self, name: str) -> Iterator[None]:
+        fresh = name not in self._disturbed
+        self._disturbed.add(name)
+        try:
+            yield
+        finally:
+            if fresh:
+                self._disturbed.discard(name)
+
+    @contextmanager
+    def _occupied(self, name: str) -> Iterator[None]:
+        self._busy.add(name)
+        try:
+            yield
+        finally:
+            self._busy.discard(name)
+
+    def _uri(self, name: str) -> str:
+        uris = [member.uri for member in self._town.crew.members() if member.name == name]
+        if not uris:
+            raise NoTarget(f"{name} has just ended")
+        return uris[0]
+
+    def _mongod_pid(self) -> int | None:
+        mongod = self._town.services.mongod
+        return mongod.pid if mongod is not None and mongod.alive() else None
+
+
+def _signal(pid: int | None, number: signal.Signals) -> None:
+    if not pid:
+        raise NoTarget("it does not run just now")
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _resign(uri: str) -> None:
+    line = Line(uri, _RESIGN_S)
+    try:
+        line.call("resign")
+    except (CallFailed, WireError) as error:
+        raise NoTarget(f"it did not answer: {error}") from error
+    finally:
+        line.close()
+
+
+def _detail(planned: Planned) -> str:
+    parts = [f"for {planned.lasts_s:.1f} s"] if planned.lasts_s else []
+    if planned.way is not None:
+        parts.append({"both": "both ways", "out": "nothing of it gets out", "in": "nothing gets in"}[planned.way])
+        parts.append("from everybody" if planned.everyone else "from its neighbours")
+    if planned.role is not None:
+        parts.append(planned.role)
+    return ", ".join(parts)

@@ -1,0 +1,132 @@
+"""Customers from outside who never stop: a process of its own with a thread for each, and a journal for each.
+
+`python -m peers.chaos.crowd CONFIG` trades until its standard input ends (the chaos run ends it, or has died), lets
+everybody finish what they are about, and prints a line of JSON: what came of it all. What they were told is in their
+journals, which the audit holds against the books like those of the peers.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from peers.core.names import ITEMS
+from peers.errors import TownError
+from peers.host.customer import Customer
+
+_PAUSE_S = (0.02, 0.08)
+_LOT = 20  # units a customer brings when something is sold out
+_FINISH_S = 40.0  # a little more than a customer's patience
+
+
+class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process is told."""
+
+    host: str
+    port: int
+    directory: str
+    customers: int
+    seed: int
+
+
+class CrowdTally(msgspec.Struct, kw_only=True):
+    """What came of it. `unanswered`: calls that got no answer for as long as a customer waits."""
+
+    asked: int = 0
+    sold: int = 0
+    unanswered: int = 0
+    why: str = ""  # of the last one that was not answered
+
+
+def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: CrowdTally) -> None:
+    """One customer's life: buys, and brings what there is none of."""
+    rng = random.Random(f"{config.seed}/{number}")
+    missing: str | None = None
+    with Customer(config.host, config.port, name=f"customer{number}", directory=Path(config.directory)) as customer:
+        while not enough.wait(rng.uniform(*_PAUSE_S)):
+            try:
+                if missing is not None:
+                    customer.deposit(missing, _LOT, f"{rng.randint(500, 1000) / 100:.2f}")
+                    missing = None
+                item = rng.choice(ITEMS)
+                tally.asked += 1
+                outcome = customer.buy(item, rng.choice((1, 1, 1, 2, 3)))
+            except TownError as error:
+                tally.unanswered += 1
+                tally.why = str(error)
+                continue
+            if outcome["status"] == "sold":
+                tally.sold += 1
+            else:
+                missing = item
+
+
+def _total(tallies: list[CrowdTally]) -> CrowdTally:
+    return CrowdTally(
+        asked=sum(tally.asked for tally in tallies),
+        sold=sum(tally.sold for tally in tallies),
+        unanswered=sum(tally.unanswered for tally in tallies),
+        why=next((tally.why for tally in tallies if tally.why), ""),
+    )
+
+
+def main() -> None:
+    """The process."""
+    config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
+    enough = threading.Event()
+    tallies = [CrowdTally() for _ in range(config.customers)]
+    threads = [
+        threading.Thread(target=_trade, args=(config, number, enough, tally), daemon=True)
+        for number, tally in enumerate(tallies)
+    ]
+    for thread in threads:
+        thread.start()
+    sys.stdin.buffer.read()
+    enough.set()
+    for thread in threads:
+        thread.join(_FINISH_S)
+    print(msgspec.json.encode(_total(tallies)).decode(), flush=True)
+
+
+class Crowd:
+    """The process, seen from the chaos run."""
+
+    def __init__(self, config: CrowdConfig, log: Path) -> None:
+        self._log = log
+        with log.open("ab") as complaints:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "peers.chaos.crowd", msgspec.json.encode(config).decode()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,  # the terminal's Ctrl-C is for the run
+            )
+
+    def finish(self) -> CrowdTally:
+        """Has everybody finish; returns what came of it. TownError if the process cannot say."""
+        try:
+            said, _ = self._process.communicate(timeout=_FINISH_S + 5.0)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise TownError(f"the customers did not finish in time; see {self._log}") from error
+        if self._process.returncode != 0 or not said:
+            raise TownError(f"the customers died (exit code {self._process.returncode}); see {self._log}")
+        return msgspec.json.decode(said, type=CrowdTally)
+
+    def kill(self) -> None:
+        """Ends it at once, if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Which faults a chaos run injects, and when: drawn from a seed, so that the same seed is the same plan.
+
+A plan names nobody. Who is trader at second 23 depends on the race between the peers, so a planned fault says
+`trader` or draws a number, and the target is chosen when its time has come (`peers.chaos.targets`). What the plan
+answers for is that every kind of fault gets its turn, that some overlap, and that enough peers are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from peers.core.names import Role
+from peers.errors import SettingsError
+
+Kind = Literal[
+    "kill-trader",
+    "kill-peer",
+    "kill-two",
+    "stop-trader",
+    "stop-peer",
+    "resign",
+    "slow-trader",
+    "slow-peer",
+    "cut-trader",
+    "cut-peer",
+    "kill-mongod",
+    "stop-mongod",
+    "kill-nameserver",
+    "join",
+    "come-back",
+    "leave",
+]
+
+FAMILIES: dict[str, tuple[Kind, ...]] = {
+    "kill": ("kill-trader", "kill-peer", "kill-two"),
+    "stop": ("stop-trader", "stop-peer"),
+    "resign": ("resign",),
+    "slow": ("slow-trader", "slow-peer"),
+    "cut": ("cut-trader", "cut-peer"),
+    "mongod": ("kill-mongod", "stop-mongod"),
+    "nameserver": ("kill-nameserver",),
+    "join": ("join",),
+    "come-back": ("come-back",),
+    "leave": ("leave",),
+}
+ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
+
+TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
+"""Those that may cost the trader its office."""
+
+LEAST_ALIVE = 3
+LEAST_PEERS = 5  # of a town that can lose two and still has that many
+MOST_MORE = 3  # newcomers beyond the peers it began with
+
+_QUIET_START_S = 2.5
+_QUIET_END_S = 3.0  # in which no fault begins any more
+_STEP_S = (1.5, 4.5)
+_OVERLAP_STEP_S = (0.1, 0.7)
+_OVERLAP = 0.25  # of the faults come right after another
+_APART_S = 6.0  # between two faults of one service: it is to be back first
+
+_TAKES: dict[Kind, int] = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
+_LASTS_S: dict[Kind, tuple[float, float]] = {
+    # Longer than the silence after which a peer is suspected, so that it is voted out and wakes up to that.
+    "stop-trader": (1.6, 4.0),
+    "stop-peer": (1.6, 4.0),
+    "slow-trader": (2.0, 4.0),
+    "slow-peer": (2.0, 4.0),
+    "cut-trader": (1.6, 5.0),
+    "cut-peer": (1.6, 5.0),
+    "stop-mongod": (0.5, 3.0),
+}
+_ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
+_WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault to come. `pick`, from 0 to 1, stands for the target; what does not apply to its kind is None."""
+
+    number: int
+    at_s: float  # after the chaos has begun
+    kind: Kind
+    pick: float
+    lasts_s: float = 0.0
+    way: Literal["out", "in", "both"] | None = None  # of a cut, seen from the peer that is cut off
+    everyone: bool | None = None  # of a cut: from all peers, not from its neighbours of the moment only
+    role: Role | None = None  # of a newcomer
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`plan.json`."""
+
+    seed: int
+    duration_s: float
+    peers: int
+    kinds: tuple[Kind, ...]
+    faults: tuple[Planned, ...]
+
+
+def choose_kinds(text: str | None) -> tuple[Kind, ...]:
+    """Reads `--faults kill,stop,...`: families or single kinds; all where nothing is said. SettingsError if unknown.
+
+    Who may kill must also let come back, for otherwise soon nobody is left to be killed.
+    """
+    if text is None:
+        return ALL_KINDS
+    chosen: list[Kind] = []
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        if word in FAMILIES:
+            chosen += FAMILIES[word]
+        else:
+            chosen += [kind for kind in ALL_KINDS if kind == word]
+            if word not in ALL_KINDS:
+                known = ", ".join(dict.fromkeys([*FAMILIES, *ALL_KINDS]))
+                raise SettingsError(f"--faults: {word} is no fault; there is {known}")
+    if not chosen:
+        raise SettingsError("--faults: name one or more, such as kill,stop")
+    if any(kind in _TAKES for kind in chosen):
+        chosen.append("come-back")
+    return tuple(kind for kind in ALL_KINDS if kind in chosen)
+
+
+def draw_plan(seed: int, duration_s: float, peers: int, kinds: Sequence[Kind] = ALL_KINDS) -> Plan:
+    """Draws the plan of a run."""
+    faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds).faults(duration_s))
+    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults)
+
+
+class _Drawing:
+    """A plan being drawn, with a count of who will be left.
+
+    Kinds are dealt from a shuffled deck, so that each comes up about equally often and none is missing from a run of
+    a minute; one that is out of the question just now goes back to the deck.
+    """
+
+    def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind]) -> None:
+        self._rng = rng
+        self._peers = peers
+        self._kinds = kinds
+        self._deck: list[Kind] = []
+        self._alive = peers
+        self._gone = 0
+        self._disturbed_until_s: list[float] = []
+        self._service_s: dict[str, float] = {}
+
+    def faults(self, duration_s: float) -> Iterable[Planned]:
+        at_s, number = _QUIET_START_S, 0
+        while at_s <= duration_s - _QUIET_END_S:
+            kind = self._deal(at_s)
+            if kind is not None:
+                number += 1
+                yield self._fault(number, round(at_s, 3), kind)
+            overlaps = self._rng.random() < _OVERLAP
+            at_s += self._rng.uniform(*(_OVERLAP_STEP_S if overlaps else _STEP_S))
+
+    def _deal(self, at_s: float) -> Kind | None:
+        if self._alive <= LEAST_ALIVE + 1 and self._gone and "come-back" in self._kinds:
+            return "come-back"
+        if len(self._deck) < len(self._kinds):
+            fresh = list(self._kinds)
+            self._rng.shuffle(fresh)
+            self._deck += fresh
+        for place, kind in enumerate(self._deck):
+            if self._can_be(kind, at_s):
+                return self._deck.pop(place)
+        return None
+
+    def _can_be(self, kind: Kind, at_s: float) -> bool:
+        if kind == "join":
+            return self._alive < self._peers + MOST_MORE
+        if kind == "come-back":
+            return self._gone > 0
+        service = _service_of(kind)
+        if service is not None:
+            return at_s - self._service_s.get(service, -_APART_S) >= _APART_S
+        disturbed = sum(until_s > at_s for until_s in self._disturbed_until_s)
+        out = _TAKES.get(kind, 1 if kind in _LASTS_S else 0)
+        return self._alive - disturbed - out >= LEAST_ALIVE
+
+    def _fault(self, number: int, at_s: float, kind: Kind) -> Planned:
+        rng = self._rng
+        lasts_s = round(rng.uniform(*_LASTS_S[kind]), 3) if kind in _LASTS_S else 0.0
+        service = _service_of(kind)
+        if service is not None:
+            self._service_s[service] = at_s + lasts_s
+        elif lasts_s:
+            self._disturbed_until_s.append(at_s + lasts_s)
+        taken = _TAKES.get(kind, 0)
+        self._alive += (kind in ("join", "come-back")) - taken
+        self._gone += taken - (kind == "come-back")
+        cut = kind in FAMILIES["cut"]
+        return Planned(
+            number=number,
+            at_s=at_s,
+            kind=kind,
+            pick=round(rng.random(), 6),
+            lasts_s=lasts_s,
+            way=rng.choice(_WAYS) if cut else None,
+            everyone=rng.random() < 0.5 if cut else None,
+            role=rng.choice(_ROLES) if kind == "join" else None,
+        )
+
+
+def _service_of(kind: Kind) -> str | None:
+    return next((name for name in ("mongod", "nameserver") if kind in FAMILIES[name]), None)

@@ -1,0 +1,272 @@
+"""A chaos run from its first process to its verdict.
+
+The town is a real one, run in this process as `bazaar run` would; the chaos is its visitor. When the plan is carried
+out and everything healed, trade must go on; then the customers go, the town closes in order, and the audit that ends
+every town judges this one too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from peers.chaos.breaking import Breaker
+from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
+from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
+from peers.chaos.history import History, Listener, times_of
+from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
+from peers.chaos.progress import Show
+from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
+from peers.errors import LedgerError, SettingsError, TownError
+from peers.settings import make_settings
+from peers.town.closing import graph_is_sound
+from peers.town.directory import Directory
+from peers.town.options import RunOptions
+from peers.town.town import Town
+
+CUSTOMERS = 4
+_LEAST_S = 10.0
+_MOST_PEERS = 100
+_HOST = "127.0.0.1"
+_MARK = "chaos"  # file in a town's directory that says: made by a chaos run, may be deleted by the next
+_TICK_S = 1.0
+_LOOK_S = 0.1
+_RECOVER_S = 20.0
+_RECOVERED_DECISIONS = 20
+
+# A market that is busy all the time, and whose trader leaves only when the plan says so.
+_SETTINGS: dict[str, object] = {
+    "market": {
+        "think_s": 0.05,
+        "period_s": 2.0,
+        "restock_probability": 0.5,
+        "quantity_max": 2,
+        "resign_after_sales": 0,
+    }
+}
+
+Tamper = Callable[[str, str], None]
+"""Given the books' address and name, before the audit: for tests that plant a violation."""
+
+
+class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked for."""
+
+    duration_s: float
+    peers: int
+    seed: int
+    kinds: tuple[Kind, ...]
+    out: Path
+    directory: Path | None = None  # of the town; a folder in `out` where none is given
+
+    def check(self) -> None:
+        """Raises SettingsError for what cannot be done."""
+        if not _LEAST_S <= self.duration_s < float("inf"):
+            raise SettingsError(f"--duration: {_LEAST_S:g} seconds or more")
+        if not LEAST_PEERS <= self.peers <= _MOST_PEERS:
+            raise SettingsError(f"--peers: from {LEAST_PEERS} to {_MOST_PEERS}, so that some can be lost")
+
+    def again(self) -> str:
+        """The command that runs the same plan."""
+        return (
+            f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
+            f"--faults {','.join(self.kinds)}"
+        )
+
+
+def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None) -> ChaosVerdict | None:
+    """Runs to the end and leaves everything in `options.out`; None if Ctrl-C ended it before there was a verdict."""
+    options.check()
+    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds)
+    directory = _make_places(options)
+    try:
+        (options.out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
+        return _Run(options, plan, directory, show, tamper).run()
+    finally:
+        directory.let_go()
+
+
+def _make_places(options: ChaosOptions) -> Directory:
+    """Makes the folder for what is found, and an empty directory for the town, claimed."""
+    directory = Directory(options.directory or options.out / "town")
+    path = directory.path
+    try:
+        if path.exists() and any(path.iterdir()):
+            if not (path / _MARK).exists():
+                raise TownError(f"{path} is not empty and not of a chaos run: choose another --dir")
+            if directory.in_use():
+                raise TownError(f"a town runs in {path}: end it, or choose another --dir")
+            shutil.rmtree(path)
+        options.out.mkdir(parents=True, exist_ok=True)
+        directory.make()
+        (path / _MARK).touch()
+    except OSError as error:
+        raise TownError(f"{error.filename} cannot be written to ({error.strerror}): choose another --out") from error
+    if not directory.claim():
+        raise TownError(f"a town has just started in {path}: choose another --dir")
+    return directory
+
+
+class _Run:
+    """One run under way."""
+
+    def __init__(
+        self, options: ChaosOptions, plan: Plan, directory: Directory, show: Show, tamper: Tamper | None
+    ) -> None:
+        self._options = options
+        self._plan = plan
+        self._directory = directory
+        self._show = show
+        self._tamper = tamper
+        self._history = History()
+        self._crowd: Crowd | None = None
+        self._crowd_tally = CrowdTally()
+        self._trouble = ""
+        self._finished = False
+
+    def run(self) -> ChaosVerdict | None:
+        out = self._options.out
+        with (out / "town.log").open("w") as said:
+            town = asyncio.run(self._live(Listener(self._history, out=said)))
+        if not self._finished:
+            return None
+        self._history.write(out / "history.jsonl")
+        verdict = self._judge(town)
+        write_verdict(verdict, out)
+        self._draw(verdict)
+        return verdict
+
+    async def _live(self, console: Listener) -> Town:
+        run_options = RunOptions(
+            host=_HOST,
+            n=self._options.peers,
+            directory=self._directory.path,
+            seed=self._options.seed,
+            merchants=True,
+            quiet=True,
+            picture=False,
+            settings=make_settings(_SETTINGS),
+        )
+        run_options.check()
+        town = Town(run_options, self._directory, console, _HOST)
+        self._show.say(
+            f"chaos: {self._options.peers} peers, {self._options.duration_s:g} s, seed {self._options.seed}"
+        )
+        await town.run(self._visit)
+        return town
+
+    async def _visit(self, town: Town) -> None:
+        """Breaks the town, heals it, and takes down what happened."""
+        server = town.services.nameserver
+        config = CrowdConfig(
+            host=server.host,
+            port=server.port,
+            directory=str(self._directory.path),
+            customers=CUSTOMERS,
+            seed=self._options.seed,
+        )
+        self._crowd = Crowd(config, self._directory.logs / "customers.log")
+        ticking = asyncio.create_task(self._tick(town))
+        try:
+            trouble = await self._until_well(town)
+            if trouble:
+                raise TownError(f"the town is not well before the chaos begins: {trouble}")
+            self._history.begin()
+            await Breaker(town, self._history, self._show.fault).carry_out(self._plan)
+            self._show.say("everything is healed; trade must go on")
+            self._trouble = await self._until_well(town)
+            self._show.say(self._trouble or "it does; the customers go, and the audit follows")
+            self._crowd_tally = await asyncio.to_thread(self._crowd.finish)
+            await asyncio.to_thread(self._read_books, town)
+            self._finished = True
+        finally:
+            ticking.cancel()
+            self._crowd.kill()
+
+    async def _tick(self, town: Town) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            seq = await asyncio.to_thread(_decisions, town)
+            if seq is not None:
+                self._show.tick(max(self._history.now_s(), 0.0), seq, town.crew.trader, town.crew.term)
+
+    async def _until_well(self, town: Town) -> str:
+        """Waits until trade goes on and all is sound; says what is not when the time is up."""
+        deadline_s = time.monotonic() + _RECOVER_S
+        wanted: int | None = None
+        while True:
+            seq = await asyncio.to_thread(_decisions, town)
+            if wanted is None and seq is not None:
+                wanted = seq + _RECOVERED_DECISIONS
+            wrong = [
+                words
+                for words, well in (
+                    ("the books cannot be reached", seq is not None),
+                    ("nobody is in office", town.crew.trader is not None),
+                    ("the name server is down", town.services.nameserver.alive()),
+                    ("the graph is not joined up", graph_is_sound(town.graph())),
+                    ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
+                )
+                if not well
+            ]
+            if not wrong:
+                return ""
+            if time.monotonic() > deadline_s:
+                return f"after {_RECOVER_S:g} s without faults, {' and '.join(wrong)}"
+            await asyncio.sleep(_LOOK_S)
+
+    def _read_books(self, town: Town) -> None:
+        books = town.services.books
+        assert books is not None
+        self._history.read_books(books.uri, books.database, self._directory.path)
+        if self._tamper is not None:
+            self._tamper(books.uri, books.database)
+
+    # -- afterwards ----------------------------------------------------------------------------------------
+
+    def _judge(self, town: Town) -> ChaosVerdict:
+        history, duration_s = self._history, self._plan.duration_s
+        found = pauses(history.sales, duration_s)
+        times = [at_s for at_s in times_of(history.sales) if 0 <= at_s <= duration_s]
+        of_faults = gaps(history.faults, found)
+        carried_out = history.carried_out()
+        traffic = Traffic(
+            duration_s=duration_s,
+            sales=len(times),
+            busy_s=len(set(map(int, times))),
+            faults=len(carried_out),
+            skipped=len(history.faults) - len(carried_out),
+            failovers=sum(pause.failover for pause in found),
+            elections=sum(0 <= election.at_s <= duration_s for election in history.elections),
+            unanswered=self._crowd_tally.unanswered,
+        )
+        return judge(
+            self._plan,
+            town.report,
+            self._trouble,
+            traffic,
+            without_trade=without_trade(found),
+            kinds=by_kind(of_faults),
+            gaps=of_faults,
+            again=self._options.again(),
+        )
+
+    def _draw(self, verdict: ChaosVerdict) -> None:
+        from plots.chaos import draw  # takes a while to import, which the town would feel
+
+        draw(self._history, verdict, self._options.out / "figure.png")
+
+
+def _decisions(town: Town) -> int | None:
+    """How many requests were ever decided; None while the books cannot be reached."""
+    books = town.services.books
+    assert books is not None
+    try:
+        return books.post().seq
+    except LedgerError:
+        return None

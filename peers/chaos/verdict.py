@@ -1,0 +1,162 @@
+"""What a chaos run proves: *holds*, *violated*, or *could not tell*.
+
+The audit's nine invariants judge the books, the journals and the graph, and a tenth line says whether trade went on
+once everything was healed. That nothing was found means little where little was tried: a run with too little traffic,
+too few faults or no failover could not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from db.audit import EXIT_CODES, Answer, AuditReport
+from db.verdicts import Finding, State
+from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
+from peers.chaos.plan import TRADER_KINDS, Plan
+
+LEAST_SALES_A_SECOND = 5.0
+LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
+LEAST_FAULTS_A_MINUTE = 8.0
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One invariant, or whatever else was judged."""
+
+    invariant: str
+    state: State
+    details: tuple[str, ...] = ()
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there was to go wrong."""
+
+    duration_s: float
+    sales: int
+    busy_s: int  # seconds with a sale
+    faults: int  # carried out
+    skipped: int
+    failovers: int  # another trader sold
+    elections: int
+    unanswered: int  # calls of customers that nobody answered for as long as they waited
+
+    @property
+    def sales_a_second(self) -> float:
+        return self.sales / self.duration_s
+
+
+class ChaosVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """`verdict.json`."""
+
+    answer: Answer
+    exit_code: int
+    why: tuple[str, ...]
+    again: str  # the command that runs the same plan
+    lines: tuple[Line, ...]
+    traffic: Traffic
+    without_trade: TimeWithoutTrade
+    kinds: tuple[KindOfGap, ...]
+    gaps: tuple[Gap, ...]
+
+
+def judge(
+    plan: Plan,
+    report: AuditReport | None,
+    trouble: str,
+    traffic: Traffic,
+    *,
+    without_trade: TimeWithoutTrade,
+    kinds: Sequence[KindOfGap],
+    gaps: Sequence[Gap],
+    again: str,
+) -> ChaosVerdict:
+    """Judges a run. `trouble` says what did not come back to life once everything was healed, "" if all did."""
+    lines = [_line(finding) for finding in (report.verdict.findings if report and report.verdict else ())]
+    lines.append(_trade_goes_on(trouble, traffic))
+    violated = [line.invariant for line in lines if line.state == "violated"]
+    doubts = _doubts(plan, report, lines, traffic)
+    answer: Answer = "violated" if violated else "could not tell" if doubts else "holds"
+    return ChaosVerdict(
+        answer=answer,
+        exit_code=EXIT_CODES[answer],
+        why=tuple(violated) if violated else tuple(doubts),
+        again=again,
+        lines=tuple(lines),
+        traffic=traffic,
+        without_trade=without_trade,
+        kinds=tuple(kinds),
+        gaps=tuple(gaps),
+    )
+
+
+def _line(finding: Finding) -> Line:
+    details = [f"{', '.join(each.documents) or 'in total'}: {each.what}" for each in finding.violations]
+    if finding.found > len(finding.violations):
+        details.append(f"… and {finding.found - len(finding.violations):,} more")
+    if finding.why:
+        details.append(finding.why)
+    return Line(invariant=finding.invariant, state=finding.state, details=tuple(details))
+
+
+def _trade_goes_on(trouble: str, traffic: Traffic) -> Line:
+    details = [trouble] if trouble else []
+    if traffic.unanswered:
+        details.append(f"{traffic.unanswered} calls of customers were not answered for as long as they waited")
+    return Line(invariant="trade_goes_on", state="violated" if details else "holds", details=tuple(details))
+
+
+def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traffic: Traffic) -> list[str]:
+    """Why *holds* would say too much."""
+    doubts = []
+    if report is None or report.verdict is None:
+        doubts.append(f"the books could not be audited{f': {report.why}' if report else ''}")
+    doubts += [f"{line.invariant}: {line.state}" for line in lines if line.state in ("not checked", "could not tell")]
+    rate, least = traffic.sales_a_second, LEAST_SALES_A_SECOND
+    if rate < least:
+        doubts.append(f"too little traffic: {rate:.1f} sales a second, at least {least:g} are needed")
+    elif traffic.busy_s < LEAST_BUSY * traffic.duration_s:
+        doubts.append(f"too little traffic: trade in {traffic.busy_s} of {traffic.duration_s:g} seconds only")
+    wanted = max(1, int(LEAST_FAULTS_A_MINUTE * traffic.duration_s / 60))
+    if traffic.faults < wanted:
+        doubts.append(f"too few faults: {traffic.faults} carried out, at least {wanted} are needed")
+    if not traffic.failovers and TRADER_KINDS.intersection(plan.kinds):
+        doubts.append("no failover: no trader took over from another")
+    return doubts
+
+
+def write_verdict(verdict: ChaosVerdict, folder: Path) -> None:
+    """Writes `verdict.json` and `verdict.txt`."""
+    (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
+    (folder / "verdict.txt").write_text("\n".join(as_text(verdict)) + "\n")
+
+
+def as_text(verdict: ChaosVerdict) -> list[str]:
+    """One line for each invariant, what is wrong below it, the numbers, and the answer."""
+    said = []
+    for line in verdict.lines:
+        said.append(f"{line.state:<14}  {line.invariant}")
+        said += [f"    {detail}" for detail in line.details]
+    said += summary(verdict)
+    why = f" ({'; '.join(verdict.why)})" if verdict.why else ""
+    said.append(f"verdict: {verdict.answer}{why}")
+    said.append(f"again: {verdict.again}")
+    return said
+
+
+def summary(verdict: ChaosVerdict) -> list[str]:
+    """The numbers of a run."""
+    traffic, idle = verdict.traffic, verdict.without_trade
+    said = [
+        f"sales: {traffic.sales:,} in {traffic.duration_s:g} s, {traffic.sales_a_second:.1f} a second; "
+        f"{traffic.failovers} failovers, {traffic.elections} elections; "
+        f"{traffic.faults} faults, {traffic.skipped} skipped",
+        f"without trade: {idle.total_s:.2f} s in all ({idle.pauses} pauses), "
+        f"{idle.worst_s:.2f} s at worst (second {idle.worst_at_s:.1f})",
+        f"{'fault':<16}{'times':>6}{'failovers':>11}{'median gap':>12}{'worst gap':>11}",
+    ]
+    return said + [
+        f"{each.kind:<16}{each.faults:>6}{each.failovers:>11}{each.median_s:>10.2f} s{each.worst_s:>9.2f} s"
+        for each in verdict.kinds
+    ]

@@ -1,0 +1,73 @@
+"""`bazaar chaos`: break a town of real processes, and see whether its books still balance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers.cli.options import JsonOption
+
+_QUICK_S = 30.0
+
+
+def command(
+    duration: Annotated[float, typer.Option(metavar="S", help="Seconds of chaos.")] = 60.0,
+    peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
+    seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
+    faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where history, verdict and figure go.")] = Path(
+        "out/chaos"
+    ),
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="PATH", help="The town's directory; OUT/town.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Break a town of real processes while customers trade, then judge it.
+
+    Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, cut
+    off, made to resign; mongod and name server die; peers join, leave and come back. In the end all is healed, and
+    the audit says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell,
+    as when there was too little traffic.
+
+    DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
+
+    Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), cut (-trader, -peer), resign,
+    mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
+
+    **Examples**
+
+    - `bazaar chaos`
+    - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
+    - `bazaar chaos --faults kill,stop --quick`
+    """
+    import random
+
+    import msgspec
+
+    from peers.chaos.plan import choose_kinds
+    from peers.chaos.progress import Show
+    from peers.chaos.run import ChaosOptions, run_chaos
+    from peers.chaos.verdict import as_text
+
+    options = ChaosOptions(
+        duration_s=min(duration, _QUICK_S) if quick else duration,
+        peers=peers,
+        seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
+        kinds=choose_kinds(faults),
+        out=out,
+        directory=directory,
+    )
+    with Show(options.duration_s) as show:
+        verdict = run_chaos(options, show)
+    if verdict is None:
+        return 130
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode())
+    else:
+        print("\n".join(as_text(verdict)))
+        print(f"figure: {out / 'figure.png'}")
+    return verdict.exit_code
