@@ -255,7 +255,8 @@ def test_a_peer_leaves_in_order(quiet: Market) -> None:
     assert [r.peer for r in quiet.reports(Departed)] == ["buyer2"]
     trader = quiet.wait_for_trader()
     wait_until(lambda: all(h.status().trader == trader for h in quiet.hosts.values()), what="the news of it")
-    assert quiet.hosts["buyer0"].status().up == ("buyer0", "seller1")
+    left = ("buyer0", "seller1")
+    wait_until(lambda: all(h.status().up == left for h in quiet.hosts.values()), what="everybody knows")
 
 
 def test_a_newcomer_is_introduced(quiet: Market) -> None:
