@@ -26,6 +26,7 @@ class Buyer:
         self._bought = 0
         self._session = ctx.me.incarnation  # ids stay unique when the same peer is started again
         self._last_item: str | None = None  # what was not to be had
+        self._resting = False
         self._stalled = False  # would have bought, but there was no trader
 
     def start(self) -> None:
@@ -34,7 +35,7 @@ class Buyer:
     def on_buy_timer(self) -> None:
         """Time for the next purchase."""
         ctx = self._ctx
-        if self._errand.busy:
+        if self._errand.busy or self._resting:
             return
         if ctx.in_office or ctx.trader() is None:
             self._stalled = True  # on_new_trader goes on
@@ -56,6 +57,10 @@ class Buyer:
             quantity=self._ctx.rng.randint(1, market.quantity_max),
             clock=stamp,
         )
+
+    def rest(self) -> None:
+        """Buys nothing more; what was asked for is still to be answered."""
+        self._resting = True
 
     def on_ask_timer(self) -> None:
         self._errand.ask()

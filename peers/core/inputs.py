@@ -86,8 +86,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     sales: tuple[Outcome, ...]
 
 
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """The market is about to close: buy and sell nothing more. What is under way is seen to its end."""
+
+
 class Leave(msgspec.Struct, frozen=True, kw_only=True):
     """The peer is asked to leave the market for good (resigning first, if in office)."""
 
 
-Input = Start | Received | PeerGone | TimerFired | Called | CallerLeft | LedgerReplied | Replied | Told | Leave
+Input = Start | Received | PeerGone | TimerFired | Called | CallerLeft | LedgerReplied | Replied | Told | Rest | Leave

@@ -26,6 +26,7 @@ from peers.core.inputs import (
     PeerGone,
     Received,
     Replied,
+    Rest,
     Start,
     TimerFired,
     TimerName,
@@ -62,6 +63,7 @@ class Peer:
             Told: self._on_told,
             PeerGone: self._on_peer_gone,
             Start: self._on_start,
+            Rest: self._on_rest,
             Leave: self._on_leave,
         }
         self._messages: dict[type, Callable[[int, Any], None]] = {
@@ -207,10 +209,14 @@ class Peer:
         ctx, market = self._ctx, self._ctx.settings.market
         ctx.set_timer("period", market.period_s)
         if self._post.office is not None:
-            if ctx.rng.random() < market.resign_probability:
-                self._post.office.leave("resigned")
+            self._post.on_period(self._post.office)
         elif self._seller is not None and ctx.trader() is not None:
             self._seller.on_period_timer()
+
+    def _on_rest(self, _event: Rest) -> None:
+        for customer in (self._buyer, self._seller):
+            if customer is not None:
+                customer.rest()
 
     def _on_leave(self, _event: Leave) -> None:
         self._gossip.leaving = True

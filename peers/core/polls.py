@@ -54,13 +54,23 @@ class Polls:
         up = self._ctx.members.up()
         if attempt >= LENIENT_ATTEMPT:
             return [m.rank for m in up if not leaving or m.rank != self._ctx.me.rank] or [self._ctx.me.rank]
-        buyers = [m.rank for m in up if m.role != "seller"]
-        sellers = [m.rank for m in up if m.role != "buyer"]
-        needed = {ranks[0] for ranks in (buyers, sellers) if len(ranks) == 1}
+        needed = self._needed()
         free = [m.rank for m in up if after_term >= self._barred_until.get(m.rank, 0)]
         if leaving:
             free = [rank for rank in free if rank != self._ctx.me.rank]
         return [rank for rank in free if rank not in needed] or free or [m.rank for m in up]
+
+    def _needed(self) -> set[int]:
+        """The last one who buys and the last one who sells: with them in office there is no trade."""
+        up = self._ctx.members.up()
+        buyers = [m.rank for m in up if m.role != "seller"]
+        sellers = [m.rank for m in up if m.role != "buyer"]
+        return {ranks[0] for ranks in (buyers, sellers) if len(ranks) == 1}
+
+    def is_needed_in_the_market(self) -> bool:
+        """Whether this peer's goods or purchases are missed while it is in office, and somebody else could serve."""
+        needed = self._needed()
+        return self._ctx.me.rank in needed and any(m.rank not in needed for m in self._ctx.members.up())
 
     def starts_after_resignation(self) -> bool:
         """The lowest-ranked buyer begins the election (the lowest-ranked peer where nobody buys)."""

@@ -278,6 +278,13 @@ class PostKeeper:
         elif self.office is not None:
             self.office.on_ledger_timer()
 
+    def on_period(self, office: Office) -> None:
+        """A trader may resign by chance; and it makes way where there is no trade without it."""
+        if self._polls.is_needed_in_the_market():
+            office.leave("needed in the market")
+        elif self._ctx.rng.random() < self._ctx.settings.market.resign_probability:
+            office.leave("resigned")
+
     def on_queue_timer(self) -> None:
         if self.office is not None:
             self.office.on_queue_timer()

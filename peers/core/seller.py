@@ -26,6 +26,7 @@ class Seller:
         self._left: dict[str, int] = {}  # deposit -> what it holds, as far as is known; below 0: sold before told of
         self._sure_seq = 0  # every sale up to this one has been heard of
         self._heard: dict[int, tuple[str, int]] = {}  # and these after it: deposit and quantity
+        self._resting = False
         self._due: list[Standing | MakeDeposit] = []
         self._items_before: str | None = None
 
@@ -40,6 +41,11 @@ class Seller:
             self._errand.ask()
         else:
             self._next()
+
+    def rest(self) -> None:
+        """Deposits nothing more; what was asked for is still to be answered."""
+        self._resting = True
+        self._due = [call for call in self._due if isinstance(call, Standing)]
 
     def on_sell_timer(self) -> None:
         self._errand.ask()
@@ -62,7 +68,7 @@ class Seller:
 
     def _offer_more(self) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
-        if any(isinstance(call, MakeDeposit) for call in (*self._due, self._errand.call)):
+        if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._errand.call)):
             return
         others = [item for item in market.items if item != self._items_before]
         self._number += 1

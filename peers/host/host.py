@@ -39,6 +39,7 @@ from peers.core.inputs import (
     PeerGone,
     Received,
     Replied,
+    Rest,
     Start,
     TimerFired,
     TimerName,
@@ -53,6 +54,7 @@ from peers.core.reports import Report, Returned
 from peers.errors import NotTrader, PostClosed, WireError
 from peers.host.bell import Bell
 from peers.host.caller import Asker, Teller
+from peers.host.counter import Answered, Counter, Ticket
 from peers.host.desk import Desk
 from peers.host.journal import JOURNALED, Journal
 from peers.host.lanes import Lanes
@@ -125,7 +127,8 @@ class PeerHost:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._waiting: dict[int, _Waiter] = {}
+        self._waiting: dict[int, _Waiter | Ticket] = {}
+        self._counter = Counter(ANSWER_WITHIN * self._timeout_s, self._expire_tickets)
         self._last_call = 0
         self._incarnation = spec.incarnation
         self._journal = Journal(Path(spec.directory), spec.name)
@@ -155,6 +158,10 @@ class PeerHost:
             self._step(Start(snapshot=snapshot, starts_election=starts_election))
             self._begun.set()
 
+    def rest(self) -> None:
+        """Buys and sells nothing more of its own accord."""
+        self._feed(Rest())
+
     def leave(self) -> None:
         """Says goodbye to the market; `on_stop` is called when that is done."""
         self._feed(Leave())
@@ -169,10 +176,9 @@ class PeerHost:
             self._asker.stop()
             self._teller.stop()
             self._links.retire_all()
-            for waiter in self._waiting.values():
-                waiter.reply = PostClosed(why="the peer is leaving")
-                waiter.bell.ring()
-            self._waiting.clear()
+            for call_id in list(self._waiting):
+                self._answer(call_id, PostClosed(why="the peer is leaving"))
+        self._counter.close()
         self._begun.set()
         self._links.drain(0.5)
         self._registrar.stop(farewell=farewell)
@@ -183,6 +189,7 @@ class PeerHost:
         self.stop(farewell=True)
         self._server.close()
         self._timers.join()
+        self._counter.join(self._timeout_s)
         self._asker.join(self._timeout_s)
         self._teller.join(self._timeout_s)
         self._journal.close()
@@ -217,6 +224,30 @@ class PeerHost:
         if isinstance(reply, Unreachable):
             raise PostClosed(why=reply.why)
         return reply
+
+    def call_later(self, call: Call, answered: Answered) -> None:
+        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block."""
+        with self._lock:
+            if self._ended:
+                raise PostClosed(why="the peer is leaving")
+            self._last_call += 1
+            call_id = self._last_call
+            self._waiting[call_id] = self._counter.ticket(answered)
+            claimed = self._step(Called(call_id=call_id, call=call), claims=True)
+        if claimed is not None:
+            self._lanes.carry_out(claimed)
+        self._counter.hand_out()
+
+    def _expire_tickets(self) -> bool:
+        """Turns away those who have waited for too long; returns whether others still wait."""
+        now_s = time.monotonic()
+        with self._lock:
+            tickets = [(call_id, each) for call_id, each in self._waiting.items() if isinstance(each, Ticket)]
+            late = [call_id for call_id, ticket in tickets if ticket.due_s <= now_s]
+            for call_id in late:
+                self._step(CallerLeft(call_id=call_id))
+                self._answer(call_id, PostClosed(why="not decided yet"))
+        return len(late) < len(tickets)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
@@ -306,6 +337,7 @@ class PeerHost:
 
     def _on_result(self, operation: Operation, result: Result) -> None:
         self._feed(LedgerReplied(operation=operation, result=result))
+        self._counter.hand_out()
 
     def _on_replied(self, ask_id: int, reply: Reply | Failure) -> None:
         self._feed(Replied(ask_id=ask_id, reply=reply))
@@ -355,10 +387,7 @@ class PeerHost:
 
     def _hand_over(self, command: Command, now: Now) -> None:
         if isinstance(command, Answer):
-            waiter = self._waiting.pop(command.call_id, None)
-            if waiter is not None:
-                waiter.reply = command.reply
-                waiter.bell.ring()
+            self._answer(command.call_id, command.reply)
         elif isinstance(command, SetTimer):
             self._timers.set(command.timer, command.after_s)
         elif isinstance(command, Say):
@@ -377,6 +406,14 @@ class PeerHost:
             self._on_stop()
         else:
             raise TypeError(f"not a command: {command!r}")
+
+    def _answer(self, call_id: int, reply: Reply | Failure) -> None:
+        waiter = self._waiting.pop(call_id, None)
+        if isinstance(waiter, Ticket):
+            self._counter.put(waiter, reply)
+        elif waiter is not None:
+            waiter.reply = reply
+            waiter.bell.ring()
 
     def _say(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):

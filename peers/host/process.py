@@ -26,7 +26,7 @@ from db.mongo import MongoLedger
 from peers.host.herald import Herald
 from peers.host.host import PeerHost
 from peers.host.logs import Log, open_log
-from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, ToPeer
+from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, ToPeer
 from peers.host.tls import TlsFiles, secure
 
 LEAVE_WITHIN_S = 3.0
@@ -77,6 +77,8 @@ def _live(host: PeerHost, orders: _Orders) -> End:
         if isinstance(order, Begin):
             host.begin(order.snapshot, starts_election=order.starts_election)
             begun = True
+        elif isinstance(order, Rest):
+            host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)
         elif isinstance(order, Finish):

@@ -50,6 +50,10 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leave: bool = False
 
 
+class Rest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: the market is about to close; buy and sell nothing more of your own accord."""
+
+
 class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Town to peer, for chaos runs and tests: behave as if links were cut (`peers.host.cuts`).
 
@@ -80,5 +84,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Finish | CutLinks
+ToPeer = Begin | Rest | Finish | CutLinks
 ToTown = Ready | Told | Finished

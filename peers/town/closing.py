@@ -1,4 +1,8 @@
-"""How a market is closed so that its books balance: customers first, the trader once nothing waits any more."""
+"""How a market is closed so that its books balance.
+
+First everybody stops trading while all are still there to elect a trader should this one resign just now; once
+nothing waits any more, the customers go, and the trader last.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +29,11 @@ async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False, drai
     trader = crew.trader
     await crew.finish([name for name in crew.alive() if name != trader], leave=leave)
     if trader is not None and not leave:
-        await until(_Calm(books).holds, drain_s, look_s=_CALM_S)
+        await until(Calm(books).holds, drain_s, look_s=_CALM_S)
     await crew.finish(crew.alive(), leave=leave)
 
 
-class _Calm:
+class Calm:
     """Whether nothing waits, and nothing was decided since the last look: a request may be in the trader's hands,
     accepted and not yet written down."""
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from peers.core.membership import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
-from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Told, ToTown
+from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, Told, ToTown
 from peers.town.channel import Channel
 from peers.town.console import Console
 from peers.town.directory import Directory, PeerState
@@ -74,6 +74,7 @@ class Crew:
         self._pulse = asyncio.Event()
         self.term = 0
         self.trader: str | None = None
+        self.deaths: list[tuple[str, str]] = []  # name and how, of those that ended without being told to
         self.elections: dict[int, tuple[str, float]] = {}  # trader and milliseconds by term, as they were told
 
     def launch(self) -> None:
@@ -157,10 +158,15 @@ class Crew:
         """Those that run and are ready."""
         return [r.member for r in self._residents.values() if r.member is not None and r.ended is None]
 
+    def rest(self) -> None:
+        """Has nobody buy or sell anything more of their own accord."""
+        for name in self.alive():
+            self._residents[name].channel.send(Rest())
+
     async def finish(
         self, names: Iterable[str], *, leave: bool = False, timeout_s: float = _FINISH_TIMEOUT_S
-    ) -> None:
-        """Ends these peers; kills those that do not end in time."""
+    ) -> list[str]:
+        """Ends these peers; kills those that do not end in time, and returns their names."""
         chosen = [self._residents[name] for name in names if self._residents[name].ended is None]
         for resident in chosen:
             resident.told_to_finish = True
@@ -169,8 +175,11 @@ class Crew:
             await self._until(lambda: all(r.ended is not None for r in chosen), timeout_s)
         except TimeoutError:
             late = [resident for resident in chosen if resident.ended is None]
-            self._console.warn(f"killed, for they did not end in {timeout_s:g} s: {_some(r.spec.name for r in late)}")
+            names = [resident.spec.name for resident in late]
+            self._console.warn(f"killed, for they did not end in {timeout_s:g} s: {_some(names)}")
             await self._kill(late)
+            return names
+        return []
 
     async def _kill(self, residents: Collection[_Resident]) -> None:
         for resident in residents:
@@ -255,6 +264,7 @@ class Crew:
         self._touch(name)
         if not resident.told_to_finish and resident.member is not None:
             self._console.warn(f"{name} (process {resident.pid}) died: {how}; the market goes on without it")
+            self.deaths.append((name, how))
             self._on_death(resident.member)
 
     def _touch(self, name: str) -> None:

@@ -19,7 +19,7 @@ from peers.errors import LedgerError, TownError
 from peers.host.spec import Begin, PeerSpec
 from peers.host.tls import is_secured
 from peers.town.books import Books, RunTally, has_password
-from peers.town.closing import finish_in_order, foreigners, graph_is_sound, until
+from peers.town.closing import Calm, finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
 from peers.town.crew import Crew
 from peers.town.directory import Directory, TownState
@@ -210,8 +210,10 @@ class Town:
     async def _close(self, books: Books) -> int:
         self._console.tick()
         self._console.say("the market closes", "bold")
+        self._crew.rest()
         if self._crew.alive():
             await until(self._is_settled, _SETTLE_S)
+            await until(Calm(books).holds, _SETTLE_S)
         graph = self._terminal.graph()
         had_trader = self._crew.trader is not None
         self._terminal.closing = True
