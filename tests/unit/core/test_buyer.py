@@ -9,7 +9,7 @@ import pytest
 from peers.core.calls import Buy
 from peers.core.clocks import LamportStamp
 from peers.core.commands import Send
-from peers.core.inputs import Received
+from peers.core.inputs import Received, Rest
 from peers.core.messages import ClockNews, MemberNews
 from peers.core.records import Outcome, PurchaseRequest
 from peers.core.reports import Answered, Asked, Rejected, Slept
@@ -224,3 +224,13 @@ def test_a_trader_it_had_not_heard_of_is_asked_as_soon_as_it_has() -> None:
     assert len(shop.asks) == 1
     shop.hears(MemberNews(members=(newcomer,)))
     assert (request(shop), shop.asked_whom) == (first, newcomer.name)
+
+
+def test_before_the_market_closes_it_hears_its_answer_and_buys_nothing_more() -> None:
+    shop = buying()
+    shop.happens(Rest())
+    shop.is_answered(sold(request(shop)))
+    assert len(shop.said(Answered)) == 1
+    asked = len(shop.asks)
+    shop.time_comes("buy")
+    assert len(shop.asks) == asked

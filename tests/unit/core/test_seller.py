@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from peers.core.calls import Call, MakeDeposit, Standing, StandingReply
+from peers.core.inputs import Rest
 from peers.core.market import Stock
 from peers.core.records import Deposit, Offer, Outcome
 from peers.core.reports import Deposited, Earned, Rejected
@@ -184,3 +185,12 @@ def test_goods_are_stamped_with_a_clock_that_ticks() -> None:
     shop.is_told(*(sale_of(offer, seq) for seq in (1, 2, 3)))
     assert offer_of(shop.asked).order > offer.order
     assert msgspec.structs.asdict(offer_of(shop.asked).clock)["lamport"] > 1
+
+
+def test_before_the_market_closes_it_hears_of_its_sales_and_deposits_nothing_more() -> None:
+    shop, offer = opened()
+    asked = len(shop.asks)
+    shop.happens(Rest())
+    shop.is_told(sale_of(offer, 1, quantity=offer.quantity))
+    assert len(shop.said(Earned)) == 1
+    assert len(shop.asks) == asked
