@@ -109,9 +109,10 @@ def _draw_gaps(axes: Axes, verdict: ChaosVerdict, kinds: list[KindOfGap]) -> Non
         for gap in verdict.gaps:
             if gap.kind == kind.kind:
                 _draw_gap(axes, place, gap)
-        axes.plot([kind.median_s] * 2, [place - 0.34, place + 0.34], color=style.INK, linewidth=1.1, zorder=4)
+        if kind.alone:
+            axes.plot([kind.median_s] * 2, [place - 0.34, place + 0.34], color=style.INK, linewidth=1.1, zorder=4)
         axes.annotate(
-            f"{kind.median_s:.2f} / {kind.worst_s:.2f} s",
+            f"{kind.median_s:.2f} / {kind.worst_s:.2f} s" if kind.alone else "–",
             (1.0, place),
             xycoords=("axes fraction", "data"),
             xytext=(5, 0),
@@ -121,7 +122,7 @@ def _draw_gaps(axes: Axes, verdict: ChaosVerdict, kinds: list[KindOfGap]) -> Non
             annotation_clip=False,
         )
     axes.annotate(
-        "median / worst",
+        "median / worst (filled)",
         (1.0, len(kinds) - 0.25),
         xycoords=("axes fraction", "data"),
         xytext=(5, 2),

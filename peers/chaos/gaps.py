@@ -47,13 +47,16 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KindOfGap(msgspec.Struct, frozen=True, kw_only=True):
-    """The gaps of one kind of fault; median and worst of those with a failover, where there were any, else of all."""
+    """The gaps of one kind of fault. Median and worst are of those that no other fault fell into, where there were
+    any; `worst_of_all_s` also counts what several faults did together."""
 
     kind: Kind
     faults: int
     failovers: int
+    alone: int
     median_s: float
     worst_s: float
+    worst_of_all_s: float
 
 
 class TimeWithoutTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,15 +132,17 @@ def by_kind(found: Iterable[Gap]) -> list[KindOfGap]:
         kinds.setdefault(gap.kind, []).append(gap)
     result = []
     for kind, all_of_it in kinds.items():
-        failovers = [gap.gap_s for gap in all_of_it if gap.failover]
-        lengths = failovers or [gap.gap_s for gap in all_of_it]
+        alone = [gap.gap_s for gap in all_of_it if gap.alone]
+        lengths = alone or [gap.gap_s for gap in all_of_it]
         result.append(
             KindOfGap(
                 kind=kind,
                 faults=len(all_of_it),
-                failovers=len(failovers),
+                failovers=sum(gap.failover for gap in all_of_it),
+                alone=len(alone),
                 median_s=round(median(lengths), 3),
                 worst_s=round(max(lengths), 3),
+                worst_of_all_s=round(max(gap.gap_s for gap in all_of_it), 3),
             )
         )
     return sorted(result, key=lambda each: -each.median_s)

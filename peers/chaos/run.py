@@ -248,8 +248,9 @@ class _Run:
         return judge(
             self._plan,
             town.report,
-            self._trouble,
             traffic,
+            trouble=self._trouble,
+            deaths=town.crew.deaths,
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,

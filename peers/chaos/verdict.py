@@ -1,8 +1,8 @@
 """What a chaos run proves: *holds*, *violated*, or *could not tell*.
 
-The audit's nine invariants judge the books, the journals and the graph, and a tenth line says whether trade went on
-once everything was healed. That nothing was found means little where little was tried: a run with too little traffic,
-too few faults or no failover could not tell.
+The audit's nine invariants judge the books, the journals and the graph; two more lines say whether trade went on once
+everything was healed, and whether a peer died of anything but the plan. That nothing was found means little where
+little was tried: a run with too little traffic, too few faults or no failover could not tell.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from peers.chaos.plan import TRADER_KINDS, Plan
 LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
 LEAST_FAULTS_A_MINUTE = 8.0
+
+_BY_PLAN = "killed by SIGKILL"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,17 +66,19 @@ class ChaosVerdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(
     plan: Plan,
     report: AuditReport | None,
-    trouble: str,
     traffic: Traffic,
     *,
+    trouble: str = "",
+    deaths: Sequence[tuple[str, str]] = (),
     without_trade: TimeWithoutTrade,
     kinds: Sequence[KindOfGap],
     gaps: Sequence[Gap],
     again: str,
 ) -> ChaosVerdict:
-    """Judges a run. `trouble` says what did not come back to life once everything was healed, "" if all did."""
+    """Judges a run. `trouble` says what did not come back to life once everything was healed, `deaths` how peers
+    ended that were not told to end."""
     lines = [_line(finding) for finding in (report.verdict.findings if report and report.verdict else ())]
-    lines.append(_trade_goes_on(trouble, traffic))
+    lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(deaths)]
     violated = [line.invariant for line in lines if line.state == "violated"]
     doubts = _doubts(plan, report, lines, traffic)
     answer: Answer = "violated" if violated else "could not tell" if doubts else "holds"
@@ -105,6 +109,12 @@ def _trade_goes_on(trouble: str, traffic: Traffic) -> Line:
     if traffic.unanswered:
         details.append(f"{traffic.unanswered} calls of customers were not answered for as long as they waited")
     return Line(invariant="trade_goes_on", state="violated" if details else "holds", details=tuple(details))
+
+
+def _only_the_plan_kills(deaths: Sequence[tuple[str, str]]) -> Line:
+    """A peer that meets a bug ends itself, and the market goes on: that must not pass for the plan's doing."""
+    details = tuple(f"{name} died: {how}" for name, how in deaths if how != _BY_PLAN)
+    return Line(invariant="only_the_plan_kills", state="violated" if details else "holds", details=details)
 
 
 def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traffic: Traffic) -> list[str]:
@@ -154,9 +164,12 @@ def summary(verdict: ChaosVerdict) -> list[str]:
         f"{traffic.faults} faults, {traffic.skipped} skipped",
         f"without trade: {idle.total_s:.2f} s in all ({idle.pauses} pauses), "
         f"{idle.worst_s:.2f} s at worst (second {idle.worst_at_s:.1f})",
-        f"{'fault':<16}{'times':>6}{'failovers':>11}{'median gap':>12}{'worst gap':>11}",
+        f"{'':<16}{'':>6}{'':>10}{'gap of those alone':>20}{'with others':>14}",
+        f"{'fault':<16}{'times':>6}{'failovers':>10}{'median':>12}{'worst':>8}{'worst':>14}",
     ]
-    return said + [
-        f"{each.kind:<16}{each.faults:>6}{each.failovers:>11}{each.median_s:>10.2f} s{each.worst_s:>9.2f} s"
-        for each in verdict.kinds
-    ]
+    return said + [_kind_line(each) for each in verdict.kinds]
+
+
+def _kind_line(each: KindOfGap) -> str:
+    alone = f"{each.median_s:>10.2f} s{each.worst_s:>6.2f} s" if each.alone else f"{'–':>12}{'–':>8}"
+    return f"{each.kind:<16}{each.faults:>6}{each.failovers:>10}{alone}{each.worst_of_all_s:>12.2f} s"

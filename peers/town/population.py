@@ -45,8 +45,9 @@ class Population:
         await self._admit([msgspec.structs.replace(spec, incarnation=now_ms, seed=seed)])
 
     async def leave(self, name: str) -> None:
-        """Has a peer say goodbye to the market and end."""
-        await self._crew.finish([name], leave=True)
+        """Has a peer say goodbye to the market and end; TownError if it had to be killed for that."""
+        if await self._crew.finish([name], leave=True):
+            raise TownError(f"{name} did not leave in time, and was killed")
 
     async def _admit(self, specs: list[PeerSpec]) -> list[str]:
         present = [(member.name, member.uri) for member in self._crew.members()]

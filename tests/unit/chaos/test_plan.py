@@ -1,0 +1,130 @@
+"""The plan of a chaos run: the same from the same seed, every fault in it, and never too few peers left."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from peers.chaos.plan import (
+    ALL_KINDS,
+    FAMILIES,
+    LEAST_ALIVE,
+    MOST_MORE,
+    Kind,
+    Plan,
+    Planned,
+    choose_kinds,
+    draw_plan,
+)
+from peers.errors import SettingsError
+
+FIRST_OF_SEED_7 = [(2.5, "kill-trader"), (6.017, "resign"), (7.626, "leave"), (11.868, "come-back")]
+SEEDS = range(150)
+_TAKES = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
+
+
+def test_the_same_seed_is_the_same_plan() -> None:
+    assert draw_plan(7, 60, 6) == draw_plan(7, 60, 6)
+    assert msgspec.json.encode(draw_plan(7, 60, 6)) == msgspec.json.encode(draw_plan(7, 60, 6))
+
+
+def test_another_seed_is_another_plan() -> None:
+    assert len({msgspec.json.encode(draw_plan(seed, 60, 6).faults) for seed in SEEDS}) == len(SEEDS)
+
+
+def test_this_plan_stays_what_it_is() -> None:
+    """A seed that once found something must go on finding it: whoever changes the drawing should know."""
+    plan = draw_plan(7, 60, 6)
+    assert [(fault.at_s, fault.kind) for fault in plan.faults[:4]] == FIRST_OF_SEED_7
+
+
+def test_a_plan_survives_the_disk() -> None:
+    plan = draw_plan(3, 60, 6)
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+
+
+@pytest.mark.parametrize("peers", [5, 6, 9, 20])
+def test_enough_peers_are_left_at_any_time(peers: int) -> None:
+    for seed in SEEDS:
+        alive = peers
+        gone = 0
+        until_s: list[float] = []
+        for fault in draw_plan(seed, 120, peers).faults:
+            disturbed = sum(end_s > fault.at_s for end_s in until_s)
+            taken = _TAKES.get(fault.kind, 0)
+            came = fault.kind in ("join", "come-back")
+            assert fault.kind != "come-back" or gone > 0
+            alive += came - taken
+            gone += taken - (fault.kind == "come-back")
+            if taken:
+                assert alive - disturbed >= LEAST_ALIVE, f"seed {seed}, fault {fault.number}"
+            if fault.lasts_s and fault.kind not in FAMILIES["mongod"]:
+                until_s.append(fault.at_s + fault.lasts_s)
+            assert alive <= peers + MOST_MORE + gone
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_minute_has_every_kind_of_fault(seed: int) -> None:
+    kinds = {fault.kind for fault in draw_plan(seed, 60, 6).faults}
+    assert len(kinds) >= len(ALL_KINDS) - 3  # the deck may not have come round
+
+
+def test_over_many_seeds_nothing_is_missing_and_some_faults_overlap() -> None:
+    plans = [draw_plan(seed, 60, 6) for seed in SEEDS]
+    assert {fault.kind for plan in plans for fault in plan.faults} == set(ALL_KINDS)
+    assert sum(any(_overlap(plan)) for plan in plans) > len(plans) * 0.9
+    assert {fault.way for plan in plans for fault in plan.faults} == {"out", "in", "both", None}
+
+
+def _overlap(plan: Plan) -> list[Planned]:
+    ends_s = 0.0
+    found = []
+    for fault in plan.faults:
+        if fault.at_s < ends_s:
+            found.append(fault)
+        ends_s = max(ends_s, fault.at_s + fault.lasts_s)
+    return found
+
+
+def test_faults_are_numbered_in_order_and_leave_the_end_quiet() -> None:
+    for seed in SEEDS:
+        faults = draw_plan(seed, 60, 6).faults
+        assert [fault.number for fault in faults] == list(range(1, len(faults) + 1))
+        times = [fault.at_s for fault in faults]
+        assert times == sorted(times)
+        assert times[-1] <= 57
+        assert len(faults) >= 12
+
+
+def test_a_service_is_back_before_it_is_hit_again() -> None:
+    for seed in SEEDS:
+        hits = [f.at_s for f in draw_plan(seed, 300, 6).faults if f.kind in FAMILIES["mongod"]]
+        assert all(later - earlier >= 6 for earlier, later in pairwise(hits))
+
+
+def test_only_chosen_faults() -> None:
+    kinds = choose_kinds("stop,kill-mongod")
+    assert set(kinds) == {"stop-trader", "stop-peer", "kill-mongod"}
+    assert {fault.kind for fault in draw_plan(1, 120, 6, kinds).faults} == set(kinds)
+
+
+def test_who_may_kill_lets_come_back() -> None:
+    kinds = choose_kinds("kill")
+    assert "come-back" in kinds
+    faults = draw_plan(1, 300, 6, kinds).faults
+    assert len(faults) > 60
+    assert {fault.kind for fault in faults} == set(kinds)
+
+
+def test_all_faults_where_none_are_named() -> None:
+    assert choose_kinds(None) == ALL_KINDS
+    every: tuple[Kind, ...] = choose_kinds(",".join(FAMILIES))
+    assert every == ALL_KINDS
+
+
+@pytest.mark.parametrize("text", ["earthquake", "kill,earthquake", "", " , "])
+def test_unknown_faults_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--faults"):
+        choose_kinds(text)

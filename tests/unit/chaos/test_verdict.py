@@ -1,0 +1,123 @@
+"""What a chaos run may conclude: too little traffic proves nothing, and one violation settles it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from db.audit import AuditReport
+from db.invariants import INVARIANTS
+from db.verdicts import Counts, Finding, State, Verdict, Violation
+from peers.chaos.gaps import TimeWithoutTrade
+from peers.chaos.plan import choose_kinds, draw_plan
+from peers.chaos.verdict import ChaosVerdict, Traffic, as_text, judge, write_verdict
+
+NAMES = tuple(INVARIANTS)
+GOOD = Traffic(duration_s=60, sales=5000, busy_s=58, faults=22, skipped=1, failovers=9, elections=10, unanswered=0)
+IDLE = TimeWithoutTrade(total_s=6.0, worst_s=2.1, worst_at_s=13.0, pauses=5)
+
+
+def report(**states: State) -> AuditReport:
+    findings = tuple(_finding(name, states.get(name, "holds")) for name in NAMES)
+    return AuditReport(database="bazaar", seconds=0.5, verdict=Verdict(findings=findings, counts=Counts()))
+
+
+def _finding(name: str, state: State) -> Finding:
+    if state == "violated":
+        wrong = Violation(invariant=name, documents=("r1",), what="it is wrong")
+        return Finding(invariant=name, state=state, violations=(wrong,), found=3)
+    return Finding(invariant=name, state=state, why="" if state == "holds" else "it could not be read")
+
+
+def judged(
+    audit: AuditReport | None, *, only: str | None = None, trouble: str = "", deaths: Any = (), **traffic: Any
+) -> ChaosVerdict:
+    plan = draw_plan(1, 60, 6) if only is None else draw_plan(1, 60, 6, choose_kinds(only))
+    return judge(
+        plan,
+        audit,
+        msgspec.structs.replace(GOOD, **traffic),
+        trouble=trouble,
+        deaths=deaths,
+        without_trade=IDLE,
+        kinds=(),
+        gaps=(),
+        again="bazaar chaos --seed 1",
+    )
+
+
+def test_all_is_well() -> None:
+    verdict = judged(report())
+    assert (verdict.answer, verdict.exit_code, verdict.why) == ("holds", 0, ())
+    assert [line.invariant for line in verdict.lines] == [*NAMES, "trade_goes_on", "only_the_plan_kills"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_violation_settles_it(name: str) -> None:
+    verdict = judged(report(**{name: "violated"}), sales=0, failovers=0)
+    assert (verdict.answer, verdict.exit_code, verdict.why) == ("violated", 1, (name,))
+    text = "\n".join(as_text(verdict))
+    assert "r1: it is wrong" in text
+    assert "and 2 more" in text
+
+
+@pytest.mark.parametrize(
+    ("traffic", "said"),
+    [
+        ({"sales": 299}, "too little traffic"),
+        ({"sales": 0, "busy_s": 0, "failovers": 0}, "too little traffic"),
+        ({"busy_s": 29}, "too little traffic"),
+        ({"faults": 7}, "too few faults"),
+        ({"failovers": 0}, "no failover"),
+    ],
+)
+def test_too_little_of_it_proves_nothing(traffic: dict[str, Any], said: str) -> None:
+    verdict = judged(report(), **traffic)
+    assert (verdict.answer, verdict.exit_code) == ("could not tell", 2)
+    assert any(said in why for why in verdict.why)
+    assert as_text(verdict)[-2].startswith("verdict: could not tell (")
+
+
+def test_faults_that_spare_the_trader_need_no_failover() -> None:
+    assert judged(report(), only="join", failovers=0).answer == "holds"
+
+
+@pytest.mark.parametrize("state", ["not checked", "could not tell"])
+def test_what_was_not_judged_does_not_hold(state: State) -> None:
+    verdict = judged(report(graph_sound=state))
+    assert verdict.answer == "could not tell"
+    assert any("graph_sound" in why for why in verdict.why)
+
+
+def test_books_that_cannot_be_read() -> None:
+    for audit in (None, AuditReport(database="bazaar", seconds=0.1, why="no database answers")):
+        assert judged(audit).answer == "could not tell"
+
+
+@pytest.mark.parametrize("wrong", [{"trouble": "nobody is in office"}, {"unanswered": 1}])
+def test_trade_that_does_not_go_on(wrong: dict[str, Any]) -> None:
+    verdict = judged(report(), **wrong)
+    assert (verdict.answer, verdict.why) == ("violated", ("trade_goes_on",))
+
+
+def test_a_peer_that_died_of_a_bug() -> None:
+    deaths = [("buyer0", "killed by SIGKILL"), ("seller1", "exit code 70")]
+    verdict = judged(report(), deaths=deaths)
+    assert (verdict.answer, verdict.why) == ("violated", ("only_the_plan_kills",))
+    assert verdict.lines[-1].details == ("seller1 died: exit code 70",)
+    assert judged(report(), deaths=deaths[:1]).answer == "holds"
+
+
+def test_both_files_say_the_same(tmp_path: Path) -> None:
+    verdict = judged(report())
+    write_verdict(verdict, tmp_path)
+    text = (tmp_path / "verdict.txt").read_text().splitlines()
+    said = json.loads((tmp_path / "verdict.json").read_text())
+    assert said["answer"] == "holds"
+    assert [line["invariant"] for line in said["lines"]] == [line.split()[1] for line in text[:11]]
+    assert "verdict: holds" in text
+    assert text[-1] == "again: bazaar chaos --seed 1"
