@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peers.chaos.plan import ALL_KINDS, Kind
+from peers.chaos.plan import Kind
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role
 
@@ -62,9 +62,7 @@ def test_nobody_is_hit_twice_at_once() -> None:
     assert all(choose("kill-peer", pick / 10, present) != ("buyer0",) for pick in range(10))
 
 
-@pytest.mark.parametrize(
-    "kind", [k for k in ALL_KINDS if k.startswith(("kill-t", "kill-p", "stop-t", "stop-p", "lea"))]
-)
+@pytest.mark.parametrize("kind", ["kill-trader", "kill-peer", "kill-two", "stop-trader", "cut-peer", "leave"])
 def test_three_are_left(kind: Kind) -> None:
     few = {name: RUNNING[name] for name in ("buyer0", "seller1", "seller5")}
     with pytest.raises(NoTarget, match="would be left"):
@@ -75,4 +73,4 @@ def test_somebody_to_buy_is_left() -> None:
     sellers: dict[str, Role] = {f"seller{rank}": "seller" for rank in range(5)}
     with pytest.raises(NoTarget, match="no buyer"):
         choose("kill-peer", 0.0, Present(running={**sellers, "buyer9": "buyer"}, trader="seller0"))
-    assert choose("kill-peer", 0.0, Present(running={**sellers, "merchant9": "merchant"}, trader="seller0"))
+    assert choose("kill-peer", 0.99, Present(running={**sellers, "merchant9": "merchant"}, trader="seller0"))
