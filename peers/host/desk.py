@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from Pyro5.server import expose
 
-from peers.core.calls import Resign, StandingReply
+from peers.core.calls import Failure, Reply, Resign, StandingReply
 from peers.core.records import Deposit, Outcome
-from peers.errors import BadRequest
+from peers.errors import BadRequest, PostClosed, WireError
 from peers.host import wire
-from peers.host.transport import caller
+from peers.host.transport import AnswerLater, Later, caller
 
 if TYPE_CHECKING:
     from peers.host.host import PeerHost
@@ -121,3 +121,21 @@ class Desk:
     def introduce(self, packed: Any = None) -> bytes:
         """A newcomer joins: everybody is told, and it is given what it must know."""
         return wire.pack(self._host.introduce(wire.unpack_member(packed)))
+
+
+def answered_later(host: PeerHost, reader: wire.Reader) -> dict[str, AnswerLater]:
+    """The methods of the desk that many call at once: the same as there, but no thread waits for their answer."""
+
+    def buy(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        def answered(reply: Reply | Failure) -> None:
+            if isinstance(reply, Outcome):
+                later.give(wire.outcome_dict(reply))
+            else:
+                later.fail(reply if isinstance(reply, WireError) else PostClosed(why="the trader is not in office"))
+
+        try:
+            host.call_later(reader.request(_only(arguments, named, "request")), answered)
+        except WireError as error:
+            later.fail(error)
+
+    return {"buy": buy}

@@ -55,7 +55,7 @@ from peers.errors import NotTrader, PostClosed, WireError
 from peers.host.bell import Bell
 from peers.host.caller import Asker, Teller
 from peers.host.counter import Answered, Counter, Ticket
-from peers.host.desk import Desk
+from peers.host.desk import Desk, answered_later
 from peers.host.journal import JOURNALED, Journal
 from peers.host.lanes import Lanes
 from peers.host.links import Links
@@ -137,7 +137,14 @@ class PeerHost:
         self._links = Links(self, timing.call_timeout_s, log)
         self._asker = Asker(timing.call_timeout_s, self._on_replied)
         self._teller = Teller()
-        self._server = Server(spec.host, Desk(self, Reader(settings)), spec.name, on_hangup=self._on_hangup)
+        reader = Reader(settings)
+        self._server = Server(
+            spec.host,
+            Desk(self, reader),
+            spec.name,
+            on_hangup=self._on_hangup,
+            later=answered_later(self, reader),
+        )
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
@@ -383,6 +390,8 @@ class PeerHost:
             self._ended = True
             self._on_fault(error)
             raise
+        if not claims and type(event) is not LedgerReplied:  # these hand out by themselves
+            self._counter.ring()
         return claimed
 
     def _hand_over(self, command: Command, now: Now) -> None:

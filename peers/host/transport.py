@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from Pyro5 import config, errors, protocol, serializers
 from Pyro5.callcontext import current_context
 from Pyro5.client import Proxy
@@ -34,6 +36,10 @@ _MARSHAL_ID = serializers.MarshalSerializer.serializer_id
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
 _CHUNK = 64 * 1024
 _NOWHERE = ("", "0.0.0.0", "::")
+_HEAD = protocol._header_size
+_MSGPACK = serializers.serializers["msgpack"]
+_pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+_calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
 
 
 class CallFailed(BazaarError):
@@ -103,6 +109,8 @@ class Connection(SocketConnection):  # type: ignore[misc]
         super().__init__(sock, keep_open=True)  # Pyro closes the one it made
         self.rank: int | None = None
         self.greeted = False
+        self.owed = False  # an answer that will be sent later
+        self._sending = threading.Lock()
         self._read = bytearray()
         self._part = 0  # of a message, that comes next: tag and version, rest of the header, payload
 
@@ -128,11 +136,62 @@ class Connection(SocketConnection):  # type: ignore[misc]
             raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
         return taken
 
+    def put_back(self, message: bytes) -> None:
+        """Has a message read again from its beginning."""
+        self._read[:0] = message
+        self._part = 0
+
+    def send(self, data: bytes) -> None:
+        """Sends an answer; answers of several threads never mix."""
+        with self._sending:
+            super().send(data)
+
+    def send_at_once(self, data: bytes) -> None:
+        """Sends an answer without ever waiting: a caller that does not read its answers loses the connection."""
+        with self._sending:
+            try:
+                sent = self.sock.send(data, socket.MSG_DONTWAIT)
+            except OSError:
+                sent = -1
+            if sent != len(data):
+                with contextlib.suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class Later:
+    """The answer that one call will get, from any thread, once and without waiting."""
+
+    __slots__ = ("_connection", "_seq")
+
+    def __init__(self, connection: Connection, seq: int) -> None:
+        self._connection = connection
+        self._seq = seq
+        connection.owed = True
+
+    def give(self, answer: object) -> None:
+        """Answers the call."""
+        self._send(0, _pack(answer))
+
+    def fail(self, error: WireError) -> None:
+        """Answers the call with one of the errors of the contract."""
+        self._send(protocol.FLAGS_EXCEPTION, _MSGPACK.dumps(error))
+
+    def _send(self, flags: int, packed: bytes) -> None:
+        self._connection.owed = False  # first, for its next call may come at once
+        data = protocol.SendingMessage(protocol.MSG_RESULT, flags, self._seq, _MSGPACK.serializer_id, packed).data
+        self._connection.send_at_once(data)
+
+
+AnswerLater = Callable[[Later, tuple[Any, ...], dict[str, Any]], None]
+
 
 class _Daemon(Daemon):  # type: ignore[misc]
-    """Pyro's daemon, seeing its callers through `Connection`."""
+    """Pyro's daemon, seeing its callers through `Connection`. `later`: methods that are answered later, by name."""
 
-    def __init__(self, host: str, port: int, on_hangup: Callable[[Connection], None] | None) -> None:
+    def __init__(
+        self, host: str, port: int, on_hangup: Callable[[Connection], None] | None, later: Mapping[str, AnswerLater]
+    ) -> None:
+        self._later = later
         self._connections: dict[SocketConnection, Connection] = {}
         self._on_hangup = on_hangup
         super().__init__(host, port)
@@ -154,7 +213,24 @@ class _Daemon(Daemon):  # type: ignore[misc]
         return greeted
 
     def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
-        super().handleRequest(self._connections[conn])
+        connection = self._connections[conn]
+        head = connection.recv(6) + connection.recv(_HEAD - 6)
+        read = _read_plain(connection, head) if self._later and not connection.owed else None
+        if read is None or not self._answer_later(connection, *read):
+            connection.put_back(head if read is None else head + read[1])
+            super().handleRequest(connection)
+
+    def _answer_later(self, connection: Connection, message: protocol.ReceivingMessage, payload: bytes) -> bool:
+        """Takes a call in that need not be waited for; returns whether it is one."""
+        try:
+            target, method, arguments, named = _calls.decode(payload)
+        except msgspec.MsgspecError:
+            return False  # Pyro says what is wrong with it
+        handler = self._later.get(method)
+        if handler is None or target not in self.objectsById:
+            return False
+        handler(Later(connection, message.seq), tuple(arguments), named)
+        return True
 
     def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
         connection = self._connections.pop(conn, None)
@@ -168,16 +244,38 @@ class _Daemon(Daemon):  # type: ignore[misc]
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
 
+def _read_plain(connection: Connection, head: bytes) -> tuple[protocol.ReceivingMessage, bytes] | None:
+    """Reads the rest of a message, if it is a call in msgpack and nothing more; Pyro knows about all others."""
+    if isinstance(connection.sock, ssl.SSLSocket):
+        return None  # cannot be written to without waiting
+    protocol.ReceivingMessage.validate(head)
+    message = protocol.ReceivingMessage(head)
+    plain = message.type == protocol.MSG_INVOKE and message.serializer_id == _MSGPACK.serializer_id
+    if not plain or message.flags or message.annotations_size:
+        return None
+    return message, connection.recv(message.data_size)
+
+
 class Server:
-    """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end."""
+    """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
+
+    `later`: methods whose answer is given later, from any thread, so that none need wait for it. They are called for
+    plain calls only; the method of that name of `target` must do the same for all others.
+    """
 
     def __init__(
-        self, host: str, target: object, name: str, *, on_hangup: Callable[[Connection], None] | None = None
+        self,
+        host: str,
+        target: object,
+        name: str,
+        *,
+        on_hangup: Callable[[Connection], None] | None = None,
+        later: Mapping[str, AnswerLater] | None = None,
     ) -> None:
         if host in _NOWHERE:
             raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
         configure()
-        self._daemon = _Daemon(host, 0, on_hangup)
+        self._daemon = _Daemon(host, 0, on_hangup, later or {})
         self.uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
 
