@@ -1,0 +1,127 @@
+"""Chaos for real: the books balance after it, a planted violation is found, and Ctrl-C leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from bson.decimal128 import Decimal128
+from matplotlib import image
+from pymongo import MongoClient
+
+from db.invariants import INVARIANTS
+from peers.chaos.plan import Plan, choose_kinds, draw_plan
+from peers.chaos.progress import Show
+from peers.chaos.run import ChaosOptions, run_chaos
+from tests.system.town import BAZAAR, bazaar, wait_until
+
+pytestmark = pytest.mark.system
+
+SEED = 1
+LASTS_S = 45
+
+
+def processes_of(place: Path) -> list[psutil.Process]:
+    """Whoever was told of that place, or of one in it."""
+    return [p for p in psutil.process_iter() if any(str(place) in word for word in _words(p))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+@pytest.mark.timeout(240)
+def test_most_of_a_minute_of_chaos_holds(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    done = bazaar("chaos", "--duration", LASTS_S, "--seed", SEED, "--out", out, timeout_s=220)
+    assert done.returncode == 0, done.stdout + done.stderr + (out / "town.log").read_text()[-5000:]
+    assert "verdict: holds" in done.stdout
+    assert not processes_of(tmp_path)
+
+    plan = msgspec.json.decode((out / "plan.json").read_bytes(), type=Plan)
+    assert plan == draw_plan(SEED, LASTS_S, 6)
+    verdict = json.loads((out / "verdict.json").read_text())
+    assert verdict["answer"] == "holds"
+    assert [line["invariant"] for line in verdict["lines"]][: len(INVARIANTS)] == list(INVARIANTS)
+    assert all(line["state"] == "holds" for line in verdict["lines"])
+    assert (out / "verdict.txt").read_text().splitlines()[0].split() == ["holds", next(iter(INVARIANTS))]
+    check_history(out, plan, verdict["traffic"])
+    height, width, _ = image.imread(out / "figure.png").shape
+    assert min(height, width) > 900
+
+
+def check_history(out: Path, plan: Plan, traffic: dict[str, Any]) -> None:
+    entries = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    faults = sorted((e for e in entries if e["type"] == "fault"), key=lambda fault: fault["number"])
+    assert [(fault["number"], fault["kind"]) for fault in faults] == [(f.number, f.kind) for f in plan.faults]
+    assert all(fault["end_s"] >= fault["start_s"] for fault in faults)
+    kinds = Counter(entry["type"] for entry in entries)
+    assert kinds["sale"] >= traffic["sales"] > 0
+    assert kinds["election"] >= traffic["failovers"] > 0
+    assert kinds["told"] > 0
+    sequence = sorted(entry["seq"] for entry in entries if entry["type"] == "sale")
+    assert len(set(sequence)) == len(sequence)
+
+
+@pytest.mark.timeout(120)
+def test_a_planted_violation_is_found(tmp_path: Path) -> None:
+    def cheat(uri: str, database: str) -> None:
+        with MongoClient[dict[str, Any]](uri) as client:
+            rows = client[database].requests
+            sold = rows.find_one({"status": "sold"})
+            assert sold is not None
+            wrong = Decimal128(sold["commission"].to_decimal() + 1)
+            rows.update_one({"_id": sold["_id"]}, {"$set": {"commission": wrong}})
+
+    options = ChaosOptions(duration_s=12, peers=5, seed=SEED, kinds=choose_kinds("resign"), out=tmp_path / "found")
+    with Show(options.duration_s, silent=True) as show:
+        verdict = run_chaos(options, show, tamper=cheat)
+    assert verdict is not None
+    assert (verdict.answer, verdict.exit_code) == ("violated", 1)
+    assert "money_conserved" in verdict.why
+    assert not processes_of(tmp_path)
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+    said = tmp_path / "said.txt"
+    with said.open("w") as to:
+        command = [*BAZAAR, "chaos", "--seed", str(SEED), "--faults", "stop,mongod", "--out", str(tmp_path / "found")]
+        chaos = subprocess.Popen(command, stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_until(lambda: "#2 " in said.read_text(), what="the second fault")
+        chaos.send_signal(signal.SIGINT)
+        assert chaos.wait(60) == 130, said.read_text()
+        wait_until(lambda: not processes_of(tmp_path), what="an empty place")
+    finally:
+        if chaos.poll() is None:
+            chaos.kill()
+
+
+def test_a_town_is_never_mistaken_for_one_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "keep").write_text("mine")
+    done = bazaar("chaos", "--duration", 10, "--dir", tmp_path, "--out", tmp_path / "found")
+    assert done.returncode == 2
+    assert "is not empty and not of a chaos run" in done.stderr
+    assert (tmp_path / "keep").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [(("--duration", "1"), "--duration"), (("--peers", "3"), "--peers"), (("--faults", "rain"), "--faults: rain")],
+)
+def test_what_cannot_be_done_is_said_at_once(tmp_path: Path, option: tuple[str, str], said: str) -> None:
+    done = bazaar("chaos", *option, "--out", tmp_path / "found")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "found").exists()
