@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fixtures_mongo"]
+pytest_plugins = ["tests.fixtures_golden", "tests.fixtures_mongo"]

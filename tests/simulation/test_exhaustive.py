@@ -1,0 +1,66 @@
+"""The walk over all orders of events: what it sees, that it holds, and that it finds what is planted."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from peers.core.membership import Member
+from peers.core.peer import Peer
+from peers.settings import Settings
+from peers.simulator.exhaustive import WALKS, Walk, explore, show_walks
+from peers.simulator.interning import MIDDLE, Peers, freeze
+from tests.simulation.planted import MISTAKES
+
+ELECTION, *MARKETS = WALKS
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: f"{walk.name}, {walk.faults} faults")
+def test_no_order_of_events_breaks_anything(walk: Walk) -> None:
+    sight = explore(walk, 15_000)
+    assert sight.violation == ""
+    assert sight.states >= 15_000
+    assert sight.steps > sight.states, "different orders lead to equal states"
+
+
+def test_a_walk_that_reaches_its_bound_says_so() -> None:
+    shallow = explore(msgspec.structs.replace(ELECTION, depth=4), 100_000)
+    assert shallow.complete
+    assert shallow.depth == 4
+    assert not explore(ELECTION, 500).complete
+
+
+def test_without_faults_an_election_can_be_walked_to_its_end() -> None:
+    sight = explore(msgspec.structs.replace(ELECTION, faults=0, depth=200), 150_000)
+    assert sight.complete
+    assert sight.violation == ""
+    assert sight.depth < 200
+
+
+@pytest.mark.parametrize(
+    ("mistake", "walk"),
+    [("two_winners_in_one_term", ELECTION), ("answer_before_commit", MARKETS[0]), ("no_fence", MARKETS[0])],
+)
+def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
+    planted = next(each for each in MISTAKES if each.name == mistake)
+    with planted.plant():
+        sight = explore(walk, 200_000)
+    assert sight.violation
+    assert sight.trace, "and it says by which steps"
+
+
+def test_it_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_walks(Console(soft_wrap=True), most_states=300) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("states") == len(WALKS)
+    assert "No violation." in printed
+
+
+def test_equal_states_are_one_state() -> None:
+    settings = Settings()
+    known = Peers(settings)
+    members = [Member(rank=r, name=f"buyer{r}", role="buyer", uri=str(r), incarnation=0) for r in (0, 0, 1)]
+    numbers = [known.number(Peer(member, settings, MIDDLE)) for member in members]
+    assert numbers == [0, 0, 1]
+    assert freeze(known.get(0)) == freeze(Peer(members[0], settings, MIDDLE))

@@ -1,0 +1,114 @@
+"""The simulator as a whole: many seeds hold, every fault is played, and its options mean what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from peers.errors import SettingsError
+from peers.simulator.faultplay import FaultPlay
+from peers.simulator.faults import KINDS, FaultOptions, choose
+from peers.simulator.play import play
+from peers.simulator.runner import Summary, run_seeds
+from peers.simulator.scenario import Scenario, draw_scenario
+from peers.simulator.sometimes import ENOUGH_SEEDS, SOMETIMES
+from peers.simulator.terminal import fault_arguments, parse_seeds
+from peers.simulator.world import World
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("peers", [3, 5, 8])
+def test_every_invariant_holds_for_many_seeds(peers: int) -> None:
+    summary = run_seeds(range(1, 201), peers, FaultOptions(), jobs=1)
+    assert summary.failures == []
+    assert summary.decisions > 1000
+
+
+def test_it_is_a_thousand_times_faster_than_real_time_by_a_wide_margin_of_error() -> None:
+    summary = run_seeds(range(1, 41), 5, FaultOptions(), jobs=1)
+    assert summary.virtual_s > 100 * summary.wall_s, "a busy machine may be slow, but not tenfold"
+
+
+def test_there_are_at_least_twelve_kinds_of_fault_and_each_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(KINDS) >= 12
+    played: set[str] = set()
+    start = FaultPlay._start
+
+    def watch(self: FaultPlay, nobody: None, which: tuple[int, object]) -> None:
+        played.add(which[1].kind)  # type: ignore[attr-defined]
+        start(self, nobody, which)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FaultPlay, "_start", watch)
+    for seed in range(1, 60):
+        play(draw_scenario(seed, 5, FaultOptions(), chaos_s=3.0))
+    assert played == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_can_be_had_alone(kind: str) -> None:
+    options = choose(FaultOptions(), only=kind, rates=f"{kind}=3")
+    scenarios = [draw_scenario(seed, 5, options) for seed in range(1, 9)]
+    assert {fault.kind for scenario in scenarios for fault in scenario.plan} == {kind}
+    assert [str(breach) for scenario in scenarios[:4] for breach in play(scenario).breaches] == []
+
+
+def test_kinds_can_be_switched_off_and_rated() -> None:
+    options = choose(FaultOptions(), without="split,hang", rates="crash=2.5")
+    assert (options.split, options.hang, options.crash) == (0.0, 0.0, 2.5)
+    assert choose(FaultOptions(), rates=fault_arguments(options).split("--rate ")[1].strip("'")) == options
+
+
+@pytest.mark.parametrize(
+    "bad", [{"only": "earthquake"}, {"rates": "split=often"}, {"rates": "split=-1"}, {"rates": "quake=1"}]
+)
+def test_what_is_no_option_is_refused(bad: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        choose(FaultOptions(), **bad)
+
+
+def test_seeds_are_a_range() -> None:
+    assert list(parse_seeds("3-5")) == [3, 4, 5]
+    assert list(parse_seeds("7")) == [7]
+    for bad in ("", "5-3", "a-b", "1-", "-1"):
+        with pytest.raises(SettingsError):
+            parse_seeds(bad)
+
+
+def test_all_faults_are_over_when_calm_begins() -> None:
+    for seed in range(1, 30):
+        scenario = draw_scenario(seed, 5, FaultOptions(), chaos_s=5.0)
+        assert all(fault.at_s <= fault.until_s <= 5.0 for fault in scenario.plan)
+        world = World(scenario)
+        world.run_until(5.001)
+        assert world.network.weather.clear
+        assert not any(process.hung or process.slow_s for process in world.processes if process.up)
+        assert not any(world.books.away_for.values())
+
+
+def test_without_faults_nothing_is_lost_and_nobody_is_taken_for_gone() -> None:
+    quiet = draw_scenario(1, 6, FaultOptions())
+    scenario = Scenario(seed=1, roles=quiet.roles, edges=quiet.edges, settings=quiet.settings, plan=())
+    played = play(scenario)
+    assert played.breaches == ()
+    assert played.decisions > 20
+    assert "a peer taken for gone came back" not in played.sometimes
+    assert "a deposed trader's commit was refused" not in played.sometimes
+
+
+def test_a_run_that_never_met_what_it_should_meet_has_failed() -> None:
+    everything = dict.fromkeys(SOMETIMES, 1)
+    assert Summary(seeds=ENOUGH_SEEDS, sometimes=dict(everything), demanding=True).holds
+    missing = Summary(seeds=ENOUGH_SEEDS, sometimes={**everything, SOMETIMES[3]: 0}, demanding=True)
+    assert missing.never == [SOMETIMES[3]]
+    assert not missing.holds
+    missing.seeds = ENOUGH_SEEDS - 1
+    assert missing.holds, "too few seeds to tell"
+
+
+def test_a_core_that_raises_is_a_violation_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr("peers.core.office.Office.pump", broken)
+    breaches = play(draw_scenario(1, 5, FaultOptions())).breaches
+    assert [breach.invariant for breach in breaches] == ["no_exception"]
+    assert "KeyError" in breaches[0].what
