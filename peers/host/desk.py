@@ -124,7 +124,10 @@ class Desk:
 
 
 def answered_later(host: PeerHost, reader: wire.Reader) -> dict[str, AnswerLater]:
-    """The methods of the desk that many call at once: the same as there, but no thread waits for their answer."""
+    """The methods of the desk that are called most, past the machinery of Pyro that they have no use for.
+
+    No thread waits for the outcome of a purchase; a delivery is answered at once.
+    """
 
     def buy(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         def answered(reply: Reply | Failure) -> None:
@@ -138,4 +141,14 @@ def answered_later(host: PeerHost, reader: wire.Reader) -> dict[str, AnswerLater
         except WireError as error:
             later.fail(error)
 
-    return {"buy": buy}
+    def deliver(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        try:
+            parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
+            later.connection.rank = parcel.sender
+            answer = wire.pack(host.deliver(parcel))
+        except WireError as error:
+            later.fail(error)
+        else:
+            later.give(answer, waits=True)
+
+    return {"buy": buy, "deliver": deliver}

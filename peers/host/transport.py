@@ -159,27 +159,31 @@ class Connection(SocketConnection):  # type: ignore[misc]
 
 
 class Later:
-    """The answer that one call will get, from any thread, once and without waiting."""
+    """The answer that one call will get, once and from any thread."""
 
-    __slots__ = ("_connection", "_seq")
+    __slots__ = ("_seq", "connection")
 
     def __init__(self, connection: Connection, seq: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self._seq = seq
         connection.owed = True
 
-    def give(self, answer: object) -> None:
-        """Answers the call."""
-        self._send(0, _pack(answer))
+    def give(self, answer: object, *, waits: bool = False) -> None:
+        """Answers the call. `waits`: on the caller's own thread, which may wait for a caller that reads slowly."""
+        self._send(0, _pack(answer), waits=waits)
 
     def fail(self, error: WireError) -> None:
         """Answers the call with one of the errors of the contract."""
-        self._send(protocol.FLAGS_EXCEPTION, _MSGPACK.dumps(error))
+        self._send(protocol.FLAGS_EXCEPTION, _MSGPACK.dumps(error), waits=False)
 
-    def _send(self, flags: int, packed: bytes) -> None:
-        self._connection.owed = False  # first, for its next call may come at once
+    def _send(self, flags: int, packed: bytes, *, waits: bool) -> None:
+        connection = self.connection
+        connection.owed = False  # first, for its next call may come at once
         data = protocol.SendingMessage(protocol.MSG_RESULT, flags, self._seq, _MSGPACK.serializer_id, packed).data
-        self._connection.send_at_once(data)
+        if waits:
+            connection.send(data)
+        else:
+            connection.send_at_once(data)
 
 
 AnswerLater = Callable[[Later, tuple[Any, ...], dict[str, Any]], None]
