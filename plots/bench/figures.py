@@ -1,12 +1,207 @@
-"""The bench's figures."""
+"""Draws what the bench found: a figure a topic, floor and market side by side wherever there is a floor."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from plots import style
 from plots.bench.latency import Course
 from plots.bench.report import Report
+from plots.latency import Values, log_limits, shown
+
+from matplotlib import pyplot as plt  # isort: skip - after the style has chosen how to draw
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+_TICKS = [m * 10.0**e for e in range(-2, 6) for m in (1, 2, 5)]
+_KINDS = {"killed": style.VERMILION, "stopped": style.ORANGE, "resigned": style.BLUE}
 
 
-def draw_all(report: Report, courses: list[Course], out: Path) -> list[Path]:
-    return []
+def draw_all(report: Report, courses: Sequence[Course], out: Path) -> list[Path]:
+    """Draws a figure of each section that there is; returns where they are."""
+    drawn = []
+    chosen: list[tuple[str, bool, Callable[[], Figure]]] = [
+        ("latency.png", bool(courses), lambda: _latency(report, courses)),
+        ("throughput.png", report.throughput is not None, lambda: _throughput(report)),
+        ("failover.png", bool(report.failover), lambda: _failover(report)),
+        ("scale.png", bool(report.start or report.footprint or report.elections), lambda: _scale(report)),
+    ]
+    with style.house_style():
+        for name, there, draw in chosen:
+            if there:
+                style.save(draw(), out / name)
+                drawn.append(out / name)
+    return drawn
+
+
+def _note(figure: Figure, text: str) -> None:
+    figure.supxlabel(text, x=0.012, ha="left", fontsize=8, color=style.INK, linespacing=1.45)
+
+
+def _log_ms(axes: Axes, limits: tuple[float, float], *, vertical: bool = False) -> None:
+    """Makes an axis one of milliseconds, by powers."""
+    axis = axes.yaxis if vertical else axes.xaxis
+    (axes.set_yscale if vertical else axes.set_xscale)("log")
+    (axes.set_ylim if vertical else axes.set_xlim)(*limits)
+    axis.set_major_locator(FixedLocator([tick for tick in _TICKS if limits[0] <= tick <= limits[1]]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _latency(report: Report, courses: Sequence[Course]) -> Figure:
+    """How many of all took at most so long, for the floor and for the purchase."""
+    limits = log_limits(*(course.floor_ms for course in courses), *(course.purchase_ms for course in courses))
+    figure, row = plt.subplots(
+        1, len(courses), figsize=(style.PAGE_WIDTH, 3.1), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, course, found in zip(row[0], courses, report.latency, strict=True):
+        for series, colour, label in (
+            (course.floor_ms, style.GREY, "floor: echo + transaction"),
+            (course.purchase_ms, style.BLUE, "purchase"),
+        ):
+            values = np.sort(np.asarray(series))
+            axes.plot(values, _shares(values), color=colour, label=label, linewidth=1.6)
+        axes.axvline(found.floor_ms.p50 * 1.2, color=style.GREEN, linewidth=0.9, linestyle="--")
+        axes.annotate(
+            "1.2 × floor p50",
+            (found.floor_ms.p50 * 1.2, 0.03),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=style.GREEN,
+        )
+        axes.set_title(
+            f"{course.peers} peers: p50 {found.p50_over_floor:.2f} × floor "
+            f"({shown(found.purchase_ms.p50)} over {shown(found.floor_ms.p50)} ms)"
+        )
+        axes.set_xlabel("milliseconds (log)")
+        _log_ms(axes, limits)
+    row[0][0].set_ylabel("share answered by then")
+    row[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
+    row[0][0].legend(loc="upper left")
+    count = len(courses[0].purchase_ms)
+    _note(
+        figure, f"{count:,} purchases one after another by one customer, in turns with their floor. {report.machine}."
+    )
+    return figure
+
+
+def _shares(values: Values) -> Values:
+    return np.arange(1, values.size + 1) / values.size
+
+
+def _throughput(report: Report) -> Figure:
+    """Rates and latencies by number of customers, beside the echo."""
+    assert report.throughput is not None
+    figure, (rates, waits) = plt.subplots(1, 2, figsize=(style.PAGE_WIDTH, 3.1), layout="constrained")
+    bought, echoed = report.throughput.purchases, report.throughput.echoes
+    customers = [rate.customers for rate in bought]
+    for series, colour, label in ((echoed, style.GREY, "echo"), (bought, style.BLUE, "purchase")):
+        rates.plot(customers, [rate.per_s for rate in series], "o-", color=colour, label=label, markersize=4)
+        low, high = [rate.worst_turn_per_s for rate in series], [rate.best_turn_per_s for rate in series]
+        rates.fill_between(customers, low, high, color=colour, alpha=0.18, linewidth=0)
+    for rate in bought:
+        rates.annotate(
+            f"{rate.per_s:,.0f}",
+            (rate.customers, rate.per_s),
+            xytext=(0, -13),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color=style.BLUE,
+        )
+    rates.set_title("answered a second")
+    rates.set_ylim(bottom=0)
+    rates.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
+    rates.legend(loc="upper left")
+    for part, marker in (("p50", "o-"), ("p99", "s--")):
+        values = [getattr(rate.latency_ms, part) for rate in bought]
+        waits.plot(customers, values, marker, color=style.BLUE, label=f"purchase {part}", markersize=4)
+        values = [getattr(rate.latency_ms, part) for rate in echoed]
+        waits.plot(customers, values, marker, color=style.GREY, label=f"echo {part}", markersize=4)
+    everything = [getattr(r.latency_ms, p) for r in (*bought, *echoed) for p in ("p50", "p99")]
+    _log_ms(waits, log_limits(everything, room=0.12), vertical=True)
+    waits.set_title("milliseconds (log)")
+    waits.legend(loc="upper left", ncols=2, fontsize=7)
+    for axes in (rates, waits):
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(customers[0] / 1.35, customers[-1] * 1.35)
+        axes.xaxis.set_major_locator(FixedLocator(customers))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+        axes.set_xlabel("customers, a process each")
+    lines = [
+        f"Open loop at {load.part:.0%} of the highest rate ({load.offered_per_s:,.0f} a second due): "
+        f"p50 {shown(load.latency_ms.p50)}, p99 {shown(load.latency_ms.p99)} ms from when each was due."
+        for load in report.open_loop
+    ]
+    lines.append(
+        f"Closed loops, in turns with as many echoes; bands from the worst turn to the best. {report.machine}."
+    )
+    _note(figure, "\n".join(lines))
+    return figure
+
+
+def _failover(report: Report) -> Figure:
+    """Each pause a dot, each kind a row."""
+    rows = sorted(report.failover, key=lambda each: (list(_KINDS).index(each.kind), each.peers))[::-1]
+    limits = log_limits(*(each.pauses_ms for each in rows))
+    figure, axes = plt.subplots(figsize=(style.PAGE_WIDTH, 0.42 * len(rows) + 1.3), layout="constrained")
+    rng = np.random.default_rng(1)  # only to lay the dots of a row apart
+    for place, each in enumerate(rows):
+        pauses = np.asarray(each.pauses_ms)
+        apart = place + rng.uniform(-0.16, 0.16, pauses.size)
+        axes.plot(pauses, apart, "o", color=_KINDS[each.kind], markersize=4, alpha=0.6, markeredgewidth=0)
+        axes.plot([each.summary.p50] * 2, [place - 0.3, place + 0.3], color=style.INK, linewidth=1.4)
+        axes.annotate(
+            f"{shown(each.summary.p50)} ms",
+            (each.summary.p50, place + 0.3),
+            xytext=(0, 1),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7,
+        )
+    axes.set_yticks(range(len(rows)), [f"{each.kind}, {each.peers} peers" for each in rows])
+    axes.set_ylim(-0.5, len(rows) - 0.3)
+    axes.tick_params(axis="y", length=0)
+    _log_ms(axes, limits)
+    axes.set_xlabel("milliseconds from the event to the next sale (log)")
+    axes.set_title("How long trade stands still when the trader goes")
+    counts = sorted({each.summary.count for each in rows})
+    times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    _note(figure, f"{times} times each, under customers that never stop; the line is the median. {report.machine}.")
+    return figure
+
+
+def _scale(report: Report) -> Figure:
+    """What grows with the number of peers."""
+    figure, row = plt.subplots(1, 4, figsize=(style.PAGE_WIDTH, 2.7), layout="constrained")
+    elections = [each for each in report.elections if each.reason == "resigned"]
+    _bars(row[0], "first sale (s)", [(s.peers, s.summary_ms.p50 / 1000) for s in report.start], style.GREEN)
+    _bars(row[1], "PSS of a peer (MB)", [(f.peers, f.pss_mb) for f in report.footprint], style.BLUE)
+    _bars(row[2], "all idle (cores)", [(f.peers, f.idle_cores) for f in report.footprint], style.ORANGE)
+    _bars(row[3], "election (ms)", [(e.peers, e.took_ms.p50) for e in elections], style.PURPLE)
+    messages = ", ".join(f"{e.messages:.0f} at {e.peers}" for e in elections)
+    said = f"Messages of an election, by number of peers: {messages}. " if messages else ""
+    _note(figure, f"{said}Medians; from the command to the first sale recorded.\n{report.machine}.")
+    return figure
+
+
+def _bars(axes: Axes, title: str, bars: list[tuple[int, float]], colour: str) -> None:
+    axes.set_title(title, fontsize=8.5)
+    axes.bar([str(peers) for peers, _ in bars], [value for _, value in bars], color=colour, width=0.62)
+    for place, (_, value) in enumerate(bars):
+        axes.annotate(
+            shown(value), (place, value), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=7.5
+        )
+    axes.margins(y=0.16)
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("peers")
+    if not bars:
+        axes.set_axis_off()
