@@ -189,7 +189,7 @@ def _scale(report: Report) -> Figure:
     _bars(row[3], "election (ms)", [(e.peers, e.took_ms.p50) for e in elections], style.PURPLE)
     messages = ", ".join(f"{e.messages:.0f} at {e.peers}" for e in elections)
     said = f"Messages of an election, by number of peers: {messages}. " if messages else ""
-    _note(figure, f"{said}Medians; from the command to the first sale recorded.\n{report.machine}.")
+    _note(figure, f"{said}\nMedians; from the command to the first sale recorded. {report.machine}.".strip())
     return figure
 
 

@@ -51,11 +51,28 @@ QUICK = Plan(
 )
 
 
-def make_plan(*, quick: bool, sections: Iterable[str] = ()) -> Plan:
-    """Returns the plan for what the command was asked; SettingsError for a section there is not."""
+def make_plan(*, quick: bool, sections: Iterable[str] = (), peers: Iterable[int] = ()) -> Plan:
+    """Returns the plan for what the command was asked; SettingsError for a section or a size that cannot be."""
     plan = QUICK if quick else Plan()
     wanted = tuple(sections) or SECTIONS
     for section in wanted:
         if section not in SECTIONS:
             raise SettingsError(f"--only {section}: there is {', '.join(SECTIONS)}")
-    return msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted))
+    plan = msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted))
+    sizes = tuple(sorted(set(peers)))
+    return _of_sizes(plan, sizes) if sizes else plan
+
+
+def _of_sizes(plan: Plan, sizes: tuple[int, ...]) -> Plan:
+    """The same measurements, in towns of these sizes and no others."""
+    if sizes[0] < 3:
+        raise SettingsError(f"--peers {sizes[0]}: 3 or more, for there must be trade after a failover")
+    return msgspec.structs.replace(
+        plan,
+        peers=sizes[0],
+        compared_peers=sizes[1:],
+        failover_peers=sizes,
+        start_peers=sizes,
+        footprint_peers=sizes,
+        election_peers=sizes,
+    )

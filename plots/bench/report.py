@@ -46,8 +46,10 @@ def to_json(report: Report) -> str:
 def render(report: Report, console: Console) -> None:
     """Prints the table."""
     table = Table(title="The market beside its floor", title_justify="left", box=None, pad_edge=False)
-    for column, justify in (("what", "left"), ("p50", "right"), ("p99", "right"), ("beside", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table.add_column("what", no_wrap=True)
+    table.add_column("p50", justify="right", no_wrap=True)
+    table.add_column("p99", justify="right", no_wrap=True)
+    table.add_column("beside")
     for rows in (_latency, _throughput, _open_loop, _failover, _start, _footprint, _elections):
         for row in rows(report):
             table.add_row(*row)

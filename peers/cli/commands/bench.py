@@ -20,6 +20,9 @@ def command(
             help="latency, throughput, open-loop, failover, start, footprint or elections; repeatable.",
         ),
     ] = None,
+    peers: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Towns of this size only, whatever is measured; repeatable.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Measure speed against the floor, in one run.
@@ -39,7 +42,7 @@ def command(
     from plots.bench.report import render, to_json
     from plots.bench.run import run
 
-    plan = make_plan(quick=quick, sections=only or ())
+    plan = make_plan(quick=quick, sections=only or (), peers=peers or ())
     progress = Console(stderr=True, highlight=False)
     report = run(plan, out, lambda what: progress.print(f"[dim]{what}[/dim]"))
     if as_json:

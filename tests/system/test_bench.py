@@ -1,0 +1,66 @@
+"""`bazaar bench` from end to end, a little of it: figures, data, ratios that cannot be otherwise, audits that hold.
+
+Never absolute times: this runs beside other tests on machines of any speed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib import image
+
+from tests.system.towns import bazaar
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+def test_some_of_the_bench(tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    sections = [part for each in ("latency", "throughput", "open-loop") for part in ("--only", each)]
+    done = bazaar("bench", "--quick", "--json", "--peers", "6", *sections, "--out", str(out), patience_s=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert json.loads((out / "bench.json").read_text())["latency"] == report["latency"]
+    assert report["exit_code"] == 0
+    assert set(report["audit_codes"].values()) == {0}
+
+    (latency,) = report["latency"]
+    assert latency["peers"] == 6
+    assert latency["echo_ms"]["p50"] < latency["transaction_ms"]["p50"] < latency["floor_ms"]["p50"] * 1.5
+    # Twice the aim and more: a machine may be busy, but a purchase of ten floors is another design.
+    assert 0.3 < latency["p50_over_floor"] < 5
+
+    bought, echoed = report["throughput"]["purchases"], report["throughput"]["echoes"]
+    assert [rate["customers"] for rate in bought] == [rate["customers"] for rate in echoed] == [1, 4, 16, 32, 64]
+    assert bought[-1]["per_s"] > 2 * bought[0]["per_s"], "what arrives during a commit shares the next one"
+    assert bought[-1]["per_s"] < echoed[-1]["per_s"]
+    assert [load["part"] for load in report["open_loop"]] == [0.5, 0.9]
+    half = report["open_loop"][0]
+    assert half["answered_per_s"] > half["offered_per_s"] / 3
+
+    assert {Path(figure).name for figure in report["figures"]} == {"latency.png", "throughput.png"}
+    for figure in report["figures"]:
+        pixels = image.imread(figure)
+        assert pixels.shape[1] > 1000
+        assert pixels.std() > 0.05
+
+
+def test_failovers_of_the_bench(tmp_path: Path) -> None:
+    options = ("--only", "failover", "--only", "elections", "--peers", "6")
+    done = bazaar("bench", "--quick", "--json", *options, "--out", str(tmp_path / "bench"), patience_s=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    kinds = {found["kind"]: found for found in report["failover"]}
+    assert kinds.keys() == {"killed", "stopped", "resigned"}
+    assert all(found["peers"] == 6 and all(pause > 0 for pause in found["pauses_ms"]) for found in kinds.values())
+    assert kinds["resigned"]["summary"]["p50"] < kinds["stopped"]["summary"]["p50"], "silence takes time to notice"
+    assert {found["reason"] for found in report["elections"]} >= {"start", "resigned", "crashed"}
+    assert all(found["messages"] > 0 for found in report["elections"])
+
+
+def test_a_section_there_is_not() -> None:
+    done = bazaar("bench", "--only", "lattency")
+    assert done.returncode == 2
+    assert "lattency" in done.stderr
