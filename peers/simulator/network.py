@@ -174,7 +174,7 @@ class Network:
             self._hang_up(call_id, waiting)
 
     def on_death(self, gone: Process) -> None:
-        """Connections of a process that is gone break, at both ends."""
+        """Connections of a process that is gone break, and mostly those at the other end notice."""
         at_s = self._world.now_s + HOP_S
         for call_id, waiting in list(self._calls.items()):
             if waiting.asked is gone:
@@ -183,6 +183,12 @@ class Network:
             elif waiting.asker is gone:
                 del self._calls[call_id]
                 self._hang_up(call_id, waiting)
+        for other in self._world.processes:
+            if other.up and gone.rank in other.ctx.neighbours and self._rng.random() < 0.7:
+                member = other.ctx.members.get(gone.rank)
+                if member is not None and member.uri == gone.uri and (gone.rank, other.rank) not in self.weather.cuts:
+                    event = PeerGone(rank=gone.rank, incarnation=member.incarnation)
+                    self._world.push(at_s + 0.005 * self._rng.random(), self._world.arrive, other, event)
 
     def _hang_up(self, call_id: int, waiting: _Waiting) -> None:
         if self._rng.random() < 0.5:  # a host need not notice

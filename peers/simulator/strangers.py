@@ -14,6 +14,7 @@ from peers.core.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.money import to_money
 from peers.core.names import ITEMS
 from peers.core.records import Offer, PurchaseRequest
+from peers.settings import Settings
 from peers.simulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 _PAUSE_S = 0.15
 _FAR_AHEAD = 10**9
+
+
+def last_purchase(name: str, settings: Settings) -> Buy:
+    """A purchase by somebody who was never here before."""
+    stamp: Stamp = VectorStamp(vector={name: 1}) if settings.clock == "vector" else LamportStamp(lamport=1)
+    return Buy(
+        request=PurchaseRequest(
+            request_id=f"{name}-1", buyer=name, item=settings.market.items[0], quantity=1, clock=stamp
+        )
+    )
 
 
 class Stranger:

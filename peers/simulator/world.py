@@ -37,6 +37,7 @@ from peers.simulator.judge import Breach, Judge
 from peers.simulator.network import Network
 from peers.simulator.process import Process
 from peers.simulator.scenario import Scenario, settings_of
+from peers.simulator.strangers import last_purchase
 
 EPOCH_MS = 1_790_000_000_000
 """The time of day at which every schedule begins."""
@@ -247,6 +248,12 @@ class World:
         self.faults.end_all()
         for process in self.processes:
             process.buys = False
+        self.push(self.now_s + self.scenario.calm_s / 2, self._last_customer, None, None)
+
+    def _last_customer(self, _: None, __: None) -> None:
+        """A trader deposed without knowing it, by one that is gone again, finds out when somebody buys."""
+        for number, process in enumerate(p for p in self.processes if p.up and p.ctx.in_office):
+            self.network.call_from_outside(process, last_purchase(f"latecomer{number}", self.settings))
 
     # -- what is told --------------------------------------------------------------------------------------
 
