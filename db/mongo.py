@@ -19,9 +19,9 @@ from typing import Any
 import pymongo
 from bson.binary import Binary
 from bson.codec_options import CodecOptions
-from pymongo import MongoClient, ReturnDocument, UpdateOne
+from pymongo import MongoClient, ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import ConfigurationError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError, ServerSelectionTimeoutError
 
 from db.documents import (
     accepted_from,
@@ -160,13 +160,12 @@ class _Books:
 
     def _enqueue(self, operation: Enqueue) -> Result:
         documents = [queued_document(entry) for entry in operation.entries]
+        fence = {"q": {"_id": QUEUE_FENCE, "term": operation.term}, "u": {"$inc": {"touched": 1}}}
 
         def body(session: Session) -> None:
             if documents:
-                self._requests.insert_many(documents, session=session)
-            fence = {"_id": QUEUE_FENCE, "term": operation.term}
-            touched = self._fences.update_one(fence, {"$inc": {"touched": 1}}, session=session)
-            _demand(touched.matched_count == 1)
+                self._insert("requests", documents, session)
+            self._touch("fences", fence, session)
 
         return self._fenced(self._queueing, operation.term, body)
 
@@ -178,9 +177,14 @@ class _Books:
         decided = [outcome_document(decision.outcome) for decision in operation.decisions]
         deposits = [deposit_document(deposit) for deposit in planned.deposits]
         draws = [
-            UpdateOne({"_id": deposit, "remaining": {"$gte": units}}, {"$inc": {"remaining": -units}})
+            {"q": {"_id": deposit, "remaining": {"$gte": units}}, "u": {"$inc": {"remaining": -units}}}
             for deposit, units in planned.draws.items()
         ]
+
+        fence = {
+            "q": {"_id": POST, "term": operation.term, "seq": operation.seq},
+            "u": {"$set": {"seq": new_seq}, "$inc": {"commits": 1}},
+        }
 
         def body(session: Session) -> None:
             if queued_ids:
@@ -189,16 +193,34 @@ class _Books:
                 gone = self._requests.delete_many(queued, hint="_id_", session=session)
                 _demand(gone.deleted_count == len(queued_ids))
             if decided:
-                self._requests.insert_many(decided, session=session)
+                self._insert("requests", decided, session)
             if deposits:
-                self._deposits.insert_many(deposits, session=session)
+                self._insert("deposits", deposits, session)
             if draws:
-                _demand(self._deposits.bulk_write(draws, session=session).matched_count == len(draws))
-            fence = {"_id": POST, "term": operation.term, "seq": operation.seq}
-            touch = {"$set": {"seq": new_seq}, "$inc": {"commits": 1}}
-            _demand(self._posts.update_one(fence, touch, session=session).matched_count == 1)
+                self._update("deposits", draws, session)
+            self._touch("posts", fence, session)
 
         return self._fenced(self._main, operation.term, body)
+
+    # As plain commands: the driver's own ways of writing take trouble to retry, and to split what is too large, which
+    # is not done inside a transaction of ours, and shows in the time of a small one.
+
+    def _insert(self, collection: str, documents: list[Document], session: Session) -> None:
+        self._write({"insert": collection, "documents": documents}, session)
+
+    def _update(self, collection: str, updates: list[Document], session: Session) -> None:
+        """Rolls the transaction back unless each of the updates finds its document."""
+        _demand(self._write({"update": collection, "updates": updates}, session)["n"] == len(updates))
+
+    def _touch(self, collection: str, fence: Document, session: Session) -> None:
+        """Touches a fence, if it still stands at the term, and rolls the transaction back if it does not."""
+        self._update(collection, [fence], session)
+
+    def _write(self, command: Document, session: Session) -> Document:
+        answer = self._database.command(command, session=session)
+        if "writeErrors" in answer:
+            raise BulkWriteError(answer)
+        return answer
 
     def _fenced(self, lane: Lane, term: int, body: Callable[[Session], None]) -> Result:
         try:

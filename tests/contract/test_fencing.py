@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from db.lane import Lane
-from db.mongo import MongoLedger
+from db.mongo import MongoLedger, _Books
 from db.mongod import MongodProcess
 from peers.core.ledger import Deposed, Done, LookUp, OfficeRefused, OfficeTaken, Operation, TakeOffice
 from peers.core.records import Post
@@ -134,7 +133,7 @@ def test_the_term_is_raised_after_its_snapshot(
     old: MongoLedger, new: MongoLedger, books: Books, name: str, blunt: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has written what it has to say, and is about to touch the fence."""
-    with interrupted(monkeypatch, Collection, "update_one", lambda: raise_bluntly(books) if blunt else succeed(new)):
+    with interrupted(monkeypatch, _Books, "_touch", lambda: raise_bluntly(books) if blunt else succeed(new)):
         assert old.perform(OPERATIONS[name]) == DEPOSED
     assert_untouched(books)
 
