@@ -135,7 +135,7 @@ class Judge:
         breaches += [
             Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
         ]
-        breaches += self._at_rest(live)
+        breaches += self._at_rest(live, documents)
         breaches += self._clocks(live)
         breaches += self._invented(documents)
         return breaches
@@ -166,11 +166,11 @@ class Judge:
                     invariant="nothing_invented", what=f"{document['seller']} never offered {document['_id']}"
                 )
 
-    def _at_rest(self, live: list[Process]) -> list[Breach]:
+    def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
         post = self._world.books.post()
         sold: dict[str, set[int]] = {}
-        for document in self._world.books.ledger.documents()["requests"]:
+        for document in documents["requests"]:
             if document["status"] == "sold":
                 sold.setdefault(document["seller"], set()).add(document["seq"])
         for process in live:

@@ -78,7 +78,7 @@ def no_fence() -> Iterator[None]:
         yield
 
 
-@mistake(779, 899)
+@mistake(899)
 def fence_read_not_written() -> Iterator[None]:
     """A commit reads the term in its snapshot, and a raise meanwhile does not collide with it."""
     commit, schedule = MemoryLedger._commit, Books._schedule
@@ -229,7 +229,7 @@ def tie_broken_by_arrival() -> Iterator[None]:
         yield
 
 
-@mistake(3, 6)
+@mistake(6)
 def successor_forgets_the_queue() -> Iterator[None]:
     begin = Office.__init__
 

@@ -112,3 +112,13 @@ def test_a_core_that_raises_is_a_violation_too(monkeypatch: pytest.MonkeyPatch) 
     breaches = play(draw_scenario(1, 5, FaultOptions())).breaches
     assert [breach.invariant for breach in breaches] == ["no_exception"]
     assert "KeyError" in breaches[0].what
+
+
+def test_what_must_happen_now_and_then_does_within_a_few_hundred_seeds() -> None:
+    options = FaultOptions()
+    seen: set[str] = set()
+    for seed in range(1, ENOUGH_SEEDS):
+        seen |= play(draw_scenario(seed, 5, options)).sometimes.keys()
+        if seen >= set(SOMETIMES):
+            return
+    pytest.fail(f"never: {set(SOMETIMES) - seen}")
