@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from peers.core.clocks import Stamp
@@ -22,6 +23,7 @@ def peer_name(role: Role, rank: int) -> str:
     return f"{role}{rank}"
 
 
+@lru_cache(maxsize=4096)
 def rank_of(name: str) -> int:
     """Returns the rank in a peer's name, NO_RANK for a customer that is no peer."""
     match = _PEER_NAME.fullmatch(name)
