@@ -59,6 +59,8 @@ class Lane:
         self.session: Session = client.start_session(causal_consistency=True)
         self.doubtful = False
         """Whether something this lane left behind may still commit."""
+        self.left_open = False
+        """Whether a transaction this lane gave up may still be open in the server, and stand in others' way there."""
 
     @property
     def session_id(self) -> Binary:
@@ -95,6 +97,8 @@ class Lane:
                 body(self.session)
         except PyMongoError as error:
             self._abort()
+            # Whoever is not reached now was not told to abort either.
+            self.left_open = self.left_open or error.timeout or isinstance(error, ConnectionFailure)
             if is_duplicate(error):
                 raise Refused from error
             if not is_passing(error):
@@ -103,6 +107,7 @@ class Lane:
         except BaseException:
             self._abort()
             raise
+        self.left_open = False  # a new transaction of the session has ended what it had left
         return None
 
     def _abort(self) -> None:

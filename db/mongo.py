@@ -223,10 +223,22 @@ class _Books:
         return answer
 
     def _fenced(self, lane: Lane, term: int, body: Callable[[Session], None]) -> Result:
+        self._clear_way(lane)
         try:
             return lane.transact(body)
         except Refused:
             return self._refusal(lane, term)
+
+    def _clear_way(self, lane: Lane) -> None:
+        """Ends what the other lane left open: the same ids may be in it, and the server keeps it for seconds."""
+        other = self._queueing if lane is self._main else self._main
+        # One that is busy is about to end it by itself.
+        if other.left_open and other.lock.acquire(blocking=False):
+            try:
+                self._end([other.session_id])
+                other.left_open = False
+            finally:
+                other.lock.release()
 
     def _refusal(self, lane: Lane, term: int) -> Deposed | AlreadyRecorded:
         """Says why: a deposed trader hears that it is deposed, whatever else it had wrong.

@@ -40,6 +40,7 @@ class Relay:
         self._threads: list[threading.Thread] = []
         self._is_cut = False
         self._next_loss: Loss | None = None
+        self._word = _COMMIT
         self._stays_cut = False
         self._held: tuple[_Link, bytes] | None = None
         self._late_answers: queue.Queue[bytes] = queue.Queue()
@@ -77,7 +78,11 @@ class Relay:
     def lose_commit(self, what: Loss, *, stays_cut: bool = True) -> None:
         """Loses the next commit: its `request` (it never arrives), its `answer` (it happens), or its request is
         `held` until `deliver`. Then everything is cut, for good if `stays_cut`."""
-        self._next_loss, self._stays_cut = what, stays_cut
+        self._word, self._next_loss, self._stays_cut = _COMMIT, what, stays_cut
+
+    def lose_message(self, word: bytes) -> None:
+        """Loses the next message to the server with `word` in it, and cuts everything."""
+        self._word, self._next_loss, self._stays_cut = word, "request", True
 
     def deliver(self) -> bytes:
         """Sends the held commit, long after its sender gave it up; returns the server's answer."""
@@ -114,7 +119,7 @@ class Relay:
     def _forward_requests(self, link: _Link) -> None:
         with suppress(OSError):
             while data := link.client.recv(65536):
-                link.loss = self._next_loss if _COMMIT in data else None
+                link.loss = self._next_loss if self._word in data else None
                 if link.loss in ("request", "held"):
                     self._lose(link, data)
                     return

@@ -185,6 +185,21 @@ def test_a_ledger_cut_off_is_away_and_comes_back(ledger: MongoLedger, relay: Rel
     assert isinstance(ledger.perform(operation), Done | Found | OfficeTaken)
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "word"),
+    [(enqueue(entry(1)), SALE, b"fences"), (SALE, enqueue(entry(1)), b"posts")],
+    ids=["queueing", "committing"],
+)
+def test_what_one_lane_left_open_is_not_in_the_way_of_the_other(
+    ledger: MongoLedger, relay: Relay, first: Operation, then: Operation, word: bytes
+) -> None:
+    """The same request is in both: the server would hold it for the lane that is gone until it gives that one up."""
+    relay.lose_message(word)
+    assert isinstance(ledger.perform(first), LedgerAway)
+    relay.heal()
+    assert ledger.perform(then) == Done()
+
+
 def test_a_ledger_that_nobody_serves_is_away() -> None:
     started = time.monotonic()
     ledger = MongoLedger(f"mongodb://127.0.0.1:{free_port('127.0.0.1')}/?directConnection=true")
