@@ -76,19 +76,19 @@ def _latency(report: Report, courses: Sequence[Course]) -> Figure:
             fontsize=7.5,
             color=style.GREEN,
         )
-        axes.set_title(
-            f"{course.peers} peers: p50 {found.p50_over_floor:.2f} × floor "
-            f"({shown(found.purchase_ms.p50)} over {shown(found.floor_ms.p50)} ms)"
-        )
+        axes.set_title(f"{course.peers} peers: p50 is {found.p50_over_floor:.2f} × floor")
         axes.set_xlabel("milliseconds (log)")
         _log_ms(axes, limits)
     row[0][0].set_ylabel("share answered by then")
     row[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
     row[0][0].legend(loc="upper left")
-    count = len(courses[0].purchase_ms)
-    _note(
-        figure, f"{count:,} purchases one after another by one customer, in turns with their floor. {report.machine}."
+    medians = "; ".join(
+        f"at {each.peers} peers p50 {shown(each.purchase_ms.p50)} over {shown(each.floor_ms.p50)} ms"
+        for each in report.latency
     )
+    count = len(courses[0].purchase_ms)
+    said = f"{count:,} purchases one after another, in turns with their floor: {medians}."
+    _note(figure, f"{said}\n{report.machine}.")
     return figure
 
 
@@ -110,16 +110,16 @@ def _throughput(report: Report) -> Figure:
         rates.annotate(
             f"{rate.per_s:,.0f}",
             (rate.customers, rate.per_s),
-            xytext=(0, -13),
+            xytext=(0, 6),
             textcoords="offset points",
             ha="center",
             fontsize=7.5,
             color=style.BLUE,
         )
     rates.set_title("answered a second")
-    rates.set_ylim(bottom=0)
+    rates.set_ylim(0, 1.22 * max(rate.best_turn_per_s for rate in (*bought, *echoed)))
     rates.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
-    rates.legend(loc="upper left")
+    rates.legend(loc="upper left", ncols=2)
     for part, marker in (("p50", "o-"), ("p99", "s--")):
         values = [getattr(rate.latency_ms, part) for rate in bought]
         waits.plot(customers, values, marker, color=style.BLUE, label=f"purchase {part}", markersize=4)

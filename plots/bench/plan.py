@@ -42,11 +42,11 @@ QUICK = Plan(
     turns=5,
     turn=40,
     crowd_turns=2,
-    crowd_turn_s=0.8,
-    load_s=3.0,
+    crowd_turn_s=0.6,
+    load_s=2.0,
     failovers=3,
     starts=1,
-    idle_s=3.0,
+    idle_s=2.0,
     elections=3,
 )
 
