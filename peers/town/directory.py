@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Literal, TypeVar
@@ -22,6 +23,7 @@ from peers.core.names import Role
 from peers.errors import TownError
 
 _T = TypeVar("_T")
+_CLOCK_STEP_NS = 50_000_000  # file systems count time in steps, of ten milliseconds at the most
 Phase = Literal["starting", "open", "closing", "closed"]
 
 
@@ -141,6 +143,11 @@ class Directory:
 
     def write_peer(self, state: PeerState) -> None:
         _write(self._peers / f"{state.name}.json", state)
+
+    def peers_changed_ns(self) -> int | None:
+        """Returns when a peer's file last changed; None if that is so recent that the next change may look alike."""
+        changed_ns = self._peers.stat().st_mtime_ns
+        return changed_ns if time.time_ns() - changed_ns > _CLOCK_STEP_NS else None
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""

@@ -44,6 +44,7 @@ class Terminal:
         self.crew = Crew(directory, console, options.target, on_report=self._hear, on_death=on_death)
         self.stop = asyncio.Event()
         self.closing = False
+        self._drawn_of_ns: int | None = None  # the change of the peers' files that the graph was last drawn of
         self._kill_hard: Callable[[], None] = self.crew.kill_hard
 
     def _hear(self, report: Report) -> None:
@@ -114,9 +115,16 @@ class Terminal:
             await asyncio.sleep(_FLUSH_S)
 
     def flush(self) -> bool:
-        """Writes down what changed about peers and graph; True if anything did."""
-        if not self.crew.flush():
+        """Writes down what changed about peers and graph; True if anything did.
+
+        The graph is drawn anew whoever changed a peer's file: of two terminals, the one that writes last may have
+        read before the other wrote.
+        """
+        self.crew.flush()
+        changed_ns = self.directory.peers_changed_ns()
+        if changed_ns is not None and changed_ns == self._drawn_of_ns:
             return False
+        self._drawn_of_ns = changed_ns
         self.directory.write_network(self.graph())
         return True
 
