@@ -1,0 +1,189 @@
+"""One state of the small town that is walked, and a step from it to the next.
+
+A node is a value: what everybody is, what is on which road, which timers run. A draft is a node being made; it
+carries the peers' commands out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from peers.core.calls import Unreachable
+from peers.core.commands import Answer, Ask, CancelTimer, Command, Perform, Send, SetTimer, Stop, Tell
+from peers.core.inputs import (
+    Called,
+    Input,
+    LedgerReplied,
+    PeerGone,
+    Received,
+    Replied,
+    TimerName,
+    Told,
+)
+from peers.core.ledger import (
+    Enqueue,
+    FindSales,
+    LookUp,
+    Operation,
+    RecordElection,
+    Unknown,
+)
+from peers.core.messages import ClockNews
+from peers.core.records import Outcome
+from peers.errors import WireError
+
+if TYPE_CHECKING:
+    from peers.simulator.exhaustive import Explorer
+
+Place = Literal["link", "lane", "any"]
+Road = tuple[Place, int, int]
+"""How things travel: from rank to rank on a link, from a rank down a lane, or by themselves (from, to)."""
+
+Thing = Input | Operation
+_QUIET = frozenset(("beat", "clock", "period", "tally"))
+"""Timers that never fire here."""
+_READS = (FindSales, LookUp, RecordElection)
+RESIGN_CALL = 10**6
+GONE = Unreachable(why="gone")
+
+
+class Node(NamedTuple):
+    """One state of the town; equal nodes behave alike."""
+
+    now_s: float
+    peers: tuple[int, ...]
+    up: tuple[bool, ...]
+    timers: frozenset[tuple[int, TimerName, float]]
+    roads: frozenset[tuple[Road, tuple[Thing, ...]]]
+    asks: frozenset[tuple[int, int, int]]  # asker, number of its ask, whom it asked
+    ledger: int
+    faults: int
+
+
+class Draft:
+    """A node being made: the town after one step."""
+
+    def __init__(self, explorer: Explorer, node: Node) -> None:
+        self._explorer = explorer
+        self.now_s = node.now_s
+        self.peers = list(node.peers)
+        self.up = list(node.up)
+        self.timers = {(rank, name): due_s for rank, name, due_s in node.timers}
+        self.roads = dict(node.roads)
+        self.asks = {(asker, ask_id): asked for asker, ask_id, asked in node.asks}
+        self.ledger = node.ledger
+        self.faults = node.faults
+
+    def node(self) -> Node:
+        return Node(
+            now_s=self.now_s,
+            peers=tuple(self.peers),
+            up=tuple(self.up),
+            timers=frozenset((rank, name, due_s) for (rank, name), due_s in self.timers.items()),
+            roads=frozenset(self.roads.items()),
+            asks=frozenset((*ask, asked) for ask, asked in self.asks.items()),
+            ledger=self.ledger,
+            faults=self.faults,
+        )
+
+    # -- roads ---------------------------------------------------------------------------------------------
+
+    def put(self, road: Road, thing: Thing) -> None:
+        self.roads[road] = (*self.roads.get(road, ()), thing)
+
+    def take(self, road: Road, place: int) -> Thing:
+        things = self.roads[road]
+        rest = things[:place] + things[place + 1 :]
+        if rest:
+            self.roads[road] = rest
+        else:
+            del self.roads[road]
+        return things[place]
+
+    # -- steps ---------------------------------------------------------------------------------------------
+
+    def handle(self, rank: int, event: Input) -> None:
+        """A peer takes an input in, and its commands are carried out."""
+        if not self.up[rank]:
+            return
+        if isinstance(event, Replied):
+            self.asks.pop((rank, event.ask_id), None)
+        self.peers[rank], commands = self._explorer.peers.step(self.peers[rank], event, self.now_s)
+        for command in commands:
+            self._do(rank, command)
+
+    def _do(self, rank: int, command: Command) -> None:
+        if isinstance(command, Send):
+            self._send(rank, command)
+        elif isinstance(command, SetTimer):
+            if command.timer not in _QUIET:
+                self.timers[rank, command.timer] = round(self.now_s + command.after_s, 6)
+        elif isinstance(command, CancelTimer):
+            self.timers.pop((rank, command.timer), None)
+        elif isinstance(command, Perform):
+            self.put(("lane", rank, int(isinstance(command.operation, Enqueue))), command.operation)
+        elif isinstance(command, Ask):
+            self._ask(rank, command)
+        elif isinstance(command, Answer):
+            self._answer(rank, command)
+        elif isinstance(command, Tell):
+            self._explorer.check_told(self.ledger, command.sales)
+            self.put(("any", rank, command.seller.rank), Told(sales=command.sales))
+        elif isinstance(command, Stop):
+            self.crash(rank)
+
+    def _send(self, rank: int, command: Send) -> None:
+        to = command.to.rank
+        if not self.up[to]:
+            self.put(("any", to, rank), PeerGone(rank=to, incarnation=command.to.incarnation))
+            return
+        event = Received(sender=rank, incarnation=0, message=command.message)
+        if isinstance(command.message, ClockNews):
+            self.handle(to, event)
+        else:
+            self.put(("link", rank, to), event)
+
+    def _ask(self, rank: int, command: Ask) -> None:
+        to = command.trader.rank
+        self.asks[rank, command.ask_id] = to
+        if self.up[to]:
+            self.put(("any", rank, to), Called(call_id=rank * 1000 + command.ask_id, call=command.call))
+        else:
+            self.put(("any", to, rank), Replied(ask_id=command.ask_id, reply=GONE))
+
+    def _answer(self, rank: int, command: Answer) -> None:
+        reply = command.reply
+        if isinstance(reply, Outcome):
+            self._explorer.check_told(self.ledger, (reply,))
+        asker, ask_id = divmod(command.call_id, 1000)
+        if (asker, ask_id) in self.asks:
+            if isinstance(reply, WireError):
+                reply = self._explorer.same_error(reply)
+            self.put(("any", rank, asker), Replied(ask_id=ask_id, reply=reply))
+
+    def perform(self, rank: int, lane: int, *, answer_lost: bool = False, done: bool = True) -> None:
+        """The first operation of a lane reaches the ledger."""
+        operation: Any = self.take(("lane", rank, lane), 0)
+        result: Any = Unknown(why="lost")
+        if done:
+            self.ledger, known = self._explorer.ledgers.step(self.ledger, operation)
+            self._explorer.check_office(rank, operation, known)
+            result = result if answer_lost else known
+        replied = LedgerReplied(operation=operation, result=result)
+        if isinstance(operation, _READS):
+            self.handle(rank, replied)
+        else:
+            self.put(("any", -1 - lane, rank), replied)
+
+    def crash(self, rank: int) -> None:
+        self.up[rank] = False
+        for road in [r for r in self.roads if r[2] == rank or (r[0] == "lane" and r[1] == rank)]:
+            del self.roads[road]
+        self.timers = {key: due_s for key, due_s in self.timers.items() if key[0] != rank}
+        for (asker, ask_id), asked in sorted(self.asks.items()):
+            if asked == rank and self.up[asker]:
+                self.put(("any", rank, asker), Replied(ask_id=ask_id, reply=GONE))
+        self.asks = {key: asked for key, asked in self.asks.items() if key[0] != rank and asked != rank}
+        for other, alive in enumerate(self.up):
+            if alive:
+                self.put(("any", rank, other), PeerGone(rank=rank, incarnation=0))
