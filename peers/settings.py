@@ -59,6 +59,7 @@ class TimingSettings(BaseModel):
     retry_max_s: Seconds = 1.0
     call_timeout_s: Seconds = 2.0  # for one remote call
     queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01  # a request that has to wait for longer is queued
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002  # a commit waits so long for who came last time; 0: never
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one commit
 
 

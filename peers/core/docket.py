@@ -45,8 +45,9 @@ class Docket:
         self._offers: dict[str, tuple[Offer, list[int]]] = {}
         self._decided: OrderedDict[str, Outcome] = OrderedDict()
 
-    def __bool__(self) -> bool:
-        return bool(self._entries or self._offers)
+    def __len__(self) -> int:
+        """How many requests and deposits are pending."""
+        return len(self._entries) + len(self._offers)
 
     # -- taking in -----------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from peers.core.commands import Answer, Tell
 from peers.core.context import Context
 from peers.core.docket import Docket, require_same
 from peers.core.enquiries import Enquiries
+from peers.core.gathering import Gathering
 from peers.core.ledger import (
     AlreadyRecorded,
     Commit,
@@ -66,6 +67,7 @@ class Office:
         self._arrival = taken.arrival
         self._stock = Stock(taken.stock)
         self._docket = Docket(ctx, taken.queue)
+        self._gathering = Gathering(ctx)
         self._enquiries = Enquiries(ctx)
         self._committing: Commit | None = None
         self._rulings: tuple[Ruling, ...] = ()  # of the commit under way
@@ -174,7 +176,8 @@ class Office:
             self._queue_ripe(0.0)  # the successor shall find all that was accepted
             if self._enqueueing is None:
                 self.ended = Ended(reason=self._leaving)
-        elif self._docket:
+        elif self._docket and not self._gathering.is_worth_waiting(len(self._docket)):
+            self._gathering.begins()
             self._commit_batch()
             self._queue_fresh()  # those the batch had no room for
 
@@ -238,6 +241,11 @@ class Office:
             self._ctx.perform(self._enqueueing)
         oldest_s = self._docket.oldest_fresh_s(but=deciding)
         return None if oldest_s is None else max(0.0, oldest_s + after_s - now_s)
+
+    def on_gather_timer(self) -> None:
+        """Those who were likely to come are there, or will not come."""
+        if self.ended is None:
+            self.pump()
 
     def on_queue_timer(self) -> None:
         """Something may have waited for long enough."""
@@ -366,6 +374,7 @@ class Office:
             seller = self._ctx.members.get(rank_of(name))
             if seller is not None and seller.up:
                 self._ctx.emit(Tell(seller=seller, sales=tuple(sales)))
+        self._gathering.ended(len(rulings) + len(commit.deposits), len(self._docket))
         if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
             self.leave("resigned")
 
@@ -395,6 +404,7 @@ class Office:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")
         self._ctx.cancel_timer("queue")
+        self._ctx.cancel_timer("gather")
 
 
 def _happened(commit: Commit, found: Found) -> bool:

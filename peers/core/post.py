@@ -285,6 +285,10 @@ class PostKeeper:
         elif self._ctx.rng.random() < self._ctx.settings.market.resign_probability:
             office.leave("resigned")
 
+    def on_gather_timer(self) -> None:
+        if self.office is not None:
+            self.office.on_gather_timer()
+
     def on_queue_timer(self) -> None:
         if self.office is not None:
             self.office.on_queue_timer()

@@ -108,6 +108,7 @@ class Visit:
         )
         for member in await self._crew.start(specs):
             await self._introduce(member)
+        self._terminal.flush()  # who reads the state files on our word shall find the newcomers there
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books

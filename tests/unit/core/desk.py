@@ -93,6 +93,7 @@ class Desk:
         self.callers: dict[int, Caller] = {}
         self.retry_is_set = False
         self.queue_look_is_set = False
+        self.gathers = False
         self.office.pump()
         self._take_commands()
 
@@ -188,6 +189,10 @@ class Desk:
             self.queue_look_is_set = False
             self.office.on_queue_timer()
             self._take_commands()
+        if self.gathers:
+            self.gathers = False
+            self.office.on_gather_timer()
+            self._take_commands()
 
     def another_takes_office(self, trader: str = "seller2") -> None:
         expected = post_of(self.ledger).term
@@ -228,6 +233,8 @@ class Desk:
                 self.retry_is_set = True
             elif isinstance(command, SetTimer) and command.timer == "queue":
                 self.queue_look_is_set = True
+            elif isinstance(command, SetTimer) and command.timer == "gather":
+                self.gathers = True
 
 
 def _role(name: str) -> Role:

@@ -72,4 +72,6 @@ def decided(
 
 def rules(*, timing: dict[str, object] | None = None, clock: str = "lamport", **market: object) -> Settings:
     """The settings, with these of the market (and of the timing) changed, and what has to wait queued at once."""
-    return make_settings({"market": market, "timing": {"queue_after_s": 0.0, **(timing or {})}, "clock": clock})
+    return make_settings(
+        {"market": market, "timing": {"queue_after_s": 0.0, "gather_s": 0.0, **(timing or {})}, "clock": clock}
+    )

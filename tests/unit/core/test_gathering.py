@@ -1,0 +1,71 @@
+"""A commit waits a moment for those who bought together before, and for nobody else."""
+
+from __future__ import annotations
+
+from peers.core.ledger import Commit
+from tests.unit.core.desk import Desk
+from tests.unit.core.words import offers, rules, wants
+
+GATHER_S = 0.002
+GOODS = offers("d1", quantity=100)
+
+
+def at_work() -> Desk:
+    return Desk(
+        goods=[GOODS], settings=rules(resign_after_sales=0, timing={"queue_after_s": 1.0, "gather_s": GATHER_S})
+    )
+
+
+def crowded() -> Desk:
+    """Three customers bought: one at once, two while that was recorded."""
+    desk = at_work()
+    for name in ("r1", "r2", "r3"):
+        desk.buy(wants(name))
+    desk.ledger_does(Commit)  # of r1
+    return desk
+
+
+def commits(desk: Desk) -> list[list[str]]:
+    return [[d.outcome.request.request_id for d in c.decisions] for c in desk.under_way if isinstance(c, Commit)]
+
+
+def test_a_lone_customer_never_waits() -> None:
+    desk = at_work()
+    for name in ("r1", "r2", "r3"):
+        desk.buy(wants(name))
+        assert commits(desk) == [[name]]
+        desk.ledger_does(Commit)
+
+
+def test_a_commit_waits_for_as_many_as_were_there_last_time() -> None:
+    desk = crowded()
+    assert commits(desk) == []  # two of three wait, and the third will be back
+    desk.buy(wants("r4"))
+    assert commits(desk) == [["r2", "r3", "r4"]]
+
+
+def test_it_does_not_wait_for_long() -> None:
+    desk = crowded()
+    desk.time_passes(GATHER_S)
+    assert commits(desk) == [["r2", "r3"]]
+
+
+def test_it_waits_less_once_some_have_left() -> None:
+    desk = crowded()
+    desk.time_passes(GATHER_S)
+    desk.ledger_does(Commit)
+    desk.buy(wants("r4"))
+    assert commits(desk) == []
+    desk.time_passes(GATHER_S)
+    desk.ledger_does(Commit)
+    desk.buy(wants("r5"))
+    assert commits(desk) == [["r5"]]
+
+
+def test_one_who_leaves_office_waits_for_nobody() -> None:
+    desk = crowded()
+    desk.is_told_to_leave()
+    assert commits(desk) == []
+    assert desk.ended() is None  # what waits goes to the queue first
+    desk.ledger_does_all()
+    assert desk.ended() is not None
