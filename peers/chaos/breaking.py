@@ -16,8 +16,8 @@ from peers.chaos.plan import Kind, Plan, Planned
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role, rank_of
 from peers.errors import BazaarError, WireError
+from peers.host.line import CallFailed, Line
 from peers.host.spec import CutLinks
-from peers.host.transport import CallFailed, Line
 from peers.town.town import Town
 
 _PATIENCE_S = 2.0  # for a target to be there; after a fall nobody is in office for a while

@@ -17,7 +17,7 @@ from peers.core.membership import Member
 from peers.core.records import Outcome
 from peers.errors import WireError
 from peers.host.bell import Bell
-from peers.host.transport import CallFailed, Line
+from peers.host.line import CallFailed, Line
 from peers.host.wire import deposit_of, offer_dict, outcome_of, pack, request_dict, unpack_standing
 
 Replied = Callable[[int, Reply | Failure], None]

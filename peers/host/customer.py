@@ -17,8 +17,8 @@ from peers.core.clocks import Clock, make_clock
 from peers.core.records import clock_of
 from peers.errors import BadRequest, NotTrader, TownError, WireError
 from peers.host.journal import Journal
+from peers.host.line import CallFailed, Line
 from peers.host.registrar import TRADER
-from peers.host.transport import CallFailed, Line
 from peers.host.wire import stamp_of
 
 Document = dict[str, Any]

@@ -14,7 +14,7 @@ from peers.core.calls import Failure, Reply, Resign, StandingReply
 from peers.core.records import Deposit, Outcome
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.host import wire
-from peers.host.transport import AnswerLater, Later, caller
+from peers.host.server import AnswerLater, Later, caller
 
 if TYPE_CHECKING:
     from peers.host.host import PeerHost

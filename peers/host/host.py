@@ -58,12 +58,13 @@ from peers.host.counter import Answered, Counter, Ticket
 from peers.host.desk import Desk, answered_later
 from peers.host.journal import JOURNALED, Journal
 from peers.host.lanes import Lanes
+from peers.host.line import CallFailed, Line
 from peers.host.links import Links
 from peers.host.logs import Log
 from peers.host.registrar import Registrar
+from peers.host.server import Connection, Server
 from peers.host.spec import CutLinks, PeerSpec
 from peers.host.timers import Timers
-from peers.host.transport import CallFailed, Connection, Line, Server
 from peers.host.wire import Parcel, Reader
 from peers.settings import Settings, make_settings
 

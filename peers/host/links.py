@@ -23,8 +23,8 @@ from peers.core.messages import Beat, ClockNews, LinkMessage
 from peers.errors import WireError
 from peers.host.bell import Bell
 from peers.host.cuts import Cuts
+from peers.host.line import Broken, CallFailed, Line, Refused
 from peers.host.logs import Log
-from peers.host.transport import Broken, CallFailed, Line, Refused
 from peers.host.wire import Parcel, pack, unpack_parcel
 
 MOST_WAITING = 1000

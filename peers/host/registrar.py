@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from peers.core.membership import Member
 from peers.errors import TownError
-from peers.host.transport import CallFailed, Garbled, Line
+from peers.host.line import CallFailed, Garbled, Line
 
 TRADER = "bazaar.trader"
 TIMEOUT_S = 1.0

@@ -22,7 +22,7 @@ import numpy as np
 from peers.errors import TownError
 from peers.host.customer import Customer
 from peers.host.journal import Journal
-from peers.host.transport import Line
+from peers.host.line import Line
 from plots.bench.stats import Turn
 from plots.latency import Values
 

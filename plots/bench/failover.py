@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from peers.errors import TownError
-from peers.host.transport import Line
+from peers.host.line import Line
 from peers.town.directory import PeerState
 from plots.bench.plan import Plan
 from plots.bench.prober import Prober

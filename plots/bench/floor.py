@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 from Pyro5.server import expose
 
-from peers.host.transport import Server
+from peers.host.server import Server
 
 _DURABLE = WriteConcern("majority", j=True)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from peers.errors import WireError
 from peers.host.journal import Journal
-from peers.host.transport import CallFailed, Line
+from peers.host.line import CallFailed, Line
 from plots.bench.customers import ITEM
 
 _TIMEOUT_S = 0.15

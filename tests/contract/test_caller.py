@@ -18,7 +18,7 @@ from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseReques
 from peers.errors import NotTrader
 from peers.host import wire
 from peers.host.caller import Asker, Teller
-from peers.host.transport import Server
+from peers.host.server import Server
 from tests.hosting import wait_until
 
 pytestmark = pytest.mark.timeout(30)

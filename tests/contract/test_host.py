@@ -24,8 +24,8 @@ from peers.core.reports import Answered, Departed, Earned, Elected, Lost
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError
 from peers.host import wire
 from peers.host.customer import Customer
+from peers.host.line import CallFailed, Line
 from peers.host.spec import PeerSpec
-from peers.host.transport import CallFailed, Line
 from peers.settings import Settings
 from tests.hosting import Market, running_market, wait_until
 

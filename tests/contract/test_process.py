@@ -23,10 +23,10 @@ from peers.core.membership import Snapshot
 from peers.core.reports import Departed, Lost, Opened, Slept
 from peers.errors import TownError
 from peers.host.herald import MOST_UNTOLD, Herald
+from peers.host.line import Line
 from peers.host.logs import NoLog
 from peers.host.process import FAULT
 from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
-from peers.host.transport import Line
 from tests.hosting import Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
