@@ -11,11 +11,8 @@ has to be asked where to link.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from random import Random
-from typing import cast
-
-import networkx as nx
 
 from peers.core.membership import Edge
 
@@ -24,6 +21,7 @@ EXTRA_EDGES = 0.25
 """Edges beyond the tree, as a share of the number of peers."""
 
 Adjacency = dict[int, tuple[int, ...]]
+_Links = dict[int, set[int]]
 
 
 def build_graph(n: int, rng: Random) -> tuple[Edge, ...]:
@@ -59,46 +57,82 @@ def live_graph(first_edges: Iterable[Edge], up: Iterable[int]) -> Adjacency:
     What is left of the first graph is kept; its pieces (newcomers are pieces of one) are joined up in the order of
     their lowest ranks. Where the joined part has no room, one of its edges is opened to take the piece in.
     """
-    graph: nx.Graph[int] = nx.Graph()
-    graph.add_nodes_from(sorted(up))
-    graph.add_edges_from((a, b) for a, b in first_edges if a in graph and b in graph)
-    pieces = sorted((sorted(piece) for piece in nx.connected_components(graph)), key=lambda piece: piece[0])
+    links: _Links = {rank: set() for rank in sorted(up)}
+    for a, b in first_edges:
+        if a in links and b in links:
+            _link(links, a, b)
+    pieces = _pieces(links)
     joined = list(pieces[0]) if pieces else []
     for piece in pieces[1:]:
-        _join(graph, joined, piece)
+        _join(links, joined, piece)
         joined.extend(piece)
-    return {rank: tuple(sorted(graph.neighbors(rank))) for rank in graph}
+    return {rank: tuple(sorted(others)) for rank, others in links.items()}
 
 
-def _join(graph: nx.Graph[int], joined: Sequence[int], piece: Sequence[int]) -> None:
-    inner = _with_room(graph, joined)
-    outer = _with_room(graph, piece)
-    if inner:
-        graph.add_edge(inner[0], outer[0])
+def _pieces(links: _Links) -> list[list[int]]:
+    """What is connected, each piece sorted, in the order of their lowest ranks."""
+    seen: set[int] = set()
+    pieces = []
+    for rank in links:
+        if rank not in seen:
+            piece = distances(links, rank)
+            seen.update(piece)
+            pieces.append(sorted(piece))
+    return pieces
+
+
+def _join(links: _Links, joined: Sequence[int], piece: Sequence[int]) -> None:
+    inner = _with_room(links, joined)
+    outer = _with_room(links, piece)
+    if inner is not None and outer is not None:
+        _link(links, inner, outer)
         return
     # Every joined peer has three neighbours, so there is a cycle, and an edge of it can be opened.
-    whole = graph.subgraph(joined)
-    bridges = {_sorted(edge) for edge in cast("Iterable[Edge]", nx.bridges(whole))}
-    a, b = min({_sorted(edge) for edge in whole.edges} - bridges)
-    graph.remove_edge(a, b)
-    graph.add_edge(a, outer[0])
-    rest = _with_room(graph, piece)
-    if rest:
-        graph.add_edge(b, rest[0])
+    a, b = _open_cycle(links, joined)
+    assert outer is not None
+    _link(links, a, outer)
+    rest = _with_room(links, piece)
+    if rest is not None:
+        _link(links, b, rest)
 
 
-def _with_room(graph: nx.Graph[int], ranks: Iterable[int]) -> list[int]:
-    return sorted(rank for rank in ranks if graph.degree(rank) < MAX_NEIGHBOURS)
+def _open_cycle(links: _Links, joined: Sequence[int]) -> Edge:
+    """Takes away the first edge that is no bridge; returns it."""
+    edges = sorted((rank, other) for rank in joined for other in links[rank] if rank < other)
+    for a, b in edges:
+        links[a].remove(b)
+        links[b].remove(a)
+        if b in distances(links, a):
+            return a, b
+        _link(links, a, b)
+    raise AssertionError("a graph whose peers all have three neighbours has a cycle")
 
 
-def distances(graph: Mapping[int, Sequence[int]], source: int) -> dict[int, int]:
+def _link(links: _Links, a: int, b: int) -> None:
+    links[a].add(b)
+    links[b].add(a)
+
+
+def _with_room(links: _Links, ranks: Iterable[int]) -> int | None:
+    """The lowest of `ranks` that has room for one more."""
+    return min((rank for rank in ranks if len(links[rank]) < MAX_NEIGHBOURS), default=None)
+
+
+def distances(graph: Mapping[int, Collection[int]], source: int) -> dict[int, int]:
     """Returns the number of hops from `source` to every rank it can reach."""
     if source not in graph:
         return {}
-    whole: nx.Graph[int] = nx.Graph()
-    whole.add_edges_from((a, b) for a, links in graph.items() for b in links)
-    whole.add_node(source)
-    return dict(nx.single_source_shortest_path_length(whole, source))
+    hops = {source: 0}
+    edge = [source]
+    while edge:
+        further = []
+        for rank in edge:
+            for other in graph.get(rank, ()):
+                if other not in hops:
+                    hops[other] = hops[rank] + 1
+                    further.append(other)
+        edge = further
+    return hops
 
 
 def is_sound(graph: Mapping[int, Sequence[int]]) -> bool:
@@ -108,7 +142,3 @@ def is_sound(graph: Mapping[int, Sequence[int]]) -> bool:
     )
     slim = all(len(set(links)) == len(links) <= MAX_NEIGHBOURS for links in graph.values())
     return symmetric and slim and (not graph or len(distances(graph, next(iter(graph)))) == len(graph))
-
-
-def _sorted(edge: Edge) -> Edge:
-    return (min(edge), max(edge))

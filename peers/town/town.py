@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nameserver.finder import CARD
+from peers.core.graph import build_graph
 from peers.core.membership import Edge, Member, Snapshot
 from peers.core.names import Role
 from peers.core.records import Post
+from peers.core.roles import draw_roles
 from peers.errors import LedgerError, TownError
 from peers.host.spec import Begin, PeerSpec
 from peers.host.tls import is_secured
@@ -316,8 +318,5 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
 
 def _draw(options: RunOptions, seed: int) -> tuple[tuple[Role, ...], tuple[Edge, ...]]:
     """Draws roles and graph: the same from the same seed."""
-    from peers.core.graph import build_graph  # takes a while to import, which other processes use
-    from peers.core.roles import draw_roles
-
     rng = random.Random(seed)
     return draw_roles(options.n, rng, merchants=options.merchants), build_graph(options.n, rng)

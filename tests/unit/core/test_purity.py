@@ -14,7 +14,7 @@ MODULES = sorted(CORE.rglob("*.py"))
 
 ALLOWED = {
     "__future__", "bisect", "collections", "decimal", "enum", "functools", "heapq", "itertools", "math", "operator",
-    "random", "re", "typing", "zlib", "msgspec", "networkx", "peers",
+    "random", "re", "typing", "zlib", "msgspec", "peers",
 }  # fmt: skip
 """A module not named here is a question to be asked, not a habit to be kept."""
 
