@@ -41,16 +41,20 @@ def port(town: TlsFiles) -> Iterator[int]:
         assert server.wait(10) == 0
 
 
-def called(port: int, directory: Path | None) -> str:
+def called(port: int, directory: Path | None, how: str = "call") -> str:
     argument = "-" if directory is None else str(directory)
     done = subprocess.run(
-        [*ECHO, "call", HOST, str(port), argument], capture_output=True, text=True, timeout=30, check=True
+        [*ECHO, how, HOST, str(port), argument], capture_output=True, text=True, timeout=30, check=True
     )
     return done.stdout.strip()
 
 
 def test_a_member_is_answered(town: TlsFiles, port: int) -> None:
     assert called(port, town.directory) == "answered fish"
+
+
+def test_a_line_is_answered_whole_and_in_time(town: TlsFiles, port: int) -> None:
+    assert called(port, town.directory, "line") == "whole fish"
 
 
 def test_who_has_no_certificate_is_refused(port: int) -> None:

@@ -1,19 +1,21 @@
 """One end of a TLS connection, as a process of its own, for TLS is set for a whole process.
 
 `serve HOST DIR` says its port and answers until its standard input ends; `call HOST PORT DIR|-` makes one call (`-`:
-without any certificate) and says what came of it.
+without any certificate) and says what came of it; `line HOST PORT DIR` makes some as peers do.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from Pyro5.api import Daemon, Proxy, expose
 from Pyro5.errors import CommunicationError
 
+from peers.host.line import Line, Silent
 from peers.host.tls import TlsFiles, check_member, secure
 
 
@@ -21,6 +23,9 @@ from peers.host.tls import TlsFiles, check_member, secure
 class Echo:
     def echo(self, word: str) -> str:
         return word
+
+    def hang(self) -> None:
+        time.sleep(2)
 
 
 class MembersOnly(Daemon):  # type: ignore[misc]
@@ -50,5 +55,18 @@ def call(host: str, port: str, directory: str) -> None:
             print("refused", type(error).__name__)
 
 
+def line(host: str, port: str, directory: str) -> None:
+    secure(TlsFiles(Path(directory)))
+    line = Line(f"PYRO:echo@{host}:{port}", 5.0)
+    whole = all(line.call("echo", "x" * size) == "x" * size for size in (1, 20_000, 1_000_000))
+    line.close()
+    hurried = Line(line.uri, 1.0)
+    try:
+        hurried.call("hang")
+    except Silent:
+        print("whole" if whole else "broken", hurried.call("echo", "fish"))
+    hurried.close()
+
+
 if __name__ == "__main__":
-    {"serve": serve, "call": call}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "call": call, "line": line}[sys.argv[1]](*sys.argv[2:])
