@@ -22,7 +22,7 @@ import numpy as np
 from peers.errors import TownError
 from peers.host.customer import Customer
 from peers.host.journal import Journal
-from peers.host.line import Line
+from plots.bench.floor import echo_proxy
 from plots.bench.stats import Turn
 from plots.latency import Values
 
@@ -59,11 +59,11 @@ class _Errand(Protocol):
 
 
 class Echo:
-    """Asks an echo server to say a request again."""
+    """Asks an echo server to say a request again. For the thread that makes it, as proxies are."""
 
     def __init__(self, spec: Spec) -> None:
         assert spec.uri is not None
-        self._line = Line(spec.uri, 5.0)
+        self._proxy = echo_proxy(spec.uri)
         self._payload = {
             "request_id": f"{spec.name}-1a2b3c4d-12345",
             "buyer": spec.name,
@@ -73,13 +73,13 @@ class Echo:
         }
 
     def once(self) -> None:
-        self._line.call("echo", self._payload)
+        self._proxy.echo(self._payload)
 
     def after_turn(self) -> None:
         """Nothing to write down."""
 
     def close(self) -> None:
-        self._line.close()
+        self._proxy._pyroRelease()
 
 
 class Buying:

@@ -1,13 +1,14 @@
 """The floor under a purchase: an echo through Pyro5, and a durable transaction of three documents.
 
-Both as bare as they can be: the echo on the transport that purchases use, the transaction on the very database of the
-town, in collections of its own without indexes or rules.
+Both as bare as they can be: the echo with a plain daemon and plain proxies of Pyro5, with nothing of ours in between,
+the transaction on the very database of the town, in collections of its own without indexes or rules.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
 import uuid
 from multiprocessing.connection import Connection
@@ -17,9 +18,9 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
-from Pyro5.server import expose
-
-from peers.host.server import Server
+from Pyro5 import config
+from Pyro5.client import Proxy
+from Pyro5.server import Daemon, expose
 
 _DURABLE = WriteConcern("majority", j=True)
 
@@ -35,9 +36,11 @@ class Echoing:
 def serve_echo(channel: Connection) -> None:
     """The main program of the echo's process: ends when its channel does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = Server("127.0.0.1", Echoing(), "echo")
-    server.start()
-    channel.send(server.uri)
+    config.SOCK_NODELAY = True  # or else each answer might wait for an acknowledgement
+    daemon = Daemon("127.0.0.1")
+    uri = daemon.register(Echoing(), "echo")
+    threading.Thread(target=daemon.requestLoop, name="accept", daemon=True).start()
+    channel.send(str(uri))
     channel.poll(None)
 
 
@@ -63,6 +66,15 @@ class EchoServer:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def echo_proxy(uri: str) -> Proxy:
+    """Returns a plain proxy of the echo, for the thread that makes it. It packs as purchases are packed."""
+    config.SOCK_NODELAY = True
+    proxy = Proxy(uri)
+    proxy._pyroSerializer = "msgpack"
+    proxy._pyroTimeout = None  # not even a timeout, with which Pyro5 is slower
+    return proxy
 
 
 class BareBooks:
