@@ -11,27 +11,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import pymongo
 from bson.binary import Binary
-from pymongo import MongoClient
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from db.writes import TRANSIENT, Document, Refused, Write, check, is_duplicate, is_passing, unusable
 from peers.core.ledger import Done, LedgerAway, Unknown
-from peers.errors import LedgerError
 
-Document = dict[str, Any]
 Session = ClientSession
-Body = Callable[[Session], None]
 
 DURABLE = WriteConcern("majority", j=True)
 SETTLED = ReadConcern("majority")
-_SNAPSHOT = ReadConcern("snapshot")
+SNAPSHOT = ReadConcern("snapshot")
 
 PATIENCE_S = 2.0
 """How long a transaction may take to reach its commit, tries again included."""
@@ -43,58 +42,51 @@ _ABORT_PATIENCE_S = 0.5
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
 
-_DUPLICATE_KEY = 11000
-_TRANSIENT = "TransientTransactionError"
 
+class Lane(ABC):
+    """Transactions one after another. Hold `lock` around whatever uses the session."""
 
-class Refused(Exception):
-    """Raised in the body of a transaction that finds the books not as it takes them to be. It is rolled back."""
+    session_id: Binary
 
-
-class Lane:
-    """A session and its transactions. Hold `lock` around whatever uses `session`."""
-
-    def __init__(self, client: MongoClient[Document]) -> None:
+    def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.session: Session = client.start_session(causal_consistency=True)
         self.doubtful = False
         """Whether something this lane left behind may still commit."""
         self.left_open = False
         """Whether a transaction this lane gave up may still be open in the server, and stand in others' way there."""
 
-    @property
-    def session_id(self) -> Binary:
-        session_id: Binary = self.session.session_id["id"]
-        return session_id
+    def write(self, writes: Sequence[Write]) -> Done | LedgerAway | Unknown:
+        """Carries the writes out in one transaction; raises Refused if one of them does not find what it has to."""
+        return self.transact(lambda: self._carry_out(writes))
 
-    def transact(self, body: Body) -> Done | LedgerAway | Unknown:
+    def transact(self, body: Callable[[], None]) -> Done | LedgerAway | Unknown:
         """Runs `body` in a transaction and commits it; raises Refused if the body does, or if an id was taken.
 
         The body may run several times: another's write to the same document makes the server throw ours back.
         """
-        deadline = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + PATIENCE_S
         pause_s = _FIRST_PAUSE_S
         while True:
-            failure = self._attempt(body, deadline)
+            failure = self._attempt(body, deadline_s)
             if failure is None:
                 failure = self._commit()
                 if failure is None:
                     self.doubtful = False
                     return Done()
-                if not failure.has_error_label(_TRANSIENT):
+                if not failure.has_error_label(TRANSIENT):
                     self.doubtful = True
                     return Unknown(why=f"no answer to a commit: {failure}")
-            if time.monotonic() + pause_s >= deadline:
+            if time.monotonic() + pause_s >= deadline_s:
                 return LedgerAway(why=str(failure))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _attempt(self, body: Body, deadline: float) -> PyMongoError | None:
+    def _attempt(self, body: Callable[[], None], deadline_s: float) -> PyMongoError | None:
         """Runs the body up to the commit; returns a failure that is worth another try."""
-        self.session.start_transaction(read_concern=_SNAPSHOT, write_concern=DURABLE)
+        self._begin()
         try:
-            with pymongo.timeout(max(deadline - time.monotonic(), 0.05)):
-                body(self.session)
+            with self._within(deadline_s - time.monotonic()):
+                body()
         except PyMongoError as error:
             self._abort()
             # Whoever is not reached now was not told to abort either.
@@ -113,38 +105,73 @@ class Lane:
     def _abort(self) -> None:
         # On a budget of its own: the body's may be spent, and an abort that does not arrive leaves locks behind
         # until the next transaction of this session, or until a successor ends it.
-        with pymongo.timeout(_ABORT_PATIENCE_S):
-            self.session.abort_transaction()
+        with self._within(_ABORT_PATIENCE_S):
+            self._ask_abort()
 
     def _commit(self) -> PyMongoError | None:
         """Asks for the commit until it is answered; returns how it failed, with the server's label if it is sure."""
-        deadline = time.monotonic() + COMMIT_PATIENCE_S
+        deadline_s = time.monotonic() + COMMIT_PATIENCE_S
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                with pymongo.timeout(max(deadline - time.monotonic(), 0.05)):
-                    self.session.commit_transaction()
+                with self._within(deadline_s - time.monotonic()):
+                    self._ask_commit()
             except PyMongoError as error:
-                if error.has_error_label(_TRANSIENT) or time.monotonic() + pause_s >= deadline:
+                if error.has_error_label(TRANSIENT) or time.monotonic() + pause_s >= deadline_s:
                     return error
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
                 return None
 
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the session."""
 
-def is_duplicate(error: PyMongoError) -> bool:
-    """Whether the server refused a write because its id, or its seq, is taken."""
-    if isinstance(error, BulkWriteError):
-        return any(failed["code"] == _DUPLICATE_KEY for failed in error.details["writeErrors"])
-    return isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY
+    @abstractmethod
+    def _within(self, patience_s: float) -> AbstractContextManager[None]:
+        """Gives what is asked of the server inside only so long."""
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _carry_out(self, writes: Sequence[Write]) -> None:
+        """Sends the writes and checks the answers; PyMongoError or Refused if they are not as they should be."""
+
+    @abstractmethod
+    def _ask_commit(self) -> None:
+        """Sends the commit; PyMongoError unless it is answered, and durable."""
+
+    @abstractmethod
+    def _ask_abort(self) -> None:
+        """Sends the abort; whether it arrives is not said."""
 
 
-def is_passing(error: PyMongoError) -> bool:
-    """Whether the same thing may well succeed later: the server is away or busy, or another was in the way."""
-    return error.timeout or isinstance(error, ConnectionFailure) or error.has_error_label(_TRANSIENT)
+class DriverLane(Lane):
+    """A lane by way of the driver, whatever it takes to reach the database."""
 
+    def __init__(self, database: Database[Document]) -> None:
+        super().__init__()
+        self._database = database
+        self.session: Session = database.client.start_session(causal_consistency=True)
+        self.session_id: Binary = self.session.session_id["id"]
 
-def unusable(error: PyMongoError) -> LedgerError:
-    """What to raise for an error that trying again does not mend."""
-    return LedgerError(f"the database refused what it should take: {error}")
+    def close(self) -> None:
+        self.session.end_session()
+
+    def _within(self, patience_s: float) -> AbstractContextManager[None]:
+        return pymongo.timeout(max(patience_s, 0.05))
+
+    def _begin(self) -> None:
+        self.session.start_transaction(read_concern=SNAPSHOT, write_concern=DURABLE)
+
+    def _carry_out(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            check(write, self._database.command(write.command, session=self.session))
+
+    def _ask_commit(self) -> None:
+        self.session.commit_transaction()
+
+    def _ask_abort(self) -> None:
+        self.session.abort_transaction()

@@ -7,13 +7,14 @@ always really changed: an update that changes nothing is no write to MongoDB, an
 A trader killed or frozen with a transaction open would hold its successor up until the server loses patience. So it
 leaves the ids of its sessions in the post, and the successor ends them before it raises the term.
 
-Two lanes with a session each, since a trader's queueing goes on while a commit is under way.
+Commits and queueing have a lane each, with a session each, since a trader's queueing goes on while a commit is under
+way; taking office has a third.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pymongo
@@ -21,7 +22,7 @@ from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import ConfigurationError, PyMongoError, ServerSelectionTimeoutError
 
 from db.documents import (
     accepted_from,
@@ -34,10 +35,12 @@ from db.documents import (
     post_from,
     queued_document,
 )
-from db.lane import DURABLE, SETTLED, Document, Lane, Refused, Session, is_passing, unusable
+from db.lane import DURABLE, SETTLED, DriverLane, Lane, Session
+from db.pipeline import PipelinedLane, is_plain
 from db.plan import plan
 from db.prepare import ensure_schema
 from db.schema import DATABASE, POST, QUEUE_FENCE
+from db.writes import Document, Refused, Write, deleting, inserting, is_passing, unusable, updating
 from peers.core.ledger import (
     AlreadyRecorded,
     Commit,
@@ -61,22 +64,27 @@ from peers.errors import LedgerError
 
 READ_PATIENCE_S = 2.0
 
+_APPNAME = "bazaar"
 _CLIENT_OPTIONS: dict[str, Any] = {
     # What a cut-off or frozen primary costs is decided here; the driver's own limits are half a minute and more.
     "connectTimeoutMS": 1000,
     "serverSelectionTimeoutMS": 1500,
     "heartbeatFrequencyMS": 500,
     "socketTimeoutMS": 2000,
-    "appname": "bazaar",
+    "appname": _APPNAME,
 }
 
 
 class MongoLedger:
-    """The books in the database at `uri`. Connects at the first operation; see `peers.core.ledger.Ledger`."""
+    """The books in the database at `uri`. Connects at the first operation; see `peers.core.ledger.Ledger`.
 
-    def __init__(self, uri: str, database: str = DATABASE) -> None:
+    `pipelined`: sends what belongs to one transaction in one go, where the database is reached in plain.
+    """
+
+    def __init__(self, uri: str, database: str = DATABASE, *, pipelined: bool = True) -> None:
         self._uri = uri
         self._database = database
+        self._pipelined = pipelined and is_plain(uri)
         self._connecting = threading.Lock()
         self._books: _Books | None = None
         self._closed = False
@@ -106,16 +114,16 @@ class MongoLedger:
         with self._connecting:
             if self._books is None and not self._closed:
                 try:
-                    self._books = _Books(self._uri, self._database)
+                    self._books = _Books(self._uri, self._database, pipelined=self._pipelined)
                 except (ConfigurationError, ValueError) as error:
                     raise LedgerError(f"{self._uri} is no address of a database: {error}; mend --mongo") from error
             return self._books
 
 
 class _Books:
-    """An open connection, its two lanes, and what is done with them."""
+    """An open connection, its lanes, and what is done with them."""
 
-    def __init__(self, uri: str, database: str) -> None:
+    def __init__(self, uri: str, database: str, *, pipelined: bool) -> None:
         self._client = MongoClient[Document](uri, connect=False, **_CLIENT_OPTIONS)
         self._database = self._client.get_database(
             database,
@@ -128,16 +136,21 @@ class _Books:
         self._posts = self._database["posts"]
         self._fences = self._database["fences"]
         self._elections = self._database["elections"]
-        self._main = Lane(self._client)
-        self._queueing = Lane(self._client)
+        self._office = DriverLane(self._database)
+        self._commits, self._queueing = self._lane(pipelined), self._lane(pipelined)
         # Nobody ends this one, so what it reads after ending another is all that the other left behind.
         self._reader = self._client.start_session(causal_consistency=True)
+
+    def _lane(self, pipelined: bool) -> Lane:
+        if pipelined:
+            return PipelinedLane(self._client, self._database.name, appname=_APPNAME)
+        return DriverLane(self._database)
 
     def perform(self, operation: Operation) -> Result:
         if isinstance(operation, Enqueue):
             with self._queueing.lock:
                 return self._enqueue(operation)
-        with self._main.lock:
+        with self._commits.lock:
             match operation:
                 case Commit():
                     return self._commit(operation)
@@ -151,101 +164,74 @@ class _Books:
                     return self._record_election(operation)
 
     def close(self) -> None:
-        with self._main.lock, self._queueing.lock:
-            for session in (self._main.session, self._queueing.session, self._reader):
-                session.end_session()
+        with self._commits.lock, self._queueing.lock:
+            for lane in (self._office, self._commits, self._queueing):
+                lane.close()
+            self._reader.end_session()
             self._client.close()
 
     # Writing under a term.
 
     def _enqueue(self, operation: Enqueue) -> Result:
         documents = [queued_document(entry) for entry in operation.entries]
-        fence = {"q": {"_id": QUEUE_FENCE, "term": operation.term}, "u": {"$inc": {"touched": 1}}}
-
-        def body(session: Session) -> None:
-            if documents:
-                self._insert("requests", documents, session)
-            self._touch("fences", fence, session)
-
-        return self._fenced(self._queueing, operation.term, body)
+        fence = {"_id": QUEUE_FENCE, "term": operation.term}, {"$inc": {"touched": 1}}
+        writes = [inserting("requests", documents)] if documents else []
+        writes.append(updating("fences", [fence]))
+        return self._fenced(self._queueing, operation.term, writes)
 
     def _commit(self, operation: Commit) -> Result:
         planned = plan(operation)
         if planned is None:
-            return self._refusal(self._main, operation.term)
-        queued_ids, new_seq = planned.queued_ids, planned.new_seq
+            return self._refusal(operation.term)
         decided = [outcome_document(decision.outcome) for decision in operation.decisions]
         deposits = [deposit_document(deposit) for deposit in planned.deposits]
         draws = [
-            {"q": {"_id": deposit, "remaining": {"$gte": units}}, "u": {"$inc": {"remaining": -units}}}
+            ({"_id": deposit, "remaining": {"$gte": units}}, {"$inc": {"remaining": -units}})
             for deposit, units in planned.draws.items()
         ]
+        fence = (
+            {"_id": POST, "term": operation.term, "seq": operation.seq},
+            {"$set": {"seq": planned.new_seq}, "$inc": {"commits": 1}},
+        )
+        writes = []
+        if planned.queued_ids:
+            # Out and in again is half the time of updating them one by one, and counts them all the same.
+            queued = {"_id": {"$in": planned.queued_ids}, "status": "queued"}
+            writes.append(deleting("requests", queued, len(planned.queued_ids)))
+        if decided:
+            writes.append(inserting("requests", decided))
+        if deposits:
+            writes.append(inserting("deposits", deposits))
+        if draws:
+            writes.append(updating("deposits", draws))
+        writes.append(updating("posts", [fence]))
+        return self._fenced(self._commits, operation.term, writes)
 
-        fence = {
-            "q": {"_id": POST, "term": operation.term, "seq": operation.seq},
-            "u": {"$set": {"seq": new_seq}, "$inc": {"commits": 1}},
-        }
-
-        def body(session: Session) -> None:
-            if queued_ids:
-                # Out and in again is half the time of updating them one by one, and counts them all the same.
-                queued = {"_id": {"$in": queued_ids}, "status": "queued"}
-                gone = self._requests.delete_many(queued, hint="_id_", session=session)
-                _demand(gone.deleted_count == len(queued_ids))
-            if decided:
-                self._insert("requests", decided, session)
-            if deposits:
-                self._insert("deposits", deposits, session)
-            if draws:
-                self._update("deposits", draws, session)
-            self._touch("posts", fence, session)
-
-        return self._fenced(self._main, operation.term, body)
-
-    # As plain commands: the driver's own ways of writing take trouble to retry, and to split what is too large, which
-    # is not done inside a transaction of ours, and shows in the time of a small one.
-
-    def _insert(self, collection: str, documents: list[Document], session: Session) -> None:
-        self._write({"insert": collection, "documents": documents}, session)
-
-    def _update(self, collection: str, updates: list[Document], session: Session) -> None:
-        """Rolls the transaction back unless each of the updates finds its document."""
-        _demand(self._write({"update": collection, "updates": updates}, session)["n"] == len(updates))
-
-    def _touch(self, collection: str, fence: Document, session: Session) -> None:
-        """Touches a fence, if it still stands at the term, and rolls the transaction back if it does not."""
-        self._update(collection, [fence], session)
-
-    def _write(self, command: Document, session: Session) -> Document:
-        answer = self._database.command(command, session=session)
-        if "writeErrors" in answer:
-            raise BulkWriteError(answer)
-        return answer
-
-    def _fenced(self, lane: Lane, term: int, body: Callable[[Session], None]) -> Result:
+    def _fenced(self, lane: Lane, term: int, writes: Sequence[Write]) -> Result:
+        """Carries out writes of which the last touches a fence."""
         self._clear_way(lane)
         try:
-            return lane.transact(body)
+            return lane.write(writes)
         except Refused:
-            return self._refusal(lane, term)
+            return self._refusal(term)
 
     def _clear_way(self, lane: Lane) -> None:
         """Ends what the other lane left open: the same ids may be in it, and the server keeps it for seconds."""
-        other = self._queueing if lane is self._main else self._main
+        other = self._queueing if lane is self._commits else self._commits
         # One that is busy is about to end it by itself.
         if other.left_open and other.lock.acquire(blocking=False):
             try:
-                self._end([other.session_id])
+                self._end([other.session_id], None)
                 other.left_open = False
             finally:
                 other.lock.release()
 
-    def _refusal(self, lane: Lane, term: int) -> Deposed | AlreadyRecorded:
-        """Says why: a deposed trader hears that it is deposed, whatever else it had wrong.
-
-        Read in the lane's own session, for that has seen whatever the transaction failed on.
-        """
-        post = self._read_post(lane.session)
+    def _refusal(self, term: int) -> Deposed | AlreadyRecorded:
+        """Says why: a deposed trader hears that it is deposed, whatever else it had wrong."""
+        with pymongo.timeout(READ_PATIENCE_S), self._client.start_session(causal_consistency=True) as session:
+            # What a session reads is no older than what it was answered before; so this sees what was refused.
+            self._client.admin.command("ping", session=session)
+            post = self._read_post(session)
         return AlreadyRecorded() if post.term == term else Deposed(post=post)
 
     # Taking office.
@@ -261,7 +247,7 @@ class _Books:
         try:
             return self._raise_term(operation, document["sessions"])
         except Refused:
-            return OfficeRefused(post=self._read_post(self._main.session))
+            return OfficeRefused(post=self._read_post(self._office.session))
 
     def _raise_term(self, operation: TakeOffice, predecessors: Iterable[Binary]) -> Result:
         """Moves both fences to the next term, then reads what stands behind them.
@@ -269,16 +255,18 @@ class _Books:
         What the predecessor left open is ended first: the raise would have to wait for it.
         """
         term = operation.expected_term + 1
+        session = self._office.session
+        own = [self._commits.session_id, self._queueing.session_id]
         raised = {
             "term": term,
             "trader": operation.trader,
             "since": date(operation.now_ms),
-            "sessions": [self._main.session_id, self._queueing.session_id],
+            "sessions": [self._office.session_id, *own],
         }
         found: list[Document | None] = []
 
-        def body(session: Session) -> None:
-            self._end(predecessors)
+        def body() -> None:
+            self._end({*predecessors, *own}, self._reader)
             post = self._posts.find_one_and_update(
                 {"_id": POST, "term": operation.expected_term},
                 {"$set": raised, "$inc": {"commits": 1}},
@@ -290,7 +278,7 @@ class _Books:
             fence = {"$set": {"term": term}, "$inc": {"touched": 1}}
             self._fences.update_one({"_id": QUEUE_FENCE}, fence, upsert=True, session=session)
 
-        ended = self._main.transact(body)
+        ended = self._office.transact(body)
         if not isinstance(ended, Done):
             return ended
         try:
@@ -300,7 +288,7 @@ class _Books:
 
     def _survey(self, post: Post) -> OfficeTaken:
         """Reads all that a new trader needs; after the raise nobody else can change it."""
-        session = self._main.session
+        session = self._office.session
         with pymongo.timeout(READ_PATIENCE_S):
             last = self._requests.find_one({}, {"_id": 0, "arrival": 1}, sort=[("arrival", -1)], session=session)
             queue = self._requests.find({"status": "queued"}, session=session).sort("order", 1).hint("queue")
@@ -332,19 +320,22 @@ class _Books:
         The server answers once the session's transaction is over, one way or the other; from then on it refuses a
         commit that was still on its way.
         """
-        if self._main.doubtful:
-            self._end([self._main.session_id])
-            self._main.doubtful = False
+        for lane in (self._office, self._commits):
+            self._settle_lane(lane)
         if self._queueing.doubtful:
             with self._queueing.lock:
-                self._end([self._queueing.session_id])
-                self._queueing.doubtful = False
+                self._settle_lane(self._queueing)
 
-    def _end(self, session_ids: Iterable[Binary]) -> None:
-        sessions = [{"id": session_id} for session_id in session_ids]
-        if sessions:  # for an empty list means everybody's
-            with pymongo.timeout(READ_PATIENCE_S):
-                self._client.admin.command("killSessions", sessions, session=self._reader)
+    def _settle_lane(self, lane: Lane) -> None:
+        if lane.doubtful:
+            self._end([lane.session_id], self._reader)
+            lane.doubtful = False
+
+    def _end(self, session_ids: Iterable[Binary], session: Session | None) -> None:
+        """Ends whatever transactions these sessions have open. `session` sees all that they left behind."""
+        ended = [{"id": session_id} for session_id in session_ids]
+        with pymongo.timeout(READ_PATIENCE_S):
+            self._client.admin.command("killSessions", ended, session=session)
 
     def _find_sales(self, operation: FindSales) -> Found:
         sold = {"seller": operation.seller, "seq": {"$gt": operation.after_seq}}

@@ -1,7 +1,7 @@
 """A trader that stops with its transaction open, in a process of its own, to be killed or frozen there.
 
-`python -m tests.held_trader URI DATABASE commit|enqueue` takes office, carries out one operation until
-only the commit is missing, says so, and goes on when a line comes in; then it says what the ledger answered.
+`python -m tests.held_trader URI DATABASE commit|enqueue pipelined|driver` takes office, carries out one operation
+until only the commit is missing, says so, and goes on when a line comes in; then it says what the ledger answered.
 """
 
 from __future__ import annotations
@@ -14,26 +14,22 @@ from db.lane import Lane
 from db.mongo import MongoLedger
 from tests.deals import commit, enqueue, entry, sold, stock, take_office
 
+_commit = Lane._commit
 
-class HeldLane(Lane):
+
+def held_commit(lane: Lane) -> PyMongoError | None:
     """Waits for a line before it commits, once."""
-
-    held = True
-
-    def _commit(self) -> PyMongoError | None:
-        if HeldLane.held:
-            HeldLane.held = False
-            print("open", flush=True)
-            sys.stdin.readline()
-        return super()._commit()
+    Lane._commit = _commit  # type: ignore[method-assign]
+    print("open", flush=True)
+    sys.stdin.readline()
+    return lane._commit()
 
 
 def main() -> None:
-    uri, database, what = sys.argv[1:]
-    ledger = MongoLedger(uri, database)
+    uri, database, what, way = sys.argv[1:]
+    ledger = MongoLedger(uri, database, pipelined=way == "pipelined")
     take_office(ledger)
-    for lane in (ledger._books._main, ledger._books._queueing):  # type: ignore[union-attr]
-        lane.__class__ = HeldLane
+    Lane._commit = held_commit  # type: ignore[method-assign]
     fish = stock("d1", 9)
     operation = enqueue(entry(1)) if what == "enqueue" else commit(sold(entry(1), 1, fish), deposits=(fish,))
     print(type(ledger.perform(operation)).__name__, flush=True)

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 _COMMIT = b"commitTransaction"
@@ -21,6 +21,7 @@ class _Link:
     client: socket.socket
     server: socket.socket
     loss: Loss | None = None
+    answered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def hang_up(self) -> None:
         for end in (self.client, self.server):
@@ -42,6 +43,7 @@ class Relay:
         self._next_loss: Loss | None = None
         self._word = _COMMIT
         self._stays_cut = False
+        self._interruption: tuple[bytes, Callable[[], None]] | None = None
         self._held: tuple[_Link, bytes] | None = None
         self._late_answers: queue.Queue[bytes] = queue.Queue()
 
@@ -84,6 +86,10 @@ class Relay:
         """Loses the next message to the server with `word` in it, and cuts everything."""
         self._word, self._next_loss, self._stays_cut = word, "request", True
 
+    def before_message(self, word: bytes, act: Callable[[], None]) -> None:
+        """Calls `act` between the next message to the server with `word` in it, once, and those sent before it."""
+        self._interruption = (word, act)
+
     def deliver(self) -> bytes:
         """Sends the held commit, long after its sender gave it up; returns the server's answer."""
         assert self._held is not None
@@ -123,8 +129,22 @@ class Relay:
                 if link.loss in ("request", "held"):
                     self._lose(link, data)
                     return
-                link.server.sendall(data)
+                link.server.sendall(self._interrupt(link, data))
         link.hang_up()
+
+    def _interrupt(self, link: _Link, data: bytes) -> bytes:
+        """Sends what comes before an interruption, if there is to be one in `data`, and returns the rest."""
+        if self._interruption is None or self._interruption[0] not in data:
+            return data
+        (word, act), self._interruption = self._interruption, None
+        messages = _messages(data)
+        while word not in messages[0]:
+            while link.answered.acquire(blocking=False):
+                pass
+            link.server.sendall(messages.pop(0))
+            link.answered.acquire(timeout=_DEADLINE_S)
+        act()
+        return b"".join(messages)
 
     def _lose(self, link: _Link, request: bytes) -> None:
         self._next_loss = None
@@ -146,4 +166,15 @@ class Relay:
                     self._lose(link, b"")
                 else:
                     link.client.sendall(data)
+                    link.answered.release()
         link.hang_up()
+
+
+def _messages(data: bytes) -> list[bytes]:
+    """Parts what a client sent in one go; each message begins with its length."""
+    messages = []
+    while data:
+        length = int.from_bytes(data[:4], "little")
+        messages.append(data[:length])
+        data = data[length:]
+    return messages

@@ -17,11 +17,12 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from db.lane import Lane
-from db.mongo import MongoLedger, _Books
+from db.mongo import MongoLedger
 from db.mongod import MongodProcess
 from peers.core.ledger import Deposed, Done, LookUp, OfficeRefused, OfficeTaken, Operation, TakeOffice
 from peers.core.records import Post
 from tests.deals import T0_MS, commit, enqueue, entry, sold, stock, take_office, unavailable
+from tests.relay import Relay
 
 Books = Database[dict[str, Any]]
 
@@ -38,12 +39,25 @@ DEPOSED = Deposed(post=Post(term=2, trader="merchant8", seq=0))
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 
 
+@pytest.fixture(params=["pipelined", "driver"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How transactions are sent."""
+    way: str = request.param
+    return way
+
+
 @pytest.fixture
-def make_ledger(mongod: MongodProcess, books: Books) -> Iterator[Callable[[], MongoLedger]]:
+def relay(mongod: MongodProcess) -> Iterator[Relay]:
+    with Relay(mongod.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def make_ledger(mongod: MongodProcess, books: Books, way: str) -> Iterator[Callable[..., MongoLedger]]:
     made: list[MongoLedger] = []
 
-    def make() -> MongoLedger:
-        made.append(MongoLedger(mongod.uri, books.name))
+    def make(uri: str = mongod.uri) -> MongoLedger:
+        made.append(MongoLedger(uri, books.name, pipelined=way == "pipelined"))
         return made[-1]
 
     yield make
@@ -130,11 +144,21 @@ def test_the_term_is_raised_before_it_starts(
 @pytest.mark.parametrize("name", ["commit", "deposits only", "enqueue"])
 @pytest.mark.parametrize("blunt", [True, False])
 def test_the_term_is_raised_after_its_snapshot(
-    old: MongoLedger, new: MongoLedger, books: Books, name: str, blunt: bool, monkeypatch: pytest.MonkeyPatch
+    make_ledger: Callable[..., MongoLedger], new: MongoLedger, books: Books, relay: Relay, name: str, blunt: bool
 ) -> None:
     """It has written what it has to say, and is about to touch the fence."""
-    with interrupted(monkeypatch, _Books, "_touch", lambda: raise_bluntly(books) if blunt else succeed(new)):
-        assert old.perform(OPERATIONS[name]) == DEPOSED
+    old = make_ledger(relay.uri)
+    take_office(old)
+    fence = b"fences" if name == "enqueue" else b"posts"
+    interruptions: list[None] = []
+
+    def interrupt() -> None:
+        raise_bluntly(books) if blunt else succeed(new)
+        interruptions.append(None)
+
+    relay.before_message(fence, interrupt)
+    assert old.perform(OPERATIONS[name]) == DEPOSED
+    assert len(interruptions) == 1
     assert_untouched(books)
 
 
@@ -215,10 +239,10 @@ def test_one_of_many_candidates_gets_the_office(make_ledger: Callable[[], MongoL
 
 
 @contextmanager
-def held_trader(uri: str, database: str, what: str) -> Iterator[subprocess.Popen[str]]:
+def held_trader(uri: str, database: str, what: str, way: str) -> Iterator[subprocess.Popen[str]]:
     """A trader in a process of its own, stopped with everything written and nothing committed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.held_trader", uri, database, what],
+        [sys.executable, "-m", "tests.held_trader", uri, database, what, way],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -243,9 +267,9 @@ def open_transactions(client: MongoClient[dict[str, Any]]) -> int:
 @pytest.mark.parametrize("what", ["commit", "enqueue"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_a_trader_that_stops_in_mid_transaction_holds_nobody_up(
-    mongod: MongodProcess, books: Books, new: MongoLedger, what: str, how: signal.Signals
+    mongod: MongodProcess, books: Books, new: MongoLedger, what: str, way: str, how: signal.Signals
 ) -> None:
-    with held_trader(mongod.uri, books.name, what) as trader:
+    with held_trader(mongod.uri, books.name, what, way) as trader:
         trader.send_signal(how)
         if how == signal.SIGKILL:
             trader.wait(10)
@@ -274,4 +298,4 @@ def test_a_session_that_was_ended_serves_again(old: MongoLedger, new: MongoLedge
     assert before is not None
     assert after is not None
     assert before["sessions"] == after["sessions"]
-    assert len(set(after["sessions"])) == 2
+    assert len(set(after["sessions"])) == 3

@@ -28,13 +28,14 @@ from peers.core.records import ElectionRecord, Post
 from tests.deals import T0_MS, commit, enqueue, entry, sold, stock, take_office, unavailable
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=["memory", "pipelined", "driver"])
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
     books = request.getfixturevalue("books")
-    mongo = MongoLedger(request.getfixturevalue("mongod").uri, books.name)
+    uri = request.getfixturevalue("mongod").uri
+    mongo = MongoLedger(uri, books.name, pipelined=request.param == "pipelined")
     yield mongo
     mongo.close()
 

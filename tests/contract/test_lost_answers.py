@@ -53,12 +53,14 @@ def relay(mongod: MongodProcess) -> Iterator[Relay]:
         yield relay
 
 
-@pytest.fixture
-def ledger(relay: Relay, books: Books, monkeypatch: pytest.MonkeyPatch) -> Iterator[MongoLedger]:
+@pytest.fixture(params=["pipelined", "driver"])
+def ledger(
+    request: pytest.FixtureRequest, relay: Relay, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MongoLedger]:
     """A ledger behind the relay, less patient than usual, with a trader in office."""
     monkeypatch.setattr(lane, "PATIENCE_S", 0.6)
     monkeypatch.setattr(lane, "COMMIT_PATIENCE_S", 0.3)
-    ledger = MongoLedger(relay.uri, books.name)
+    ledger = MongoLedger(relay.uri, books.name, pipelined=request.param == "pipelined")
     take_office(ledger)
     yield ledger
     relay.heal()
