@@ -188,10 +188,13 @@ class _Link:
             return tuple(waiting.popleft() for _ in range(min(len(waiting), MOST_IN_A_PARCEL)))
 
     def _look(self) -> None:
-        """Only a new connection tells for certain that nobody is there; only the old one, that it still works."""
+        """Only a new connection tells for certain that nobody is there; only the old one, that it still works.
+
+        Where there is no old one, delivering makes a new one.
+        """
         if self._is_cut():
             return
-        if self._line.is_refused():
+        if self._line.connected and self._line.is_refused():
             self._links.exchange.gone(self.member.rank, self.member.incarnation)
         else:
             self._deliver(())
