@@ -11,14 +11,17 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from nameserver.finder import Finder, Registered
 from peers.core.graph import is_sound
 from peers.core.names import rank_of
 from peers.core.records import Post
 from peers.errors import BazaarError, TownError
-from peers.town.books import Books
 from peers.town.crew import Crew
+
+if TYPE_CHECKING:
+    from peers.town.books import Books
 
 _LOOK_S = 0.02
 _CALM_S = 0.05

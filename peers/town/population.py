@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,9 +18,11 @@ from peers.core.membership import Member
 from peers.core.names import Role
 from peers.errors import TownError
 from peers.host.spec import Begin, PeerSpec
-from peers.town.books import Books
 from peers.town.crew import Crew
 from peers.town.introduction import introduced
+
+if TYPE_CHECKING:
+    from peers.town.books import Books
 
 MakeSpecs = Callable[[dict[int, Role]], list[PeerSpec]]
 

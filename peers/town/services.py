@@ -13,13 +13,13 @@ from peers.core.names import peer_name
 from peers.core.records import Post
 from peers.errors import BazaarError, TownError
 from peers.host.tls import is_secured
-from peers.town.books import Books, database_of
 from peers.town.console import Console
 from peers.town.crew import Crew
 from peers.town.directory import Directory
 
 if TYPE_CHECKING:
     from db.mongod import MongodProcess
+    from peers.town.books import Books
 
 _WATCH_S = 0.1
 _RETRY_S = 1.0
@@ -48,14 +48,18 @@ class Services:
         self._opening = asyncio.create_task(asyncio.to_thread(self._start_books))
 
     def _start_books(self) -> Post:
-        from db.mongod import MongodProcess  # the driver takes a while to import
-
+        # The driver takes as long to import as everything else here; by now, other processes are at work.
         if self._mongo is None:
+            from db.mongod import MongodProcess
+
             self.mongod = MongodProcess(self._directory.mongo)
             self.mongod.start()
-            uri, database = self.mongod.uri, database_of(self.mongod.uri)
+            uri = self.mongod.uri
         else:
-            uri, database = self._mongo, database_of(self._mongo)
+            uri = self._mongo
+        from peers.town.books import Books, database_of
+
+        database = database_of(uri)
         self.books = Books(uri, database)
         return self.books.open()
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from peers.core.membership import Member
 from peers.core.names import Role, peer_name
@@ -17,11 +17,13 @@ from peers.core.reports import Report
 from peers.host.spec import PeerSpec
 from peers.host.tls import is_secured
 from peers.settings import Settings
-from peers.town.books import Books
 from peers.town.console import Console
 from peers.town.crew import Crew
 from peers.town.directory import Directory, live_graph
 from peers.town.options import RunOptions, settings_of
+
+if TYPE_CHECKING:
+    from peers.town.books import Books
 
 _FLUSH_S = 0.2
 _COUNT_S = 0.05

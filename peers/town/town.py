@@ -20,7 +20,6 @@ from peers.core.roles import draw_roles
 from peers.errors import LedgerError, TownError
 from peers.host.spec import Begin, PeerSpec
 from peers.host.tls import is_secured
-from peers.town.books import Books, RunTally, has_password
 from peers.town.closing import Calm, finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
 from peers.town.crew import Crew
@@ -33,6 +32,7 @@ from peers.town.terminal import Interrupted, Terminal, make_specs
 
 if TYPE_CHECKING:
     from db.audit import AuditReport
+    from peers.town.books import Books, RunTally
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
@@ -169,6 +169,8 @@ class Town:
 
     def _card(self, books: Books) -> dict[str, str]:
         """What others need to join, except a password."""
+        from peers.town.books import has_password
+
         card = {"database": books.database, "settings": self._options.settings.model_dump_json()}
         if not has_password(books.uri):
             card["mongo_uri"] = books.uri
