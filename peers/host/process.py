@@ -1,6 +1,6 @@
 """The main program of a peer's process: the channel to its town, signals, beginning and end.
 
-Called in a child of a forkserver that has imported this module: importing it starts nothing and connects to nothing.
+Called in a child of a forkserver that has imported this module, which starts nothing and connects to nothing.
 The peer ends when the town says so, when the channel ends (the town is gone: at once), or on SIGTERM (it leaves the
 market first). Ctrl-C is for the town.
 """
@@ -26,6 +26,7 @@ from db.mongo import MongoLedger
 from peers.host.herald import Herald
 from peers.host.host import PeerHost
 from peers.host.logs import Log, open_log
+from peers.host.rehearsal import rehearse
 from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, ToPeer
 from peers.host.tls import TlsFiles, secure
 
@@ -36,6 +37,12 @@ FAULT = 70
 End = Literal["finished", "left", "orphaned"]
 
 _orders = msgspec.json.Decoder(cast("type[ToPeer]", ToPeer))
+
+
+def prepare() -> None:
+    """To be called before the first fork; what it starts has ended when it returns."""
+    with contextlib.suppress(OSError):  # no loopback here, or no place for files: it only saves time
+        rehearse()
 
 
 def run_peer(spec: PeerSpec, channel: socket.socket) -> None:

@@ -155,8 +155,9 @@ def _drain(wakeup: socket.socket) -> None:
 def main() -> None:
     """Imports what peers need, freezes it, and serves the town."""
     town = socket.socket(fileno=int(sys.argv[1]))
-    module, _, function = sys.argv[2].partition(":")
-    target: PeerMain = getattr(importlib.import_module(module), function)
+    name, _, function = sys.argv[2].partition(":")
+    module = importlib.import_module(name)
+    target: PeerMain = getattr(module, function)
     # The terminal's Ctrl-C is for the town alone; it tells the peers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -165,6 +166,9 @@ def main() -> None:
     signalled.setblocking(False)
     signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+    prepare: Callable[[], None] | None = getattr(module, "prepare", None)
+    if prepare is not None:
+        prepare()
     gc.collect()
     # Otherwise the first collection in every child would copy all these pages.
     gc.freeze()
