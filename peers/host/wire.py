@@ -168,6 +168,9 @@ class Reader:
             return msgspec.convert(given, kind)
         except msgspec.ValidationError as error:
             self._blame(str(error), kind, whole)
+        except UnicodeEncodeError:  # half a character, where msgspec says no more than that
+            rotten = _rotten(given, kind)
+            self._blame("" if rotten is None else f" - at `$.{rotten}`", kind, whole)
 
     def _blame(self, said: str, kind: type, whole: str) -> NoReturn:
         missing = _MISSING.match(said)
@@ -182,6 +185,16 @@ class Reader:
 
 def _fields(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(kind))
+
+
+def _rotten(given: Document, kind: type) -> str | None:
+    """The first field that is not what it must be."""
+    for field in msgspec.structs.fields(kind):
+        try:
+            msgspec.convert(given.get(field.name), field.type)
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            return field.name
+    return None
 
 
 def _checked(given: object, kind: Any, field: str) -> Any:

@@ -87,6 +87,12 @@ def test_one_rotten_field_is_named(data: st.DataObject) -> None:
         assert complaint(read, {**good, field: value}).field == field
 
 
+@pytest.mark.parametrize("clock", ["\ud800", {"\ud800": 1}, {"lamport": "\ud800"}], ids=["text", "key", "value"])
+def test_half_a_character_is_no_reason_to_fail(clock: object) -> None:
+    assert complaint(LAMPORT.request, {**REQUEST, "clock": clock}).field == "clock"
+    complaint(LAMPORT.request, {**REQUEST, "\ud800": 1})
+
+
 @given(data=st.data())
 def test_a_missing_field_is_named_and_an_extra_one_refused(data: st.DataObject) -> None:
     read, good = data.draw(st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)]))
