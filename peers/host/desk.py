@@ -14,7 +14,9 @@ from peers.core.calls import Failure, Reply, Resign, StandingReply
 from peers.core.records import Deposit, Outcome
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.host import wire
-from peers.host.server import AnswerLater, Later, caller
+from peers.host.connection import Later
+from peers.host.server import MayWait, Prompt, caller
+from peers.host.watch import Afterwards
 
 if TYPE_CHECKING:
     from peers.host.host import PeerHost
@@ -123,13 +125,13 @@ class Desk:
         return wire.pack(self._host.introduce(wire.unpack_member(packed)))
 
 
-def answered_later(host: PeerHost, reader: wire.Reader) -> dict[str, AnswerLater]:
+def prompt_answers(host: PeerHost, reader: wire.Reader) -> dict[str, Prompt]:
     """The methods of the desk that are called most, past the machinery of Pyro that they have no use for.
 
     No thread waits for the outcome of a purchase; a delivery is answered at once.
     """
 
-    def buy(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def buy(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
         def answered(reply: Reply | Failure) -> None:
             if isinstance(reply, Outcome):
                 later.give(wire.outcome_dict(reply))
@@ -137,18 +139,21 @@ def answered_later(host: PeerHost, reader: wire.Reader) -> dict[str, AnswerLater
                 later.fail(reply if isinstance(reply, WireError) else PostClosed(why="the trader is not in office"))
 
         try:
-            host.call_later(reader.request(_only(arguments, named, "request")), answered)
+            return host.call_later(reader.request(_only(arguments, named, "request")), answered)
         except WireError as error:
             later.fail(error)
+            return None
 
     def deliver(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         try:
             parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
+            if not host.is_prompt(parcel.sender):
+                raise MayWait
             later.connection.rank = parcel.sender
             answer = wire.pack(host.deliver(parcel))
         except WireError as error:
             later.fail(error)
         else:
-            later.give(answer, waits=True)
+            later.give(answer, large=True)
 
     return {"buy": buy, "deliver": deliver}

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -54,15 +55,16 @@ from peers.core.reports import Report, Returned
 from peers.errors import NotTrader, PostClosed, WireError
 from peers.host.bell import Bell
 from peers.host.caller import Asker, Teller
+from peers.host.connection import Connection
 from peers.host.counter import Answered, Counter, Ticket
-from peers.host.desk import Desk, answered_later
+from peers.host.desk import Desk, prompt_answers
 from peers.host.journal import JOURNALED, Journal
 from peers.host.lanes import Lanes
 from peers.host.line import CallFailed, Line
 from peers.host.links import Links
 from peers.host.logs import Log
 from peers.host.registrar import Registrar
-from peers.host.server import Connection, Server
+from peers.host.server import Server
 from peers.host.spec import CutLinks, PeerSpec
 from peers.host.timers import Timers
 from peers.host.wire import Parcel, Reader
@@ -144,7 +146,7 @@ class PeerHost:
             Desk(self, reader),
             spec.name,
             on_hangup=self._on_hangup,
-            later=answered_later(self, reader),
+            prompt=prompt_answers(self, reader),
         )
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
@@ -233,8 +235,11 @@ class PeerHost:
             raise PostClosed(why=reply.why)
         return reply
 
-    def call_later(self, call: Call, answered: Answered) -> None:
-        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block."""
+    def call_later(self, call: Call, answered: Answered) -> Callable[[], None] | None:
+        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block.
+
+        Returns what the calling thread is to do next, once it may wait.
+        """
         with self._lock:
             if self._ended:
                 raise PostClosed(why="the peer is leaving")
@@ -242,9 +247,8 @@ class PeerHost:
             call_id = self._last_call
             self._waiting[call_id] = self._counter.ticket(answered)
             claimed = self._step(Called(call_id=call_id, call=call), claims=True)
-        if claimed is not None:
-            self._lanes.carry_out(claimed)
         self._counter.hand_out()
+        return None if claimed is None else partial(self._lanes.carry_out, claimed)
 
     def _expire_tickets(self) -> bool:
         """Turns away those who have waited for too long; returns whether others still wait."""
@@ -282,6 +286,11 @@ class PeerHost:
         """What the core says of itself."""
         with self._lock:
             return self._core.status()
+
+    def is_prompt(self, sender: int) -> bool:
+        """Whether `deliver` takes in at once what comes from there."""
+        cuts = self._links.cuts
+        return self._begun.is_set() and not (cuts.deafens(sender) or cuts.mutes(sender))
 
     def deliver(self, parcel: Parcel) -> Parcel:
         """Takes in what came along a link; returns what handling it made this peer say to the sender."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
-import struct
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,7 +17,18 @@ from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import BazaarError, WireError
-from peers.host.transport import ANSWER, CALL, HEADER, MAGIC, MAX_MESSAGE, MSGPACK, configure, message, pack
+from peers.host.transport import (
+    ANSWER,
+    CALL,
+    HEADER,
+    MAGIC,
+    MAX_MESSAGE,
+    MSGPACK,
+    configure,
+    keep_time_in_kernel,
+    message,
+    pack,
+)
 
 _CHUNK = 8 * 1024
 _FLAGS = protocol.FLAGS_EXCEPTION | protocol.FLAGS_CORR_ID
@@ -72,7 +81,7 @@ class Line:
         proxy._pyroSerializer = "msgpack"
         try:
             proxy._pyroBind()
-            _have_kernel_time(proxy._pyroConnection.sock, self._timeout_s)
+            keep_time_in_kernel(proxy._pyroConnection.sock, self._timeout_s)
         except errors.PyroError as error:
             raise _failure(error, self.uri) from error
         except OSError as error:
@@ -132,16 +141,6 @@ class Line:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-def _have_kernel_time(sock: socket.socket, timeout_s: float) -> None:
-    """Has the kernel keep the time: Python would ask it to wait, and then to read, which is two calls for one."""
-    if isinstance(sock, ssl.SSLSocket):
-        return  # may have to read or send several times for one of ours
-    limit = struct.pack("@ll", int(timeout_s), max(1, int(timeout_s % 1 * 1_000_000)))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-    sock.settimeout(None)
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

@@ -3,133 +3,62 @@
 It never unpickles and never loads marshal data, takes no message larger than `MAX_MESSAGE`, compressed, oneway, or in
 any other way that costs it more than the caller. A connection may be idle for as long as it likes; one that stops in
 the middle of a message is closed after `STALLED_S`.
+
+A connection has a thread only while there is something to do that may take long. Until then all are watched together,
+and what can be answered without waiting is (`prompt`). Only TLS needs a thread for each of its connections.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import ssl
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
-from Pyro5 import errors, protocol, serializers
+from Pyro5 import errors
 from Pyro5.callcontext import current_context
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
+from Pyro5.svr_threads import PoolError
 
-from peers.errors import SettingsError, WireError
+from peers.errors import SettingsError
+from peers.host.connection import Connection, Later
 from peers.host.tls import check_member
-from peers.host.transport import ANSWER, HEADER, MSGPACK, configure, message, pack
+from peers.host.transport import configure
+from peers.host.watch import Afterwards, Watch
 
-_MARSHAL_ID = serializers.MarshalSerializer.serializer_id
-_REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
-_CHUNK = 64 * 1024
 _NOWHERE = ("", "0.0.0.0", "::")
 _calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
+_log = logging.getLogger(__name__)
 
 
-class Connection(SocketConnection):  # type: ignore[misc]
-    """A caller's connection as the server sees it. `rank` is that of the neighbour it has turned out to come from."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, keep_open=True)  # Pyro closes the one it made
-        self.rank: int | None = None
-        self.greeted = False
-        self.owed = False  # an answer that will be sent later
-        self._sending = threading.Lock()
-        self._read = bytearray()
-        self._part = 0  # of a message, that comes next: tag and version, rest of the header, payload
-
-    def recv(self, size: int) -> bytes:
-        """Gives the next part of a message. Reads ahead: the three mostly come in one packet."""
-        read, part = self._read, self._part
-        self._part = (part + 1) % 3
-        while len(read) < size:
-            try:
-                chunk = self.sock.recv(_CHUNK)
-            except TimeoutError as error:
-                if read or part or not self.greeted:
-                    raise errors.TimeoutError("receiving: timeout") from error
-                continue
-            except OSError as error:
-                raise errors.ConnectionClosedError(f"receiving: {error}") from error
-            if not chunk:
-                raise errors.ConnectionClosedError("receiving: closed")
-            read += chunk
-        taken = bytes(memoryview(read)[:size])
-        del read[:size]
-        if part == 1 and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
-            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
-        return taken
-
-    def put_back(self, message: bytes) -> None:
-        """Has a message read again from its beginning."""
-        self._read[:0] = message
-        self._part = 0
-
-    def send(self, data: bytes) -> None:
-        """Sends an answer; answers of several threads never mix."""
-        with self._sending:
-            super().send(data)
-
-    def send_at_once(self, data: bytes) -> None:
-        """Sends an answer without ever waiting: a caller that does not read its answers loses the connection."""
-        with self._sending:
-            try:
-                sent = self.sock.send(data, socket.MSG_DONTWAIT)
-            except OSError:
-                sent = -1
-            if sent != len(data):
-                with contextlib.suppress(OSError):
-                    self.sock.shutdown(socket.SHUT_RDWR)
+class MayWait(Exception):
+    """Raised by a prompt answer to a call that is better answered by a thread of its own."""
 
 
-class Later:
-    """The answer that one call will get, once and from any thread."""
+Prompt = Callable[[Later, tuple[Any, ...], dict[str, Any]], Afterwards | None]
+"""Takes in a call without waiting, and answers it now or later, from any thread. Returns what else is to be done for
+it and may take long. May raise MayWait, before it has done anything."""
 
-    __slots__ = ("_seq", "connection")
-
-    def __init__(self, connection: Connection, seq: int) -> None:
-        self.connection = connection
-        self._seq = seq
-        connection.owed = True
-
-    def give(self, answer: object, *, waits: bool = False) -> None:
-        """Answers the call. `waits`: on the caller's own thread, which may wait for a caller that reads slowly."""
-        self._send(0, pack(answer), waits=waits)
-
-    def fail(self, error: WireError) -> None:
-        """Answers the call with one of the errors of the contract."""
-        self._send(protocol.FLAGS_EXCEPTION, MSGPACK.dumps(error), waits=False)
-
-    def _send(self, flags: int, packed: bytes, *, waits: bool) -> None:
-        connection = self.connection
-        connection.owed = False  # first, for its next call may come at once
-        data = message(ANSWER, flags, self._seq, packed)
-        if waits:
-            connection.send(data)
-        else:
-            connection.send_at_once(data)
-
-
-AnswerLater = Callable[[Later, tuple[Any, ...], dict[str, Any]], None]
+OnHangup = Callable[[Connection], None]
 
 
 class _Daemon(Daemon):  # type: ignore[misc]
-    """Pyro's daemon, seeing its callers through `Connection`. `later`: methods that are answered later, by name."""
+    """Pyro's daemon, seeing its callers through `Connection`. `prompt`: methods answered without waiting, by name."""
 
-    def __init__(
-        self, host: str, port: int, on_hangup: Callable[[Connection], None] | None, later: Mapping[str, AnswerLater]
-    ) -> None:
-        self._later = later
-        self._connections: dict[SocketConnection, Connection] = {}
+    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, prompt: Mapping[str, Prompt]) -> None:
+        self._prompt = prompt
         self._on_hangup = on_hangup
+        self._greeted: dict[SocketConnection, Connection] = {}  # by Pyro's own, while that has a thread
+        self._watched: set[Connection] = set()
         super().__init__(host, port)
         # It only looks after streams, which we have not; and every peer would have a thread for it.
         self.transportServer.housekeeper.stop.set()
+        self._watch = Watch()
+
+    # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
 
     def validateHandshake(self, conn: Connection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's name and arguments
         check_member(conn)
@@ -142,58 +71,148 @@ class _Daemon(Daemon):  # type: ignore[misc]
         greeted: bool = super()._handshake(connection, denied_reason)
         if greeted:
             connection.greeted = True
-            self._connections[conn] = connection
+            self._greeted[conn] = connection
         return greeted
 
     def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
-        connection = self._connections[conn]
-        head = connection.recv(6) + connection.recv(HEADER.size - 6)
-        read = _read_plain(connection, head) if self._later and not connection.owed else None
-        if read is None or not self._answer_later(connection, *read):
-            connection.put_back(head if read is None else head + read[1])
+        connection = self._greeted[conn]
+        if not connection.is_plain:
             super().handleRequest(connection)
+            return
+        del self._greeted[conn]
+        conn.keep_open = True  # Pyro is about to close it
+        connection.keep_time()
+        self._watched.add(connection)
+        self._go_on(connection)
+        raise errors.ConnectionClosedError("for this thread")
 
-    def _answer_later(self, connection: Connection, message: protocol.ReceivingMessage, payload: bytes) -> bool:
-        """Takes a call in that need not be waited for; returns whether it is one."""
+    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+        connection = self._greeted.pop(conn, None)
+        if connection is not None:
+            self._tell_hangup(connection)
+
+    # -- what the watch calls ------------------------------------------------------------------------------
+
+    def _on_readable(self, connection: Connection) -> Afterwards | None:
+        """Takes in what has come; returns what is to be done afterwards."""
+        try:
+            connection.read_at_hand()
+            return self._take_in(connection)
+        except errors.ConnectionClosedError:
+            pass
+        except Exception:  # noqa: BLE001 - of one call; the watch must go on for all others
+            _log.exception("a call could not be taken in")
+        self._watch.remove(connection.sock)
+        self._end(connection)
+        return None
+
+    def _take_in(self, connection: Connection) -> Afterwards | None:
+        """Answers what it can, and leaves to a thread what may take long."""
+        tasks: list[Afterwards] = []
+        while not connection.owed and (call := connection.plain_call()) is not None:
+            try:
+                task = self._answer_promptly(connection, *call)
+            except MayWait:
+                break
+            connection.drop_call(call[1])
+            if task is not None:
+                tasks.append(task)
+        if connection.has_read_ahead:
+            self._watch.remove(connection.sock)
+            self._employ(connection)
+        return partial(_all, tasks) if tasks else None
+
+    def _answer_promptly(self, connection: Connection, seq: int, payload: bytearray) -> Afterwards | None:
         try:
             target, method, arguments, named = _calls.decode(payload)
         except msgspec.MsgspecError:
-            return False  # Pyro says what is wrong with it
-        handler = self._later.get(method)
-        if handler is None or target not in self.objectsById:
-            return False
-        handler(Later(connection, message.seq), tuple(arguments), named)
-        return True
+            raise MayWait from None  # Pyro says what is wrong with it
+        answer = self._prompt.get(method)
+        if answer is None or target not in self.objectsById:
+            raise MayWait
+        try:
+            return answer(Later(connection, seq, partial(self._finish, connection)), tuple(arguments), named)
+        except MayWait:
+            connection.owed = False
+            raise
 
-    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
-        connection = self._connections.pop(conn, None)
-        if connection is not None and self._on_hangup is not None:
+    # -- what may take long --------------------------------------------------------------------------------
+
+    def _employ(self, connection: Connection) -> None:
+        """Has a thread serve a connection, which ends if there is none left."""
+        try:
+            self.transportServer.pool.process(partial(self._serve, connection))
+        except PoolError:
+            self._end(connection)
+
+    def _finish(self, connection: Connection, task: Afterwards) -> None:
+        """Has a thread send the rest of an answer."""
+        try:
+            self.transportServer.pool.process(task)
+        except PoolError:
+            connection.hang_up()  # the watch will end it
+
+    def _serve(self, connection: Connection) -> None:
+        """Has Pyro answer what has come, and the connection watched again."""
+        served = False
+        try:
+            super().handleRequest(connection)
+            served = True
+        except (OSError, errors.CommunicationError, errors.SecurityError):
+            pass  # it ends, as its caller wanted, or deserves
+        finally:
+            if served:
+                self._go_on(connection)
+            else:
+                self._end(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        if connection.has_read_ahead:
+            self._employ(connection)
+        else:
+            self._watch.add(connection.sock, partial(self._on_readable, connection))
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def _end(self, connection: Connection) -> None:
+        """Ends a connection that is not being watched."""
+        connection.hang_up()
+        connection.sock.close()
+        if connection in self._watched:
+            self._watched.discard(connection)
+            self._tell_hangup(connection)
+
+    def _tell_hangup(self, connection: Connection) -> None:
+        if self._on_hangup is not None:
             self._on_hangup(connection)
 
+    def connections(self) -> list[Connection]:
+        """All that there are now."""
+        return [*self._greeted.values(), *self._watched]
+
     def hang_up(self) -> None:
-        """Ends all connections: their threads end by themselves."""
-        for conn in list(self._connections):
-            with contextlib.suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)
+        """Ends all connections."""
+        for connection in self.connections():
+            connection.hang_up()
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self._watch.close()
+        for connection in list(self._watched):
+            self._end(connection)
+        super().close()
 
 
-def _read_plain(connection: Connection, head: bytes) -> tuple[protocol.ReceivingMessage, bytes] | None:
-    """Reads the rest of a message, if it is a call in msgpack and nothing more; Pyro knows about all others."""
-    if isinstance(connection.sock, ssl.SSLSocket):
-        return None  # cannot be written to without waiting
-    protocol.ReceivingMessage.validate(head)
-    message = protocol.ReceivingMessage(head)
-    plain = message.type == protocol.MSG_INVOKE and message.serializer_id == MSGPACK.serializer_id
-    if not plain or message.flags or message.annotations_size:
-        return None
-    return message, connection.recv(message.data_size)
+def _all(tasks: list[Afterwards]) -> None:
+    for task in tasks:
+        task()
 
 
 class Server:
     """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
 
-    `later`: methods whose answer is given later, from any thread, so that none need wait for it. They are called for
-    plain calls only; the method of that name of `target` must do the same for all others.
+    `prompt`: methods that are answered without waiting. They are called for plain calls only; the method of that name
+    of `target` must do the same for all others.
     """
 
     def __init__(
@@ -203,18 +222,22 @@ class Server:
         name: str,
         *,
         on_hangup: Callable[[Connection], None] | None = None,
-        later: Mapping[str, AnswerLater] | None = None,
+        prompt: Mapping[str, Prompt] | None = None,
     ) -> None:
         if host in _NOWHERE:
             raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
         configure()
-        self._daemon = _Daemon(host, 0, on_hangup, later or {})
+        self._daemon = _Daemon(host, 0, on_hangup, prompt or {})
         self.uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
 
     def start(self) -> None:
         """Begins to answer."""
         self._thread.start()
+
+    def connections(self) -> list[Connection]:
+        """All that there are now."""
+        return self._daemon.connections()
 
     def stop_listening(self) -> None:
         """Takes no new connections: whoever tries is refused."""

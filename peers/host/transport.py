@@ -5,6 +5,8 @@ Everything that depends on how Pyro5 behaves is in these three, so that it can b
 
 from __future__ import annotations
 
+import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -44,6 +46,19 @@ def message(start: bytes, flags: int, seq: int, payload: bytes) -> bytes:
     if len(payload) > MAX_MESSAGE:
         raise errors.ProtocolError(f"message too large ({len(payload)}, max={MAX_MESSAGE})")
     return HEADER.pack(start, flags, seq, len(payload), 0, MAGIC) + payload
+
+
+def keep_time_in_kernel(sock: socket.socket, timeout_s: float) -> None:
+    """Has sending and reading end with BlockingIOError after so long, instead of Python's own TimeoutError.
+
+    Python asks the kernel to wait, and then to send or read: two calls, and the interpreter let go of twice, for one.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        return  # may have to read or send several times for one of ours
+    limit = struct.pack("@ll", int(timeout_s), max(1, int(timeout_s % 1 * 1_000_000)))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    sock.settimeout(None)
 
 
 def configure() -> None:

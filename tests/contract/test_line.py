@@ -294,7 +294,10 @@ class Target:
 @pytest.fixture(scope="module")
 def uri() -> Iterator[str]:
     server = Server(
-        "127.0.0.1", Target(), "target", later={"echoed": lambda later, given, _: later.give(given[0], waits=True)}
+        "127.0.0.1",
+        Target(),
+        "target",
+        prompt={"fill": lambda later, given, _: later.give("x" * given[0], large=True)},
     )
     server.start()
     yield server.uri
@@ -326,11 +329,19 @@ def test_arguments_go_as_through_a_proxy(line: Line, uri: str) -> None:
         assert line.call("echo", 1, "two", named=3) == proxy.echo(1, "two", named=3) == [1, "two", {"named": 3}]
 
 
-@pytest.mark.parametrize("method", ["echo", "echoed"])
-def test_large_answers_come_whole(line: Line, method: str) -> None:
-    for size in (8 * 1024 - 60, 8 * 1024, 64 * 1024, 5_000_000):
-        value = {"half": bytes(range(250)) * (size // 500), "other": ["fish"] * (size // 10)}
-        assert line.call(method, value) == value
+SIZES = (8 * 1024 - 60, 8 * 1024, 64 * 1024, 5_000_000)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_large_calls_and_answers_come_whole(line: Line, size: int) -> None:
+    value = {"half": bytes(range(250)) * (size // 500), "other": ["fish"] * (size // 10)}
+    assert line.call("echo", value) == value
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_large_prompt_answers_come_whole(line: Line, size: int) -> None:
+    assert line.call("fill", size) == "x" * size
+    assert line.call("echo", 1) == 1
 
 
 def test_a_call_too_large_is_not_sent(line: Line) -> None:

@@ -240,8 +240,8 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
 
 def link_ranks(host: object) -> set[int]:
     """From which ranks links come in."""
-    connections = host._server._daemon._connections.values()  # type: ignore[attr-defined]
-    return {connection.rank for connection in list(connections)} - {None}
+    connections = host._server.connections()  # type: ignore[attr-defined]
+    return {connection.rank for connection in connections} - {None}
 
 
 def test_without_a_name_server_it_says_so(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from Pyro5.client import BatchProxy, Proxy
 from Pyro5.server import expose
 
 from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError
+from peers.host.connection import Connection
 from peers.host.line import Broken, CallFailed, Garbled, Line, Refused, Silent
-from peers.host.server import Connection, Server, caller
+from peers.host.server import Server, caller
 from tests.hosting import wait_until
 
 ERRORS: list[WireError] = [
