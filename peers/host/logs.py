@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
+import structlog
 
 
 class Log(Protocol):
     """What the host writes to: an event in a few words, and named details."""
 
-    def info(self, event: str, **details: Any) -> None: ...
+    def info(self, event: str, **details: Any) -> Any: ...
 
-    def warning(self, event: str, **details: Any) -> None: ...
+    def warning(self, event: str, **details: Any) -> Any: ...
 
-    def error(self, event: str, **details: Any) -> None: ...
+    def error(self, event: str, **details: Any) -> Any: ...
 
 
 class NoLog:
@@ -29,29 +28,24 @@ class NoLog:
     warning = error = info
 
 
-class _File:
-    """One line a write, so that those of several threads, and of several processes, never mix."""
-
-    def __init__(self, path: Path, peer: str) -> None:
-        self._peer = peer
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-    def info(self, event: str, **details: Any) -> None:
-        self._write("info", event, details)
-
-    def warning(self, event: str, **details: Any) -> None:
-        self._write("warning", event, details)
-
-    def error(self, event: str, **details: Any) -> None:
-        self._write("error", event, details)
-
-    def _write(self, level: str, event: str, details: dict[str, Any]) -> None:
-        line = {"peer": self._peer, **details, "event": event, "level": level, "timestamp": datetime.now(UTC)}
-        os.write(self._file, msgspec.json.encode(line, enc_hook=str) + b"\n")
-
-
 def open_log(directory: Path, peer: str) -> Log:
-    """Opens the log of `peer` in a town's directory."""
+    """Opens the log of `peer` in a town's directory. Lines are written whole, so several may write to one file."""
     path = directory / "logs" / f"{peer}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _File(path, peer)
+    file = path.open("ab", buffering=0)
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(cast("Any", file)),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ],
+        wrapper_class=structlog.BoundLogger,
+        peer=peer,
+    )
+    return cast("Log", logger)
+
+
+def _to_json(value: Any, **_: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=str)
