@@ -5,9 +5,10 @@ takes over (Answer); one whom nobody higher answers takes office and tells all (
 itself to be the highest need not ask.
 
 What differs from the text book is the carriage. Messages are flooded, each peer passing on an Election once a
-round, and an Answer only if it is the highest so far; asked and answered that way, an election costs messages in
-proportion to the edges, not to the pairs. A peer that hears a higher answer stands back and waits for the
-announcement; where none comes, the next attempt begins.
+round, and an Answer only if it is the highest so far. The highest of all answers at once; every other holds its
+answer back for a moment, the lower the longer, and for good if it hears a higher one. Asked and answered that way, an
+election costs messages in proportion to the edges, not to the pairs. A peer that hears a higher answer stands back
+and waits for the announcement; where none comes, the next attempt begins.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ NOBODY = -1
 PATIENCE = 4
 """How many times `election_s` one who stood back waits for the announcement, before another attempt."""
 MAX_WAIT_S = 5.0
+HOLD_FROM, HOLD_TO = 0.25, 0.5
+"""Parts of `election_s` for which an answer is held back: that of the second highest, and that of the lowest."""
 
 
 class Bully:
@@ -33,6 +36,7 @@ class Bully:
         self._reason = ""
         self._highest = NOBODY  # the highest rank that answered or stands
         self._stood_back = False
+        self._held_back_s: float | None = None  # for how long our answer is held back, while it is
 
     def attempt(self) -> int | None:
         return self._round[1] if self._round else None
@@ -73,14 +77,21 @@ class Bully:
         rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term, attempt)
         self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
         self._highest = candidate if candidate is not None and candidate in eligible else NOBODY
+        self._held_back_s = None
+        wait_s = self._peers.ctx.settings.timing.election_s
+        if rank in eligible and rank > self._highest:
+            self._highest = rank
+            if candidate is not None and rank == eligible[-1]:
+                self._answer(after_term, attempt)
+            elif candidate is not None:
+                above = 1 - eligible.index(rank) / len(eligible)
+                wait_s = self._held_back_s = wait_s * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * above)
         if rank == eligible[-1]:
-            self._highest = rank
             self._peers.nominate(after_term)
-        elif rank in eligible and rank > self._highest:
-            self._highest = rank
-            if candidate is not None:
-                self._peers.flood(Answer(after_term=after_term, attempt=attempt, rank=rank))
-        self._peers.ctx.set_timer("election", self._peers.ctx.settings.timing.election_s)
+        self._peers.ctx.set_timer("election", wait_s)
+
+    def _answer(self, after_term: int, attempt: int) -> None:
+        self._peers.flood(Answer(after_term=after_term, attempt=attempt, rank=self._peers.ctx.me.rank))
 
     def _on_answer(self, sender: int, answer: Answer) -> None:
         if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
@@ -93,6 +104,12 @@ class Bully:
             return
         ctx = self._peers.ctx
         after_term, attempt = self._round
+        if self._held_back_s is not None:
+            if self._highest == ctx.me.rank:
+                self._answer(after_term, attempt)
+            ctx.set_timer("election", ctx.settings.timing.election_s - self._held_back_s)
+            self._held_back_s = None
+            return
         if self._stood_back:
             self.start(after_term=after_term, attempt=attempt + 1, reason=self._reason)
             return

@@ -64,6 +64,16 @@ def test_a_large_town_agrees_too(n: int, seed: int) -> None:
     calm.check_one_trader_a_term()
 
 
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(2, 100), seed=seeds)
+def test_an_election_costs_each_edge_a_few_messages(n: int, seed: int) -> None:
+    calm = town(n, seed)
+    calm.arrives()
+    edges = sum(len(each.ctx.neighbours) for each in calm.peers.values()) // 2
+    sent = sum(each.status().counters.get("election_messages", 0) for each in calm.peers.values())
+    assert sent <= 6 * edges  # asking, answering and announcing cross each edge at most once in each direction
+
+
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(3, 12), seed=seeds)
 def test_a_trader_that_crashed_is_followed_by_the_next_highest(n: int, seed: int) -> None:
