@@ -4,6 +4,10 @@ Everything a peer hears along an edge is merged into what it knows, and passed o
 A link that stays silent for `suspect_s` has a dead, hung or cut-off peer at its other end: that peer counts as
 gone, the news floods the graph, and everybody computes the same healed graph from it. One who was only slow finds
 out from its neighbours, and comes back with a new incarnation. Being wrong here costs an election, never a sale.
+
+A peer that is short of processor time itself cannot tell who is silent from whom it has not yet got round to hear.
+Its timers tell it: after Lifeguard (Dadgar, Phillips and Currey, 2018), the later they come, the longer it waits
+before it suspects anybody. Otherwise a crowded machine would be crowded further by the news of losses that are none.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ from peers.core.messages import Beat, ClockNews, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
 
+LATE_FOR = 4
+"""What a beat may have to wait for: their timer, their link, our server, our timer; each as long as ours just did."""
+
+
 class Gossip:
     """Keeps links, membership and clock news of one peer."""
 
@@ -32,7 +40,8 @@ class Gossip:
         self._told: dict[int, Stamp] = {}  # newest clock a neighbour is known to know
         self._clock_sent_s: dict[int, float] = {}
         self._clock_timer = False
-        self._last_beat_s = 0.0
+        self._beat_due_s = 0.0
+        self._late_s = 0.0  # how late our timer comes of late
         self._last_knock_s = 0.0
         self.leaving = False
 
@@ -57,8 +66,12 @@ class Gossip:
         self.relink()
         if newcomer:
             self.flood(MemberNews(members=(self._ctx.me,)))
-        self._last_beat_s = self._last_knock_s = self._ctx.now.mono_s
-        self._ctx.set_timer("beat", self._ctx.settings.timing.beat_s * self._ctx.rng.uniform(0.5, 1.0))
+        self._last_knock_s = self._ctx.now.mono_s
+        self._set_beat_timer(self._ctx.settings.timing.beat_s * self._ctx.rng.uniform(0.5, 1.0))
+
+    def _set_beat_timer(self, after_s: float) -> None:
+        self._beat_due_s = self._ctx.now.mono_s + after_s
+        self._ctx.set_timer("beat", after_s)
 
     def on_beat_timer(self) -> list[int]:
         """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long.
@@ -69,13 +82,14 @@ class Gossip:
         """
         ctx, timing = self._ctx, self._ctx.settings.timing
         now_s = ctx.now.mono_s
-        ctx.set_timer("beat", timing.beat_s)
-        slept = now_s - self._last_beat_s > timing.beat_s + timing.suspect_s / 2
-        self._last_beat_s = now_s
-        if slept:  # it was us who did not listen, so their silence says nothing
+        late_s = now_s - self._beat_due_s
+        self._set_beat_timer(timing.beat_s)
+        if late_s > timing.suspect_s / 2:  # it was us who did not listen, so their silence says nothing
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
+        self._late_s = max(late_s, self._late_s / 2)
+        patience_s = timing.suspect_s + LATE_FOR * min(self._late_s, timing.suspect_s)
         for rank in ctx.neighbours:
-            silent = now_s - self._heard_s[rank] > timing.suspect_s / 2
+            silent = now_s - self._heard_s[rank] > patience_s / 2
             if silent:
                 self.send(rank, MemberNews(members=(ctx.me,)))
             if silent or rank < ctx.me.rank:
@@ -83,7 +97,7 @@ class Gossip:
         if now_s - self._last_knock_s > timing.suspect_s:
             self._last_knock_s = now_s
             self._knock()
-        return [rank for rank in ctx.neighbours if now_s - self._heard_s[rank] > timing.suspect_s]
+        return [rank for rank in ctx.neighbours if now_s - self._heard_s[rank] > patience_s]
 
     def _beat(self, rank: int, *, reply: bool) -> None:
         ctx, view = self._ctx, self._ctx.view

@@ -1,0 +1,85 @@
+"""When a neighbour's silence counts against it, and when against ourselves."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from peers.core.commands import Command, Say, SetTimer
+from peers.core.inputs import Input, Now, Received, Start, TimerFired
+from peers.core.membership import Snapshot
+from peers.core.messages import ClockNews
+from peers.core.peer import Peer
+from peers.core.reports import Lost
+from tests.unit.core.words import T0_MS, at, peer, rules
+
+MEMBERS = (peer(0), peer(1, "seller"), peer(2))
+RULES = rules()
+BEAT_S, SUSPECT_S = RULES.timing.beat_s, RULES.timing.suspect_s
+
+
+class Listener:
+    """Rank 0 with neighbours 1, which is heard whenever the timer fires, and 2, which is silent."""
+
+    def __init__(self) -> None:
+        self.peer = Peer(MEMBERS[0], RULES, Random(0), trades=False)
+        self.now_s = 100.0
+        self.due_s = 0.0
+        self.lost_after_s: float | None = None
+        self._began_s = self.now_s
+        self._take(Start(snapshot=Snapshot(members=MEMBERS, edges=((0, 1), (0, 2)), term=1, trader="seller1")))
+
+    def _take(self, event: Input) -> None:
+        for command in self.peer.handle(event, Now(mono_s=self.now_s, wall_ms=T0_MS)):
+            self._look_at(command)
+
+    def _look_at(self, command: Command) -> None:
+        if isinstance(command, SetTimer) and command.timer == "beat":
+            self.due_s = self.now_s + command.after_s
+        elif isinstance(command, Say) and isinstance(command.report, Lost):
+            assert command.report.lost == "buyer2"
+            self.lost_after_s = self.now_s - self._began_s
+
+    def beat(self, late_s: float = 0.0) -> None:
+        self.now_s = self.due_s + late_s
+        self._take(Received(sender=1, incarnation=1, message=ClockNews(clock=at(1))))
+        self._take(TimerFired(timer="beat"))
+
+    def until_lost(self, late_s: float, beats: int = 200) -> float | None:
+        for _ in range(beats):
+            self.beat(late_s)
+            if self.lost_after_s is not None:
+                break
+        return self.lost_after_s
+
+
+def test_who_is_on_time_suspects_in_time() -> None:
+    lost_after_s = Listener().until_lost(0.0)
+    assert lost_after_s is not None
+    assert SUSPECT_S < lost_after_s <= SUSPECT_S + BEAT_S
+
+
+@pytest.mark.parametrize("late_s", [0.05, 0.2, 0.45])
+def test_the_later_our_own_timer_the_longer_the_patience_but_not_without_end(late_s: float) -> None:
+    lost_after_s = Listener().until_lost(late_s)
+    assert lost_after_s is not None
+    assert SUSPECT_S + 4 * late_s < lost_after_s < SUSPECT_S + 4 * late_s + 2 * (BEAT_S + late_s)
+
+
+def test_lateness_is_soon_forgiven() -> None:
+    listener = Listener()
+    listener.beat(SUSPECT_S * 0.4)
+    lost_after_s = listener.until_lost(0.0)
+    assert lost_after_s is not None
+    assert lost_after_s < SUSPECT_S * 1.5
+
+
+def test_silence_while_we_slept_says_nothing_at_all() -> None:
+    listener = Listener()
+    listener.beat(30.0)
+    woke_s = listener.now_s
+    listener.until_lost(0.0)
+    assert listener.lost_after_s is not None
+    assert listener.now_s - woke_s > SUSPECT_S
+    assert listener.now_s - woke_s < 2.5 * SUSPECT_S
