@@ -24,7 +24,6 @@ from peers.core.membership import Member
 from peers.core.messages import Beat, ClockNews, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
-
 LATE_FOR = 4
 """What a beat may have to wait for: their timer, their link, our server, our timer; each as long as ours just did."""
 
