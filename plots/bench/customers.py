@@ -6,6 +6,7 @@ audit reads, but after the turn: writing is not what is measured.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import time
@@ -41,10 +42,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn: from `start_s` on (monotonic), until `end_s`, or one request at each of `due_s`."""
+    """One turn: from `start_s` on (monotonic), until `end_s` or `count` requests, or one at each of `due_s`."""
 
     start_s: float
-    end_s: float
+    end_s: float = math.inf
+    count: float = math.inf
     due_s: tuple[float, ...] | None = None
 
 
@@ -125,7 +127,7 @@ def _closed(errand: _Errand, order: Order) -> Values:
     _sleep_until(order.start_s)
     rows: list[tuple[float, float]] = []
     began = time.monotonic()
-    while began < order.end_s:
+    while began < order.end_s and len(rows) < order.count:
         errand.once()
         ended = time.monotonic()
         rows.append((ended, ended - began))
@@ -175,6 +177,8 @@ class Crowd:
         for _, orders in self._members:
             orders.close()
         for process, _ in self._members:
+            if kind is not None:
+                process.kill()  # it may be in the midst of a turn, for which nobody waits any more
             process.join(5.0)
             if process.is_alive():
                 process.kill()
@@ -183,19 +187,20 @@ class Crowd:
     def closed(self, customers: int, duration_s: float) -> Turn:
         """All ask one thing after another for so long."""
         start_s = time.monotonic() + _HEAD_START_S
-        order = Order(start_s=start_s, end_s=start_s + duration_s)
-        ended, latencies = self._turn([order] * customers)
         # What was still under way at the end counts, and so does the time it took.
-        return Turn(took_s=float(ended.max()) - start_s, latencies_ms=latencies)
+        return self._turn([Order(start_s=start_s, end_s=start_s + duration_s)] * customers)
+
+    def counted(self, customers: int, requests: int) -> Turn:
+        """All together ask for so much, one thing after another each."""
+        start_s = time.monotonic() + _HEAD_START_S
+        return self._turn([Order(start_s=start_s, count=share) for share in shares(requests, customers)])
 
     def open(self, schedules: Sequence[Values]) -> Turn:
         """Each asks by its schedule."""
         start_s = time.monotonic() + _HEAD_START_S
-        orders = [Order(start_s=start_s, end_s=0.0, due_s=tuple(map(float, due_s))) for due_s in schedules]
-        ended, latencies = self._turn(orders)
-        return Turn(took_s=float(ended.max()) - start_s, latencies_ms=latencies)
+        return self._turn([Order(start_s=start_s, due_s=tuple(map(float, due_s))) for due_s in schedules])
 
-    def _turn(self, orders: Sequence[Order]) -> tuple[Values, Values]:
+    def _turn(self, orders: Sequence[Order]) -> Turn:
         chosen = self._members[: len(orders)]
         for (_, channel), order in zip(chosen, orders, strict=True):
             channel.send(order)
@@ -205,7 +210,13 @@ class Crowd:
         rows = np.concatenate(parts)
         if not rows.size:
             raise TownError("nobody was answered in a whole turn")
-        return rows[:, 0], rows[:, 1] * 1000.0
+        return Turn(took_s=float(rows[:, 0].max()) - orders[0].start_s, latencies_ms=rows[:, 1] * 1000.0)
+
+
+def shares(requests: int, customers: int) -> list[int]:
+    """Shares requests out to customers: as many to each, one more to the first where that does not come out even."""
+    each, more = divmod(requests, customers)
+    return [each + (place < more) for place in range(customers)]
 
 
 def _hear(channel: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from plots import style
 from plots.bench.latency import Course
+from plots.bench.long_run import SLOWING, LongRun
 from plots.bench.report import Report
+from plots.bench.size import ALIKE, Sweep
 from plots.latency import Values, log_limits, shown
 
 from matplotlib import pyplot as plt  # isort: skip - after the style has chosen how to draw
@@ -18,15 +21,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 _TICKS = [m * 10.0**e for e in range(-2, 6) for m in (1, 2, 5)]
+_SIZES = (style.GREY, style.BLUE, style.ORANGE, style.PURPLE, style.SKY)
 _KINDS = {"killed": style.VERMILION, "stopped": style.ORANGE, "resigned": style.BLUE}
 
 
-def draw_all(report: Report, courses: Sequence[Course], out: Path) -> list[Path]:
+def draw_all(report: Report, courses: Sequence[Course], sweeps: Sequence[Sweep], out: Path) -> list[Path]:
     """Draws a figure of each section that there is; returns where they are."""
     drawn = []
     chosen: list[tuple[str, bool, Callable[[], Figure]]] = [
         ("latency.png", bool(courses), lambda: _latency(report, courses)),
         ("throughput.png", report.throughput is not None, lambda: _throughput(report)),
+        ("size.png", bool(sweeps), lambda: _size(report, sweeps)),
+        ("long_run.png", report.long_run is not None, lambda: _long_run(report)),
         ("failover.png", bool(report.failover), lambda: _failover(report)),
         ("scale.png", bool(report.start or report.footprint or report.elections), lambda: _scale(report)),
     ]
@@ -145,6 +151,105 @@ def _throughput(report: Report) -> Figure:
     )
     _note(figure, "\n".join(lines))
     return figure
+
+
+def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
+    """How many of all took at most so long, by size and turn; and what each size costs beside the smallest."""
+    figure, (shares, ratios) = plt.subplots(
+        1, 2, figsize=(style.PAGE_WIDTH, 3.1), width_ratios=(3, 2), layout="constrained"
+    )
+    colours = dict(zip(sorted(s.peers for s in sweeps), itertools.cycle(_SIZES), strict=False))
+    for sweep in sweeps:
+        for turn_ms in sweep.turns_ms:
+            values = np.sort(turn_ms)
+            shares.plot(values, _shares(values), color=colours[sweep.peers], linewidth=0.6, alpha=0.45)
+        values = np.sort(np.concatenate(sweep.turns_ms))
+        shares.plot(values, _shares(values), color=colours[sweep.peers], linewidth=1.8, label=f"{sweep.peers} peers")
+    _log_ms(shares, log_limits(*(turn_ms for sweep in sweeps for turn_ms in sweep.turns_ms)))
+    shares.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
+    shares.set_title("share answered by then")
+    shares.set_xlabel("milliseconds from when each was due (log)")
+    shares.legend(loc="lower right")
+    others = [each for each in report.size if each.peers != min(colours)]
+    width = 0.8 / max(1, len(others))
+    for place, each in enumerate(others):
+        at = np.arange(3) + (place - (len(others) - 1) / 2) * width
+        bars = ratios.bar(
+            at,
+            [each.p50_ratio, each.mean_ratio, each.p99_ratio],
+            width=width * 0.9,
+            color=colours[each.peers],
+            label=f"{each.peers} peers",
+        )
+        ratios.bar_label(bars, fmt="%.2f", fontsize=7.5, padding=2)
+        ratios.plot([at[0]] * len(each.turns_p50_ratio), each.turns_p50_ratio, "o", color=style.INK, markersize=3)
+    ratios.axhline(1.0, color=style.GREY, linewidth=0.9)
+    ratios.axhline(ALIKE, color=style.GREEN, linewidth=0.9, linestyle="--")
+    ratios.set_xticks(range(3), ["p50", "mean", "p99"])
+    ratios.grid(visible=False, axis="x")
+    ratios.margins(y=0.12)
+    ratios.set_title(f"times that at {min(colours)} peers")
+    first = report.size[0]
+    _note(
+        figure,
+        f"{first.offered_per_s:,.0f} purchases a second due from {first.customers} customers, by the same schedule;"
+        f" {len(sweeps[0].turns_ms)} turns of each size (thin lines; dots:\np50 turn by turn), a fresh town each."
+        f" Dashed: {ALIKE:g} times. {report.machine}.",
+    )
+    return figure
+
+
+def _long_run(report: Report) -> Figure:
+    """By tenth: the rate as it was and in echoes, and the memory."""
+    run = report.long_run
+    assert run is not None
+    figure, (rates, memory) = plt.subplots(1, 2, figsize=(style.PAGE_WIDTH, 3.1), layout="constrained")
+    first = run.tenths[0]
+    numbers = range(1, len(run.tenths) + 1)
+    for values, colour, label, marker in (
+        ([each.echoes_per_s / first.echoes_per_s for each in run.tenths], style.GREY, "echoes", "s:"),
+        ([each.per_s / first.per_s for each in run.tenths], style.SKY, "purchases", "o--"),
+        ([each.by_echo / first.by_echo for each in run.tenths], style.BLUE, "purchases / echoes", "o-"),
+    ):
+        rates.plot(numbers, values, marker, color=colour, label=label, markersize=4)
+    rates.axhspan(1 - SLOWING, 1 + SLOWING, color=style.GREEN, alpha=0.12, linewidth=0)
+    rates.set_ylim(0, 1.25 * max(rates.get_ylim()[1], 1.2))
+    rates.set_title("rates, the first tenth's = 1")
+    rates.legend(loc="upper left", ncols=2, fontsize=7.5)
+    _draw_memory(memory, run)
+    for axes in (rates, memory):
+        axes.set_xlabel(f"tenth of {run.purchases:,} purchases")
+    rates.set_xticks(numbers)
+    memory.set_xticks([0, *numbers], ["before", *map(str, numbers)])
+    last = run.tenths[-1]
+    _note(
+        figure,
+        f"{run.customers} customers, closed loops, in turns with as many echoes: {first.per_s:,.0f} a second in the"
+        f" first tenth, {last.per_s:,.0f} in the last.\nBand: a tenth more or less. mongod (RSS)"
+        f" {run.before.mongod_mb:,.0f} MB before, {last.after.mongod_mb:,.0f} MB after. {report.machine}.",
+    )
+    return figure
+
+
+def _draw_memory(axes: Axes, run: LongRun) -> None:
+    """What the trader takes, and how much it may."""
+    looks = [run.before, *(each.after for each in run.tenths)]
+    axes.plot([each.pss_mb for each in looks], "s--", color=style.GREY, label="PSS", markersize=4)
+    axes.plot([each.uss_mb for each in looks], "o-", color=style.BLUE, label="USS", markersize=4)
+    allowed = run.before.uss_mb + run.bound_mb
+    axes.axhline(allowed, color=style.GREEN, linewidth=0.9, linestyle="--")
+    axes.annotate(
+        f"USS before + {run.bound_mb:g} MB",
+        (0.02, allowed),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=style.GREEN,
+    )
+    axes.set_ylim(0, 1.3 * max(allowed, *(each.pss_mb for each in looks)))
+    axes.set_title("memory of the trader (MB)")
+    axes.legend(loc="lower right", ncols=2)
 
 
 def _failover(report: Report) -> Figure:

@@ -8,7 +8,7 @@ import msgspec
 
 from peers.errors import SettingsError
 
-SECTIONS = ("latency", "throughput", "open-loop", "failover", "start", "footprint", "elections")
+SECTIONS = ("latency", "throughput", "open-loop", "size", "long-run", "failover", "start", "footprint", "elections")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     election_peers: tuple[int, ...] = (6, 30, 100)
     elections: int = 10
     compared_peers: tuple[int, ...] = (100,)  # sizes at which a purchase is measured again
+    size_peers: tuple[int, ...] = (6, 100)  # sizes compared at one rate
+    size_turns: int = 4  # of each size, in a town of its own
+    size_turn_s: float = 10.0
+    size_rate: float = 300.0  # purchases due a second
+    size_customers: int = 16
+    long_purchases: int = 200_000
+    long_customers: int = 32
+    long_slices: int = 4  # of each tenth of the long run, an echo turn after each
+    long_echo_s: float = 0.7
     seed: int = 7
 
     def has(self, section: str) -> bool:
@@ -39,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 QUICK = Plan(
+    sections=tuple(section for section in SECTIONS if section != "long-run"),
     turns=5,
     turn=40,
     crowd_turns=2,
@@ -48,13 +58,18 @@ QUICK = Plan(
     starts=1,
     idle_s=2.0,
     elections=3,
+    size_turns=1,
+    size_turn_s=4.0,
+    long_purchases=10_000,
+    long_slices=1,
+    long_echo_s=0.3,
 )
 
 
 def make_plan(*, quick: bool, sections: Iterable[str] = (), peers: Iterable[int] = ()) -> Plan:
     """Returns the plan for what the command was asked; SettingsError for a section or a size that cannot be."""
     plan = QUICK if quick else Plan()
-    wanted = tuple(sections) or SECTIONS
+    wanted = tuple(sections) or plan.sections
     for section in wanted:
         if section not in SECTIONS:
             raise SettingsError(f"--only {section}: there is {', '.join(SECTIONS)}")
@@ -75,4 +90,5 @@ def _of_sizes(plan: Plan, sizes: tuple[int, ...]) -> Plan:
         start_peers=sizes,
         footprint_peers=sizes,
         election_peers=sizes,
+        size_peers=sizes,
     )

@@ -10,6 +10,8 @@ from plots.bench.elections import Elections
 from plots.bench.failover import Failover
 from plots.bench.footprint import Footprint
 from plots.bench.latency import Latency
+from plots.bench.long_run import LongRun
+from plots.bench.size import Sized
 from plots.bench.start import Start
 from plots.bench.throughput import Load, Throughput
 from plots.latency import Summary, shown
@@ -24,6 +26,8 @@ class Report(msgspec.Struct, kw_only=True):
     latency: list[Latency] = []
     throughput: Throughput | None = None
     open_loop: list[Load] = []
+    size: list[Sized] = []
+    long_run: LongRun | None = None
     failover: list[Failover] = []
     start: list[Start] = []
     footprint: list[Footprint] = []
@@ -50,7 +54,17 @@ def render(report: Report, console: Console) -> None:
     table.add_column("p50", justify="right", no_wrap=True)
     table.add_column("p99", justify="right", no_wrap=True)
     table.add_column("beside")
-    for rows in (_latency, _throughput, _open_loop, _failover, _start, _footprint, _elections):
+    for rows in (
+        _latency,
+        _throughput,
+        _open_loop,
+        _size,
+        _long_run,
+        _failover,
+        _start,
+        _footprint,
+        _elections,
+    ):
         for row in rows(report):
             table.add_row(*row)
     console.print(table)
@@ -105,6 +119,47 @@ def _open_loop(report: Report) -> list[Row]:
             f"{load.offered_per_s:,.0f} a second due, {load.answered_per_s:,.0f} answered",
         )
         for load in report.open_loop
+    ]
+
+
+def _size(report: Report) -> list[Row]:
+    rows = []
+    for each in report.size:
+        smallest = each.peers == min(other.peers for other in report.size)
+        ratios = (
+            f"p50 {each.p50_ratio:.2f}, mean {each.mean_ratio:.2f}, p99 {each.p99_ratio:.2f} times the smallest's"
+        )
+        load = f"{each.offered_per_s:,.0f} a second due, {each.answered_per_s:,.0f} answered"
+        mean = f"mean {shown(each.latency_ms.mean)} ms"
+        beside = f"{mean}; {load}" if smallest else f"{mean}; {ratios}"
+        rows.append((f"the same open loop, {each.peers} peers", *_ms(each.latency_ms), beside))
+    return rows
+
+
+def _long_run(report: Report) -> list[Row]:
+    run = report.long_run
+    if run is None:
+        return []
+    first, last = run.tenths[0], run.tenths[-1]
+    changed = f"; {run.traders} traders, so not of one process" if run.traders > 1 else ""
+    return [
+        (
+            f"first tenth of {run.purchases:,} purchases",
+            *_ms(first.latency_ms),
+            f"{first.per_s:,.0f} a second; echoes {first.echoes_per_s:,.0f}",
+        ),
+        (
+            "last tenth",
+            *_ms(last.latency_ms),
+            f"{last.per_s:,.0f} a second; the rate {run.last_over_first:.2f} times the first's, in echoes"
+            f" {run.last_over_first_by_echo:.2f}; processor time of a purchase {run.last_over_first_cpu:.2f} times",
+        ),
+        (
+            "the trader's memory, first and last tenth",
+            f"{first.after.uss_mb:.1f} MB",
+            f"{last.after.uss_mb:.1f} MB",
+            f"USS; {run.peak_growth_mb:+.1f} MB from before to the peak, bound {run.bound_mb:g} MB{changed}",
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from plots.bench import elections, failover, footprint, latency, start, throughput
+from plots.bench import elections, failover, footprint, latency, long_run, size, start, throughput
 from plots.bench.floor import EchoServer
 from plots.bench.plan import Plan
 from plots.bench.report import Report, to_json
@@ -23,13 +23,13 @@ def run(plan: Plan, out: Path, say: Say) -> Report:
     """Measures what `plan` asks for; `say` hears what is going on. The data and figures are in `out`."""
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(plan, out, say)
+    bench = _Bench(plan, out, lambda what: say(f"{time.monotonic() - began:4.0f} s  {what}"))
     bench.run()
     report = bench.report
     report.seconds = round(time.monotonic() - began, 1)
     from plots.bench.figures import draw_all
 
-    report.figures = [str(path) for path in draw_all(report, bench.courses, out)]
+    report.figures = [str(path) for path in draw_all(report, bench.courses, bench.sweeps, out)]
     (out / "bench.json").write_text(to_json(report) + "\n")
     return report
 
@@ -40,6 +40,7 @@ class _Bench:
         self._out = out
         self._say = say
         self.courses: list[latency.Course] = []
+        self.sweeps: list[size.Sweep] = []
         self.report = Report(machine=_machine(), seed=plan.seed)
 
     def run(self) -> None:
@@ -49,6 +50,10 @@ class _Bench:
         with EchoServer() as echo:
             for peers in sorted(self._sizes()):
                 self._measure_town(peers, echo)
+            if plan.has("long-run"):
+                self._measure_long_run(echo)
+        if plan.has("size"):
+            self._measure_size()
         if plan.has("failover"):
             for peers in plan.failover_peers:
                 self._measure_killed(peers)
@@ -111,6 +116,20 @@ class _Bench:
         if plan.has("elections") and peers in plan.election_peers:
             report.elections += elections.measure(town)
 
+    def _measure_long_run(self, echo: EchoServer) -> None:
+        plan = self._plan
+        self._say(f"{plan.peers} peers: {plan.long_purchases:,} purchases, and echoes")
+        with self._town(plan.peers, "long-run") as town:
+            self.report.long_run = long_run.measure(town, echo, plan)
+        self._close(town, f"{plan.peers} peers, long run")
+
+    def _measure_size(self) -> None:
+        sizes = " and ".join(map(str, self._plan.size_peers))
+        self._say(f"{sizes} peers: the same open loop, in turns")
+        self.report.size, self.sweeps, audits = size.measure(lambda n: self._town(n, "size"), self._plan)
+        for peers, codes in audits.items():
+            self._note_audits(f"{peers} peers, size", codes)
+
     def _measure_killed(self, peers: int) -> None:
         self._say(f"{peers} peers: killed")
         found, codes = failover.measure_killed(self._town, peers, self._plan)
@@ -127,8 +146,8 @@ class _Bench:
         for number, code in enumerate(codes, start=1):
             self.report.audit_codes[f"{what} {number}"] = code
 
-    def _town(self, peers: int) -> BenchTown:
-        return BenchTown(self._out / f"town-{peers}", peers, self._plan.seed)
+    def _town(self, peers: int, what: str = "town") -> BenchTown:
+        return BenchTown(self._out / f"{what}-{peers}", peers, self._plan.seed)
 
     def _close(self, town: BenchTown, what: str) -> None:
         self.report.audit_codes[what] = town.audit_code

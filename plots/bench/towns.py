@@ -55,7 +55,11 @@ class BenchTown(PrivateTown):
 
     def __enter__(self) -> BenchTown:
         super().__enter__()
-        self.stock_up(ITEM)
+        try:
+            self.stock_up(ITEM)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     @property

@@ -6,12 +6,15 @@ Never absolute times: this runs beside other tests on machines of any speed.
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 from matplotlib import image
 
-from tests.system.towns import bazaar
+from tests.system.towns import RunningTown, bazaar, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -58,6 +61,44 @@ def test_failovers_of_the_bench(tmp_path: Path) -> None:
     assert kinds["resigned"]["summary"]["p50"] < kinds["stopped"]["summary"]["p50"], "silence takes time to notice"
     assert {found["reason"] for found in report["elections"]} >= {"start", "resigned", "crashed"}
     assert all(found["messages"] > 0 for found in report["elections"])
+
+
+def test_sizes_and_the_long_run(tmp_path: Path) -> None:
+    options = ("--only", "size", "--only", "long-run", "--peers", "3", "--peers", "6")
+    done = bazaar("bench", "--quick", "--json", *options, "--out", str(tmp_path / "bench"), patience_s=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert len(report["audit_codes"]) == 3
+
+    small, large = report["size"]
+    assert (small["peers"], large["peers"]) == (3, 6)
+    assert small["latency_ms"]["count"] == large["latency_ms"]["count"], "the same schedule for both"
+    assert small["p50_ratio"] == 1.0
+    assert 0.2 < large["p50_ratio"] < 5
+
+    run = report["long_run"]
+    assert (len(run["tenths"]), run["purchases"]) == (10, 10_000)
+    assert all(tenth["per_s"] > 0 and tenth["echoes_per_s"] > tenth["per_s"] for tenth in run["tenths"])
+    assert 0 < run["peak_growth_mb"] < run["bound_mb"]
+
+    assert {Path(figure).name for figure in report["figures"]} == {"size.png", "long_run.png"}
+    for figure in report["figures"]:
+        assert image.imread(figure).std() > 0.05
+
+
+def test_a_bench_that_is_interrupted_leaves_no_process_behind(tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    command = [sys.executable, "-m", "peers.cli", "bench", "--only", "long-run", "--out", str(out)]
+    bench = RunningTown(command, out / "long-run-6", tmp_path / "said")
+    try:
+        journals = bench.directory / "journals"
+        eventually(lambda: all((journals / f"c{i}.jsonl").exists() for i in range(32)), "all customers are there")
+        assert len(bench.note_family()) > 32 + 6, "customers and peers"
+        os.killpg(bench.process.pid, signal.SIGINT)  # as a terminal does it
+        assert bench.wait() == 130
+        bench.left_nothing()
+    finally:
+        bench.kill()
 
 
 def test_a_section_there_is_not() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.cli.commands.bench import command
 from peers.errors import SettingsError
+from plots.bench.customers import shares
+from plots.bench.long_run import LongRun, Look, note, sum_up
 from plots.bench.plan import QUICK, SECTIONS, Plan, make_plan
 from plots.bench.report import Report, to_json
 from plots.bench.schedule import arrivals, deal
+from plots.bench.size import compare
 from plots.bench.stats import Turn, floor_of, rate_of
 
 
@@ -83,6 +88,55 @@ def test_a_rate_is_over_all_turns_and_weighs_them_by_their_time() -> None:
     assert (rate.latency_ms.p50, rate.latency_ms.max) == (3, 6)
 
 
+# -- sizes, and the long run ---------------------------------------------------------------------------------
+
+
+def test_sizes_are_compared_with_the_smallest_over_all_turns_and_turn_by_turn() -> None:
+    plan = Plan(size_rate=2.0, size_turn_s=2.0, size_customers=1)
+    turns = {100: [turn(2.0, 2, 4, 9), turn(2.0, 6, 6, 6)], 6: [turn(2.0, 1, 2, 3), turn(4.0, 4, 4, 4)]}
+    large, small = compare(turns, plan)
+    assert (large.peers, small.peers) == (100, 6)
+    assert (small.p50_ratio, small.mean_ratio, small.p99_ratio) == (1, 1, 1)
+    assert large.latency_ms.count == 6
+    assert (large.p50_ratio, large.p99_ratio) == (6 / 3, 9 / 4)
+    assert large.mean_ratio == pytest.approx(33 / 18)
+    assert large.turns_p50_ms == [4, 6]
+    assert large.turns_p50_ratio == [4 / 2, 6 / 4]
+    # A turn is as long as its schedule, or longer where the market came behind.
+    assert (large.answered_per_s, small.answered_per_s) == (6 / 4, 6 / 6)
+
+
+def long_run(rates: list[float], echoes: list[float], uss_mb: list[float], traders: str) -> LongRun:
+    looks = [
+        Look(trader=trader, uss_mb=mb, pss_mb=mb + 1, mongod_mb=100, trader_cpu_s=place**2, mongod_cpu_s=place)
+        for place, (mb, trader) in enumerate(zip(uss_mb, traders, strict=True))
+    ]
+    tenths = [
+        note(rate_of(1, [turn(10 / rate, *[1.0] * 10)]), rate_of(1, [turn(1 / echo, 1.0)]), *looks[at : at + 2])
+        for at, (rate, echo) in enumerate(zip(rates, echoes, strict=True))
+    ]
+    return sum_up(6, Plan(), looks[0], tenths)
+
+
+def test_a_long_run_compares_the_last_tenth_with_the_first_and_takes_the_drift_of_the_machine_out() -> None:
+    run = long_run([1000, 700, 500], [8000, 6000, 4000], [12, 17, 21, 20], "aaaa")
+    assert run.purchases == 30
+    assert run.last_over_first == pytest.approx(0.5)
+    assert run.last_over_first_by_echo == pytest.approx(1.0)
+    # Of ten purchases each: one second of the trader and one of mongod, then 5 and 1.
+    assert (run.tenths[-1].trader_cpu_ms, run.tenths[-1].mongod_cpu_ms) == (500, 100)
+    assert run.last_over_first_cpu == pytest.approx(3.0)
+    assert (run.peak_uss_mb, run.growth_mb, run.peak_growth_mb, run.traders) == (21, 3, 9, 1)
+    assert long_run([1, 1], [1, 1], [9, 9, 9], "aab").traders == 2
+
+
+@given(st.integers(0, 10_000), st.integers(1, 70))
+def test_shares_come_to_the_whole_and_are_about_the_same(requests: int, customers: int) -> None:
+    shared = shares(requests, customers)
+    assert (len(shared), sum(shared)) == (customers, requests)
+    assert max(shared) - min(shared) <= 1
+
+
 # -- what is measured, and what it comes to ------------------------------------------------------------------
 
 
@@ -91,6 +145,16 @@ def test_a_plan_has_the_sections_asked_for_in_their_own_order() -> None:
     assert make_plan(quick=True) == QUICK
     assert make_plan(quick=True, sections=["start", "latency"]).sections == ("latency", "start")
     assert Plan().sections == SECTIONS
+
+
+def test_the_short_bench_makes_the_long_run_only_when_asked_to() -> None:
+    assert set(SECTIONS) - set(QUICK.sections) == {"long-run"}
+    assert make_plan(quick=True, sections=["long-run"]).sections == ("long-run",)
+
+
+def test_the_command_says_which_sections_there_are() -> None:
+    said = " ".join(str(get_args(get_type_hints(command, include_extras=True)["only"])[1].help).split())
+    assert said == f"{', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}; repeatable."
 
 
 def test_a_section_there_is_not_is_refused() -> None:
@@ -103,6 +167,8 @@ def test_the_full_bench_measures_what_it_promises() -> None:
     assert plan.turns * plan.turn >= 1000
     assert plan.failovers >= 20
     assert plan.customers == (1, 4, 16, 32, 64)
+    assert plan.long_purchases >= 200_000
+    assert {6, 100} <= set(plan.size_peers)
 
 
 @pytest.mark.parametrize(("codes", "exit_code"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([0, None], 2), ([2, 1, 0], 1)])

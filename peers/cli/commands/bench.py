@@ -12,12 +12,15 @@ from peers.cli.options import JsonOption
 
 def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where data and figures go.")] = Path("out/bench"),
-    quick: Annotated[bool, typer.Option("--quick", help="A short form, under two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A short form, under two minutes, without the long run.")
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SECTION",
-            help="latency, throughput, open-loop, failover, start, footprint or elections; repeatable.",
+            help="latency, throughput, open-loop, size, long-run, failover, start, footprint or elections;"
+            " repeatable.",
         ),
     ] = None,
     peers: Annotated[
