@@ -1,8 +1,9 @@
 """The counter: where answers are handed to callers that no thread waits for.
 
 A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
-purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer (or,
-where there are many answers, the counter's own, so that the next commit need not wait for them) sends it.
+purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer
+sends it. Only where there are very many does the counter's own, so that the next commit need not wait for them; for
+fewer that is not worth two threads that fight for the interpreter (a tenth of the trader's part of a purchase).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from peers.host.bell import Bell
 
 Answered = Callable[[Reply | Failure], None]
 
-FEW = 2
+FEW = 64
 """So many answers are sent by the thread that has them."""
 
 _LOOK_S = 0.25
