@@ -1,6 +1,6 @@
-"""Pyro5 as this project sets it up, and what serving (`peers.host.server`) and calling (`peers.host.line`) share.
+"""Pyro5 as this project sets it up, and what serving (`server`, `connection`) and calling (`line`) share.
 
-Everything that depends on how Pyro5 behaves is in these three, so that it can be replaced.
+Everything that depends on how Pyro5 behaves is in these four, so that it can be replaced.
 """
 
 from __future__ import annotations
