@@ -1,12 +1,14 @@
 """Finds commands, runs one, and turns what goes wrong into one line and an exit code.
 
-Exit codes: 0 all is well; 1 an invariant is violated; 2 it could not be done, or could not be told; 130 Ctrl-C.
+Exit codes: 0 all is well; 1 an invariant is violated; 2 it could not be done, or could not be told; 130 it was told
+to end.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -53,6 +55,10 @@ def bazaar() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The program `bazaar`."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As a Ctrl-C: whoever is told to end still has processes to end. One told to survive its terminal does.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
