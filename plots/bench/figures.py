@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from plots import style
@@ -176,25 +177,26 @@ def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
         at = np.arange(3) + (place - (len(others) - 1) / 2) * width
         bars = ratios.bar(
             at,
-            [each.p50_ratio, each.mean_ratio, each.p99_ratio],
+            [each.ratio.p50, each.ratio.mean, each.ratio.p99],
             width=width * 0.9,
             color=colours[each.peers],
-            label=f"{each.peers} peers",
         )
-        ratios.bar_label(bars, fmt="%.2f", fontsize=7.5, padding=2)
-        ratios.plot([at[0]] * len(each.turns_p50_ratio), each.turns_p50_ratio, "o", color=style.INK, markersize=3)
+        ratios.bar_label(bars, fmt="%.2f", label_type="center", fontsize=7.5, color="white")
+        for turn in each.turn_ratios:
+            ratios.plot(at + width * 0.3, [turn.p50, turn.mean, turn.p99], "o", color=style.INK, markersize=2.5)
     ratios.axhline(1.0, color=style.GREY, linewidth=0.9)
     ratios.axhline(ALIKE, color=style.GREEN, linewidth=0.9, linestyle="--")
     ratios.set_xticks(range(3), ["p50", "mean", "p99"])
     ratios.grid(visible=False, axis="x")
-    ratios.margins(y=0.12)
+    highest = max((max(msgspec.structs.astuple(each.ratio)) for each in others), default=0.0)
+    ratios.set_ylim(0, max(1.6, 1.15 * highest))  # a dot beyond is of a turn in which one side was disturbed
     ratios.set_title(f"times that at {min(colours)} peers")
     first = report.size[0]
     _note(
         figure,
         f"{first.offered_per_s:,.0f} purchases a second due from {first.customers} customers, by the same schedule;"
-        f" {len(sweeps[0].turns_ms)} turns of each size (thin lines; dots:\np50 turn by turn), a fresh town each."
-        f" Dashed: {ALIKE:g} times. {report.machine}.",
+        f" {len(sweeps[0].turns_ms)} turns of each size\n(thin lines, dots), a fresh town each; bars: of the medians"
+        f" over all turns. Dashed: {ALIKE:g} times.\n{report.machine}.",
     )
     return figure
 
@@ -207,14 +209,14 @@ def _long_run(report: Report) -> Figure:
     first = run.tenths[0]
     numbers = range(1, len(run.tenths) + 1)
     for values, colour, label, marker in (
-        ([each.echoes_per_s / first.echoes_per_s for each in run.tenths], style.GREY, "echoes", "s:"),
-        ([each.per_s / first.per_s for each in run.tenths], style.SKY, "purchases", "o--"),
-        ([each.by_echo / first.by_echo for each in run.tenths], style.BLUE, "purchases / echoes", "o-"),
+        ([each.cpu_ms / first.cpu_ms for each in run.tenths], style.ORANGE, "processor time of each", "s:"),
+        ([each.per_s / first.per_s for each in run.tenths], style.SKY, "purchases a second", "o--"),
+        ([each.by_echo / first.by_echo for each in run.tenths], style.BLUE, "in echoes", "o-"),
     ):
         rates.plot(numbers, values, marker, color=colour, label=label, markersize=4)
     rates.axhspan(1 - SLOWING, 1 + SLOWING, color=style.GREEN, alpha=0.12, linewidth=0)
     rates.set_ylim(0, 1.25 * max(rates.get_ylim()[1], 1.2))
-    rates.set_title("rates, the first tenth's = 1")
+    rates.set_title("the first tenth's = 1")
     rates.legend(loc="upper left", ncols=2, fontsize=7.5)
     _draw_memory(memory, run)
     for axes in (rates, memory):
@@ -225,8 +227,9 @@ def _long_run(report: Report) -> Figure:
     _note(
         figure,
         f"{run.customers} customers, closed loops, in turns with as many echoes: {first.per_s:,.0f} a second in the"
-        f" first tenth, {last.per_s:,.0f} in the last.\nBand: a tenth more or less. mongod (RSS)"
-        f" {run.before.mongod_mb:,.0f} MB before, {last.after.mongod_mb:,.0f} MB after. {report.machine}.",
+        f" first tenth, {last.per_s:,.0f} in the last.\nProcessor time is the trader's and mongod's; the band is a"
+        f" tenth; mongod's RSS {run.before.mongod_mb:,.0f} MB before, {last.after.mongod_mb:,.0f} MB after."
+        f"\n{report.machine}.",
     )
     return figure
 

@@ -25,7 +25,9 @@ SLOWING = 0.1
 """The last tenth is no slower than the first if its rate is within this part of it."""
 
 BOUND_MB = 12.0
-"""How much the trader may grow by: what it remembers is bounded (4096 outcomes, three caches), and full early on."""
+"""How much the trader's USS may grow by, however long it trades. Measured: 8 to 9 MB, 6.5 of them in the first tenth.
+What it holds, 4096 outcomes and three caches above all, is full by then: from 80,000 purchases to 200,000 tracemalloc
+counted 4.7 MB, 5 kB more. The rest is what the allocators keep in gaps, ever less a tenth."""
 
 _MB = 1e6
 _MS = 1e3

@@ -39,8 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     size_customers: int = 16
     long_purchases: int = 200_000
     long_customers: int = 32
-    long_slices: int = 4  # of each tenth of the long run, an echo turn after each
-    long_echo_s: float = 0.7
+    long_slices: int = 8  # of each tenth of the long run, an echo turn after each
+    long_echo_s: float = 0.4
     seed: int = 7
 
     def has(self, section: str) -> bool:

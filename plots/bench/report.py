@@ -125,14 +125,13 @@ def _open_loop(report: Report) -> list[Row]:
 def _size(report: Report) -> list[Row]:
     rows = []
     for each in report.size:
-        smallest = each.peers == min(other.peers for other in report.size)
-        ratios = (
-            f"p50 {each.p50_ratio:.2f}, mean {each.mean_ratio:.2f}, p99 {each.p99_ratio:.2f} times the smallest's"
-        )
+        found, ratio = each.typical_ms, each.ratio
+        ratios = f"p50 {ratio.p50:.2f}, mean {ratio.mean:.2f}, p99 {ratio.p99:.2f} times the smallest's"
         load = f"{each.offered_per_s:,.0f} a second due, {each.answered_per_s:,.0f} answered"
-        mean = f"mean {shown(each.latency_ms.mean)} ms"
-        beside = f"{mean}; {load}" if smallest else f"{mean}; {ratios}"
-        rows.append((f"the same open loop, {each.peers} peers", *_ms(each.latency_ms), beside))
+        smallest = each.peers == min(other.peers for other in report.size)
+        beside = f"mean {shown(found.mean)}, longest {shown(each.latency_ms.max)} ms; {load if smallest else ratios}"
+        what = f"the same open loop, {each.peers} peers"
+        rows.append((what, f"{shown(found.p50)} ms", f"{shown(found.p99)} ms", beside))
     return rows
 
 

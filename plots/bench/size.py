@@ -6,7 +6,8 @@ alone on the machine, and the sizes take turns, so that a drifting machine hits 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import median
 
 import msgspec
 import numpy as np
@@ -27,19 +28,25 @@ _WARM_UP_S = 2.0
 Audits = dict[int, list[int | None]]
 
 
+class Typical(msgspec.Struct, frozen=True, kw_only=True):
+    """Of each figure the median over all turns, for one turn in which the machine did something else spoils a sum."""
+
+    p50: float
+    mean: float
+    p99: float
+
+
 class Sized(msgspec.Struct, frozen=True, kw_only=True):
-    """All turns in towns of `peers`. The ratios are to the smallest size; `turns_p50_ratio` to its same turn."""
+    """Towns of `peers`: milliseconds; those over the smallest size's; the same turn by turn; all turns together."""
 
     peers: int
     customers: int
     offered_per_s: float
     answered_per_s: float
+    typical_ms: Typical
+    ratio: Typical
+    turn_ratios: list[Typical]
     latency_ms: Summary
-    turns_p50_ms: list[float]
-    p50_ratio: float
-    mean_ratio: float
-    p99_ratio: float
-    turns_p50_ratio: list[float]
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,22 +77,32 @@ def _offer(crowd: Crowd, plan: Plan, duration_s: float, number: int) -> Turn:
 
 def compare(turns: dict[int, list[Turn]], plan: Plan) -> list[Sized]:
     """Sums up the turns of each size, beside those of the smallest."""
-    summaries = {p: summarize(np.concatenate([turn.latencies_ms for turn in each])) for p, each in turns.items()}
-    medians = {p: [summarize(turn.latencies_ms).p50 for turn in each] for p, each in turns.items()}
+    by_turn = {peers: [_typical([summarize(turn.latencies_ms)]) for turn in each] for peers, each in turns.items()}
+    typical = {peers: _typical(each) for peers, each in by_turn.items()}
     smallest = min(turns)
-    least = summaries[smallest]
     return [
         Sized(
             peers=peers,
             customers=plan.size_customers,
             offered_per_s=plan.size_rate,
-            answered_per_s=found.count / sum(max(turn.took_s, plan.size_turn_s) for turn in turns[peers]),
-            latency_ms=found,
-            turns_p50_ms=medians[peers],
-            p50_ratio=found.p50 / least.p50,
-            mean_ratio=found.mean / least.mean,
-            p99_ratio=found.p99 / least.p99,
-            turns_p50_ratio=[ours / theirs for ours, theirs in zip(medians[peers], medians[smallest], strict=True)],
+            answered_per_s=sum(turn.latencies_ms.size for turn in each)
+            / sum(max(turn.took_s, plan.size_turn_s) for turn in each),
+            typical_ms=typical[peers],
+            ratio=_ratio(typical[peers], typical[smallest]),
+            turn_ratios=[_ratio(*pair) for pair in zip(by_turn[peers], by_turn[smallest], strict=True)],
+            latency_ms=summarize(np.concatenate([turn.latencies_ms for turn in each])),
         )
-        for peers, found in summaries.items()
+        for peers, each in turns.items()
     ]
+
+
+def _typical(turns: Sequence[Summary | Typical]) -> Typical:
+    return Typical(
+        p50=median(turn.p50 for turn in turns),
+        mean=median(turn.mean for turn in turns),
+        p99=median(turn.p99 for turn in turns),
+    )
+
+
+def _ratio(ours: Typical, theirs: Typical) -> Typical:
+    return Typical(p50=ours.p50 / theirs.p50, mean=ours.mean / theirs.mean, p99=ours.p99 / theirs.p99)

@@ -74,8 +74,8 @@ def test_sizes_and_the_long_run(tmp_path: Path) -> None:
     small, large = report["size"]
     assert (small["peers"], large["peers"]) == (3, 6)
     assert small["latency_ms"]["count"] == large["latency_ms"]["count"], "the same schedule for both"
-    assert small["p50_ratio"] == 1.0
-    assert 0.2 < large["p50_ratio"] < 5
+    assert small["ratio"]["p50"] == 1.0
+    assert 0.2 < large["ratio"]["p50"] < 5
 
     run = report["long_run"]
     assert (len(run["tenths"]), run["purchases"]) == (10, 10_000)

@@ -17,7 +17,7 @@ from plots.bench.long_run import LongRun, Look, note, sum_up
 from plots.bench.plan import QUICK, SECTIONS, Plan, make_plan
 from plots.bench.report import Report, to_json
 from plots.bench.schedule import arrivals, deal
-from plots.bench.size import compare
+from plots.bench.size import Typical, compare
 from plots.bench.stats import Turn, floor_of, rate_of
 
 
@@ -96,14 +96,20 @@ def test_sizes_are_compared_with_the_smallest_over_all_turns_and_turn_by_turn() 
     turns = {100: [turn(2.0, 2, 4, 9), turn(2.0, 6, 6, 6)], 6: [turn(2.0, 1, 2, 3), turn(4.0, 4, 4, 4)]}
     large, small = compare(turns, plan)
     assert (large.peers, small.peers) == (100, 6)
-    assert (small.p50_ratio, small.mean_ratio, small.p99_ratio) == (1, 1, 1)
-    assert large.latency_ms.count == 6
-    assert (large.p50_ratio, large.p99_ratio) == (6 / 3, 9 / 4)
-    assert large.mean_ratio == pytest.approx(33 / 18)
-    assert large.turns_p50_ms == [4, 6]
-    assert large.turns_p50_ratio == [4 / 2, 6 / 4]
+    assert small.ratio == Typical(p50=1, mean=1, p99=1)
+    assert (large.latency_ms.count, large.latency_ms.max) == (6, 9)
+    assert large.typical_ms == Typical(p50=5, mean=5.5, p99=7.5)
+    assert large.ratio == Typical(p50=5 / 3, mean=5.5 / 3, p99=7.5 / 3.5)
+    assert large.turn_ratios == [Typical(p50=2, mean=2.5, p99=3), Typical(p50=1.5, mean=1.5, p99=1.5)]
     # A turn is as long as its schedule, or longer where the market came behind.
     assert (large.answered_per_s, small.answered_per_s) == (6 / 4, 6 / 6)
+
+
+def test_one_disturbed_turn_does_not_decide_what_a_size_costs() -> None:
+    calm, disturbed = turn(10.0, 4, 4, 5), turn(12.0, 6, 900, 1200)
+    (small, large) = compare({6: [calm, disturbed, calm], 100: [calm, calm, calm]}, Plan())
+    assert large.ratio == Typical(p50=1, mean=1, p99=1)
+    assert small.latency_ms.max == 1200
 
 
 def long_run(rates: list[float], echoes: list[float], uss_mb: list[float], traders: str) -> LongRun:
