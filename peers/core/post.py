@@ -103,6 +103,8 @@ class PostKeeper:
         ctx = self._ctx
         if not view.is_newer_than(ctx.view):
             return False
+        if self._taking is not None and view.trader == ctx.me.rank and view.incarnation == ctx.me.incarnation:
+            return False  # others have heard of our bid's success before us: the ledger's own answer is on its way
         if self.office is not None and view.term > self.office.term:
             trader = ctx.members.get(view.trader) if view.trader is not None else None
             self._close_office(self.office, trader.name if trader else None, view.term)

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from db.memory import MemoryLedger
+from peers.core.commands import Perform
+from peers.core.inputs import LedgerReplied, Now, Received, Start
+from peers.core.membership import Snapshot
+from peers.core.messages import Coordinator
 from peers.core.names import Role
+from peers.core.peer import Peer
 from peers.core.roles import draw_roles
 from tests.unit.core.town import Town
-from tests.unit.core.words import rules
+from tests.unit.core.words import T0_MS, peer, rules
 
 sizes = st.integers(2, 12)
 seeds = st.integers(0, 2**32)
@@ -179,6 +185,23 @@ def test_the_last_buyer_left_by_a_crash_is_spared() -> None:
     calm.kill(3)
     calm.calm(4.0)
     assert calm.trader() == 2
+
+
+def test_who_hears_of_its_success_from_others_first_waits_for_the_ledger_and_holds_the_post() -> None:
+    members = (peer(0, BUYER), peer(1, SELLER), peer(2, BUYER))
+    bidder, ledger = Peer(members[2], rules(), Random(0), trades=False), MemoryLedger()
+    snapshot = Snapshot(members=members, edges=((0, 2), (1, 2)))
+    now = Now(mono_s=0.0, wall_ms=T0_MS)
+    commands = bidder.handle(Start(snapshot=snapshot, starts_election=True), now)
+    bid = next(c.operation for c in commands if isinstance(c, Perform))
+    taken = ledger.perform(bid)
+    # Another that bid as well was refused, and was told who had been faster.
+    news = Coordinator(term=1, trader=2, incarnation=1)
+    commands = bidder.handle(Received(sender=0, incarnation=1, message=news), now)
+    assert not [c for c in commands if isinstance(c, Perform)]
+    bidder.handle(LedgerReplied(operation=bid, result=taken), now)
+    status = bidder.status()
+    assert (status.in_office, status.term, status.trader) == (True, 1, "buyer2")
 
 
 # -- stormy ------------------------------------------------------------------------------------------------
