@@ -132,6 +132,7 @@ class _Link:
         self._lasting = lasting
         self._retired = False
         self._probing = False
+        self._answered = True  # the last time, as far as is known
         self._waiting: deque[LinkMessage] = deque()
         self._lock = threading.Lock()
         self._bell = Bell()
@@ -146,10 +147,18 @@ class _Link:
 
     def put(self, message: LinkMessage) -> None:
         with self._lock:
-            if len(self._waiting) >= MOST_WAITING:
-                self._drop_one()
+            if self._waiting:
+                self._make_room(message)
             self._waiting.append(message)
         self._bell.ring()
+
+    def _make_room(self, message: LinkMessage) -> None:
+        """Drops what says no more than this one, which is newer, so that one who is behind has the less to read."""
+        if isinstance(message, Beat | ClockNews):
+            kind = _kind(message)
+            self._waiting = deque(m for m in self._waiting if _kind(m) != kind)
+        if len(self._waiting) >= MOST_WAITING:
+            self._drop_one()
 
     def _drop_one(self) -> None:
         """Drops the oldest of what the next beat makes good, or else the oldest of all."""
@@ -183,8 +192,8 @@ class _Link:
         self._line.close()
 
     def _take(self) -> tuple[LinkMessage, ...]:
-        waiting = self._waiting
         with self._lock:
+            waiting = self._waiting
             return tuple(waiting.popleft() for _ in range(min(len(waiting), MOST_IN_A_PARCEL)))
 
     def _look(self) -> None:
@@ -221,8 +230,15 @@ class _Link:
             except Broken:
                 continue
             except (CallFailed, WireError) as error:
-                self._links.log.warning("a neighbour does not answer", neighbour=self.member.name, why=str(error))
+                if self._answered:
+                    self._links.log.warning("a neighbour does not answer", neighbour=self.member.name, why=str(error))
+                self._answered = False
                 return
+            self._answered = True
             if answer.messages and not cuts.deafens(self.member.rank):
                 exchange.received(answer)
             return
+
+
+def _kind(message: LinkMessage) -> object:
+    return (Beat, message.reply) if isinstance(message, Beat) else type(message)
