@@ -1,8 +1,9 @@
 """What people see while a town runs: plain lines, as many as a person can follow.
 
 Trade is told line by line while it is slow enough to read. When it is not, a few lines a second are shown as
-samples and the rest is counted in one line; elections, failures and everything the town itself has to say always
-get through. The terminal going away must not stop the town from ending in order, so a broken pipe only silences it.
+samples and the rest is counted in one line. So are, apart from trade, losses and elections begun, should there be a
+storm of them; traders that take office or leave it, and everything the town itself has to say, always get through.
+The terminal going away must not stop the town from ending in order, so a broken pipe only silences it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from peers.core.reports import (
     Elected,
     ElectionStarted,
     LeftOffice,
+    Lost,
     Opened,
     Refused,
     Report,
+    Returned,
     Slept,
 )
 
@@ -37,6 +40,11 @@ _CONDENSED: dict[type[Report], tuple[str, str]] = {
     Deposited: ("deposit", "deposits"),
     Earned: ("payment to sellers", "payments to sellers"),
     Slept: ("nap", "naps"),
+}
+_NEWS: dict[type[Report], tuple[str, str]] = {
+    ElectionStarted: ("election begun", "elections begun"),
+    Lost: ("loss noticed", "losses noticed"),
+    Returned: ("peer back", "peers back"),
 }
 _STYLES: dict[type[Report], str] = {
     Elected: "bold green",
@@ -61,8 +69,8 @@ class Console:
         )
         self._quiet = quiet
         self._clock = clock
-        self._allowance = float(_FIRST_LINES)
-        self._filled_at = clock()
+        self._for_trade = _Allowance(clock)
+        self._for_news = _Allowance(clock)
         self._withheld: Counter[tuple[str, str]] = Counter()
         self.purchases = 0
         self.first_purchase_s: float | None = None
@@ -85,12 +93,11 @@ class Console:
             self.purchases += 1
         if sentence is None:
             return
-        kind = _kind(report)
-        if kind is None:
-            self.say(sentence, _STYLES.get(type(report), ""))
-        elif self._quiet:
+        news, trade = _NEWS.get(type(report)), _kind(report)
+        kind, allowance = (news, self._for_news) if news is not None else (trade, self._for_trade)
+        if trade is not None and self._quiet:
             return
-        elif self._may_print():
+        if kind is None or allowance.may_print():
             self.say(sentence, _STYLES.get(type(report), ""))
         else:
             self._withheld[kind] += 1
@@ -109,13 +116,22 @@ class Console:
         self.tick()
         self._out.close_if_broken()
 
-    def _may_print(self) -> bool:
+
+class _Allowance:
+    """How many lines of one sort may be printed: some at once, then so many a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left = float(_FIRST_LINES)
+        self._filled_at = clock()
+
+    def may_print(self) -> bool:
         now = self._clock()
-        self._allowance = min(float(_FIRST_LINES), self._allowance + (now - self._filled_at) * LINES_A_SECOND)
+        self._left = min(float(_FIRST_LINES), self._left + (now - self._filled_at) * LINES_A_SECOND)
         self._filled_at = now
-        if self._allowance < 1:
+        if self._left < 1:
             return False
-        self._allowance -= 1
+        self._left -= 1
         return True
 
 

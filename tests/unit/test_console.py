@@ -9,7 +9,7 @@ import pytest
 
 from peers.core.clocks import LamportStamp
 from peers.core.records import Accepted, Outcome, PurchaseRequest, Sale
-from peers.core.reports import Answered, Asked, Elected, Lost, Slept
+from peers.core.reports import Answered, Asked, Elected, ElectionStarted, Lost, Slept
 from peers.town.console import LINES_A_SECOND, Console
 
 
@@ -78,12 +78,26 @@ def test_elections_and_failures_always_get_through(out: io.StringIO, clock: Cloc
     console = Console(out=out, clock=clock)
     for _ in range(500):
         console.tell(answered())
-    for _ in range(100):
+    for _ in range(40):
         console.tell(elected())
         console.tell(Lost(peer="buyer0", lost="buyer2"))
     text = out.getvalue()
-    assert text.count("I am the new coordinator") == 100
-    assert text.count("is gone") == 100
+    assert text.count("I am the new coordinator") == 40
+    assert text.count("is gone") == 40
+
+
+def test_a_storm_of_losses_is_summed_up_and_who_takes_office_still_told(out: io.StringIO, clock: Clock) -> None:
+    console = Console(quiet=True, out=out, clock=clock)
+    for _ in range(3000):
+        console.tell(Lost(peer="buyer0", lost="buyer2"))
+        console.tell(ElectionStarted(peer="buyer0", after_term=1, attempt=0, reason="crashed"))
+    console.tell(elected())
+    console.tick()
+    lines = out.getvalue().splitlines()
+    assert len(lines) < 52
+    assert "coordinator" in lines[-2]
+    assert "losses noticed" in lines[-1]
+    assert "elections begun" in lines[-1]
 
 
 def test_quiet_leaves_out_trade_but_counts_it(out: io.StringIO, clock: Clock) -> None:
