@@ -49,6 +49,8 @@ class Membership:
     def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
         self._members = {m.rank: m for m in members}
         self.edges = tuple(edges)
+        self._all: tuple[Member, ...] | None = None  # these three: until the next record that is news
+        self._up: tuple[Member, ...] | None = None
         self._digest: int | None = None
 
     def merge(self, news: Iterable[Member]) -> list[Member]:
@@ -58,7 +60,7 @@ class Membership:
             known = self._members.get(member.rank)
             if known is None or member.is_newer_than(known):
                 self._members[member.rank] = member
-                self._digest = None
+                self._all = self._up = self._digest = None
                 fresh.append(member)
         return fresh
 
@@ -70,11 +72,15 @@ class Membership:
 
     def all(self) -> tuple[Member, ...]:
         """Every record, by rank."""
-        return tuple(self._members[r] for r in sorted(self._members))
+        if self._all is None:
+            self._all = tuple(self._members[r] for r in sorted(self._members))
+        return self._all
 
-    def up(self) -> list[Member]:
+    def up(self) -> tuple[Member, ...]:
         """Those that are up, by rank."""
-        return [m for m in self.all() if m.up]
+        if self._up is None:
+            self._up = tuple(m for m in self.all() if m.up)
+        return self._up
 
     def is_up(self, rank: int) -> bool:
         member = self._members.get(rank)
