@@ -46,6 +46,7 @@ class Context:
         self.graph: Adjacency = {}
         self.view = PostView()
         self.in_office = False
+        self.late_s = 0.0  # how late things come here, of late; see `gossip`
         self.now = Now(mono_s=0.0, wall_ms=0)
         self.counters: dict[str, int] = {}
         self._commands: list[Command] = []

@@ -5,9 +5,9 @@ A link that stays silent for `suspect_s` has a dead, hung or cut-off peer at its
 gone, the news floods the graph, and everybody computes the same healed graph from it. One who was only slow finds
 out from its neighbours, and comes back with a new incarnation. Being wrong here costs an election, never a sale.
 
-A peer that is short of processor time itself cannot tell who is silent from whom it has not yet got round to hear.
-Its timers tell it: after Lifeguard (Dadgar, Phillips and Currey, 2018), the later they come, the longer it waits
-before it suspects anybody. Otherwise a crowded machine would be crowded further by the news of losses that are none.
+Where processor time is short, silence says little. So, after Lifeguard (Dadgar, Phillips and Currey, 2018), a peer
+is the more patient with all the later its own timers come, and the longer those were silent that it has heard of
+again. Otherwise a crowded machine would be crowded further by the news of losses that are none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from peers.core.messages import Beat, ClockNews, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
 LATE_FOR = 4
-"""What a beat may have to wait for: their timer, their link, our server, our timer; each as long as ours just did."""
+"""How many times the lateness is added to the patience."""
+STAYS_LATE = 0.8
+"""What is left of the lateness a beat later."""
+UNHEARD_FOR = 10
+"""How many times `suspect_s` a neighbour has at the start to be heard of: it may still be starting itself."""
 
 
 class Gossip:
@@ -33,14 +37,15 @@ class Gossip:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
+        self._graph_of: list[int] | None = None  # who was up when the graph was last computed
         self._heard_s: dict[int, float] = {}  # when something last came from a neighbour
-        self._mismatches: dict[int, int] = {}  # beats in a row whose digest was not ours
+        self._mismatches: dict[int, tuple[int, int]] = {}  # digests, ours and theirs, that last differed
         self._news = make_clock(ctx.settings.clock, ctx.name)  # newest clock known; a trader's own stays behind it
         self._told: dict[int, Stamp] = {}  # newest clock a neighbour is known to know
         self._clock_sent_s: dict[int, float] = {}
         self._clock_timer = False
         self._beat_due_s = 0.0
-        self._late_s = 0.0  # how late our timer comes of late
+        self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
         self._last_knock_s = 0.0
         self.leaving = False
 
@@ -63,6 +68,7 @@ class Gossip:
     def start(self, *, newcomer: bool) -> None:
         """Takes up the links; a newcomer tells its neighbours of itself, for nobody else does."""
         self.relink()
+        self._unheard = set(self._ctx.neighbours)
         if newcomer:
             self.flood(MemberNews(members=(self._ctx.me,)))
         self._last_knock_s = self._ctx.now.mono_s
@@ -85,8 +91,8 @@ class Gossip:
         self._set_beat_timer(timing.beat_s)
         if late_s > timing.suspect_s / 2:  # it was us who did not listen, so their silence says nothing
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
-        self._late_s = max(late_s, self._late_s / 2)
-        patience_s = timing.suspect_s + LATE_FOR * min(self._late_s, timing.suspect_s)
+        self._note_late(late_s, STAYS_LATE * ctx.late_s)
+        patience_s = timing.suspect_s + LATE_FOR * ctx.late_s
         for rank in ctx.neighbours:
             silent = now_s - self._heard_s[rank] > patience_s / 2
             if silent:
@@ -96,7 +102,12 @@ class Gossip:
         if now_s - self._last_knock_s > timing.suspect_s:
             self._last_knock_s = now_s
             self._knock()
-        return [rank for rank in ctx.neighbours if now_s - self._heard_s[rank] > patience_s]
+        first_s = UNHEARD_FOR * timing.suspect_s
+        return [
+            rank
+            for rank in ctx.neighbours
+            if now_s - self._heard_s[rank] > (first_s if rank in self._unheard else patience_s)
+        ]
 
     def _beat(self, rank: int, *, reply: bool) -> None:
         ctx, view = self._ctx, self._ctx.view
@@ -128,8 +139,18 @@ class Gossip:
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""
-        if sender in self._heard_s:
-            self._heard_s[sender] = self._ctx.now.mono_s
+        last_s = self._heard_s.get(sender)
+        if last_s is None:
+            return
+        now_s = self._ctx.now.mono_s
+        self._heard_s[sender] = now_s
+        if sender in self._unheard:
+            self._unheard.remove(sender)
+        else:
+            self._note_late(now_s - last_s - self._ctx.settings.timing.beat_s, self._ctx.late_s)
+
+    def _note_late(self, late_s: float, otherwise_s: float) -> None:
+        self._ctx.late_s = min(max(late_s, otherwise_s), self._ctx.settings.timing.suspect_s)
 
     def on_beat(self, sender: int, beat: Beat) -> None:
         self.on_clock(sender, beat.clock)
@@ -138,11 +159,12 @@ class Gossip:
             self._beat(sender, reply=True)
 
     def _compare(self, sender: int, digest: int) -> None:
-        if digest == self._ctx.members.digest():
+        ours = self._ctx.members.digest()
+        if digest == ours:
             self._mismatches.pop(sender, None)
-            return
-        self._mismatches[sender] = self._mismatches.get(sender, 0) + 1
-        if self._mismatches[sender] >= 2:  # once may be news under way
+        elif self._mismatches.get(sender) != (ours, digest):  # news may be under way
+            self._mismatches[sender] = (ours, digest)
+        else:
             self._mismatches.pop(sender)
             self.send(sender, MemberNews(members=self._ctx.members.all(), whole=True))
 
@@ -243,7 +265,10 @@ class Gossip:
         """Computes the live graph anew and links to whom it names."""
         ctx = self._ctx
         before = ctx.neighbours
-        ctx.graph = live_graph(ctx.members.edges, (m.rank for m in ctx.members.up()))
+        up = [m.rank for m in ctx.members.up()]
+        if up != self._graph_of:
+            self._graph_of = up
+            ctx.graph = live_graph(ctx.members.edges, up)
         for rank in ctx.neighbours:
             if rank not in before:
                 self._heard_s[rank] = ctx.now.mono_s
@@ -251,6 +276,7 @@ class Gossip:
         for rank in set(self._heard_s) - set(ctx.neighbours):
             for kept in (self._heard_s, self._mismatches, self._told, self._clock_sent_s):
                 kept.pop(rank, None)
+            self._unheard.discard(rank)
         linked = tuple(m for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.emit(SetLinks(neighbours=linked))
         if ctx.neighbours != before:

@@ -31,6 +31,8 @@ ORDERLY = ("resigned", "left")
 """Reasons for which a trader says goodbye: then the lowest-ranked buyer begins the election."""
 
 RECHECK_VACANCY_S = 1.0
+AT_THE_START = 5
+"""How many times longer than later a peer waits, at the start, for the election that another was told to begin."""
 
 
 class Customer(Protocol):
@@ -146,7 +148,8 @@ class PostKeeper:
         ctx = self._ctx
         self._vacant_since_s = ctx.now.mono_s
         timing = ctx.settings.timing
-        ctx.set_timer("vacancy", 4 * timing.election_s * ctx.rng.uniform(1.0, 1.5))
+        patience = 4 * AT_THE_START if ctx.view.reason == "start" else 4
+        ctx.set_timer("vacancy", patience * (timing.election_s + ctx.late_s) * ctx.rng.uniform(1.0, 1.5))
         if started or (ctx.view.reason in ORDERLY and self._polls.starts_after_resignation()):
             self._start_election()
 

@@ -78,7 +78,7 @@ class Bully:
         self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
         self._highest = candidate if candidate is not None and candidate in eligible else NOBODY
         self._held_back_s = None
-        wait_s = self._peers.ctx.settings.timing.election_s
+        wait_s = self._patience_s()
         if rank in eligible and rank > self._highest:
             self._highest = rank
             if candidate is not None and rank == eligible[-1]:
@@ -107,7 +107,7 @@ class Bully:
         if self._held_back_s is not None:
             if self._highest == ctx.me.rank:
                 self._answer(after_term, attempt)
-            ctx.set_timer("election", ctx.settings.timing.election_s - self._held_back_s)
+            ctx.set_timer("election", max(self._patience_s() - self._held_back_s, 0.0))
             self._held_back_s = None
             return
         if self._stood_back:
@@ -116,7 +116,11 @@ class Bully:
         if self._highest == ctx.me.rank:  # nobody higher answered
             self._peers.nominate(after_term)
         self._stood_back = True
-        ctx.set_timer("election", min(PATIENCE * ctx.settings.timing.election_s * (attempt + 1), MAX_WAIT_S))
+        ctx.set_timer("election", min(PATIENCE * self._patience_s() * (attempt + 1), MAX_WAIT_S))
+
+    def _patience_s(self) -> float:
+        """How long to wait for an answer: the longer, the later things come here."""
+        return self._peers.ctx.settings.timing.election_s + self._peers.ctx.late_s
 
     def stop(self) -> None:
         if self._round is not None:
