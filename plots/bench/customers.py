@@ -111,8 +111,8 @@ def live(spec: Spec, orders: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     errand: _Errand = Echo(spec) if spec.uri is not None else Buying(spec)
     errand.once()
-    orders.send(None)
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):  # who gives the orders may be gone, even before the first
+        orders.send(None)
         while True:
             order: Order = orders.recv()
             took = _closed(errand, order) if order.due_s is None else _open(errand, order)
