@@ -13,7 +13,7 @@ from typing import Protocol
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
 from peers.core.commands import Answer, HoldPost
 from peers.core.context import Context, PostView
-from peers.core.elections.base import ElectionAlgorithm
+from peers.core.elections.base import AT_THE_START, ElectionAlgorithm
 from peers.core.elections.bully import Bully
 from peers.core.gossip import Gossip
 from peers.core.inputs import Called, LedgerReplied
@@ -31,8 +31,6 @@ ORDERLY = ("resigned", "left")
 """Reasons for which a trader says goodbye: then the lowest-ranked buyer begins the election."""
 
 RECHECK_VACANCY_S = 1.0
-AT_THE_START = 5
-"""How many times longer than later a peer waits, at the start, for the election that another was told to begin."""
 
 
 class Customer(Protocol):

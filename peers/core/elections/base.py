@@ -13,6 +13,9 @@ from peers.core.messages import Answer, Election
 
 ElectionMessage = Election | Answer
 
+AT_THE_START = 5
+"""How many times longer than later peers wait for each other in the first election: some are still starting."""
+
 
 class Electorate(Protocol):
     """What an algorithm may ask of the peer it runs in."""

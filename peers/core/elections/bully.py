@@ -13,7 +13,7 @@ and waits for the announcement; where none comes, the next attempt begins.
 
 from __future__ import annotations
 
-from peers.core.elections.base import ElectionMessage, Electorate
+from peers.core.elections.base import AT_THE_START, ElectionMessage, Electorate
 from peers.core.messages import Answer, Election
 from peers.core.reports import ElectionStarted
 
@@ -120,7 +120,8 @@ class Bully:
 
     def _patience_s(self) -> float:
         """How long to wait for an answer: the longer, the later things come here."""
-        return self._peers.ctx.settings.timing.election_s + self._peers.ctx.late_s
+        wait_s = self._peers.ctx.settings.timing.election_s + self._peers.ctx.late_s
+        return AT_THE_START * wait_s if self._reason == "start" else wait_s
 
     def stop(self) -> None:
         if self._round is not None:

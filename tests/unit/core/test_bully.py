@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 
 from peers.core.commands import SetTimer
@@ -13,7 +14,7 @@ from peers.core.elections.bully import Bully
 from peers.core.messages import Answer, Election
 from tests.unit.core.words import peer, rules
 
-ASKED = Election(after_term=0, attempt=0, candidate=0, reason="start")
+ASKED = Election(after_term=0, attempt=0, candidate=0, reason="crashed")
 ELECTION_S = rules().timing.election_s
 
 
@@ -70,6 +71,14 @@ def test_another_answers_after_a_moment_if_nobody_higher_has(rank: int) -> None:
     assert not electorate.nominated
     bully.on_timer()
     assert electorate.nominated
+
+
+def test_at_the_start_and_where_things_come_late_all_are_more_patient() -> None:
+    first, late = Electorate(2), Electorate(2)
+    late.ctx.late_s = 0.1
+    Bully(first).on_message(0, msgspec.structs.replace(ASKED, reason="start"))
+    Bully(late).on_message(0, ASKED)
+    assert min(first.waits_s(), late.waits_s()) > asked(2)[0].waits_s()
 
 
 def test_the_lower_a_peer_the_longer_it_holds_its_answer_back() -> None:
