@@ -10,16 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from peers.errors import SettingsError
 from peers.settings import Settings, make_settings
+from peers.town.room import check_room
 
 DEFAULT_DIRECTORY = ".bazaar"
 DEFAULT_TARGET = "peers.host.process:run_peer"
 
 MAX_PEERS = 1000
-_MB_A_PEER = 12  # private memory of a forked peer, measured, with room to spare
 _SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say
 
 
@@ -50,11 +49,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Raises a BazaarError for what cannot be done, whatever the state of the town."""
         if self.n < 1 or self.n > MAX_PEERS:
             raise SettingsError(f"{self.n} peers cannot be started: from 2 to {MAX_PEERS} on one machine")
-        needed, free = self.n * _MB_A_PEER, psutil.virtual_memory().available // 1_000_000
-        if needed > free:
-            raise SettingsError(
-                f"{self.n} peers need about {needed} MB of memory, and {free} MB are free: start fewer"
-            )
+        check_room(self.n)
         if self.purchases is not None and self.purchases < 1:
             raise SettingsError("--purchases: 1 or more")
         if self.duration_s is not None and not 0 < self.duration_s < float("inf"):

@@ -1,0 +1,70 @@
+"""What a machine has room for: said before anything is started, with what to do about it.
+
+A container may allow less than its machine has, so both are asked. Where a limit cannot be read, there is none.
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from peers.errors import SettingsError
+
+MB_A_PEER = 9  # what the memory of a machine shrinks by, measured with 100 and with 300 of them
+THREADS_A_PEER = 15
+_OTHER_FILES = 200  # of the trader, besides two connections to each of the others
+_CGROUPS = ("", "memory", "pids")  # where the second version has its files, and the first
+_NO_LIMIT = 1 << 50
+
+
+def check_room(n: int, cgroup: Path = Path("/sys/fs/cgroup")) -> None:
+    """Raises SettingsError if there is no room for `n` peers."""
+    needed, free = n * MB_A_PEER, _free_bytes(cgroup) // 1_000_000
+    if needed > free:
+        raise SettingsError(f"{n} peers need about {needed} MB of memory, and {free} MB are free: start fewer")
+    needed, allowed = n * THREADS_A_PEER, _allowed_threads(cgroup)
+    if needed > allowed:
+        raise SettingsError(
+            f"{n} peers need about {needed} threads, and {allowed} are allowed here: start fewer, "
+            "or raise the limit (ulimit -u; in a container, its limit of processes)"
+        )
+    needed, allowed = 2 * n + _OTHER_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if 0 <= allowed < needed:
+        raise SettingsError(
+            f"a trader of {n} peers has up to {needed} files open, and {allowed} are allowed here: start fewer, "
+            "or raise the limit (ulimit -Hn)"
+        )
+
+
+def _free_bytes(cgroup: Path) -> int:
+    free = psutil.virtual_memory().available
+    for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+        free = min(free, _read(cgroup, limit) - _read(cgroup, used, otherwise=0) + _cached_bytes(cgroup))
+    return max(free, 0)
+
+
+def _cached_bytes(cgroup: Path) -> int:
+    """What counts as used, and is given back when it is needed: pages of files."""
+    for part in _CGROUPS:
+        with suppress(OSError, ValueError):
+            lines = (cgroup / part / "memory.stat").read_text().splitlines()
+            return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return 0
+
+
+def _allowed_threads(cgroup: Path) -> int:
+    of_user = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    of_group = _read(cgroup, "pids.max") - _read(cgroup, "pids.current", otherwise=0)
+    of_machine = _read(Path("/proc/sys/kernel"), "threads-max")
+    return min(of_machine, of_group, of_user if of_user >= 0 else _NO_LIMIT)
+
+
+def _read(directory: Path, name: str, otherwise: int = _NO_LIMIT) -> int:
+    """The number in that file, wherever it is."""
+    for part in _CGROUPS:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            return min(int((directory / part / name).read_text()), _NO_LIMIT)
+    return otherwise

@@ -1,0 +1,64 @@
+"""A town that this machine has no room for is refused before anything is started, with what to do."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from peers.errors import SettingsError
+from peers.town.room import check_room
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Path:
+    """A container without limits."""
+    for name in ("memory.max", "pids.max"):
+        (tmp_path / name).write_text("max\n")
+    return tmp_path
+
+
+def test_there_is_room_for_a_few(cgroup: Path) -> None:
+    check_room(6, cgroup)
+    check_room(6, cgroup / "of no version")
+
+
+def test_memory_of_the_machine(cgroup: Path) -> None:
+    with pytest.raises(SettingsError, match="MB of memory"):
+        check_room(10_000_000, cgroup)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")],
+)
+def test_memory_of_a_container(cgroup: Path, limit: str, used: str) -> None:
+    (cgroup / "memory").mkdir()
+    (cgroup / limit).write_text("1000000000")
+    (cgroup / used).write_text("600000000")
+    check_room(40, cgroup)
+    with pytest.raises(SettingsError, match="50 peers need about 450 MB of memory, and 400 MB are free: start fewer"):
+        check_room(50, cgroup)
+
+
+def test_threads_of_a_container(cgroup: Path) -> None:
+    (cgroup / "pids.max").write_text("1000\n")
+    (cgroup / "pids.current").write_text("400\n")
+    check_room(40, cgroup)
+    with pytest.raises(SettingsError, match="about 750 threads, and 600 are allowed here: start fewer, or raise"):
+        check_room(50, cgroup)
+
+
+def test_open_files(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda what: (256, 256) if what == resource.RLIMIT_NOFILE else (-1, -1)
+    )
+    check_room(28, cgroup)
+    with pytest.raises(SettingsError, match="up to 400 files open, and 256 are allowed here"):
+        check_room(100, cgroup)
+
+
+def test_a_machine_that_does_not_say_has_no_limit(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    check_room(100, cgroup)
