@@ -26,7 +26,7 @@ TELL_TIMEOUT_S = 0.5
 FORGIVE_AFTER_S = 1.0
 """How long a seller that did not answer is told nothing; it will ask for its standing."""
 
-MOST_TOLD_LINES = 128
+MOST_TOLD_LINES = 1000
 MOST_UNTOLD = 10_000
 
 
