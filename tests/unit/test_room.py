@@ -36,7 +36,8 @@ def test_memory_of_the_machine(cgroup: Path) -> None:
 def test_memory_of_a_container(cgroup: Path, limit: str, used: str) -> None:
     (cgroup / "memory").mkdir()
     (cgroup / limit).write_text("1000000000")
-    (cgroup / used).write_text("600000000")
+    (cgroup / used).write_text("700000000")
+    (cgroup / used).with_name("memory.stat").write_text("anon 5\ninactive_file 100000000\nfile 7\n")
     check_room(40, cgroup)
     with pytest.raises(SettingsError, match="50 peers need about 450 MB of memory, and 400 MB are free: start fewer"):
         check_room(50, cgroup)
