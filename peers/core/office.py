@@ -177,7 +177,7 @@ class Office:
             if self._enqueueing is None:
                 self.ended = Ended(reason=self._leaving)
         elif self._docket and not self._gathering.is_worth_waiting(len(self._docket)):
-            self._gathering.begins()
+            self._gathering.begins(len(self._docket))
             self._commit_batch()
             self._queue_fresh()  # those the batch had no room for
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from peers.core.ledger import Commit
 from tests.unit.core.desk import Desk
 from tests.unit.core.words import offers, rules, wants
@@ -50,16 +52,33 @@ def test_it_does_not_wait_for_long() -> None:
     assert commits(desk) == [["r2", "r3"]]
 
 
-def test_it_waits_less_once_some_have_left() -> None:
+def test_after_a_wait_in_vain_the_next_commit_begins_at_once() -> None:
     desk = crowded()
     desk.time_passes(GATHER_S)
-    desk.ledger_does(Commit)
+    desk.ledger_does(Commit)  # of two, and the third never came
     desk.buy(wants("r4"))
-    assert commits(desk) == []
-    desk.time_passes(GATHER_S)
-    desk.ledger_does(Commit)
+    assert commits(desk) == [["r4"]]
     desk.buy(wants("r5"))
-    assert commits(desk) == [["r5"]]
+    desk.ledger_does(Commit)
+    assert commits(desk) == []  # it is tried again
+    desk.buy(wants("r6"))
+    assert commits(desk) == [["r5", "r6"]]
+
+
+def test_waits_in_vain_are_tried_less_and_less_often_but_never_given_up() -> None:
+    """Requests come as they please: one during each commit, and never one during a wait."""
+    desk = at_work()
+    desk.buy(wants("r0"))
+    waits: list[int] = []
+    for number in range(1, 40):
+        desk.buy(wants(f"r{number}"))
+        desk.ledger_does(Commit)
+        if not commits(desk):
+            waits.append(number)
+            desk.time_passes(GATHER_S)
+    apart = [after - before for before, after in pairwise(waits)]
+    assert apart[:3] == [2, 4, 5]
+    assert set(apart[2:]) == {5}
 
 
 def test_one_who_leaves_office_waits_for_nobody() -> None:
