@@ -29,6 +29,7 @@ BOUND_MB = 12.0
 What it holds, 4096 outcomes and three caches above all, is full by then: from 80,000 purchases to 200,000 tracemalloc
 counted 4.7 MB, 5 kB more. The rest is what the allocators keep in gaps, ever less a tenth."""
 
+_WARM_UP = 5  # purchases of each customer: a trader that has sold nothing yet holds half as much
 _MB = 1e6
 _MS = 1e3
 
@@ -68,7 +69,7 @@ class Tenth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LongRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `before`: after the customers' first purchase each."""
+    """One run. `before`: after the customers' first few purchases."""
 
     peers: int
     customers: int
@@ -91,6 +92,7 @@ def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> LongRun:
         crowd_of(town, plan.long_customers) as crowd,
         Crowd([Spec(name=f"e{i}", uri=echo.uri) for i in range(plan.long_customers)]) as callers,
     ):
+        crowd.counted(plan.long_customers, _WARM_UP * plan.long_customers)
         looks = [_look(town)]
         tenths = []
         for count in shares(plan.long_purchases, TENTHS):
