@@ -7,8 +7,7 @@ out from its neighbours, and comes back with a new incarnation. Being wrong here
 
 Where processor time is short, silence says little. So, after Lifeguard (Dadgar, Phillips and Currey, 2018), a peer
 is the more patient with all the later its own timers come, and the longer those were silent that it has heard of
-again. And one who hears nobody at all takes that for its own trouble first; if it has but one neighbour, it asks
-somebody else. Otherwise a crowded machine would be crowded further by the news of losses that are none.
+again. Otherwise a crowded machine would be crowded further by the news of losses that are none.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ LATE_FOR = 4
 """How many times the lateness is added to the patience."""
 STAYS_LATE = 0.8
 """What is left of the lateness a beat later."""
-ALONE_FOR = 5
-"""How many times `suspect_s` one who hears nobody waits before it suspects anybody."""
 UNHEARD_FOR = 10
 """How many times `suspect_s` a neighbour has at the start to be heard of: it may still be starting itself."""
 
@@ -48,8 +45,6 @@ class Gossip:
         self._clock_sent_s: dict[int, float] = {}
         self._clock_timer = False
         self._beat_due_s = 0.0
-        self._anybody_s = 0.0  # when something last came from anybody
-        self._asked_s = 0.0  # when we last asked somebody else, hearing nobody
         self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
         self._last_knock_s = 0.0
         self.leaving = False
@@ -76,7 +71,7 @@ class Gossip:
         self._unheard = set(self._ctx.neighbours)
         if newcomer:
             self.flood(MemberNews(members=(self._ctx.me,)))
-        self._last_knock_s = self._anybody_s = self._ctx.now.mono_s
+        self._last_knock_s = self._ctx.now.mono_s
         self._set_beat_timer(self._ctx.settings.timing.beat_s * self._ctx.rng.uniform(0.5, 1.0))
 
     def _set_beat_timer(self, after_s: float) -> None:
@@ -96,7 +91,6 @@ class Gossip:
         self._set_beat_timer(timing.beat_s)
         if late_s > timing.suspect_s / 2:  # it was us who did not listen, so their silence says nothing
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
-            self._anybody_s = now_s
         self._note_late(late_s, STAYS_LATE * ctx.late_s)
         patience_s = timing.suspect_s + LATE_FOR * ctx.late_s
         for rank in ctx.neighbours:
@@ -105,22 +99,13 @@ class Gossip:
                 self.send(rank, MemberNews(members=(ctx.me,)))
             if silent or rank < ctx.me.rank:
                 self._beat(rank, reply=False)
-        if len(ctx.neighbours) == 1 and now_s - max(self._anybody_s, self._asked_s) > timing.suspect_s / 2:
-            self._asked_s = now_s
-            self._ask_another()
         if now_s - self._last_knock_s > timing.suspect_s:
             self._last_knock_s = now_s
             self._knock()
-        return self._silent_for_too_long(patience_s)
-
-    def _silent_for_too_long(self, patience_s: float) -> list[int]:
-        suspect_s, now_s = self._ctx.settings.timing.suspect_s, self._ctx.now.mono_s
-        if now_s - self._anybody_s > suspect_s:
-            patience_s = max(patience_s, ALONE_FOR * suspect_s)
-        first_s = UNHEARD_FOR * suspect_s
+        first_s = UNHEARD_FOR * timing.suspect_s
         return [
             rank
-            for rank in self._ctx.neighbours
+            for rank in ctx.neighbours
             if now_s - self._heard_s[rank] > (first_s if rank in self._unheard else patience_s)
         ]
 
@@ -140,13 +125,6 @@ class Gossip:
         )
         self.send(rank, beat)
 
-    def _ask_another(self) -> None:
-        """Beats to one who is no neighbour: if it beats back, it is not us whom nobody reaches."""
-        ctx = self._ctx
-        others = [m.rank for m in ctx.members.up() if m.rank != ctx.me.rank and m.rank not in ctx.neighbours]
-        if others:
-            self._beat(ctx.rng.choice(others), reply=False)
-
     def _knock(self) -> None:
         """Asks one who counts as gone whether it is there after all.
 
@@ -161,10 +139,10 @@ class Gossip:
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""
-        now_s = self._anybody_s = self._ctx.now.mono_s
         last_s = self._heard_s.get(sender)
         if last_s is None:
             return
+        now_s = self._ctx.now.mono_s
         self._heard_s[sender] = now_s
         if sender in self._unheard:
             self._unheard.remove(sender)

@@ -66,7 +66,7 @@ def _unfenced(ledger: MemoryLedger, term: int, write: Callable[[], Any]) -> Any:
         ledger._post = msgspec.structs.replace(post, seq=ledger._post.seq)
 
 
-@mistake(90, 133, 334)
+@mistake(133, 334)
 def no_fence() -> Iterator[None]:
     """A commit does not ask which term it is."""
     commit = MemoryLedger._commit
@@ -78,7 +78,7 @@ def no_fence() -> Iterator[None]:
         yield
 
 
-@mistake(865, 899)
+@mistake(899)
 def fence_read_not_written() -> Iterator[None]:
     """A commit reads the term in its snapshot, and a raise meanwhile does not collide with it."""
     commit, schedule = MemoryLedger._commit, Books._schedule
@@ -111,7 +111,7 @@ def queueing_not_fenced() -> Iterator[None]:
         yield
 
 
-@mistake(4, 1)
+@mistake(1)
 def two_winners_in_one_term() -> Iterator[None]:
     """Taking office is no compare-and-set."""
 
@@ -163,7 +163,7 @@ def unknown_taken_as_failed() -> Iterator[None]:
         yield
 
 
-@mistake(3, 1)
+@mistake(1, 3)
 def unknown_taken_as_done() -> Iterator[None]:
     on_commit = Office._on_commit
 
@@ -218,7 +218,7 @@ def seller_told_before_commit() -> Iterator[None]:
         yield
 
 
-@mistake(6, 1)
+@mistake(1, 6)
 def tie_broken_by_arrival() -> Iterator[None]:
     """First come, first served, whatever the clocks say."""
 
@@ -363,7 +363,7 @@ def graph_not_healed() -> Iterator[None]:
         yield
 
 
-@mistake(21, 5, 6)
+@mistake(5, 6)
 def nobody_knocks() -> Iterator[None]:
     def stay(self: gossip.Gossip) -> None:
         del self
