@@ -60,6 +60,7 @@ class Town:
         self._services = Services(
             directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
         )
+        self._drawn = False
         self._painter = Painter(directory)
         self._state = _first_state(options, directory, host)
         self._since = Post()
@@ -196,7 +197,7 @@ class Town:
             )
             graph = self._directory.read_network()
             if self._options.picture and crew.trader is not None and graph != drawn and self._has_calmed_down():
-                drawn = graph
+                drawn, self._drawn = graph, True
                 self._painter.paint(crew.trader)
             await asyncio.sleep(_WATCH_S)
 
@@ -214,6 +215,8 @@ class Town:
     async def _close(self, books: Books) -> int:
         self._console.tick()
         self._console.say("the market closes", "bold")
+        if self._options.picture and not self._drawn and self._crew.trader is not None:
+            self._painter.paint(self._crew.trader)  # so short a run never calmed down
         self._crew.rest()
         if self._crew.alive():
             await until(self._is_settled, _SETTLE_S)
