@@ -24,9 +24,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from db.writes import TRANSIENT, Document, Refused, Write, check, is_duplicate, is_passing, unusable
-from peers.core.ledger import Done, LedgerAway, Unknown
+from peers.core.ledger import Done, LedgerAway, Meanwhile, Unknown, work_off
 
 Session = ClientSession
+Written = Done | LedgerAway | Unknown
 
 DURABLE = WriteConcern("majority", j=True)
 SETTLED = ReadConcern("majority")
@@ -55,11 +56,15 @@ class Lane(ABC):
         self.left_open = False
         """Whether a transaction this lane gave up may still be open in the server, and stand in others' way there."""
 
-    def write(self, writes: Sequence[Write]) -> Done | LedgerAway | Unknown:
-        """Carries the writes out in one transaction; raises Refused if one of them does not find what it has to."""
+    def write(self, writes: Sequence[Write], meanwhile: Meanwhile | None = None) -> Written:
+        """Carries the writes out in one transaction; raises Refused if one of them does not find what it has to.
+
+        `meanwhile`: see `Ledger`. A lane that cannot tell when it waits does all of it first.
+        """
+        work_off(meanwhile)
         return self.transact(lambda: self._carry_out(writes))
 
-    def transact(self, body: Callable[[], None]) -> Done | LedgerAway | Unknown:
+    def transact(self, body: Callable[[], None]) -> Written:
         """Runs `body` in a transaction and commits it; raises Refused if the body does, or if an id was taken.
 
         The body may run several times: another's write to the same document makes the server throw ours back.

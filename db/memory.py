@@ -33,6 +33,7 @@ from peers.core.ledger import (
     FindSales,
     Found,
     LookUp,
+    Meanwhile,
     OfficeRefused,
     OfficeTaken,
     Operation,
@@ -61,7 +62,7 @@ class MemoryLedger:
         self._stock: dict[str, None] = {}  # ids of the deposits that hold something
         self._elections: dict[int, ElectionRecord] = {}
 
-    def perform(self, operation: Operation) -> Result:
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:  # noqa: ARG002
         """Carries out one operation, at once."""
         match operation:
             case Commit():

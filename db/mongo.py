@@ -51,6 +51,7 @@ from peers.core.ledger import (
     Found,
     LedgerAway,
     LookUp,
+    Meanwhile,
     OfficeRefused,
     OfficeTaken,
     Operation,
@@ -58,6 +59,7 @@ from peers.core.ledger import (
     Result,
     TakeOffice,
     Unknown,
+    work_off,
 )
 from peers.core.records import Post
 from peers.errors import LedgerError
@@ -89,13 +91,13 @@ class MongoLedger:
         self._books: _Books | None = None
         self._closed = False
 
-    def perform(self, operation: Operation) -> Result:
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
         """Carries out one operation. Raises LedgerError only for a database that is not fit to hold the books."""
         books = self._connected()
         if books is None:
             return LedgerAway(why="the ledger is closed")
         try:
-            return books.perform(operation)
+            return books.perform(operation, meanwhile)
         except PyMongoError as error:
             # What writes knows by itself what became of it; so this was a read, and changed nothing.
             if self._closed or is_passing(error):
@@ -146,14 +148,14 @@ class _Books:
             return PipelinedLane(self._client, self._database.name, appname=_APPNAME)
         return DriverLane(self._database)
 
-    def perform(self, operation: Operation) -> Result:
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None) -> Result:
         if isinstance(operation, Enqueue):
             with self._queueing.lock:
                 return self._enqueue(operation)
         with self._commits.lock:
             match operation:
                 case Commit():
-                    return self._commit(operation)
+                    return self._commit(operation, meanwhile)
                 case TakeOffice():
                     return self._take_office(operation)
                 case LookUp():
@@ -179,7 +181,7 @@ class _Books:
         writes.append(updating("fences", [fence]))
         return self._fenced(self._queueing, operation.term, writes)
 
-    def _commit(self, operation: Commit) -> Result:
+    def _commit(self, operation: Commit, meanwhile: Meanwhile | None) -> Result:
         planned = plan(operation)
         if planned is None:
             return self._refusal(operation.term)
@@ -205,22 +207,23 @@ class _Books:
         if draws:
             writes.append(updating("deposits", draws))
         writes.append(updating("posts", [fence]))
-        return self._fenced(self._commits, operation.term, writes)
+        return self._fenced(self._commits, operation.term, writes, meanwhile)
 
-    def _fenced(self, lane: Lane, term: int, writes: Sequence[Write]) -> Result:
+    def _fenced(self, lane: Lane, term: int, writes: Sequence[Write], meanwhile: Meanwhile | None = None) -> Result:
         """Carries out writes of which the last touches a fence."""
-        self._clear_way(lane)
+        self._clear_way(lane, meanwhile)
         try:
-            return lane.write(writes)
+            return lane.write(writes, meanwhile)
         except Refused:
             return self._refusal(term)
 
-    def _clear_way(self, lane: Lane) -> None:
+    def _clear_way(self, lane: Lane, meanwhile: Meanwhile | None) -> None:
         """Ends what the other lane left open: the same ids may be in it, and the server keeps it for seconds."""
         other = self._queueing if lane is self._commits else self._commits
         # One that is busy is about to end it by itself.
         if other.left_open and other.lock.acquire(blocking=False):
             try:
+                work_off(meanwhile)
                 self._end([other.session_id], None)
                 other.left_open = False
             finally:

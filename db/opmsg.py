@@ -17,6 +17,8 @@ from typing import Any
 import bson
 from pymongo.errors import ConnectionFailure
 
+from peers.core.ledger import Meanwhile
+
 Document = dict[str, Any]
 
 _OPCODE = 2013
@@ -78,8 +80,13 @@ class MessageConnection:
         except OSError as error:
             raise Lost(f"sending: {error}") from error
 
-    def receive(self) -> list[Document]:
-        """Returns the answers to everything sent and not yet answered, in order. Raises Lost."""
+    def receive(self, meanwhile: Meanwhile | None = None) -> list[Document]:
+        """Returns the answers to everything sent and not yet answered, in order. Raises Lost.
+
+        Until the first is there, does what there is to do `meanwhile`.
+        """
+        while meanwhile is not None and not self._poll.poll(0) and meanwhile():
+            pass
         answers = []
         while self._awaited:
             answers.append(self._receive_one(self._awaited[0]))

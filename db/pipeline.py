@@ -21,9 +21,10 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from db.lane import Lane
+from db.lane import Lane, Written
 from db.opmsg import MessageConnection
 from db.writes import Document, Write, check, error_in
+from peers.core.ledger import Meanwhile, work_off
 
 _PROTECTED = ("tls", "ssl", "authmechanism", "compressors")
 _LEAST_S = 0.05
@@ -53,6 +54,11 @@ class PipelinedLane(Lane):
         self._number = 0
         self._deadline_s = 0.0
         self._connection: MessageConnection | None = None
+        self._meanwhile: Meanwhile | None = None
+
+    def write(self, writes: Sequence[Write], meanwhile: Meanwhile | None = None) -> Written:
+        self._meanwhile = meanwhile
+        return super().write(writes)
 
     def close(self) -> None:
         self._drop()
@@ -93,7 +99,7 @@ class PipelinedLane(Lane):
             connection = self._connected()
             connection.set_deadline(self._deadline_s)
             connection.send(commands)
-            answers = connection.receive()
+            answers = connection.receive(self._meanwhile)
         except PyMongoError:
             self._drop()
             raise
@@ -105,6 +111,7 @@ class PipelinedLane(Lane):
         if self._connection is not None and self._connection.is_stale:
             self._drop()
         if self._connection is None:
+            work_off(self._meanwhile)  # this may take long
             address = self._client.address
             assert address is not None
             self._connection = MessageConnection(address, deadline_s=self._deadline_s, appname=self._appname)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from db.memory import MemoryLedger
 from nameserver.process import NameServerProcess
-from peers.core.ledger import Operation, Result
+from peers.core.ledger import Meanwhile, Operation, Result
 from peers.core.membership import Edge, Member, Snapshot
 from peers.core.names import Role, peer_name
 from peers.core.reports import Report
@@ -44,11 +44,11 @@ class SharedBooks:
         self.threads: list[tuple[str, str]] = []  # which operation was performed on which thread
         self._lock = threading.Lock()
 
-    def perform(self, operation: Operation) -> Result:
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
         self.before(operation)
         with self._lock:
             self.threads.append((type(operation).__name__, threading.current_thread().name))
-            return self.books.perform(operation)
+            return self.books.perform(operation, meanwhile)
 
     def close(self) -> None:
         """Others go on using it."""

@@ -14,6 +14,7 @@ Two implementations, in memory (`db.memory`) and in MongoDB (`db.mongo`), pass t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -139,11 +140,25 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 Result = OfficeTaken | OfficeRefused | Done | Deposed | AlreadyRecorded | Unknown | LedgerAway | Found
 
 
+Meanwhile = Callable[[], bool]
+"""Does one small thing if there is one, without blocking; returns whether there is more to do."""
+
+
+def work_off(meanwhile: Meanwhile | None) -> None:
+    """Does all that there is to do."""
+    while meanwhile is not None and meanwhile():
+        pass
+
+
 class Ledger(Protocol):
     """The books. `perform` never raises for what may happen to a healthy program (see Result)."""
 
-    def perform(self, operation: Operation) -> Result:
-        """Carries out one operation; may block. Enqueue and Commit may run at the same time as each other."""
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
+        """Carries out one operation; may block. Enqueue and Commit may run at the same time as each other.
+
+        Whoever would wait for the books of a Commit does what there is to do `meanwhile`, and nobody waits for that
+        any longer than for the books. What is left of it when they answer is left to the caller.
+        """
 
     def close(self) -> None:
         """Lets go of connections. Nothing is performed afterwards."""

@@ -2,8 +2,7 @@
 
 A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
 purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer
-sends it. Only where there are very many does the counter's own, so that the next commit need not wait for them; for
-fewer that is not worth two threads that fight for the interpreter (a tenth of the trader's part of a purchase).
+sends it, at a moment of its choice. Only what it cannot send itself is left to the counter's own thread.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from collections import deque
 from collections.abc import Callable
 
 from peers.core.calls import Failure, Reply
+from peers.core.ledger import work_off
 from peers.host.bell import Bell
 
 Answered = Callable[[Reply | Failure], None]
-
-FEW = 64
-"""So many answers are sent by the thread that has them."""
 
 _LOOK_S = 0.25
 
@@ -58,17 +55,23 @@ class Counter:
         return Ticket(answered, time.monotonic() + self._patience_s)
 
     def put(self, ticket: Ticket, reply: Reply | Failure) -> None:
-        """Has the caller answered, once the lock is released and somebody calls `hand_out` or `ring`."""
+        """Has the caller answered, once the lock is released and somebody hands out, or rings."""
         self._ready.append((ticket.answered, reply))
 
     # Called without it:
 
     def hand_out(self) -> None:
-        """Sends what is ready, if it is little; else sees to it that it is sent."""
-        if len(self._ready) > FEW:
-            self._bell.ring()
-        else:
-            self._send()
+        """Sends what is ready."""
+        work_off(self.hand_out_one)
+
+    def hand_out_one(self) -> bool:
+        """Sends one answer that is ready, if there is one; returns whether there are more."""
+        try:
+            answered, reply = self._ready.popleft()
+        except IndexError:
+            return False
+        answered(reply)
+        return bool(self._ready)
 
     def ring(self) -> None:
         """Sees to it that what is ready is sent; from any thread, the lock held or not."""
@@ -79,19 +82,11 @@ class Counter:
         """Sends what is ready, and ends."""
         self._closed = True
         self._bell.ring()
-        self._send()
+        self.hand_out()
 
     def join(self, timeout_s: float) -> None:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-
-    def _send(self) -> None:
-        while self._ready:
-            try:
-                answered, reply = self._ready.popleft()
-            except IndexError:  # another thread was faster
-                return
-            answered(reply)
 
     def _run(self) -> None:
         more = True
@@ -100,5 +95,5 @@ class Counter:
             if not more:
                 more = self._expire()  # one may have come before it could see that it has to ring
             self._bell.wait(_LOOK_S if more else None)
-            self._send()
+            self.hand_out()
             more = self._expire()

@@ -136,7 +136,7 @@ class PeerHost:
         self._incarnation = spec.incarnation
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
-        self._lanes = Lanes(make_ledger, self._on_result, log)
+        self._lanes = Lanes(make_ledger, self._on_result, self._counter.hand_out_one, log)
         self._links = Links(self, timing.call_timeout_s, log)
         self._asker = Asker(timing.call_timeout_s, self._on_replied)
         self._teller = Teller()
@@ -354,7 +354,6 @@ class PeerHost:
 
     def _on_result(self, operation: Operation, result: Result) -> None:
         self._feed(LedgerReplied(operation=operation, result=result))
-        self._counter.hand_out()
 
     def _on_replied(self, ask_id: int, reply: Reply | Failure) -> None:
         self._feed(Replied(ask_id=ask_id, reply=reply))

@@ -4,6 +4,9 @@ Two lanes, because a trader's queueing goes on while a commit is under way. In t
 is read for callers, but no more than one of them before each reading. A commit that finds the lane free is carried
 out by the very thread that caused it: two switches of threads less, which is much of what a lone purchase costs.
 
+What a commit leaves to be done (answers to send) is done while the ledger works on the next one, if there is a next.
+So with many customers both cores are busy: 1.1 times as many purchases of 64 customers, in turns with and without.
+
 The ledger is made when it is first needed, and closed again some time after this peer was last in office: of the
 peers, only the trader talks to the database.
 """
@@ -14,7 +17,17 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from peers.core.ledger import Commit, Enqueue, Ledger, LedgerAway, Operation, Result, TakeOffice
+from peers.core.ledger import (
+    Commit,
+    Enqueue,
+    Ledger,
+    LedgerAway,
+    Meanwhile,
+    Operation,
+    Result,
+    TakeOffice,
+    work_off,
+)
 from peers.errors import LedgerError
 from peers.host.bell import Bell
 from peers.host.logs import Log
@@ -25,11 +38,15 @@ OnResult = Callable[[Operation, Result], None]
 
 
 class Lanes:
-    """`on_result` gets every result, on the thread that got it from the ledger."""
+    """`on_result` gets every result, on the thread that got it from the ledger. `afterwards` does what that leaves to
+    be done, bit by bit; that may overlap with the next operation."""
 
-    def __init__(self, make_ledger: Callable[[], Ledger], on_result: OnResult, log: Log) -> None:
+    def __init__(
+        self, make_ledger: Callable[[], Ledger], on_result: OnResult, afterwards: Meanwhile, log: Log
+    ) -> None:
         self._make_ledger = make_ledger
         self._on_result = on_result
+        self._afterwards = afterwards
         self._log = log
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
@@ -56,9 +73,8 @@ class Lanes:
 
     def carry_out(self, operation: Operation) -> None:
         """Carries out what was claimed."""
-        result = self._perform(operation)
-        self._main.release()
-        self._on_result(operation, result)
+        self._work(self._main, operation)
+        work_off(self._afterwards)
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Ends both lanes; what is under way is waited for, but not longer than that."""
@@ -74,15 +90,19 @@ class Lanes:
         result = self._perform(operation)
         lane.release()
         self._on_result(operation, result)
+        if not lane.is_waited_for:
+            work_off(self._afterwards)
 
     def _perform(self, operation: Operation) -> Result:
+        if type(operation) is not Commit:
+            work_off(self._afterwards)
         with self._lock:
             if self._ledger is None:
                 self._ledger = self._make_ledger()
             ledger = self._ledger
             self._users += 1
         try:
-            return ledger.perform(operation)
+            return ledger.perform(operation, self._afterwards)
         except LedgerError as error:
             # Nothing was changed, and trying again may not help: people must be told, and trade waits for them.
             self._log.error("the books refuse", operation=type(operation).__name__, why=str(error))
@@ -132,10 +152,15 @@ class _Lane:
             self._busy = True
             return True
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether there is more to carry out."""
+        return bool(self._urgent or self._others)
+
     def release(self) -> None:
         with self._lock:
             self._busy = False
-            if self._urgent or self._others:
+            if self.is_waited_for:
                 self._bell.ring()
 
     def close(self, timeout_s: float) -> None:

@@ -202,6 +202,29 @@ def test_what_one_lane_left_open_is_not_in_the_way_of_the_other(
     assert ledger.perform(then) == Done()
 
 
+@pytest.mark.parametrize("trouble", ["none", "cut", "slow"])
+def test_what_there_is_to_do_meanwhile_waits_for_nothing(
+    ledger: MongoLedger, relay: Relay, mongo_client: MongoClient[dict[str, Any]], trouble: str
+) -> None:
+    done_s: list[float] = []
+
+    def meanwhile() -> bool:
+        done_s.append(time.monotonic())
+        return len(done_s) < 20
+
+    if trouble == "cut":
+        relay.cut()
+    slow = trouble == "slow"
+    delay = {"blockConnection": True, "blockTimeMS": 400} if slow else {}
+    with failing(mongo_client, ["insert"], mode={"times": 1} if slow else "off", **delay):
+        answer = ledger.perform(SALE, meanwhile)
+        answered_s = time.monotonic()
+    assert answer == Done() or trouble == "cut"
+    assert done_s  # what is left of it is the caller's to do
+    if trouble != "none":
+        assert done_s[19] < answered_s - 0.2
+
+
 def test_a_ledger_that_nobody_serves_is_away() -> None:
     started = time.monotonic()
     ledger = MongoLedger(f"mongodb://127.0.0.1:{free_port('127.0.0.1')}/?directConnection=true")

@@ -14,9 +14,11 @@ from peers.core.ledger import (
     FindSales,
     LedgerAway,
     LookUp,
+    Meanwhile,
     Operation,
     Result,
     TakeOffice,
+    work_off,
 )
 from peers.errors import LedgerError
 from peers.host import lanes as lanes_module
@@ -43,9 +45,12 @@ class Books:
         self.performed: list[tuple[Operation, str]] = []
         self.closed = False
         self.broken = False
+        self.waits = True
 
-    def perform(self, operation: Operation) -> Result:
+    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
         self.performed.append((operation, threading.current_thread().name))
+        if self.waits:
+            work_off(meanwhile)
         self.permits.acquire(timeout=10)
         if self.broken:
             raise LedgerError("not fit")
@@ -59,11 +64,20 @@ class Setup:
     def __init__(self, permits: int = 1000) -> None:
         self.made: list[Books] = []
         self.results: list[tuple[Operation, Result]] = []
-        self.lanes = Lanes(lambda: self._make(permits), lambda *result: self.results.append(result), NoLog())
+        self.unanswered = 0
+        self.lanes = Lanes(lambda: self._make(permits), self._on_result, self._answer, NoLog())
 
     def _make(self, permits: int) -> Books:
         self.made.append(Books(permits))
         return self.made[-1]
+
+    def _on_result(self, operation: Operation, result: Result) -> None:
+        self.results.append((operation, result))
+        self.unanswered += 2
+
+    def _answer(self) -> bool:
+        self.unanswered = max(0, self.unanswered - 1)
+        return self.unanswered > 0
 
     @property
     def books(self) -> Books:
@@ -131,6 +145,30 @@ def test_a_commit_that_waits_is_not_overtaken(gated: Setup) -> None:
     wait_until(lambda: gated.made and gated.books.performed, what="the reading under way")
     gated.lanes.put(commit(1))
     assert not gated.lanes.claim(commit(2))
+
+
+@pytest.mark.parametrize("following", [[], [commit(2)], [sales(1)]], ids=["nothing", "a commit", "a reading"])
+def test_what_a_commit_leaves_to_be_done_does_not_wait_for_what_follows(
+    gated: Setup, following: list[Operation]
+) -> None:
+    gated.lanes.put(commit(1))
+    wait_until(lambda: gated.made and gated.books.performed, what="the first under way")
+    for operation in following:
+        gated.lanes.put(operation)
+    gated.books.permits.release()
+    gated.wait_for(1)
+    wait_until(lambda: gated.unanswered == 0, what="all answered")
+    assert len(gated.results) == 1
+
+
+def test_what_the_ledger_had_no_time_for_is_done_afterwards(gated: Setup) -> None:
+    gated.lanes.put(commit(1))
+    wait_until(lambda: gated.made and gated.books.performed, what="the first under way")
+    gated.books.waits = False
+    gated.lanes.put(commit(2))
+    gated.books.permits.release(2)
+    gated.wait_for(2)
+    wait_until(lambda: gated.unanswered == 0, what="all answered")
 
 
 def test_books_that_are_not_fit_are_away(free: Setup) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from peers.core.gathering import HALVED
 from peers.core.ledger import Commit
 from tests.unit.core.desk import Desk
 from tests.unit.core.words import offers, rules, wants
@@ -63,6 +64,21 @@ def test_after_a_wait_in_vain_the_next_commit_begins_at_once() -> None:
     assert commits(desk) == []  # it is tried again
     desk.buy(wants("r6"))
     assert commits(desk) == [["r5", "r6"]]
+
+
+def test_very_many_take_turns_in_two_halves() -> None:
+    desk = at_work()
+    for number in range(HALVED):
+        desk.buy(wants(f"r{number}"))
+    desk.ledger_does(Commit)  # of r0
+    assert [len(batch) for batch in commits(desk)] == [HALVED - 1]
+    for number in range(HALVED // 2):
+        desk.buy(wants(f"s{number}"))
+    desk.ledger_does(Commit)
+    assert commits(desk) == []  # there are 71 of them, and 24 wait
+    for number in range(12):
+        desk.buy(wants(f"t{number}"))
+    assert [len(batch) for batch in commits(desk)] == [36]  # the others have only just been answered
 
 
 def test_waits_in_vain_are_tried_less_and_less_often_but_never_given_up() -> None:
