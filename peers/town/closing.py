@@ -25,32 +25,52 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.02
 _CALM_S = 0.05
+_PATIENCE_S = 3.0
+_LONGEST_S = 30.0  # with a large crowd on a busy machine, a change of trader alone takes seconds
 
 
-async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False, drain_s: float = 3.0) -> None:
+async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False) -> None:
     """Ends a crew. While its customers go, the trader decides what they asked for last."""
     trader = crew.trader
     await crew.finish([name for name in crew.alive() if name != trader], leave=leave)
     if trader is not None and not leave:
-        await until(Calm(books).holds, drain_s, look_s=_CALM_S)
+        await drain(books)
     await crew.finish(crew.alive(), leave=leave)
 
 
-class Calm:
+async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float = _LONGEST_S) -> bool:
+    """Waits until nothing waits any more; returns whether it came to that.
+
+    Gives up once nothing was decided and nobody took office for `patience_s`, and after `longest_s` in any case.
+    """
+    calm = _Calm(books)
+    began_s = moved_s = time.monotonic()
+    while not await asyncio.to_thread(calm.holds):
+        now_s = time.monotonic()
+        moved_s = now_s if calm.moved else moved_s
+        if now_s - moved_s > patience_s or now_s - began_s > longest_s:
+            return False
+        await asyncio.sleep(_CALM_S)
+    return True
+
+
+class _Calm:
     """Whether nothing waits, and nothing was decided since the last look: a request may be in the trader's hands,
     accepted and not yet written down."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._seen: tuple[int, Post] | None = None
+        self.moved = False  # since the last look but one
 
     def holds(self) -> bool:
         try:
             now = (self._books.queued(), self._books.post())
         except BazaarError:
             return True  # there is nobody to ask, so nothing to wait for
-        before, self._seen = self._seen, now
-        return now[0] == 0 and now == before
+        self.moved = now != self._seen
+        self._seen = now
+        return now[0] == 0 and not self.moved
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, look_s: float = _LOOK_S) -> bool:

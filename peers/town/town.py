@@ -20,7 +20,7 @@ from peers.core.roles import draw_roles
 from peers.errors import LedgerError, TownError
 from peers.host.spec import Begin, PeerSpec
 from peers.host.tls import is_secured
-from peers.town.closing import Calm, finish_in_order, foreigners, graph_is_sound, until
+from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
 from peers.town.crew import Crew
 from peers.town.directory import Directory, TownState
@@ -220,7 +220,7 @@ class Town:
         self._crew.rest()
         if self._crew.alive():
             await until(self._is_settled, _SETTLE_S)
-            await until(Calm(books).holds, _SETTLE_S)
+            await drain(books)
         graph = self._terminal.graph()
         had_trader = self._crew.trader is not None
         self._terminal.closing = True
