@@ -202,7 +202,7 @@ def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
 
 
 def _long_run(report: Report) -> Figure:
-    """By tenth: the rate as it was and in echoes, and the memory."""
+    """By tenth: the rate and what a purchase takes; in the end the rate beside a fresh town's; and the memory."""
     run = report.long_run
     assert run is not None
     figure, (rates, memory) = plt.subplots(1, 2, figsize=(style.PAGE_WIDTH, 3.1), layout="constrained")
@@ -211,25 +211,32 @@ def _long_run(report: Report) -> Figure:
     for values, colour, label, marker in (
         ([each.cpu_ms / first.cpu_ms for each in run.tenths], style.ORANGE, "processor time of each", "s:"),
         ([each.per_s / first.per_s for each in run.tenths], style.SKY, "purchases a second", "o--"),
-        ([each.by_echo / first.by_echo for each in run.tenths], style.BLUE, "in echoes", "o-"),
     ):
         rates.plot(numbers, values, marker, color=colour, label=label, markersize=4)
+    rates.plot(
+        [len(run.tenths) + 1],
+        [run.old_over_fresh],
+        "D",
+        color=style.BLUE,
+        label="in turns with a fresh town",
+        markersize=6,
+    )
     rates.axhspan(1 - SLOWING, 1 + SLOWING, color=style.GREEN, alpha=0.12, linewidth=0)
-    rates.set_ylim(0, 1.25 * max(rates.get_ylim()[1], 1.2))
-    rates.set_title("the first tenth's = 1")
-    rates.legend(loc="upper left", ncols=2, fontsize=7.5)
+    rates.set_ylim(0, 1.4 * max(rates.get_ylim()[1], 1.2))
+    rates.set_title("the first tenth, the fresh town = 1")
+    rates.legend(loc="upper left", fontsize=7.5)
     _draw_memory(memory, run)
     for axes in (rates, memory):
         axes.set_xlabel(f"tenth of {run.purchases:,} purchases")
-    rates.set_xticks(numbers)
+    rates.set_xticks([*numbers, len(run.tenths) + 1], [*map(str, numbers), "then"])
     memory.set_xticks([0, *numbers], ["before", *map(str, numbers)])
     last = run.tenths[-1]
     _note(
         figure,
-        f"{run.customers} customers, closed loops, in turns with as many echoes: {first.per_s:,.0f} a second in the"
-        f" first tenth, {last.per_s:,.0f} in the last.\nProcessor time is the trader's and mongod's; the band is a"
-        f" tenth; mongod's RSS {run.before.mongod_mb:,.0f} MB before, {last.after.mongod_mb:,.0f} MB after."
-        f"\n{report.machine}.",
+        f"{run.customers} customers, closed loops: {first.per_s:,.0f} a second in the first tenth, {last.per_s:,.0f}"
+        f" in the last; then, in turns, {run.old_per_s:,.0f} and in a fresh town {run.fresh_per_s:,.0f}."
+        f"\nProcessor time is the trader's and mongod's; the band is a tenth; mongod's RSS"
+        f" {run.before.mongod_mb:,.0f} MB before, {last.after.mongod_mb:,.0f} MB after.\n{report.machine}.",
     )
     return figure
 

@@ -1,19 +1,19 @@
 """A long run in one town: whether purchases become slower, or the trader larger, the more have been decided.
 
-In tenths. Each is cut into slices with an echo turn of as many callers after each, for a machine whose speed drifts
-makes any tenth look slow: a rate divided by the echoes' has that taken out. What a purchase takes of processors, the
-trader's and mongod's, hardly hears of others who keep the machine busy. Memory is looked at between tenths.
+In tenths, with a look at the memory between them. A machine whose speed drifts makes any tenth look slow or fast, and
+what a purchase takes of its processors too; so in the end the town buys in turns with a fresh one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import msgspec
 import psutil
 
-from plots.bench.customers import Crowd, Spec, shares
-from plots.bench.floor import EchoServer
+from plots.bench.customers import Crowd, shares
 from plots.bench.plan import Plan
 from plots.bench.stats import Rate, Turn, rate_of
 from plots.bench.throughput import crowd_of
@@ -22,7 +22,7 @@ from plots.latency import Summary
 
 TENTHS = 10
 SLOWING = 0.1
-"""The last tenth is no slower than the first if its rate is within this part of it."""
+"""The old town is no slower than a fresh one if its rate is within this part of it."""
 
 BOUND_MB = 12.0
 """How much the trader's USS may grow by, however long it trades. Measured: 8 to 9 MB, 6.5 of them in the first tenth.
@@ -47,20 +47,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tenth(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenth of the purchases, and the echoes in turns with it; the processor time is that of one purchase."""
+    """A tenth of the purchases; the processor time is that of one purchase."""
 
     purchases: int
     per_s: float
-    echoes_per_s: float
     latency_ms: Summary
     trader_cpu_ms: float
     mongod_cpu_ms: float
     after: Look
-
-    @property
-    def by_echo(self) -> float:
-        """The rate, as a part of the echoes'."""
-        return self.per_s / self.echoes_per_s
 
     @property
     def cpu_ms(self) -> float:
@@ -77,48 +71,54 @@ class LongRun(msgspec.Struct, frozen=True, kw_only=True):
     before: Look
     tenths: list[Tenth]
     last_over_first: float  # rates
-    last_over_first_by_echo: float  # rates, each as a part of the echoes' in the same tenth
     last_over_first_cpu: float  # processor time of a purchase, trader and mongod together
     peak_uss_mb: float
     growth_mb: float  # USS, from the end of the first tenth to the end of the last
     peak_growth_mb: float  # USS, from before the first tenth to the peak
     bound_mb: float
     traders: int  # more than one: memory is not of one process
+    old_per_s: float  # in turns with a fresh town
+    fresh_per_s: float
+    old_over_fresh: float  # the median of the turns' ratios
 
 
-def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> LongRun:
-    """Buys so much, by as many customers, in one town."""
-    with (
-        crowd_of(town, plan.long_customers) as crowd,
-        Crowd([Spec(name=f"e{i}", uri=echo.uri) for i in range(plan.long_customers)]) as callers,
-    ):
-        crowd.counted(plan.long_customers, _WARM_UP * plan.long_customers)
+def measure(town: BenchTown, make_fresh: Callable[[], BenchTown], plan: Plan) -> tuple[LongRun, BenchTown]:
+    """Buys so much, by as many customers, in one town; then in turns with a fresh one, which is returned too."""
+    n = plan.long_customers
+    with crowd_of(town, n) as crowd:
+        crowd.counted(n, _WARM_UP * n)
         looks = [_look(town)]
         tenths = []
         for count in shares(plan.long_purchases, TENTHS):
-            bought, echoed = _tenth(crowd, callers, count, plan)
+            bought = rate_of(n, [crowd.counted(n, count)])
             looks.append(_look(town))
-            tenths.append(note(bought, echoed, *looks[-2:]))
-    return sum_up(town.peers, plan, looks[0], tenths)
+            tenths.append(note(bought, *looks[-2:]))
+        with make_fresh() as fresh, crowd_of(fresh, n) as others:
+            turns = _in_turns(crowd, others, plan)
+    return sum_up(town.peers, plan, looks[0], tenths, turns), fresh
 
 
-def _tenth(crowd: Crowd, callers: Crowd, count: int, plan: Plan) -> tuple[Rate, Rate]:
-    """Purchases and echoes in turns."""
-    bought: list[Turn] = []
-    echoed: list[Turn] = []
-    for share in shares(count, plan.long_slices):
-        bought.append(crowd.counted(plan.long_customers, share))
-        echoed.append(callers.closed(plan.long_customers, plan.long_echo_s))
-    return rate_of(plan.long_customers, bought), rate_of(plan.long_customers, echoed)
+def _in_turns(old: Crowd, fresh: Crowd, plan: Plan) -> list[tuple[Turn, Turn]]:
+    """Pairs of turns of both, now one first and now the other."""
+    n, turn_s = plan.long_customers, plan.crowd_turn_s
+    fresh.counted(n, _WARM_UP * n)
+    pairs = []
+    for number in range(plan.long_pairs):
+        if number % 2 == 0:
+            first = old.closed(n, turn_s)
+            pairs.append((first, fresh.closed(n, turn_s)))
+        else:
+            first = fresh.closed(n, turn_s)
+            pairs.append((old.closed(n, turn_s), first))
+    return pairs
 
 
-def note(bought: Rate, echoed: Rate, before: Look, after: Look) -> Tenth:
+def note(bought: Rate, before: Look, after: Look) -> Tenth:
     """Notes a tenth down, by how things were before and after it."""
     purchases = bought.latency_ms.count
     return Tenth(
         purchases=purchases,
         per_s=bought.per_s,
-        echoes_per_s=echoed.per_s,
         latency_ms=bought.latency_ms,
         trader_cpu_ms=(after.trader_cpu_s - before.trader_cpu_s) * _MS / purchases,
         mongod_cpu_ms=(after.mongod_cpu_s - before.mongod_cpu_s) * _MS / purchases,
@@ -126,9 +126,10 @@ def note(bought: Rate, echoed: Rate, before: Look, after: Look) -> Tenth:
     )
 
 
-def sum_up(peers: int, plan: Plan, before: Look, tenths: list[Tenth]) -> LongRun:
-    """Compares the last tenth with the first."""
+def sum_up(peers: int, plan: Plan, before: Look, tenths: list[Tenth], pairs: list[tuple[Turn, Turn]]) -> LongRun:
+    """Compares the last tenth with the first, and the old town with the fresh one, in `pairs` of turns."""
     first, last = tenths[0], tenths[-1]
+    old, fresh = (rate_of(plan.long_customers, list(turns)) for turns in zip(*pairs, strict=True))
     peak = max(tenth.after.uss_mb for tenth in tenths)
     return LongRun(
         peers=peers,
@@ -137,13 +138,15 @@ def sum_up(peers: int, plan: Plan, before: Look, tenths: list[Tenth]) -> LongRun
         before=before,
         tenths=tenths,
         last_over_first=last.per_s / first.per_s,
-        last_over_first_by_echo=last.by_echo / first.by_echo,
         last_over_first_cpu=last.cpu_ms / first.cpu_ms,
         peak_uss_mb=peak,
         growth_mb=last.after.uss_mb - first.after.uss_mb,
         peak_growth_mb=peak - before.uss_mb,
         bound_mb=BOUND_MB,
         traders=len({look.trader for look in (before, *(tenth.after for tenth in tenths))}),
+        old_per_s=old.per_s,
+        fresh_per_s=fresh.per_s,
+        old_over_fresh=median(one.per_s / other.per_s for one, other in pairs),
     )
 
 

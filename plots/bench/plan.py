@@ -39,8 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     size_customers: int = 16
     long_purchases: int = 200_000
     long_customers: int = 32
-    long_slices: int = 8  # of each tenth of the long run, an echo turn after each
-    long_echo_s: float = 0.4
+    long_pairs: int = 12  # of turns, of the old town and a fresh one
     seed: int = 7
 
     def has(self, section: str) -> bool:
@@ -61,8 +60,7 @@ QUICK = Plan(
     size_turns=1,
     size_turn_s=4.0,
     long_purchases=10_000,
-    long_slices=1,
-    long_echo_s=0.3,
+    long_pairs=3,
 )
 
 

@@ -145,13 +145,19 @@ def _long_run(report: Report) -> list[Row]:
         (
             f"first tenth of {run.purchases:,} purchases",
             *_ms(first.latency_ms),
-            f"{first.per_s:,.0f} a second; echoes {first.echoes_per_s:,.0f}",
+            f"{first.per_s:,.0f} a second",
         ),
         (
             "last tenth",
             *_ms(last.latency_ms),
-            f"{last.per_s:,.0f} a second; the rate {run.last_over_first:.2f} times the first's, in echoes"
-            f" {run.last_over_first_by_echo:.2f}; processor time of a purchase {run.last_over_first_cpu:.2f} times",
+            f"{last.per_s:,.0f} a second; the rate {run.last_over_first:.2f} times the first's, processor time of a"
+            f" purchase {run.last_over_first_cpu:.2f} times",
+        ),
+        (
+            "then, in turns with a fresh town",
+            "",
+            "",
+            f"{run.old_per_s:,.0f} and {run.fresh_per_s:,.0f} a second: {run.old_over_fresh:.2f} times as fast",
         ),
         (
             "the trader's memory, first and last tenth",

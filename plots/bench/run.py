@@ -50,8 +50,8 @@ class _Bench:
         with EchoServer() as echo:
             for peers in sorted(self._sizes()):
                 self._measure_town(peers, echo)
-            if plan.has("long-run"):
-                self._measure_long_run(echo)
+        if plan.has("long-run"):
+            self._measure_long_run()
         if plan.has("size"):
             self._measure_size()
         if plan.has("failover"):
@@ -116,12 +116,13 @@ class _Bench:
         if plan.has("elections") and peers in plan.election_peers:
             report.elections += elections.measure(town)
 
-    def _measure_long_run(self, echo: EchoServer) -> None:
+    def _measure_long_run(self) -> None:
         plan = self._plan
-        self._say(f"{plan.peers} peers: {plan.long_purchases:,} purchases, and echoes")
+        self._say(f"{plan.peers} peers: {plan.long_purchases:,} purchases, then in turns with a fresh town")
         with self._town(plan.peers, "long-run") as town:
-            self.report.long_run = long_run.measure(town, echo, plan)
+            self.report.long_run, fresh = long_run.measure(town, lambda: self._town(plan.peers, "fresh"), plan)
         self._close(town, f"{plan.peers} peers, long run")
+        self._close(fresh, f"{plan.peers} peers, beside the long run")
 
     def _measure_size(self) -> None:
         sizes = " and ".join(map(str, self._plan.size_peers))

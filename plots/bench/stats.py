@@ -26,6 +26,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
     latencies_ms: Values
 
+    @property
+    def per_s(self) -> float:
+        """How many were answered a second."""
+        return self.latencies_ms.size / self.took_s
+
 
 def floor_of(echo_ms: Sequence[float], transaction_ms: Sequence[float]) -> Values:
     """Returns what purchases would have taken at the least: one echo and one transaction each, as measured."""
@@ -36,7 +41,7 @@ def floor_of(echo_ms: Sequence[float], transaction_ms: Sequence[float]) -> Value
 
 def rate_of(customers: int, turns: Sequence[Turn]) -> Rate:
     """Sums up the turns of one crowd."""
-    rates = [turn.latencies_ms.size / turn.took_s for turn in turns]
+    rates = [turn.per_s for turn in turns]
     answered = sum(turn.latencies_ms.size for turn in turns)
     return Rate(
         customers=customers,
