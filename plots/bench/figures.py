@@ -88,13 +88,13 @@ def _latency(report: Report, courses: Sequence[Course]) -> Figure:
         _log_ms(axes, limits)
     row[0][0].set_ylabel("share answered by then")
     row[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
-    row[0][0].legend(loc="upper left")
-    medians = "; ".join(
-        f"at {each.peers} peers p50 {shown(each.purchase_ms.p50)} over {shown(each.floor_ms.p50)} ms"
+    row[0][0].legend(loc="center right")
+    medians = ", ".join(
+        f"at {each.peers} peers {shown(each.purchase_ms.p50)} over {shown(each.floor_ms.p50)} ms"
         for each in report.latency
     )
     count = len(courses[0].purchase_ms)
-    said = f"{count:,} purchases one after another, in turns with their floor: {medians}."
+    said = f"{count:,} purchases one after another, in turns with their floor: p50 {medians}."
     _note(figure, f"{said}\n{report.machine}.")
     return figure
 
@@ -122,6 +122,7 @@ def _throughput(report: Report) -> Figure:
             ha="center",
             fontsize=7.5,
             color=style.BLUE,
+            bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
         )
     rates.set_title("answered a second")
     rates.set_ylim(0, 1.22 * max(rate.best_turn_per_s for rate in (*bought, *echoed)))
