@@ -29,7 +29,7 @@ def main() -> None:
     uri, database, what, way = sys.argv[1:]
     ledger = MongoLedger(uri, database, pipelined=way == "pipelined")
     take_office(ledger)
-    Lane._commit = held_commit  # type: ignore[method-assign]
+    Lane._commit = held_commit  # type: ignore[method-assign, assignment]
     fish = stock("d1", 9)
     operation = enqueue(entry(1)) if what == "enqueue" else commit(sold(entry(1), 1, fish), deposits=(fish,))
     print(type(ledger.perform(operation)).__name__, flush=True)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Report)
 
 
-def wait_until(condition: Callable[[], T], *, what: str, deadline_s: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T | None], *, what: str, deadline_s: float = 10.0) -> T:
     """Returns the first true value of `condition`; fails, saying `what` did not come about, after the deadline."""
     end_s = time.monotonic() + deadline_s
     while True:

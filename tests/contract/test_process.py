@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 import pytest
 
 from nameserver.finder import Finder
 from nameserver.process import NameServerProcess
-from peers.core.membership import Snapshot
+from peers.core.membership import Member, Snapshot
 from peers.core.reports import Departed, Lost, Opened, Slept
 from peers.errors import TownError
 from peers.host.herald import MOST_UNTOLD, Herald
@@ -30,6 +30,8 @@ from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTo
 from tests.hosting import Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
+
+M = TypeVar("M")
 
 PROGRAM = """
 import socket, sys, msgspec
@@ -60,10 +62,10 @@ class Peer:
         self._lines = self.channel.makefile("rb")
         self.ready = self.hear(Ready)
 
-    def hear(self, kind: type[ToTown]) -> ToTown:
+    def hear(self, kind: type[M]) -> M:
         """The next message of this kind; what comes before it is passed over."""
         for line in self._lines:
-            message = msgspec.json.decode(line, type=cast("type[ToTown]", ToTown))
+            message: object = msgspec.json.decode(line, type=cast("type[ToTown]", ToTown))
             if isinstance(message, kind):
                 return message
         raise AssertionError(f"the channel ended without {kind.__name__}: {self.errors()}")
@@ -71,7 +73,6 @@ class Peer:
     def hear_of(self, kind: type) -> object:
         while True:
             told = self.hear(Told)
-            assert isinstance(told, Told)
             if isinstance(told.report, kind):
                 return told.report
 
@@ -84,8 +85,7 @@ class Peer:
         self.hear_of(Opened)
 
     @property
-    def member(self) -> msgspec.Struct:
-        assert isinstance(self.ready, Ready)
+    def member(self) -> Member:
         return self.ready.member
 
     def errors(self) -> str:
@@ -143,7 +143,7 @@ def listed(nameserver: NameServerProcess) -> set[str]:
 def test_ready_means_listening_and_registered(peer: Peer, nameserver: NameServerProcess) -> None:
     assert isinstance(peer.ready, Ready)
     assert peer.ready.pid == peer.process.pid
-    line = Line(peer.ready.member.uri, 2.0)
+    line = Line(peer.member.uri, 2.0)
     assert line.call("ping") == "buyer7"
     line.close()
     assert "buyer7" in listed(nameserver)
@@ -222,7 +222,7 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
     """With beats ten seconds apart, from the end of the edge that beats and from the one that does not."""
     for rank in (6, 8):
         market.add(market.spec(rank, "seller", trades=False, timing=PATIENT))
-    member = peer.ready.member  # type: ignore[union-attr]
+    member = peer.member
     snapshot = market.open(((6, 7), (7, 8)), (member,))
     peer.say(Begin(snapshot=snapshot, starts_election=False))
     wait_until(lambda: all("buyer7" in h.status().neighbours for h in market.hosts.values()), what="edges")

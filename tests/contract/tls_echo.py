@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,4 +70,5 @@ def line(host: str, port: str, directory: str) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "call": call, "line": line}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"serve": serve, "call": call, "line": line}
+    commands[sys.argv[1]](*sys.argv[2:])

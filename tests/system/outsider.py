@@ -9,28 +9,30 @@ import itertools
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import Pyro5.api
 import Pyro5.errors
 from pymongo import MongoClient
 
 host, port, mongo_uri = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-books = MongoClient(mongo_uri).bazaar
+books = MongoClient[dict[str, Any]](mongo_uri).bazaar
 run = uuid.uuid4().hex[:8]
 ticks = itertools.count(1)
 
 
-def stamp():
+def stamp() -> dict[str, int]:
     return {"lamport": next(ticks)}
 
 
-def trader():
+def trader() -> Any:
     with Pyro5.api.locate_ns(host, port) as names:
         return Pyro5.api.Proxy(names.lookup("bazaar.trader"))
 
 
-def asked(method, argument):
+def asked(method: str, argument: object) -> Any:
     """Asks whoever is trader, with the same id, until there is an answer."""
     end = time.monotonic() + 20
     while True:
@@ -48,13 +50,13 @@ def asked(method, argument):
             time.sleep(0.05)
 
 
-def refused_with(name, method, argument, proxy=None):
+def refused_with(name: str, method: str, argument: object, proxy: Any = None) -> None:
     """The call must fail with our error class of that name."""
     said = what_comes_of(lambda: asked(method, argument) if proxy is None else getattr(proxy, method)(argument))
     assert name in said, (name, method, argument, said)
 
 
-def what_comes_of(call):
+def what_comes_of(call: Callable[[], object]) -> str:
     """Returns an error, or the answer, as text: bare Pyro5 does not know our classes, but it says their names."""
     try:
         return repr(call())
@@ -62,19 +64,19 @@ def what_comes_of(call):
         return repr(error)
 
 
-def request(**changes):
+def request(**changes: object) -> dict[str, Any]:
     number = uuid.uuid4().hex[:8]
     base = {"request_id": f"out-{run}-{number}", "buyer": "outsider", "item": "fish", "quantity": 1, "clock": stamp()}
     return {**base, **changes}
 
 
-def offer(**changes):
+def offer(**changes: object) -> dict[str, Any]:
     number = uuid.uuid4().hex[:8]
     base = {"deposit_id": f"dep-{run}-{number}", "seller": "outside-seller", "item": "fish", "quantity": 3}
     return {**base, "price": "7.20", "clock": stamp(), **changes}
 
 
-def check_peers():
+def check_peers() -> None:
     with Pyro5.api.locate_ns(host, port) as names:
         listed = names.list(prefix="bazaar.", return_metadata=True)
     assert "bazaar.trader" in listed
@@ -95,7 +97,7 @@ def check_peers():
             assert f"role:{status['role']}" in metadata
 
 
-def check_trade(serializer):
+def check_trade(serializer: str) -> None:
     Pyro5.api.config.SERIALIZER = serializer
     put = offer(item="boar", quantity=2, price="0.05")
     recorded = asked("deposit", put)
@@ -107,6 +109,7 @@ def check_trade(serializer):
     wanted = request(item="boar")
     outcome = asked("buy", wanted)
     document = books.requests.find_one({"_id": wanted["request_id"]})
+    assert document is not None
     assert document["status"] == outcome["status"] == "sold", outcome
     for field in ("seq", "term", "trader", "seller", "deposit", "order", "arrival"):
         assert outcome[field] == document[field], field
@@ -120,7 +123,7 @@ def check_trade(serializer):
     assert asked("buy", request(item="boar", quantity=1_000_000))["status"] == "unavailable"
 
 
-def check_not_in_office():
+def check_not_in_office() -> None:
     with Pyro5.api.locate_ns(host, port) as names:
         listed = names.list(prefix="bazaar.")
     office = listed.pop("bazaar.trader")
@@ -133,8 +136,9 @@ def check_not_in_office():
         assert "NotTrader" in what_comes_of(peer.resign)
 
 
-def check_resignation():
+def check_resignation() -> None:
     before = books.posts.find_one({"_id": "main"})
+    assert before is not None
     with trader() as proxy:
         proxy.resign()
     bought = asked("buy", request())

@@ -52,7 +52,7 @@ def run_stub(spec: PeerSpec, channel: socket.socket) -> None:
 
         say(Ready(member=member, pid=os.getpid()))
         for line in lines:
-            message = msgspec.json.decode(line, type=ToPeer)  # type: ignore[arg-type]
+            message = msgspec.json.decode(line, type=ToPeer)
             if not isinstance(message, Begin):
                 say(Finished(name=spec.name))
                 return

@@ -142,7 +142,10 @@ def test_the_services_come_up_and_end(machine: Machine) -> None:
 
     peers = [machine.start("peers") for _ in range(2)]
     directory = Directory(machine.town)
-    alive = lambda: sum(peer.ended is None for peer in directory.read_peers())  # noqa: E731
+
+    def alive() -> int:
+        return sum(peer.ended is None for peer in directory.read_peers())
+
     eventually(lambda: alive() == 4 and machine.said().count("1 peer has joined") == 2, "both peers have joined")
     where = [HOST, str(machine.name_port), str(machine.town / "tls")]
     bought = subprocess.run(

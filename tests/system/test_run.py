@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -38,10 +39,11 @@ def run(tmp_path: Path) -> Iterator[Run]:
         town.kill()
 
 
-def status_of(town: RunningTown) -> dict[str, object]:
+def status_of(town: RunningTown) -> dict[str, Any]:
     done = bazaar("status", "--json", "--dir", str(town.directory))
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    status: dict[str, Any] = json.loads(done.stdout)
+    return status
 
 
 def test_a_bounded_run_ends_by_itself_and_balances(run: Run) -> None:

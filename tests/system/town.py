@@ -22,7 +22,7 @@ BAZAAR = (sys.executable, "-m", "peers.cli")
 DEADLINE_S = 40.0
 
 
-def wait_until(condition: Callable[[], T], *, what: str, deadline_s: float = DEADLINE_S) -> T:
+def wait_until(condition: Callable[[], T | None], *, what: str, deadline_s: float = DEADLINE_S) -> T:
     """Returns the first true value of `condition`; fails, saying `what` did not come about, after the deadline."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:

@@ -80,7 +80,8 @@ class RunningTown:
         return self.process.wait(patience_s)
 
     def state(self) -> dict[str, Any]:
-        return json.loads((self.directory / "town.json").read_text())
+        state: dict[str, Any] = json.loads((self.directory / "town.json").read_text())
+        return state
 
     def peers(self) -> dict[str, dict[str, Any]]:
         """State files by name. One may vanish between listing and reading: then look again."""

@@ -38,7 +38,7 @@ from tests.planting import (
     swap_seqs,
 )
 
-FAULTS: list[tuple[str, str, Plant, tuple[str, ...], str]] = [
+FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
     # no_oversell
     ("goods gone, nobody sold", "no_oversell", deposit(FISH, remaining=1), (FISH,), "is 9; its sales add up to 8"),
     ("sold, and still there", "no_oversell", deposit(SALT, remaining=4), (SALT,), "is 0; its sales add up to 3"),

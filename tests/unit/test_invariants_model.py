@@ -56,7 +56,13 @@ def test_long_sound_books_hold() -> None:
     }
     for collection, document in long_books(3000):
         books[collection].append(document)
-    verdict = check_books(**books)
+    verdict = check_books(
+        requests=books["requests"],
+        deposits=books["deposits"],
+        posts=books["posts"],
+        elections=books["elections"],
+        journals=books["journals"],
+    )
     assert verdict.holds, str(verdict)
     assert verdict.counts.sales == 3000
 

@@ -13,7 +13,9 @@ from tests.planting import BOAR, FIRST, FISH, FOURTH, IN_VAIN, Plant, judge, req
 def told(clerk: Clerk, kind: str, record_id: str) -> dict[str, Any]:
     """The payload of the journal entry of that kind that speaks of `record_id`."""
     for entry in clerk.journals:
-        payload = next(value for key, value in entry.items() if key in ("request", "outcome", "deposit", "sale"))
+        payload: dict[str, Any] = next(
+            value for key, value in entry.items() if key in ("request", "outcome", "deposit", "sale")
+        )
         if entry["kind"] == kind and record_id in (payload.get("_id"), payload.get("request_id")):
             return payload
     raise KeyError(record_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -21,8 +22,16 @@ from peers.settings import Settings
 
 LAMPORT = wire.Reader(Settings())
 VECTOR = wire.Reader(Settings(clock="vector"))
-REQUEST = {"request_id": "r:1", "buyer": "b", "item": "fish", "quantity": 1, "clock": {"lamport": 17}}
-OFFER = {"deposit_id": "d", "seller": "s", "item": "fish", "quantity": 1, "price": "7.20", "clock": {"lamport": 1}}
+REQUEST: dict[str, Any] = {"request_id": "r:1", "buyer": "b", "item": "fish", "quantity": 1, "clock": {"lamport": 17}}
+OFFER: dict[str, Any] = {
+    "deposit_id": "d",
+    "seller": "s",
+    "item": "fish",
+    "quantity": 1,
+    "price": "7.20",
+    "clock": {"lamport": 1},
+}
+READINGS = st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)])
 WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
 
 keys = st.text(max_size=8) | st.integers()
@@ -55,7 +64,7 @@ def is_price(value: object) -> bool:
     return 0 < Decimal(value) <= MAX_PRICE and (len(value) == 1 or value[0] != "0" or value[1] == ".")
 
 
-FINE = {
+FINE: dict[str, Callable[[Any], bool]] = {
     "request_id": lambda v: is_word(v, 100),
     "deposit_id": lambda v: is_word(v, 100),
     "buyer": lambda v: is_word(v, 64),
@@ -78,7 +87,7 @@ def complaint(read: Any, *given: object) -> BadRequest:
 
 @given(data=st.data())
 def test_one_rotten_field_is_named(data: st.DataObject) -> None:
-    read, good = data.draw(st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)]))
+    read, good = data.draw(READINGS)
     field = data.draw(st.sampled_from(sorted(good)))
     value = data.draw(anything)
     if FINE[field](value):
@@ -95,12 +104,13 @@ def test_half_a_character_is_no_reason_to_fail(clock: object) -> None:
 
 @given(data=st.data())
 def test_a_missing_field_is_named_and_an_extra_one_refused(data: st.DataObject) -> None:
-    read, good = data.draw(st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)]))
+    read, good = data.draw(READINGS)
     field = data.draw(st.sampled_from(sorted(good)))
     assert complaint(read, {k: v for k, v in good.items() if k != field}).field == field
-    extra = data.draw(st.text(max_size=20) | st.just("y" * 1_000_000) | st.integers() | st.none())
+    extra: object = data.draw(st.text(max_size=20) | st.just("y" * 1_000_000) | st.integers() | st.none())
     if extra not in good:
-        complaint(read, {**good, extra: 1})
+        with_extra: dict[object, object] = {**good, extra: 1}
+        complaint(read, with_extra)
 
 
 @given(value=anything)

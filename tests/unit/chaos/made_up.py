@@ -14,7 +14,7 @@ def sale(at_s: float, *, term: int = 1, seq: int = 0) -> Sale:
 
 def steady(duration_s: float, holes: Iterable[tuple[float, float]] = (), *, every_s: float = 0.05) -> list[Sale]:
     """A sale every so often, but in no hole; after each hole another trader sells."""
-    sales = []
+    sales: list[Sale] = []
     left = sorted(holes)
     term, steps = 1, round(duration_s / every_s)
     for step in range(steps):

@@ -58,7 +58,8 @@ def test_all_is_well() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_violation_settles_it(name: str) -> None:
-    verdict = judged(report(**{name: "violated"}), sales=0, failovers=0)
+    states: dict[str, State] = {name: "violated"}
+    verdict = judged(report(**states), sales=0, failovers=0)
     assert (verdict.answer, verdict.exit_code, verdict.why) == ("violated", 1, (name,))
     text = "\n".join(as_text(verdict))
     assert "r1: it is wrong" in text
