@@ -66,4 +66,4 @@ class Gathering:
     def ended(self, decided: int, waiting: int) -> None:
         """A commit ended; `waiting` came while it was under way."""
         everybody = decided + waiting
-        self._crowd = everybody if everybody < HALVED else -(-everybody // 2)
+        self._crowd = everybody if everybody < HALVED else (everybody + 1) // 2

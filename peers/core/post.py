@@ -13,7 +13,7 @@ from typing import Protocol
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
 from peers.core.commands import Answer, HoldPost
 from peers.core.context import Context, PostView
-from peers.core.elections.base import AT_THE_START, ElectionAlgorithm
+from peers.core.elections.base import ElectionAlgorithm, patience_s
 from peers.core.elections.bully import Bully
 from peers.core.gossip import Gossip
 from peers.core.inputs import Called, LedgerReplied
@@ -145,9 +145,7 @@ class PostKeeper:
         """Starts an election if it is this peer's turn, and otherwise sees to it that somebody does."""
         ctx = self._ctx
         self._vacant_since_s = ctx.now.mono_s
-        timing = ctx.settings.timing
-        patience = 4 * AT_THE_START if ctx.view.reason == "start" else 4
-        ctx.set_timer("vacancy", patience * (timing.election_s + ctx.late_s) * ctx.rng.uniform(1.0, 1.5))
+        ctx.set_timer("vacancy", 4 * patience_s(ctx, ctx.view.reason) * ctx.rng.uniform(1.0, 1.5))
         if started or (ctx.view.reason in ORDERLY and self._polls.starts_after_resignation()):
             self._start_election()
 

@@ -43,34 +43,27 @@ async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float 
 
     Gives up once nothing was decided and nobody took office for `patience_s`, and after `longest_s` in any case.
     """
-    calm = _Calm(books)
     began_s = moved_s = time.monotonic()
-    while not await asyncio.to_thread(calm.holds):
+    seen: tuple[int, Post] | None = None
+    while True:
+        now = await asyncio.to_thread(_look, books)
+        # Twice the same: a request may be in the trader's hands, accepted and not yet written down.
+        if now is None or (now == seen and now[0] == 0):
+            return True
         now_s = time.monotonic()
-        moved_s = now_s if calm.moved else moved_s
+        if now != seen:
+            seen, moved_s = now, now_s
         if now_s - moved_s > patience_s or now_s - began_s > longest_s:
             return False
         await asyncio.sleep(_CALM_S)
-    return True
 
 
-class _Calm:
-    """Whether nothing waits, and nothing was decided since the last look: a request may be in the trader's hands,
-    accepted and not yet written down."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._seen: tuple[int, Post] | None = None
-        self.moved = False  # since the last look but one
-
-    def holds(self) -> bool:
-        try:
-            now = (self._books.queued(), self._books.post())
-        except BazaarError:
-            return True  # there is nobody to ask, so nothing to wait for
-        self.moved = now != self._seen
-        self._seen = now
-        return now[0] == 0 and not self.moved
+def _look(books: Books) -> tuple[int, Post] | None:
+    """How many wait, and where the post stands; None if there is nobody to ask, so nothing to wait for."""
+    try:
+        return books.queued(), books.post()
+    except BazaarError:
+        return None
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, look_s: float = _LOOK_S) -> bool:

@@ -60,7 +60,7 @@ class Town:
         self._services = Services(
             directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
         )
-        self._drawn = False
+        self._drawn: dict[str, list[str]] | None = None  # the graph as it was last painted
         self._painter = Painter(directory)
         self._state = _first_state(options, directory, host)
         self._since = Post()
@@ -181,7 +181,6 @@ class Town:
 
     async def _watch(self) -> None:
         """Keeps the town's file and the picture up to date, and notes the first sale."""
-        drawn: dict[str, list[str]] | None = None
         sold = False
         while True:
             first_s = self._console.first_purchase_s
@@ -196,8 +195,8 @@ class Town:
                 mongod_pid=mongod.pid if mongod else None,
             )
             graph = self._directory.read_network()
-            if self._options.picture and crew.trader is not None and graph != drawn and self._has_calmed_down():
-                drawn, self._drawn = graph, True
+            if self._options.picture and crew.trader is not None and graph != self._drawn and self._has_calmed_down():
+                self._drawn = graph
                 self._painter.paint(crew.trader)
             await asyncio.sleep(_WATCH_S)
 
@@ -215,7 +214,7 @@ class Town:
     async def _close(self, books: Books) -> int:
         self._console.tick()
         self._console.say("the market closes", "bold")
-        if self._options.picture and not self._drawn and self._crew.trader is not None:
+        if self._options.picture and self._drawn is None and self._crew.trader is not None:
             self._painter.paint(self._crew.trader)  # so short a run never calmed down
         self._crew.rest()
         if self._crew.alive():

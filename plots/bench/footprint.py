@@ -10,7 +10,7 @@ import psutil
 
 from peers.errors import TownError
 from plots.bench.plan import Plan
-from plots.bench.towns import BenchTown
+from plots.bench.towns import BenchTown, cpu_s
 
 _SETTLE_S = 2.0
 
@@ -31,9 +31,9 @@ def measure(town: BenchTown, plan: Plan) -> Footprint:
     processes = [psutil.Process(peer.pid) for peer in town.residents().values()]
     if len(processes) != town.peers:
         raise TownError(f"{len(processes)} of {town.peers} peers run in {town.directory.path}")
-    before, began = sum(map(_cpu_s, processes)), time.monotonic()
+    before, began = sum(map(cpu_s, processes)), time.monotonic()
     time.sleep(plan.idle_s)
-    used = (sum(map(_cpu_s, processes)) - before) / (time.monotonic() - began)
+    used = (sum(map(cpu_s, processes)) - before) / (time.monotonic() - began)
     # After the idle seconds, for reading it makes the kernel walk through all their pages.
     pss = [process.memory_full_info().pss / 1e6 for process in processes]
     return Footprint(
@@ -43,8 +43,3 @@ def measure(town: BenchTown, plan: Plan) -> Footprint:
         idle_cores=used,
         idle_cores_a_peer=used / len(processes),
     )
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system

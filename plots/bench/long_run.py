@@ -17,7 +17,7 @@ from plots.bench.customers import Crowd, shares
 from plots.bench.plan import Plan
 from plots.bench.stats import Rate, Turn, rate_of
 from plots.bench.throughput import crowd_of
-from plots.bench.towns import BenchTown, wait_for
+from plots.bench.towns import BenchTown, cpu_s, wait_for
 from plots.latency import Summary
 
 TENTHS = 10
@@ -162,14 +162,9 @@ def _look(town: BenchTown) -> Look:
         uss_mb=memory.uss / _MB,
         pss_mb=memory.pss / _MB,
         mongod_mb=mongod.memory_info().rss / _MB,
-        trader_cpu_s=_cpu_s(trader),
-        mongod_cpu_s=_cpu_s(mongod),
+        trader_cpu_s=cpu_s(trader),
+        mongod_cpu_s=cpu_s(mongod),
     )
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _trader(database: Any) -> str | None:

@@ -124,12 +124,13 @@ def _open_loop(report: Report) -> list[Row]:
 
 def _size(report: Report) -> list[Row]:
     rows = []
+    smallest = min((each.peers for each in report.size), default=0)
     for each in report.size:
         found, ratio = each.typical_ms, each.ratio
         ratios = f"p50 {ratio.p50:.2f}, mean {ratio.mean:.2f}, p99 {ratio.p99:.2f} times the smallest's"
         load = f"{each.offered_per_s:,.0f} a second due, {each.answered_per_s:,.0f} answered"
-        smallest = each.peers == min(other.peers for other in report.size)
-        beside = f"mean {shown(found.mean)}, longest {shown(each.latency_ms.max)} ms; {load if smallest else ratios}"
+        more = load if each.peers == smallest else ratios
+        beside = f"mean {shown(found.mean)}, longest {shown(each.latency_ms.max)} ms; {more}"
         what = f"the same open loop, {each.peers} peers"
         rows.append((what, f"{shown(found.p50)} ms", f"{shown(found.p99)} ms", beside))
     return rows

@@ -33,6 +33,12 @@ def wait_for(condition: Callable[[], T], what: str, patience_s: float = _PATIENC
         time.sleep(_LOOK_S)
 
 
+def cpu_s(process: psutil.Process) -> float:
+    """The processor time that a process has used so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def _look(town: PrivateTown, question: Callable[[Any], T]) -> T:
     state = _state(town)
     with MongoClient[dict[str, Any]](state.mongo_uri, tz_aware=True) as client:

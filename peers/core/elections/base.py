@@ -17,6 +17,12 @@ AT_THE_START = 5
 """How many times longer than later peers wait for each other in the first election: some are still starting."""
 
 
+def patience_s(ctx: Context, reason: str | None) -> float:
+    """How long to wait for an answer, in an election for this reason: the longer, the later things come here."""
+    wait_s = ctx.settings.timing.election_s + ctx.late_s
+    return AT_THE_START * wait_s if reason == "start" else wait_s
+
+
 class Electorate(Protocol):
     """What an algorithm may ask of the peer it runs in."""
 

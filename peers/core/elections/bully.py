@@ -13,7 +13,7 @@ and waits for the announcement; where none comes, the next attempt begins.
 
 from __future__ import annotations
 
-from peers.core.elections.base import AT_THE_START, ElectionMessage, Electorate
+from peers.core.elections.base import ElectionMessage, Electorate, patience_s
 from peers.core.messages import Answer, Election
 from peers.core.reports import ElectionStarted
 
@@ -119,9 +119,7 @@ class Bully:
         ctx.set_timer("election", min(PATIENCE * self._patience_s() * (attempt + 1), MAX_WAIT_S))
 
     def _patience_s(self) -> float:
-        """How long to wait for an answer: the longer, the later things come here."""
-        wait_s = self._peers.ctx.settings.timing.election_s + self._peers.ctx.late_s
-        return AT_THE_START * wait_s if self._reason == "start" else wait_s
+        return patience_s(self._peers.ctx, self._reason)
 
     def stop(self) -> None:
         if self._round is not None:
