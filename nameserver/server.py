@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -21,11 +20,11 @@ from typing import Any
 from Pyro5 import config
 from Pyro5.nameserver import NameServerDaemon
 
+from nameserver.reactor import Reactor
 from nameserver.wire import prepare, refuse_marshal
 from peers.errors import TownError
 from peers.host.tls import TlsFiles, check_member, secure
-
-_MAX_CONNECTIONS = 2000  # where each has a thread
+from peers.host.transport import MAX_MESSAGE
 
 PORT_TAKEN = 3
 """Exit code: the port asked for cannot be listened on."""
@@ -39,10 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lifeline", action="store_true", help="end when the standard input ends")
     parser.add_argument("--tls", type=Path, metavar="DIR", help="serve those with a certificate of this town's only")
     options = parser.parse_args(arguments)
-    prepare()
-    refuse_marshal()
     try:
-        _choose_server(options.tls)
+        _set_up(options.tls)
         daemon = _MembersDaemon(host=options.host, port=options.port)
     except TownError as error:
         print(error, file=sys.stderr)
@@ -63,21 +60,21 @@ class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
         return "welcome"
 
 
-def _choose_server(tls: Path | None) -> None:
-    """One thread for all connections, for many peers keep one; but only threads of their own can shake hands."""
-    if tls is None:
-        config.SERVERTYPE = "multiplex"
-    else:
+def _set_up(tls: Path | None) -> None:
+    prepare()
+    refuse_marshal()
+    config.MAX_MESSAGE_SIZE = MAX_MESSAGE
+    if tls is not None:
         secure(TlsFiles(tls))
-        config.THREADPOOL_SIZE = _MAX_CONNECTIONS
+    # Its loop is not used, the reactor's is; but Pyro's other server would start threads.
+    config.SERVERTYPE = "multiplex"
 
 
 def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
-    ended = threading.Event()
+    reactor = Reactor(daemon)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-        _wake(daemon)
+        reactor.end()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
@@ -85,7 +82,7 @@ def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
     print(json.dumps({"host": host.strip("[]"), "port": int(port), "pid": os.getpid()}), flush=True)
     if lifeline:
         threading.Thread(target=_exit_with_lifeline, name="lifeline", daemon=True).start()
-    daemon.requestLoop(loopCondition=lambda: not ended.is_set())
+    reactor.run()
 
 
 def _exit_with_lifeline() -> None:
@@ -93,11 +90,3 @@ def _exit_with_lifeline() -> None:
         pass
     # Nothing is kept on disk, so there is nothing to put in order.
     os._exit(0)
-
-
-def _wake(daemon: NameServerDaemon) -> None:
-    """The request loop looks at its condition only between events, so give it one."""
-    address = daemon.sock.getsockname()
-    with socket.socket(daemon.sock.family) as knock:
-        knock.settimeout(0.2)
-        knock.connect_ex(address)

@@ -1,8 +1,9 @@
 """A `Server` that serves one object through Pyro5.
 
 It never unpickles and never loads marshal data, takes no message larger than `MAX_MESSAGE`, compressed, oneway, or in
-any other way that costs it more than the caller. A connection may be idle for as long as it likes; one that stops in
-the middle of a message is closed after `STALLED_S`.
+any other way that costs it more than the caller. A connection may be idle for as long as it likes once it has been
+greeted; one that does not greet is closed after `HANDSHAKE_S`, one that stops in the middle of a message after
+`STALLED_S`.
 
 A connection has a thread only while there is something to do that may take long. Until then all are watched together,
 and what can be answered without waiting is (`prompt`). Only TLS needs a thread for each of its connections.
@@ -25,7 +26,7 @@ from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError
 from peers.host.connection import Connection, Later
-from peers.host.tls import check_member
+from peers.host.tls import HANDSHAKE_S, check_member
 from peers.host.transport import configure
 from peers.host.watch import Afterwards, Watch
 
@@ -66,10 +67,12 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
         connection = Connection(conn.sock)
-        if denied_reason is not None:
-            conn.timeout = 0.2  # this is the thread that accepts all others
+        # Who is denied is so in the thread that accepts all others, and who says nothing holds a thread.
+        usual: float = conn.timeout
+        conn.timeout = min(usual, HANDSHAKE_S if denied_reason is None else 0.2)
         greeted: bool = super()._handshake(connection, denied_reason)
         if greeted:
+            conn.timeout = usual
             connection.greeted = True
             self._greeted[conn] = connection
         return greeted

@@ -22,7 +22,7 @@ from Pyro5.errors import SecurityError
 from peers.errors import TownError
 
 HANDSHAKE_S = 2.0
-"""How long a caller may take over the handshake before its connection is closed."""
+"""How long a caller may take over the handshake, TLS or Pyro's, before its connection is closed."""
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ def secure(files: TlsFiles) -> None:
     config.SSL_REQUIRECLIENTCERT = True
     config.SSL_SERVERCERT = config.SSL_CLIENTCERT = str(files.member)
     config.SSL_CACERTS = str(files.authority)
-    # A multiplexing server would wait for a caller that connects and then says nothing, and serve nobody else.
+    # Pyro's multiplexing server would wait for a caller that connects and then says nothing, and serve nobody else.
     config.SERVERTYPE = "thread"
 
 

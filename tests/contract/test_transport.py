@@ -19,6 +19,7 @@ from peers.host.connection import Connection
 from peers.host.line import Broken, CallFailed, Garbled, Line, Refused, Silent
 from peers.host.server import Server, caller
 from tests.hosting import wait_until
+from tests.silent_callers import is_sent_away, silent_callers
 
 ERRORS: list[WireError] = [
     NotTrader(trader="buyer3", term=7),
@@ -268,3 +269,12 @@ def test_batches_and_one_after_the_other_in_one_packet(served: Served) -> None:
 def test_a_server_needs_an_address_that_can_be_called(host: str) -> None:
     with pytest.raises(SettingsError):
         Server(host, Target(), "target")
+
+
+def test_many_that_say_nothing_keep_nobody_waiting_and_are_sent_away(served: Served) -> None:
+    with silent_callers(*served.address) as silent:
+        line = Line(served.uri, 30.0)
+        assert line.call("echo", 1) == 1
+        assert all(map(is_sent_away, silent))
+        assert line.call("echo", 2) == 2  # who has been greeted may be idle for as long as it likes
+        line.close()

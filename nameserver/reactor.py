@@ -1,0 +1,280 @@
+"""Serves the callers of a Pyro5 daemon from one thread, in which nobody can keep the others waiting.
+
+Pyro's own servers either greet a caller in the thread that accepts all the others, or give every connection a thread
+before it has said a word. Here a message is handed to Pyro once all of it has come, and an answer is kept until it
+has gone out; so a caller that says nothing, stops in the middle, or does not read costs a socket and some memory,
+and that for a short time only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import ssl
+import struct
+import time
+
+from Pyro5 import errors, protocol
+from Pyro5.server import Daemon
+from Pyro5.socketutil import SocketConnection
+
+from peers.host.tls import HANDSHAKE_S
+from peers.host.transport import HEADER, MAGIC, MAX_MESSAGE, STALLED_S
+
+_START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+_CHUNK = 64 * 1024
+_LONGEST_GREETING = 64 * 1024
+_MOST_UNGREETED = 500  # a flood of them must not take all the sockets there are
+_ACCEPTED_AT_ONCE = 50
+_BACKLOG = 1024
+_NO_SOCKET_S = 0.1  # before the next try, where the process may open no more
+
+_log = logging.getLogger(__name__)
+
+
+class _Connection(SocketConnection):  # type: ignore[misc]
+    """One caller. Pyro reads from what has come already, and sends to what is still to go out."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setblocking(False)
+        self.greeted = False
+        self.deadline_s: float | None = time.monotonic() + HANDSHAKE_S
+        self.waits_for = selectors.EVENT_READ
+        self._secured = not isinstance(sock, ssl.SSLSocket)
+        self._read = bytearray()
+        self._unsent = bytearray()
+
+    # -- for Pyro ------------------------------------------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        """Gives the next part of a message; ConnectionClosedError if it was announced shorter than it is."""
+        if len(self._read) < size:
+            raise errors.ConnectionClosedError("receiving: not enough data")
+        taken = bytes(self._read[:size])
+        del self._read[:size]
+        return taken
+
+    def send(self, data: bytes) -> None:
+        """Sends an answer, as much of it as goes out at once."""
+        self._unsent += data
+        self.flush()
+
+    # -- for the reactor -----------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has been closed."""
+        return int(self.sock.fileno()) < 0
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something of an answer is still to go out."""
+        return bool(self._unsent)
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a message has begun to come, or an answer to go out."""
+        return bool(self._read or self._unsent)
+
+    def has_message(self) -> bool:
+        """Whether all of a message has come; ProtocolError if what has come is none that could be taken."""
+        if not self._read.startswith(_START[: len(self._read)]):
+            raise errors.ProtocolError("another protocol, or another version of it")
+        if len(self._read) < HEADER.size:
+            return False
+        _start, _flags, _seq, size, notes, magic = HEADER.unpack_from(self._read)
+        if magic != MAGIC or size + notes > MAX_MESSAGE:
+            raise errors.ProtocolError("no message, or too large a one")
+        return len(self._read) >= HEADER.size + int(size) + int(notes)
+
+    def shake_hands(self) -> bool:
+        """Whether the two speak TLS with each other by now, if they have to; OSError if they never will."""
+        if not self._secured:
+            assert isinstance(self.sock, ssl.SSLSocket)
+            try:
+                self.sock.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            except ssl.SSLWantWriteError:
+                self.waits_for = selectors.EVENT_WRITE
+                return False
+            self._secured = True
+        return True
+
+    def flush(self) -> None:
+        """Sends what goes out without waiting; OSError if nothing ever will."""
+        while self._unsent:
+            try:
+                sent = self.sock.send(self._unsent)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            del self._unsent[:sent]
+
+    def read_at_hand(self) -> None:
+        """Reads what has come; OSError or ConnectionClosedError if that is the end."""
+        while True:
+            try:
+                chunk = self.sock.recv(_CHUNK)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            if not chunk:
+                raise errors.ConnectionClosedError("receiving: closed")
+            self._read += chunk
+            if not self.greeted and len(self._read) > _LONGEST_GREETING:
+                raise errors.ProtocolError("too long a greeting")
+            # Whatever TLS has taken in already, the selector would not tell of.
+            if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+                return
+
+
+class Reactor:
+    """Serves the callers of `daemon`, a multiplexing one, whose own loop is never entered."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._listener: socket.socket = daemon.sock
+        self._listener.setblocking(False)
+        self._listener.listen(_BACKLOG)
+        self._selector = selectors.DefaultSelector()
+        self._timed: dict[_Connection, None] = {}  # that have a deadline, those who had theirs set first in front
+        self._deaf_until_s: float | None = None
+        self._ended = False
+        self._heard, self._caller = socket.socketpair()
+        self._selector.register(self._heard, selectors.EVENT_READ)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Serves until `end`, and lets go of everybody then."""
+        while not self._ended:
+            for key, _events in self._selector.select(self._patience_s()):
+                if isinstance(key.data, _Connection):
+                    if not key.data.is_over:  # since the selector looked
+                        self._advance(key.data)
+                elif key.fileobj is self._listener:
+                    self._accept()
+            self._keep_time()
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, _Connection):
+                key.data.close()
+        self._selector.close()
+        self._heard.close()
+        self._caller.close()
+
+    def end(self) -> None:
+        """Has `run` return. From a signal handler, or any thread."""
+        self._ended = True
+        with contextlib.suppress(OSError):  # it has returned already
+            self._caller.send(b".")
+
+    # -- those who come ------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                # Not the listener's own `accept`, which is where a TLS socket would wait for a handshake.
+                accepted, _address = socket.socket.accept(self._listener)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue  # it has gone again
+            except OSError as error:
+                _log.warning("no more connections can be taken: %s", error)
+                if not self._send_away_the_oldest():
+                    self._selector.unregister(self._listener)
+                    self._deaf_until_s = time.monotonic() + _NO_SOCKET_S
+                return
+            try:
+                connection = _Connection(self._secured(accepted))
+            except OSError:
+                accepted.close()  # it has gone again
+                continue
+            self._timed[connection] = None
+            self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+            if len(self._timed) > _MOST_UNGREETED:
+                self._send_away_the_oldest()
+
+    def _secured(self, accepted: socket.socket) -> socket.socket:
+        if not isinstance(self._listener, ssl.SSLSocket):
+            return accepted
+        return self._listener.context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+
+    def _send_away_the_oldest(self) -> bool:
+        """Makes room at the cost of who has taken longest to say who it is; False if there is nobody like that."""
+        oldest = next((connection for connection in self._timed if not connection.greeted), None)
+        if oldest is None:
+            return False
+        self._end(oldest)
+        return True
+
+    # -- those who are there -------------------------------------------------------------------------------
+
+    def _advance(self, connection: _Connection) -> None:
+        """Does for a connection all that can be done without waiting."""
+        try:
+            connection.waits_for = selectors.EVENT_READ
+            if connection.shake_hands():
+                connection.flush()
+                if not connection.has_unsent:
+                    connection.read_at_hand()
+                self._answer(connection)
+        except (OSError, errors.CommunicationError, errors.SecurityError):
+            self._end(connection)
+        except Exception:  # noqa: BLE001 - of one caller; all others must go on being served
+            _log.exception("a call could not be answered")
+            self._end(connection)
+        else:
+            self._set_deadline(connection)
+            self._selector.modify(connection.sock, connection.waits_for, connection)
+
+    def _answer(self, connection: _Connection) -> None:
+        # Whoever does not read its answers is asked for nothing more.
+        while connection.has_message() and not connection.has_unsent:
+            if connection.greeted:
+                self._daemon.handleRequest(connection)
+            elif self._daemon._handshake(connection):
+                connection.greeted = True
+            else:
+                raise errors.ConnectionClosedError("not greeted")
+            self._forgive(connection)
+        if connection.has_unsent:
+            connection.waits_for = selectors.EVENT_WRITE
+
+    def _end(self, connection: _Connection) -> None:
+        self._forgive(connection)
+        self._selector.unregister(connection.sock)
+        if connection.greeted:
+            self._daemon._clientDisconnect(connection)
+        connection.close()
+
+    # -- time ----------------------------------------------------------------------------------------------
+
+    def _set_deadline(self, connection: _Connection) -> None:
+        if not connection.greeted:
+            return  # has the one it came with
+        if not connection.is_midway:
+            self._forgive(connection)
+        elif connection.deadline_s is None:
+            connection.deadline_s = time.monotonic() + STALLED_S
+            self._timed[connection] = None
+
+    def _forgive(self, connection: _Connection) -> None:
+        connection.deadline_s = None
+        self._timed.pop(connection, None)
+
+    def _patience_s(self) -> float | None:
+        due = [connection.deadline_s for connection in self._timed if connection.deadline_s is not None]
+        if self._deaf_until_s is not None:
+            due.append(self._deaf_until_s)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _keep_time(self) -> None:
+        now_s = time.monotonic()
+        for connection in list(self._timed):
+            if connection.deadline_s is not None and connection.deadline_s <= now_s:
+                self._end(connection)
+        if self._deaf_until_s is not None and self._deaf_until_s <= now_s:
+            self._deaf_until_s = None
+            self._selector.register(self._listener, selectors.EVENT_READ)
