@@ -1,15 +1,18 @@
 """Finds commands, runs one, and turns what goes wrong into one line and an exit code.
 
-Exit codes: 0 all is well; 1 an invariant is violated; 2 it could not be done, or could not be told; 130 it was told
-to end.
+Exit codes: 0 all is well; 1 an invariant is violated; 2 it could not be done, or could not be told; 70 there is a
+fault in the program; 130 it was told to end. That output could not be written changes none of them.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import signal
 import sys
+import tempfile
+import traceback
 from typing import Any, NoReturn
 
 import typer
@@ -17,9 +20,16 @@ from typer.core import TyperCommand, TyperGroup
 
 from peers.cli import commands
 from peers.errors import BazaarError
+from peers.output import forgive_output
+
+FAULT = 70
+"""Exit code: there is a fault in the program (EX_SOFTWARE of sysexits.h)."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-_EPILOG = "Begin with: bazaar run localhost 6"
+_EPILOG = """Begin with: bazaar run localhost 6
+
+Exit codes: 0 all is well, 1 an invariant is violated, 2 it could not be done or told (the reason is said), 70 a fault
+in the program, 130 it was told to end. Output that cannot be written changes none of them."""
 
 
 class _Commands(TyperGroup):
@@ -59,33 +69,56 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # As a Ctrl-C: whoever is told to end still has processes to end. One told to survive its terminal does.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+    out, err = forgive_output()
+    code = invoke(sys.argv[1:] if arguments is None else arguments)
+    out.settle()
+    if out.failure is not None and not out.is_reader_gone:
+        _say(f"not all of the output could be written ({out.failure.strerror or out.failure})")
+    err.settle()
+    sys.exit(code)
 
 
 def invoke(arguments: list[str]) -> int:
     """Runs one command; returns its exit code."""
-    group = typer.main.get_command(app)
     try:
-        code = group.main(args=arguments or ["--help"], prog_name="bazaar", standalone_mode=False)
+        group = typer.main.get_command(app)
+        # Not by `group.main`, for which a broken pipe of any kind ends the program with a 1.
+        with group.make_context("bazaar", arguments or ["--help"]) as context:
+            code = group.invoke(context)
     except BazaarError as error:
         return _refuse(str(error))
     except typer.Exit as exit_:
         return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough; Python must not complain about it at its exit.
-        sys.stdout = None
-        return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was must not look like a verdict, nor like a traceback
         # typer carries click inside; its usage errors are known by what they can do.
         message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        return _refuse(" ".join(message().split()))
+        return _refuse(message()) if message is not None else _confess(error)
     return code if isinstance(code, int) else 0
 
 
 def _refuse(message: str) -> int:
-    print(f"bazaar: {' '.join(message.split())}", file=sys.stderr)
+    _say(message)
     return 2
+
+
+def _confess(error: Exception) -> int:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    _say(f"there is a fault in this program, not in what you did ({what}); {_keep_trace(error)}")
+    return FAULT
+
+
+def _keep_trace(error: Exception) -> str:
+    trace = "".join(traceback.format_exception(error))
+    try:
+        handle, path = tempfile.mkstemp(prefix="bazaar-fault-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(trace)
+    except OSError as refused:
+        return f"what we would want to see of it could not be written either ({refused})"
+    return f"please send us {path}"
+
+
+def _say(message: str) -> None:
+    print(f"bazaar: {' '.join(message.split())}", file=sys.stderr)

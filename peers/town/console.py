@@ -3,12 +3,11 @@
 Trade is told line by line while it is slow enough to read. When it is not, a few lines a second are shown as
 samples and the rest is counted in one line. So are, apart from trade, losses and elections begun, should there be a
 storm of them; traders that take office or leave it, and everything the town itself has to say, always get through.
-The terminal going away must not stop the town from ending in order, so a broken pipe only silences it.
+The terminal going away must not stop the town from ending in order, so that only silences it.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter
@@ -31,6 +30,7 @@ from peers.core.reports import (
     Returned,
     Slept,
 )
+from peers.output import forgiving
 
 LINES_A_SECOND = 12
 _FIRST_LINES = 48  # at once, before condensing begins: everybody who joins, in a town a person can look over
@@ -63,7 +63,7 @@ class Console:
     def __init__(
         self, *, quiet: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._out = _Forgiving(out or sys.stdout)
+        self._out = forgiving(out or sys.stdout)
         self.rich = RichConsole(
             file=cast("TextIO", self._out), highlight=False, markup=False, emoji=False, soft_wrap=True
         )
@@ -112,9 +112,9 @@ class Console:
         self.say(f"… besides {counted}{so_far}", "dim")
 
     def close(self) -> None:
-        """Sums up, and keeps Python from complaining at its exit about a pipe that is gone."""
+        """Sums up."""
         self.tick()
-        self._out.close_if_broken()
+        self._out.settle()
 
 
 class _Allowance:
@@ -133,46 +133,6 @@ class _Allowance:
             return False
         self._left -= 1
         return True
-
-
-class _Forgiving:
-    """A text stream that takes it in silence when nobody reads any more: a closed pipe, a terminal hung up."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._broken = False
-
-    @property
-    def encoding(self) -> str:
-        return self._out.encoding
-
-    def isatty(self) -> bool:
-        return self._out.isatty()
-
-    def fileno(self) -> int:
-        return self._out.fileno()
-
-    def write(self, text: str) -> int:
-        if not self._broken:
-            try:
-                return self._out.write(text)
-            except OSError:
-                self._broken = True
-        return len(text)
-
-    def flush(self) -> None:
-        if not self._broken:
-            try:
-                self._out.flush()
-            except OSError:
-                self._broken = True
-
-    def close_if_broken(self) -> None:
-        """Has what is left in the buffer go nowhere."""
-        if self._broken and self._out is sys.stdout:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
 
 
 def _kind(report: Report) -> tuple[str, str] | None:
