@@ -25,6 +25,7 @@ from nameserver.wire import prepare, refuse_marshal
 from peers.errors import TownError
 from peers.host.tls import TlsFiles, check_member, secure
 from peers.host.transport import MAX_MESSAGE
+from peers.processes import heeded
 
 PORT_TAKEN = 3
 """Exit code: the port asked for cannot be listened on."""
@@ -76,8 +77,8 @@ def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
     def end(_signal: int, _frame: FrameType | None) -> None:
         reactor.end()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for number in heeded(signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     host, port = daemon.locationStr.rsplit(":", 1)
     print(json.dumps({"host": host.strip("[]"), "port": int(port), "pid": os.getpid()}), flush=True)
     if lifeline:

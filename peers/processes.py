@@ -1,9 +1,17 @@
-"""Ending a process that we started: asked first, killed if it does not hear."""
+"""Ending: how a process that we started is ended, and what ends ours."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
+
+
+def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Returns those of these signals that this process may act on.
+
+    Whoever started it may have had it ignore some: `nohup` the end of its terminal, a shell the Ctrl-C that is not
+    for its background jobs. That is for us to respect."""
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def end(process: subprocess.Popen[bytes], timeout_s: float) -> None:

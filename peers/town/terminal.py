@@ -16,6 +16,7 @@ from peers.core.names import Role, peer_name
 from peers.core.reports import Report
 from peers.host.spec import PeerSpec
 from peers.host.tls import is_secured
+from peers.processes import heeded
 from peers.settings import Settings
 from peers.town.console import Console
 from peers.town.crew import Crew
@@ -55,10 +56,10 @@ class Terminal:
             self.console.tell(report)
 
     def install_signals(self, kill_hard: Callable[[], None]) -> None:
-        """One Ctrl-C ends in order, a second one kills."""
+        """One Ctrl-C ends in order, a second one kills. What this process was started to ignore it ignores."""
         self._kill_hard = kill_hard
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._interrupted)
 
     def _interrupted(self) -> None:

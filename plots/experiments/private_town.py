@@ -7,7 +7,6 @@ a warehouse that does not run out.
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -109,7 +108,8 @@ class PrivateTown:
     def _end(self) -> int:
         assert self._process is not None
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            # No Ctrl-C: where the experiment is a background job, the town ignores it as the experiment does.
+            self._process.terminate()
         try:
             return self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

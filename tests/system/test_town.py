@@ -58,6 +58,28 @@ def test_the_second_ctrl_c_kills(start: Start) -> None:
     town.left_nothing()
 
 
+def test_what_it_was_started_to_ignore_it_ignores(start: Start) -> None:
+    """As under `nohup`, or as a background job of a script."""
+    town = start(ignores="HUP INT")
+    town.says("I am the new coordinator")
+    town.note_family()
+    # A second one that it heeded would kill at once.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        town.process.send_signal(number)
+    assert town.wait() == 0, town.text
+    town.left_nothing()
+    assert "audit: holds" in town.text
+
+
+def test_the_end_of_its_terminal_ends_it_in_order(start: Start) -> None:
+    town = start()
+    town.says("I am the new coordinator")
+    town.note_family()
+    town.process.send_signal(signal.SIGHUP)
+    assert town.wait() == 0, town.text
+    town.left_nothing()
+
+
 def test_ctrl_c_while_it_starts(start: Start) -> None:
     town = start(n=30)
     town.says("the trading post: 30 peers")

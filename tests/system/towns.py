@@ -115,11 +115,14 @@ class RunningTown:
             each.kill()
 
 
-def stub_town(directory: Path, n: int = 4, **options: object) -> RunningTown:
-    """A town whose peers only speak the channel."""
+def stub_town(directory: Path, n: int = 4, *, ignores: str = "", **options: object) -> RunningTown:
+    """A town whose peers only speak the channel. `ignores`: signals it is started to ignore, as in "HUP INT"."""
     given = json.dumps({"n": n, **options})
     out = directory.parent / f"{directory.name}-{time.monotonic_ns()}.out"
-    return RunningTown([sys.executable, "-c", _STUB, given, str(directory)], directory, out)
+    command = [sys.executable, "-c", _STUB, given, str(directory)]
+    if ignores:
+        command = ["sh", "-c", f"trap '' {ignores}; exec \"$@\"", "sh", *command]
+    return RunningTown(command, directory, out)
 
 
 def bazaar(*arguments: str, patience_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
