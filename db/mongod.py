@@ -25,6 +25,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from peers.errors import LedgerError
+from peers.files import write_whole
 from peers.processes import end
 
 SET_NAME = "bazaar"
@@ -294,7 +295,7 @@ def _claim(directory: Path, dbpath: Path) -> None:
             )
         _end(stale)
     me = psutil.Process()
-    owner_file.write_text(f"{me.pid} {me.create_time()}\n")
+    write_whole(owner_file, f"{me.pid} {me.create_time()}\n".encode(), durable=False)
 
 
 def _mongod_on(dbpath: Path) -> psutil.Process | None:

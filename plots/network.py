@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from peers.core.names import rank_of
+from peers.files import written_whole
 
 COLOURS = {"buyer": "#4C78A8", "seller": "#E8923A", "merchant": "#8F6BB3"}
 _OTHER = "#9A9A9A"
@@ -53,10 +54,9 @@ def draw(graph: dict[str, list[str]], out: Path, trader: str | None = None) -> N
     _explain(axes, network, trader)
     axes.set_axis_off()
     axes.margins(0.08)
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    figure.savefig(fresh, format="png", facecolor="white")
+    with written_whole(out, durable=False) as picture:
+        figure.savefig(picture, format="png", facecolor="white")
     plt.close(figure)
-    fresh.replace(out)
 
 
 def _places(network: Network, rounds: int = 80) -> Places:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 import datetime
-import os
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from peers.errors import SettingsError
+from peers.files import written_whole
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +40,8 @@ def stamp(at_s: float) -> str:
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     """Writes `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("w", newline="") as out:
+    with written_whole(path) as file:
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for sample in samples:
@@ -48,7 +49,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
             row["latency_ms"] = f"{sample.latency_ms:.4f}"
             row["election"] = int(sample.election)
             writer.writerow(row.values())
-    fresh.replace(path)
+        out.detach()  # has it all written, and leaves the file open
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -6,7 +6,6 @@ are in inches as printed: a figure is as wide as a page's text, so that nothing 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,8 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
+from peers.files import written_whole
 
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
@@ -70,7 +71,6 @@ def house_style() -> Iterator[None]:
 def save(figure: Figure, out: Path) -> None:
     """Writes `figure` as PNG, whole or not at all, and lets go of it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    figure.savefig(fresh, format="png", dpi=DPI)
+    with written_whole(out) as picture:
+        figure.savefig(picture, format="png", dpi=DPI)
     plt.close(figure)
-    fresh.replace(out)

@@ -29,6 +29,7 @@ from peers.core.reports import (
     Returned,
 )
 from peers.errors import LedgerError
+from peers.files import write_whole
 from peers.town.console import Console
 
 _TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, Refused, Returned)
@@ -115,7 +116,7 @@ class History:
         """Writes `history.jsonl`: every entry on a line of its own, in the order of time."""
         entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.sales]
         entries.sort(key=lambda entry: entry.start_s if isinstance(entry, Injected) else entry.at_s)
-        path.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
+        write_whole(path, b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
 
     # -- from the books and the journals -------------------------------------------------------------------
 

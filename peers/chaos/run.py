@@ -23,6 +23,7 @@ from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
 from peers.errors import LedgerError, SettingsError, TownError
+from peers.files import write_json
 from peers.settings import make_settings
 from peers.town.closing import graph_is_sound
 from peers.town.directory import Directory
@@ -85,7 +86,7 @@ def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None
     plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds)
     directory = _make_places(options)
     try:
-        (options.out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
+        write_json(options.out / "plan.json", plan)
         return _Run(options, plan, directory, show, tamper).run()
     finally:
         directory.let_go()

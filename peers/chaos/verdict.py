@@ -16,6 +16,7 @@ from db.audit import EXIT_CODES, Answer, AuditReport
 from db.verdicts import Finding, State
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
 from peers.chaos.plan import TRADER_KINDS, Plan
+from peers.files import write_json, write_whole
 
 LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
@@ -138,8 +139,8 @@ def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traff
 
 def write_verdict(verdict: ChaosVerdict, folder: Path) -> None:
     """Writes `verdict.json` and `verdict.txt`."""
-    (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
-    (folder / "verdict.txt").write_text("\n".join(as_text(verdict)) + "\n")
+    write_json(folder / "verdict.json", verdict)
+    write_whole(folder / "verdict.txt", ("\n".join(as_text(verdict)) + "\n").encode())
 
 
 def as_text(verdict: ChaosVerdict) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from peers.errors import TownError
+from peers.files import PRIVATE, write_whole
 from peers.host.tls import TlsFiles
 
 VALID_DAYS = 825
 _USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-_PRIVATE, _PUBLIC = 0o600, 0o644
 
 
 def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority_key: Path | None = None) -> bool:
@@ -66,8 +65,8 @@ def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.El
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write(key_path, _key_bytes(key), _PRIVATE)
-    _write(files.authority, certificate.public_bytes(serialization.Encoding.PEM), _PUBLIC)
+    write_whole(key_path, _key_bytes(key), mode=PRIVATE)
+    write_whole(files.authority, certificate.public_bytes(serialization.Encoding.PEM))
     return certificate, key
 
 
@@ -88,7 +87,8 @@ def _issue(
         .add_extension(issuer_id, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    _write(files.member, _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM), _PRIVATE)
+    both_parts = _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM)
+    write_whole(files.member, both_parts, mode=PRIVATE)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -134,12 +134,3 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Never readable by more than it will be, and never seen half written."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
-        out.write(content)
-    fresh.replace(path)

@@ -1,8 +1,9 @@
 """The town's directory: who may use it, what is where in it, and the small files that say how the town is.
 
-Each state file is written whole, beside its place, and moved there, so that a reader never meets half of one. A
-file lock, which the kernel lets go of when its holder dies, says whether a town is running here; a file that says
-so could be left behind by a crash.
+State files say nothing that the books and the peers do not know. So one that cannot be understood (empty or torn
+after a loss of power, or of another version of this program) is said to be so and counts as missing, and is made anew
+by the next town. A file lock, which the kernel lets go of when its holder dies, says whether a town is running here;
+a file that says so could be left behind by a crash.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Literal, TypeVar
 
@@ -21,6 +23,7 @@ import psutil
 
 from peers.core.names import Role
 from peers.errors import TownError
+from peers.files import write_json
 
 _T = TypeVar("_T")
 _CLOCK_STEP_NS = 50_000_000  # file systems count time in steps, of ten milliseconds at the most
@@ -62,10 +65,16 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None = None
 
 
-class Directory:
-    """Paths and state files of one town."""
+def _warn(line: str) -> None:
+    print(f"bazaar: {line}", file=sys.stderr)
 
-    def __init__(self, path: Path) -> None:
+
+class Directory:
+    """Paths and state files of one town. `warn` is told, in one line, of each file that cannot be understood."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None] = _warn) -> None:
+        self._warn = warn
+        self._warned_of: set[Path] = set()
         self.path = path.absolute()
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
@@ -130,10 +139,11 @@ class Directory:
         return any(path.stat().st_size for path in self.journals.glob("*.jsonl"))
 
     def write_town(self, state: TownState) -> None:
-        _write(self._town_json, state)
+        write_json(self._town_json, state)
 
     def read_town(self) -> TownState | None:
-        return _read(self._town_json, TownState)
+        """Returns what the town here last said of itself; None if none has, or that cannot be understood."""
+        return self._read(self._town_json, TownState)
 
     def running_town(self) -> TownState | None:
         """Returns the state of the town that runs here; None if none does, or it has said nothing of itself yet."""
@@ -142,7 +152,8 @@ class Directory:
         return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
-        _write(self._peers / f"{state.name}.json", state)
+        # Of no use to the next town, and with many peers there are many of them.
+        write_json(self._peers / f"{state.name}.json", state, durable=False)
 
     def peers_changed_ns(self) -> int | None:
         """Returns when a peer's file last changed; None if that is so recent that the next change may look alike."""
@@ -151,7 +162,7 @@ class Directory:
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""
-        found = [_read(path, PeerState) for path in self._peers.glob("*.json")]
+        found = [self._read(path, PeerState) for path in self._peers.glob("*.json")]
         return sorted((state for state in found if state is not None), key=lambda state: state.rank)
 
     def forget_peers(self, names: Iterable[str] | None = None) -> None:
@@ -161,10 +172,28 @@ class Directory:
             (self._peers / f"{stem}.json").unlink(missing_ok=True)
 
     def write_network(self, graph: dict[str, list[str]]) -> None:
-        _write(self.network_json, graph)
+        write_json(self.network_json, graph)
 
     def read_network(self) -> dict[str, list[str]] | None:
-        return _read(self.network_json, dict[str, list[str]])
+        """Returns the graph as it was last written down; None if it was not, or that cannot be understood."""
+        return self._read(self.network_json, dict[str, list[str]])
+
+    def has_private_books(self) -> bool:
+        """Whether a town has kept books of its own here, whatever `town.json` says."""
+        return (self.mongo / "data").is_dir()
+
+    def _read(self, path: Path, kind: type[_T]) -> _T | None:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TownError(f"{path} cannot be read ({error.strerror or error})") from error
+        except msgspec.MsgspecError as error:
+            if path not in self._warned_of:
+                self._warned_of.add(path)
+                self._warn(f"{path} is torn, or of another version ({error}): it counts as missing")
+            return None
 
 
 def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
@@ -178,18 +207,3 @@ def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
                 graph[other].add(state.name)
     rank = {state.name: state.rank for state in states}
     return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
-
-
-def _write(path: Path, value: object) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    fresh.replace(path)
-
-
-def _read(path: Path, kind: type[_T]) -> _T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TownError(f"{path} cannot be read ({error})") from error

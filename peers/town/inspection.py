@@ -20,21 +20,28 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
     calm = None if running else True
     if mongo is not None:
         return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)
+    if not running and _are_private(directory, state):
+        return _audit_private_books(directory, state.database if state is not None else "")
     if state is None or not state.mongo_uri:
         raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
-    if running or not state.private_books:
-        return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
-    return _audit_private_books(directory, state)
+    return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
 
 
-def _audit_private_books(directory: Directory, state: TownState) -> AuditReport:
+def _are_private(directory: Directory, state: TownState | None) -> bool:
+    """Whether the books are the town's own, also where it was killed before it could say so or its word is lost."""
+    if state is None or not state.mongo_uri:
+        return directory.has_private_books() and (state is None or state.private_books)
+    return state.private_books
+
+
+def _audit_private_books(directory: Directory, database: str) -> AuditReport:
     from db.mongod import MongodProcess
 
     if not directory.claim():
         raise TownError(f"a town has just started in {directory.path}; try again")
     try:
         with MongodProcess(directory.mongo) as mongod:
-            return audit(mongod.uri, state.database, directory.path, calm=True)
+            return audit(mongod.uri, database or database_of(mongod.uri), directory.path, calm=True)
     finally:
         directory.let_go()
 

@@ -301,7 +301,10 @@ class Town:
 def _first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
     """Books that are kept are those of certain peers, so a town that goes on keeps its seed, and its peers."""
     before = None if options.fresh else directory.read_town()
-    if before is not None and before.private_books != (options.mongo is None) and directory.has_journals():
+    had_own_books = directory.has_private_books() if before is None else before.private_books
+    # Where `town.json` is lost and there are no books here, nobody knows whose the journals are.
+    is_known = before is not None or had_own_books
+    if is_known and had_own_books != (options.mongo is None) and directory.has_journals():
         raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")
     same = before is not None and (before.n, before.merchants) == (options.n, options.merchants)
     seed = options.seed

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from peers.errors import SettingsError, TownError
+from peers.files import write_json
 from peers.host.customer import Customer
 from plots.experiments.private_town import PrivateTown
 from plots.latency import Summary
@@ -92,7 +93,7 @@ def measure(setup: Setup, out: Path, progress: Progress) -> Result:
     setup.check()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / _SETUP).write_bytes(msgspec.json.format(msgspec.json.encode(setup), indent=2) + b"\n")
+        write_json(out / _SETUP, setup)
     except OSError as error:
         raise SettingsError(f"--out {out} cannot be written to ({error.strerror}): choose another") from error
     codes = [_measure_one(setup, plan, out, progress) for plan in plans(setup)]

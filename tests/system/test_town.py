@@ -58,6 +58,27 @@ def test_the_second_ctrl_c_kills(start: Start) -> None:
     town.left_nothing()
 
 
+@pytest.mark.parametrize("left", ["", '{"phase": "clos', '{"phase": "of another version"}'])
+def test_state_files_that_a_loss_of_power_left_torn_do_not_keep_the_town(start: Start, left: str) -> None:
+    first = start()
+    first.says("I am the new coordinator")
+    first.interrupt()
+    assert first.wait() == 0, first.text
+    for name in ("town.json", "network.json"):
+        (first.directory / name).write_text(left)
+    audit = bazaar("audit", "--dir", str(first.directory))
+    assert (audit.returncode, "Traceback" in audit.stderr) == (0, False), audit.stderr
+    assert "town.json is torn" in audit.stderr
+    again = start()
+    again.says("I am the new coordinator")
+    assert "town.json is torn" in again.text
+    again.interrupt()
+    assert again.wait() == 0, again.text
+    assert "audit: holds" in again.text
+    assert again.state()["phase"] == "closed"
+    assert bazaar("audit", "--dir", str(again.directory)).stderr == ""
+
+
 def test_what_it_was_started_to_ignore_it_ignores(start: Start) -> None:
     """As under `nohup`, or as a background job of a script."""
     town = start(ignores="HUP INT")

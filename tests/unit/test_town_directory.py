@@ -90,8 +90,29 @@ def test_what_a_killed_town_left_is_not_a_running_town(directory: Directory) -> 
     directory.let_go()
 
 
-def test_a_spoiled_state_file_is_named(directory: Directory) -> None:
-    (directory.path / "town.json").write_text("{")
+# Empty and torn: after a loss of power. Then: of another version, and not ours at all.
+@pytest.mark.parametrize("content", [b"", b'{"phase": "op', b'{"phase": "open"}', b'["a"]', b"\0\0\0\0", b"\xff\xfe"])
+def test_what_cannot_be_understood_counts_as_missing_and_is_said_once(tmp_path: Path, content: bytes) -> None:
+    warnings: list[str] = []
+    directory = Directory(tmp_path, warn=warnings.append)
+    directory.make()
+    for name in ("town.json", "network.json", "peers/buyer0.json"):
+        (tmp_path / name).write_bytes(content)
+    for _ in range(3):
+        assert directory.read_town() is None
+        assert directory.read_network() is None
+        assert directory.read_peers() == []
+    assert len(warnings) == 3
+    for name, warning in zip(("town.json", "network.json", "buyer0.json"), warnings, strict=True):
+        assert name in warning
+        assert "counts as missing" in warning
+    state = TownState(phase="open", pid=1, host="127.0.0.1", n=2, seed=3)
+    directory.write_town(state)
+    assert directory.read_town() == state
+
+
+def test_what_may_not_be_read_is_an_error_and_not_missing(directory: Directory) -> None:
+    (directory.path / "town.json").mkdir()
     with pytest.raises(TownError, match=r"town\.json cannot be read"):
         directory.read_town()
 

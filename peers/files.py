@@ -1,0 +1,68 @@
+"""Files that are whole or not there: written beside their place, and moved there once they are complete.
+
+A reader never meets half of one, whatever happens to the writer. After a loss of power it meets the one before or the
+new one too: without `fsync` between writing and moving, a file system may keep the new name and lose what was in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+_number = itertools.count()
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, *, mode: int = PUBLIC, durable: bool = True) -> Iterator[BinaryIO]:
+    """Gives a file to write to, which becomes `path` at the end; where that fails, `path` remains what it was.
+
+    It is never readable by more than `mode` says. `durable`: it survives a loss of power, which costs some
+    milliseconds. OSError if it cannot be written.
+    """
+    # More than one thread may be writing the same file, and a killed process of our number have left one behind.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_number)}")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+            out.flush()
+            if durable:
+                os.fsync(out.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+    if durable:
+        _keep_name(path)
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = PUBLIC, durable: bool = True) -> None:
+    """Has `path` contain just this; see `written_whole`."""
+    with written_whole(path, mode=mode, durable=durable) as out:
+        out.write(content)
+
+
+def write_json(path: Path, value: object, *, mode: int = PUBLIC, durable: bool = True) -> None:
+    """Has `path` contain `value` as JSON that a person can read; see `written_whole`."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", mode=mode, durable=durable)
+
+
+def _keep_name(path: Path) -> None:
+    """A new name is kept once its folder is; where a folder cannot be synced, that is up to the file system."""
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
