@@ -179,7 +179,7 @@ class MongodProcess:
             except _PortTaken:
                 continue
             except BaseException:
-                self._kill()
+                self.kill()
                 raise
             return
         taken = self.port
@@ -191,9 +191,12 @@ class MongodProcess:
         if self._process is None:
             return
         end(self._process, timeout_s)
-        (self.directory / _OWNER).unlink(missing_ok=True)
+        owner_file = self.directory / _OWNER
+        if _read_owner(owner_file) == os.getpid():  # or the directory is another's by now
+            owner_file.unlink(missing_ok=True)
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Ends it at once, without a last write; what was acknowledged is in the journal."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -239,7 +242,7 @@ class MongodProcess:
         except OperationFailure as error:
             raise _PortTaken from error
         if options.get("storage", {}).get("dbPath") != str(self.dbpath):
-            self._kill()
+            self.kill()
             raise _PortTaken
 
     def _configure_set(self, client: MongoClient[dict[str, object]]) -> None:

@@ -109,6 +109,7 @@ def _make_places(options: ChaosOptions) -> Directory:
     except OSError as error:
         raise TownError(f"{error.filename} cannot be written to ({error.strerror}): choose another --out") from error
     if not directory.claim():
+        directory.let_go()
         raise TownError(f"a town has just started in {path}: choose another --dir")
     return directory
 

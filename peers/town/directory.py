@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Literal, TypeVar
 
@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from peers.core.names import Role
-from peers.errors import TownError
+from peers.errors import BazaarError, TownError
 from peers.files import write_json
 
 _T = TypeVar("_T")
@@ -99,15 +99,41 @@ class Directory:
             raise TownError(f"{self.path} cannot be written to ({why}): choose another place with --dir") from error
 
     def claim(self) -> bool:
-        """Makes this process the town of the directory; False if another is."""
+        """Makes this process the town of the directory; False if another is. `let_go` must follow either way."""
         lock = (self.path / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
+            self._lock = lock  # not ours, but it shows whether this is still the same directory
             return False
         self._lock = lock
         return True
+
+    def has_gone(self) -> bool:
+        """Whether the directory was removed since `claim`, even if there is another in its place."""
+        try:
+            found = (self.path / "lock").stat()
+        except FileNotFoundError:
+            return True
+        # As long as we have it open, no other file can get its number.
+        return self._lock is not None and not os.path.samestat(found, os.fstat(self._lock.fileno()))
+
+    def check(self) -> None:
+        """Raises TownError if the directory was removed since `claim`."""
+        if self.has_gone():
+            raise TownError(
+                f"{self.path} was removed while it was in use: all that ran there has ended, and what was kept there "
+                "is lost; end a town before you remove its directory"
+            )
+
+    @contextlib.contextmanager
+    def checked(self) -> Iterator[None]:
+        """What fails within because the directory was removed fails with a TownError that says so."""
+        try:
+            yield
+        except (OSError, BazaarError):
+            self.check()
+            raise
 
     def let_go(self) -> None:
         """Ends the claim."""

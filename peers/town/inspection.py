@@ -37,9 +37,9 @@ def _are_private(directory: Directory, state: TownState | None) -> bool:
 def _audit_private_books(directory: Directory, database: str) -> AuditReport:
     from db.mongod import MongodProcess
 
-    if not directory.claim():
-        raise TownError(f"a town has just started in {directory.path}; try again")
     try:
+        if not directory.claim():
+            raise TownError(f"a town has just started in {directory.path}; try again")
         with MongodProcess(directory.mongo) as mongod:
             return audit(mongod.uri, database or database_of(mongod.uri), directory.path, calm=True)
     finally:

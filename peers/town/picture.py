@@ -51,7 +51,11 @@ class Painter:
             command += [str(self._directory.network_json), str(self._directory.network_png)]
             if self._trader is not None:
                 command += ["--trader", self._trader]
-            with (self._directory.logs / "picture.log").open("ab") as log:
+            try:
+                log = (self._directory.logs / "picture.log").open("ab")
+            except OSError:
+                return  # where there is no place for a log, there is none for a picture
+            with log:
                 self._process = await asyncio.create_subprocess_exec(
                     *command, "--nice", stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )

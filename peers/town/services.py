@@ -73,9 +73,12 @@ class Services:
         await asyncio.to_thread(self.nameserver.wait_ready)
 
     async def keep(self, crew: Crew, card: dict[str, str]) -> None:
-        """Starts again what dies, for ever. A new name server is told all the names the old one knew of us."""
+        """Starts again what dies, for ever. A new name server is told all the names the old one knew of us.
+
+        TownError if there is no place left to start it in."""
         while True:
             await asyncio.sleep(_WATCH_S)
+            self._directory.check()  # or else mongod would be started anew, with empty books
             if self.mongod is not None and not self.mongod.alive():
                 await self._revive_mongod()
             if not self.nameserver.alive():
@@ -140,6 +143,11 @@ class Services:
             asyncio.to_thread(self.nameserver.stop),
             asyncio.to_thread(self.mongod.stop) if self.mongod is not None else asyncio.sleep(0),
         )
+
+    def give_up_books(self) -> None:
+        """Kills a mongod whose directory was removed: it would go on writing, by name, to what takes its place."""
+        if self.mongod is not None:
+            self.mongod.kill()
 
     def kill_hard(self) -> None:
         """Kills both at once, without waiting."""

@@ -111,6 +111,7 @@ class Terminal:
     async def _keep_files(self) -> None:
         ticked = time.monotonic()
         while True:
+            self.directory.check()
             self.flush()
             if time.monotonic() - ticked >= 1:
                 ticked = time.monotonic()

@@ -91,18 +91,23 @@ class Town:
         What the audit at the end found is then in `report`."""
         self._terminal.install_signals(self._kill_hard)
         try:
-            try:
-                books = await self._terminal.unless_stopped(self._open())
-            except Interrupted:
-                self._console.say("stopped before the market was open")
-                return 130
-            work = [self._watch(), self._services.keep(self._crew, self._card(books))]
-            if visitor is not None:
-                work.append(visitor(self))
-            await self._terminal.until_over(books, self._since.seq, *work)
-            return await self._close(books)
+            with self._directory.checked():
+                return await self._live(visitor)
         finally:
             await self._end_everything()
+
+    async def _live(self, visitor: Visitor | None) -> int:
+        try:
+            books = await self._terminal.unless_stopped(self._open())
+        except Interrupted:
+            self._console.say("stopped before the market was open")
+            return 130
+        work = [self._watch(), self._services.keep(self._crew, self._card(books))]
+        if visitor is not None:
+            work.append(visitor(self))
+        await self._terminal.until_over(books, self._since.seq, *work)
+        self._directory.check()
+        return await self._close(books)
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -228,6 +233,7 @@ class Town:
         await finish_in_order(self._crew, books)
         if strangers:
             await until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+        self._directory.check()  # without the journals there is less to hold the books against
         # Without a trader, what waited had to go on waiting.
         calm = had_trader or bool(strangers)
         return await asyncio.to_thread(self._balance, books, None if strangers else graph, calm)
@@ -273,14 +279,17 @@ class Town:
         return self.report.exit_code
 
     async def _end_everything(self) -> None:
+        if self._directory.has_gone():
+            self._services.give_up_books()
         self._terminal.closing = True
         for chore in list(self._chores):
             await chore
         await self._crew.close()
         await self._painter.close()
         await self._services.close()
-        self._directory.forget_peers()
-        self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+        if not self._directory.has_gone():  # another town may be there by now
+            self._directory.forget_peers()
+            self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
         self._console.close()
 
     def _kill_hard(self) -> None:

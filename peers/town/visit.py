@@ -63,16 +63,20 @@ class Visit:
         """Joins, stays until the end, leaves; returns the exit code."""
         self._terminal.install_signals(self._crew.kill_hard)
         try:
-            try:
-                books = await self._terminal.unless_stopped(self._join())
-            except Interrupted:
-                self._console.say("stopped before the peers had joined; the town goes on")
-                return 130
-            since = await asyncio.to_thread(books.post)
-            await self._terminal.until_over(books, since.seq, self._until_town_closes())
-            return await self._leave(books)
+            with self._directory.checked():
+                return await self._live()
         finally:
             await self._end_everything()
+
+    async def _live(self) -> int:
+        try:
+            books = await self._terminal.unless_stopped(self._join())
+        except Interrupted:
+            self._console.say("stopped before the peers had joined; the town goes on")
+            return 130
+        since = await asyncio.to_thread(books.post)
+        await self._terminal.until_over(books, since.seq, self._until_town_closes())
+        return await self._leave(books)
 
     async def _join(self) -> Books:
         options = self._options
@@ -162,9 +166,10 @@ class Visit:
         await self._crew.close()
         if self._books is not None:
             self._books.close()
-            if self._own_directory:
+        if not self._directory.has_gone():
+            if self._books is not None and self._own_directory:
                 self._directory.write_town(self._state(self._books, 0, "closed"))
-        self._directory.forget_peers(self._crew.names)
+            self._directory.forget_peers(self._crew.names)
         self._console.close()
 
 

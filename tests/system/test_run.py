@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -145,6 +147,35 @@ def test_peers_that_do_not_trade_wait_for_customers(run: Run) -> None:
     town = run("localhost", "4", "--no-trade", "--duration", "3")
     assert town.wait(90) == 0, town.text
     assert "0 purchases" in town.text
+
+
+def test_a_directory_that_is_removed_ends_its_towns_and_no_other(run: Run) -> None:
+    town = run("localhost", "4")
+    town.says(" bought ")
+    guest = run("localhost", "2")
+    guest.says("2 peers have joined")
+    for each in (town, guest):
+        each.note_family()
+    eventually(lambda: _removed(town.directory), "the directory removed")
+    other = run("localhost", "4")
+    for each in (town, guest):
+        assert each.wait() == 2, each.text
+        each.left_nothing()
+        assert "Traceback" not in each.text
+        assert each.text.count(f"bazaar: {town.directory} was removed") == 1
+    other.says(" bought ")
+    other.interrupt()
+    assert other.wait() == 0, other.text
+    other.left_nothing()
+    assert "audit: holds" in other.text
+    assert bazaar("audit", "--dir", str(other.directory)).returncode == 0
+
+
+def _removed(directory: Path) -> bool:
+    """Removes it; what its town writes meanwhile may be in the way."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(directory)
+    return not directory.exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["localhost"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_one_town_a_directory(directory: Directory) -> None:
     other = Directory(directory.path)
     assert other.in_use()
     assert not other.claim()
+    other.let_go()
     directory.let_go()
     assert not other.in_use()
     assert other.claim()
@@ -115,6 +117,36 @@ def test_what_may_not_be_read_is_an_error_and_not_missing(directory: Directory) 
     (directory.path / "town.json").mkdir()
     with pytest.raises(TownError, match=r"town\.json cannot be read"):
         directory.read_town()
+
+
+def test_a_directory_that_was_removed_is_noticed_also_behind_another_in_its_place(directory: Directory) -> None:
+    assert directory.claim()
+    guest = Directory(directory.path)
+    assert not guest.claim()
+    for each in (directory, guest):
+        each.check()
+    shutil.rmtree(directory.path)
+    other = Directory(directory.path)
+    for make in (lambda: None, other.make, other.claim):
+        make()
+        for each in (directory, guest):
+            with pytest.raises(TownError, match="was removed"):
+                each.check()
+    other.check()
+    for each in (directory, guest, other):
+        each.let_go()
+
+
+def test_what_fails_because_the_directory_was_removed_says_so(directory: Directory) -> None:
+    assert directory.claim()
+    with pytest.raises(KeyError), directory.checked():
+        raise KeyError
+    with pytest.raises(PermissionError), directory.checked():
+        raise PermissionError
+    shutil.rmtree(directory.path)
+    with pytest.raises(TownError, match="was removed"), directory.checked():
+        directory.write_network({})
+    directory.let_go()
 
 
 def test_emptying_the_books_leaves_everything_else(directory: Directory) -> None:
