@@ -16,6 +16,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyEr
 from pymongo.write_concern import WriteConcern
 
 from db.schema import COLLECTIONS, DATABASE, FENCES, POST, POSTS, QUEUE_FENCE, VIEWS, Collection, Index, View
+from peers.books_address import without_secrets
 from peers.errors import LedgerError
 
 Document = dict[str, Any]
@@ -26,16 +27,17 @@ _NAMESPACE_EXISTS = 48
 
 def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> None:
     """Makes and checks everything the ledger needs in the database at `uri`; LedgerError if that cannot be."""
+    shown = without_secrets(uri)
     try:
         with MongoClient[Document](uri, serverSelectionTimeoutMS=round(timeout_s * 1000)) as client:
             check_replica_set(client)
             ensure_schema(client[database])
     except ConnectionFailure as error:
-        raise LedgerError(f"no database answers at {uri}: {error}; start one, or mend --mongo") from error
+        raise LedgerError(f"no database answers at {shown}: {error}; start one, or mend --mongo") from error
     except (ConfigurationError, ValueError) as error:
-        raise LedgerError(f"{uri} is no address of a database: {error}; mend --mongo") from error
+        raise LedgerError(f"{shown} is no address of a database: {error}; mend --mongo") from error
     except PyMongoError as error:
-        raise LedgerError(f"the database at {uri} cannot be used: {error}") from error
+        raise LedgerError(f"the database at {shown} cannot be used: {error}") from error
 
 
 def check_replica_set(client: MongoClient[Document]) -> None:

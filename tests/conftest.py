@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+
+from peers.books_address import ENVIRONMENT
 
 pytest_plugins = ["tests.fixtures_golden", "tests.fixtures_mongo"]
 
 # Tests end towns by Ctrl-C, which a background job, and whatever it starts, would ignore.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Nor are the books of whoever runs the tests for them.
+os.environ.pop(ENVIRONMENT, None)

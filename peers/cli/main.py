@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from peers.books_address import without_secrets
 from peers.cli import commands
 from peers.errors import BazaarError
 from peers.output import forgive_output
@@ -114,11 +115,11 @@ def _keep_trace(error: Exception) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="bazaar-fault-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(trace)
+            file.write(without_secrets(trace))
     except OSError as refused:
         return f"what we would want to see of it could not be written either ({refused})"
     return f"please send us {path}"
 
 
 def _say(message: str) -> None:
-    print(f"bazaar: {' '.join(message.split())}", file=sys.stderr)
+    print(f"bazaar: {without_secrets(' '.join(message.split()))}", file=sys.stderr)

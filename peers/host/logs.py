@@ -8,6 +8,8 @@ from typing import Any, Protocol, cast
 import msgspec
 import structlog
 
+from peers.books_address import without_secrets
+
 
 class Log(Protocol):
     """What the host writes to: an event in a few words, and named details."""
@@ -39,12 +41,17 @@ def open_log(directory: Path, peer: str) -> Log:
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _hide_secrets,
             structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.BoundLogger,
         peer=peer,
     )
     return cast("Log", logger)
+
+
+def _hide_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: without_secrets(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _to_json(value: Any, **_: Any) -> bytes:

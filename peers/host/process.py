@@ -23,6 +23,7 @@ from typing import Literal, cast
 import msgspec
 
 from db.mongo import MongoLedger
+from peers.books_address import without_secrets
 from peers.host.herald import Herald
 from peers.host.host import PeerHost
 from peers.host.logs import Log, open_log
@@ -166,5 +167,5 @@ def _die(log: Log, error: BaseException | None) -> None:
     """A bug: says so wherever it may be read, and ends the process before it can do harm."""
     trace = "".join(traceback.format_exception(error)) if error is not None else "no traceback"
     log.error("a bug; the peer ends", traceback=trace)
-    print(trace, file=sys.stderr, flush=True)
+    print(without_secrets(trace), file=sys.stderr, flush=True)
     os._exit(FAULT)

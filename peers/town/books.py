@@ -6,6 +6,7 @@ trader's alone.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pymongo.uri_parser import parse_uri
 
 from db.prepare import prepare
 from db.schema import DATABASE
+from peers.books_address import without_secrets
 from peers.core.records import Post
 from peers.errors import LedgerError
 
@@ -144,7 +146,7 @@ class Books:
         try:
             return question()
         except PyMongoError as error:
-            raise LedgerError(f"the books at {self.uri} cannot be read: {error}") from error
+            raise LedgerError(without_secrets(f"the books at {self.uri} cannot be read: {error}")) from error
 
 
 def _add(tally: RunTally, group: Document) -> None:
@@ -169,20 +171,13 @@ def _decimal(value: object) -> Decimal:
 
 def database_of(uri: str) -> str:
     """Returns the database a MongoDB address names, else the usual one; LedgerError if it is no such address."""
-    if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise LedgerError(f"--mongo {uri}: expected an address such as mongodb://127.0.0.1:27017/?replicaSet=rs0")
-    try:
-        return parse_uri(uri, validate=True)["database"] or DATABASE
-    except (PyMongoError, ValueError) as error:
-        raise LedgerError(f"--mongo {uri}: {error}") from error
+    database: str | None = _parsed(uri)["database"]
+    return database or DATABASE
 
 
 def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
     """Raises LedgerError if nobody listens at any of its hosts: said at once, before anything is started."""
-    try:
-        hosts = parse_uri(uri)["nodelist"]
-    except (PyMongoError, ValueError) as error:
-        raise LedgerError(f"--mongo {uri}: {error}") from error
+    hosts = _parsed(uri)["nodelist"]
     for host, port in hosts:
         with suppress(OSError), socket.create_connection((host, port or 27017), timeout_s):
             return
@@ -190,6 +185,27 @@ def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
     raise LedgerError(f"no database answers at {listed}: start one, or mend --mongo")
 
 
-def has_password(uri: str) -> bool:
-    """Whether the address is one to keep to oneself."""
-    return "@" in uri
+def _parsed(uri: str) -> Any:
+    """What the driver makes of an address; LedgerError if it makes nothing of it.
+
+    Nothing of what was given is shown then: where it is not as it should be, any part may be that of a password."""
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise LedgerError("--mongo: expected an address such as mongodb://127.0.0.1:27017/?replicaSet=rs0")
+    scheme, _, rest = uri.partition("://")
+    _login, at, place = rest.rpartition("@")
+    try:
+        if re.search(r"[\s\"']", uri):
+            raise ValueError("spaces and quotes must be escaped")
+        return parse_uri(uri, validate=True)
+    except (PyMongoError, ValueError) as error:
+        why = str(error)
+    if at:
+        # The driver's errors may quote what they do not understand. Where it does not understand the rest alone
+        # either, its error for that can be shown.
+        try:
+            parse_uri(f"{scheme}://{place}", validate=True)
+        except (PyMongoError, ValueError) as error:
+            why = str(error)
+        else:
+            why = "in user and password, all but letters, digits and - . _ ~ must be escaped (@ is %40)"
+    raise LedgerError(without_secrets(f"--mongo: no address of a database: {why}"))

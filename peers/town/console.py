@@ -16,6 +16,7 @@ from typing import TextIO, cast
 
 from rich.console import Console as RichConsole
 
+from peers.books_address import without_secrets
 from peers.core.reports import (
     Answered,
     Deposited,
@@ -76,8 +77,8 @@ class Console:
         self.first_purchase_s: float | None = None
 
     def say(self, line: str, style: str = "") -> None:
-        """Prints a line of the town's own."""
-        self.rich.print(line, style=style or None)
+        """Prints a line of the town's own, without the passwords in it."""
+        self.rich.print(without_secrets(line), style=style or None)
         self._out.flush()
 
     def warn(self, line: str) -> None:

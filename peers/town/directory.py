@@ -21,9 +21,10 @@ from typing import IO, Literal, TypeVar
 import msgspec
 import psutil
 
+from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.names import Role
 from peers.errors import BazaarError, TownError
-from peers.files import write_json
+from peers.files import PRIVATE, write_json, write_whole
 
 _T = TypeVar("_T")
 _CLOCK_STEP_NS = 50_000_000  # file systems count time in steps, of ten milliseconds at the most
@@ -84,6 +85,8 @@ class Directory:
         self.network_png = self.path / "network.png"
         self._peers = self.path / "peers"
         self._town_json = self.path / "town.json"
+        self._mongo_address = self.path / "mongo-address"
+        self._kept_address = ""
         self._lock: IO[str] | None = None
 
     def make(self) -> None:
@@ -165,11 +168,33 @@ class Directory:
         return any(path.stat().st_size for path in self.journals.glob("*.jsonl"))
 
     def write_town(self, state: TownState) -> None:
-        write_json(self._town_json, state)
+        """Writes down what the town says of itself. The password of its books, if they have one, is kept apart, in a
+        file for its owner only, so that everything else can be shown around."""
+        if state.mongo_uri and state.mongo_uri != self._kept_address:
+            self._keep_address(state.mongo_uri)
+        write_json(self._town_json, msgspec.structs.replace(state, mongo_uri=without_secrets(state.mongo_uri)))
+
+    def _keep_address(self, address: str) -> None:
+        if has_secret(address):
+            write_whole(self._mongo_address, address.encode() + b"\n", mode=PRIVATE)
+        else:
+            self._mongo_address.unlink(missing_ok=True)
+        self._kept_address = address
 
     def read_town(self) -> TownState | None:
-        """Returns what the town here last said of itself; None if none has, or that cannot be understood."""
-        return self._read(self._town_json, TownState)
+        """Returns what the town here last said of itself; None if none has, or that cannot be understood.
+
+        Where the password of its books may not be read, the address comes without it (`is_hidden`)."""
+        state = self._read(self._town_json, TownState)
+        if state is None or not is_hidden(state.mongo_uri):
+            return state
+        try:
+            address = self._mongo_address.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError):
+            return state
+        # One of other books may have been left behind by a town that was killed.
+        same = without_secrets(address) == state.mongo_uri
+        return msgspec.structs.replace(state, mongo_uri=address) if same else state
 
     def running_town(self) -> TownState | None:
         """Returns the state of the town that runs here; None if none does, or it has said nothing of itself yet."""

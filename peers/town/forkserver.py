@@ -26,6 +26,7 @@ from typing import NoReturn
 
 import msgspec
 
+from peers.books_address import without_secrets
 from peers.host.spec import PeerSpec
 
 MAX_PACKET = 60_000
@@ -114,7 +115,7 @@ class _Forkserver:
         except SystemExit as exit_:
             code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
         except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it was goes into its log
-            traceback.print_exc()
+            print(without_secrets(traceback.format_exc()), file=sys.stderr, end="")
         finally:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from db.audit import AuditReport, audit
+from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
 from peers.town.books import database_of
 from peers.town.closing import graph_is_sound, until_now
@@ -12,7 +13,9 @@ _SETTLE_S = 3.0
 
 
 def inspect(directory: Directory, mongo: str | None) -> AuditReport:
-    """Audits the books of the town in `directory`, or those at `mongo`; starts its mongod where none runs."""
+    """Audits the books of the town in `directory`, or those at `mongo`; starts its mongod where none runs.
+
+    Where neither says where the books are, the environment may. TownError if nobody does."""
     running = directory.in_use()
     state = directory.read_town()
     graph = _settled_graph(directory) if running else None
@@ -22,8 +25,17 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
         return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)
     if not running and _are_private(directory, state):
         return _audit_private_books(directory, state.database if state is not None else "")
+    if state is None or not state.mongo_uri or is_hidden(state.mongo_uri):
+        elsewhere = address_from_environment()
+        if elsewhere is not None:
+            return audit(elsewhere, database_of(elsewhere), directory.path, graph=graph, calm=calm)
     if state is None or not state.mongo_uri:
         raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
+    if is_hidden(state.mongo_uri):
+        raise TownError(
+            f"the books of {directory.path} have a password that you may not read there: give their address by "
+            f"{ENVIRONMENT} or --mongo @FILE"
+        )
     return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
 
 

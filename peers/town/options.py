@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from peers.books_address import ENVIRONMENT
 from peers.errors import SettingsError
 from peers.settings import Settings, make_settings
 from peers.town.room import check_room
@@ -58,7 +59,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--nameserver-port: from 1 to 65535, or 0 to have one picked")
         if self.fresh and self.mongo:
             raise SettingsError(
-                "--fresh empties only books of the town's own; empty the database of --mongo yourself"
+                "--fresh empties only books of the town's own: empty those of --mongo "
+                f"or {ENVIRONMENT} yourself, or leave that out"
             )
         if self.mongo is not None:
             from peers.town.books import database_of  # imports the driver, which takes a while

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import resource
 
+import msgspec
+
+from peers.books_address import address_from_environment
 from peers.town.addresses import can_be_reached, resolve_host
 from peers.town.console import Console
 from peers.town.directory import Directory
@@ -50,6 +53,10 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
 def _first(options: RunOptions, directory: Directory, console: Console, host: str) -> int:
     from peers.town.town import Town
 
+    if options.mongo is None:
+        # Not before: whoever joins a town is told by that where its books are.
+        options = msgspec.structs.replace(options, mongo=address_from_environment())
+        options.check()
     options.check_first()
     if options.mongo is not None:
         from peers.town.books import check_reachable

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nameserver.finder import Registered, find
+from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
 from peers.errors import LedgerError, TownError
 from peers.host.tls import TlsFiles, secure
@@ -40,7 +41,8 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`term` and `trader` are those of the books where they can be read, else what the peers last said."""
+    """`term` and `trader` are those of the books where they can be read, else what the peers last said. `mongo_uri`
+    is as it may be shown, without a password."""
 
     directory: str
     pid: int
@@ -83,7 +85,7 @@ def read_status(directory: Directory) -> TownStatus:
         nameserver=NameServerStatus(
             host=state.nameserver_host, port=state.nameserver_port, alive=registered is not None
         ),
-        mongo_uri=state.mongo_uri,
+        mongo_uri=without_secrets(state.mongo_uri),
         database=state.database,
         term=term,
         trader=trader,
@@ -137,7 +139,7 @@ def _look_at(peer: _Known) -> PeerStatus:
 
 
 def _post(state: TownState) -> tuple[int, str | None]:
-    if not state.mongo_uri:
+    if not state.mongo_uri or is_hidden(state.mongo_uri):
         return state.term, state.trader
     books = Books(state.mongo_uri, state.database, timeout_s=2 * _ANSWER_S)
     try:

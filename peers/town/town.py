@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nameserver.finder import CARD
+from peers.books_address import has_secret
 from peers.core.graph import build_graph
 from peers.core.membership import Edge, Member, Snapshot
 from peers.core.names import Role
@@ -175,10 +176,8 @@ class Town:
 
     def _card(self, books: Books) -> dict[str, str]:
         """What others need to join, except a password."""
-        from peers.town.books import has_password
-
         card = {"database": books.database, "settings": self._options.settings.model_dump_json()}
-        if not has_password(books.uri):
+        if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         return card
 

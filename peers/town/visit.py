@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 
 from nameserver.finder import Finder, find
+from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership import Member, Snapshot
 from peers.core.names import Role
 from peers.core.roles import draw_roles
@@ -82,9 +83,9 @@ class Visit:
         options = self._options
         self._crew.launch()
         card = await asyncio.to_thread(_card_of, self._nameserver)
-        uri = options.mongo or card.get("mongo_uri")
+        uri = options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
-            raise TownError("the town's books have a password: give their address with --mongo")
+            raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
         settings = Settings.model_validate_json(card["settings"])
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")

@@ -6,6 +6,7 @@ a warehouse that does not run out.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from peers.books_address import ENVIRONMENT
 from peers.errors import TownError
 from peers.host.customer import Customer
 from peers.town.directory import Directory, TownState
@@ -65,6 +67,7 @@ class PrivateTown:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
+                env={name: value for name, value in os.environ.items() if name != ENVIRONMENT},
                 start_new_session=True,  # a Ctrl-C is for the experiment, which ends the town in order
             )
         try:

@@ -14,13 +14,16 @@ def command(
     directory: DirOption = Path(".bazaar"),
     as_json: JsonOption = False,
     mongo: Annotated[
-        str | None, typer.Option(metavar="URI", help="Audit this database, whatever the directory says.")
+        str | None, typer.Option(metavar="URI|@FILE", help="Audit this database, whatever the directory says.")
     ] = None,
 ) -> int:
     """Check every invariant against the books and the peers' journals.
 
     Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated; 2: it could not
     be told.
+
+    A password is not for the command line, which everybody on the machine can read: `@FILE` names a file with the
+    address in it. Where the directory does not tell where the books are, `BAZAAR_MONGO` in the environment may.
 
     **Examples**
 
@@ -30,10 +33,11 @@ def command(
     from rich.console import Console
 
     from db.audit import render, to_json
+    from peers.books_address import address_given
     from peers.town.directory import Directory
     from peers.town.inspection import inspect
 
-    report = inspect(Directory(directory), mongo)
+    report = inspect(Directory(directory), address_given(mongo))
     if as_json:
         print(to_json(report))
     else:

@@ -59,7 +59,11 @@ def command(
     ] = False,
     mongo: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="Use this replica set, not a mongod of our own.", rich_help_panel=_PLACES),
+        typer.Option(
+            metavar="URI|@FILE",
+            help="Use this replica set, not a mongod of our own; BAZAAR_MONGO.",
+            rich_help_panel=_PLACES,
+        ),
     ] = None,
     nameserver: Annotated[
         str | None,
@@ -84,6 +88,10 @@ def command(
     follow a summary and the audit of the books, and the exit code is 0 only if they balance. The books are kept in
     the directory, and the next run goes on with them.
 
+    A password of the database is not for the command line, which everybody on the machine can read: give the
+    address in the environment (`BAZAAR_MONGO`) or in a file (`--mongo @FILE`). It is shown nowhere, and kept in the
+    directory in a file that only its owner can read.
+
     **Examples**
 
     - `bazaar run localhost 6`
@@ -93,6 +101,7 @@ def command(
     if host is None or n is None:
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
+    from peers.books_address import address_given
     from peers.town.options import RunOptions, parse_count, parse_settings
     from peers.town.run import run
 
@@ -103,7 +112,7 @@ def command(
         purchases=purchases,
         duration_s=duration,
         seed=seed,
-        mongo=mongo,
+        mongo=address_given(mongo),
         nameserver=nameserver,
         nameserver_port=nameserver_port,
         fresh=fresh,
