@@ -1,6 +1,7 @@
 """Every setting, its unit, its bounds and its default, in one place; and the presets that differ only in these.
 
-Settings are frozen once made. A value out of bounds is a `SettingsError` before anything has been started.
+Settings are frozen once made. A value out of bounds, or two that contradict each other, are a `SettingsError` before
+anything has been started.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from peers.core.names import ITEMS
 from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+_NEVER_S = 3600.0
+Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
+
+_BEATS_IN_SUSPICION = 2
+"""A neighbour is not to be suspected for one beat that is late, or is lost together with its connection."""
+
+_GATHERINGS_IN_CALL = 2
+"""A commit may wait for others for half as long as its callers wait for their answers, no longer."""
 
 
 class MarketSettings(BaseModel):
@@ -22,7 +30,7 @@ class MarketSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    items: tuple[str, ...] = ITEMS
+    items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
     stock: Annotated[int, Field(ge=1, le=1_000_000)] = 10  # units in a deposit
     price_min: Annotated[int, Field(ge=1, le=1000)] = 5
     price_max: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -40,9 +48,14 @@ class MarketSettings(BaseModel):
     slow_sleep_s: Seconds = 30.0
 
     @model_validator(mode="after")
-    def _prices_in_order(self) -> MarketSettings:
+    def _fit_together(self) -> MarketSettings:
         if self.price_min > self.price_max:
-            raise ValueError("price_min must not exceed price_max")
+            raise ValueError(
+                f"price_min ({self.price_min}) must not exceed price_max ({self.price_max}), "
+                "for prices are drawn from the one to the other"
+            )
+        if len(set(self.items)) < len(self.items) or not all(self.items):
+            raise ValueError("items must have names, each of them once, for what is traded is known by its name only")
         return self
 
 
@@ -62,6 +75,27 @@ class TimingSettings(BaseModel):
     gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002  # a commit waits so long for who came last time; 0: never
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one commit
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> TimingSettings:
+        # Both as long as can be: neighbours neither beat nor are suspected, as some proofs want it.
+        is_timeless = self.beat_s == self.suspect_s == _NEVER_S
+        if self.suspect_s < _BEATS_IN_SUSPICION * self.beat_s and not is_timeless:
+            raise ValueError(
+                f"suspect_s ({self.suspect_s:g}) must be at least {_BEATS_IN_SUSPICION} times beat_s "
+                f"({self.beat_s:g}), or neighbours that are well are taken for gone between two beats"
+            )
+        if self.retry_max_s < self.retry_s:
+            raise ValueError(
+                f"retry_max_s ({self.retry_max_s:g}) must not be less than retry_s ({self.retry_s:g}), "
+                "for waits grow from the one to the other"
+            )
+        if self.call_timeout_s < _GATHERINGS_IN_CALL * self.gather_s:
+            raise ValueError(
+                f"call_timeout_s ({self.call_timeout_s:g}) must be at least {_GATHERINGS_IN_CALL} times gather_s "
+                f"({self.gather_s:g}), or callers give up while their commit still waits for others"
+            )
+        return self
+
 
 class Settings(BaseModel):
     """All of a town's settings; sent to every peer as JSON."""
@@ -76,9 +110,12 @@ class Settings(BaseModel):
 
 
 def make_settings(values: dict[str, object]) -> Settings:
-    """Checks nested `values` ({"market": {"stock": 10}, …}); raises SettingsError naming each bad field."""
+    """Checks nested `values` ({"market": {"stock": 10}, …}); raises SettingsError naming each bad field, or fields
+    that contradict each other and why."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise SettingsError(f"settings: {faults}") from error

@@ -68,6 +68,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             database_of(self.mongo)
         if self.tls and self.insecure:
             raise SettingsError("--tls encrypts and --insecure does not: give one of them")
+        if self.nameserver and self.nameserver_port:
+            raise SettingsError("--nameserver joins a town, --nameserver-port is that of a new one: give one of them")
         if self.fresh and self.nameserver:
             raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")
 

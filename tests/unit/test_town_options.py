@@ -35,6 +35,7 @@ def test_count_is_a_number() -> None:
         ({"nameserver_port": 65536}, "--nameserver-port"),
         ({"fresh": True, "mongo": "mongodb://127.0.0.1:1"}, "--fresh"),
         ({"fresh": True, "nameserver": "127.0.0.1:1"}, "--fresh"),
+        ({"nameserver_port": 9090, "nameserver": "127.0.0.1:1"}, "--nameserver-port"),
     ],
 )
 def test_what_cannot_be_done_is_refused(changes: dict[str, object], says: str) -> None:
@@ -78,6 +79,39 @@ def test_set_outdoes_the_short_options() -> None:
 def test_bad_settings_are_named(pair: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         settings(pair)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "names", "reason"),
+    [
+        (["timing.beat_s=5"], ("suspect_s (1)", "beat_s (5)"), "taken for gone"),
+        (["timing.suspect_s=0.1"], ("suspect_s (0.1)", "beat_s (0.25)"), "taken for gone"),
+        (["timing.beat_s=0.6"], ("suspect_s (1)", "beat_s (0.6)"), "taken for gone"),
+        (["timing.retry_s=2"], ("retry_max_s (1)", "retry_s (2)"), "waits grow"),
+        (["timing.retry_max_s=0.05"], ("retry_max_s (0.05)", "retry_s (0.1)"), "waits grow"),
+        (["timing.gather_s=1", "timing.call_timeout_s=1"], ("call_timeout_s (1)", "gather_s (1)"), "give up"),
+        (["market.price_min=20"], ("price_min (20)", "price_max (10)"), "prices are drawn"),
+        (["market.items=fish,fish"], ("items",), "once"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_with_the_reason(
+    pairs: list[str], names: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(SettingsError, match=reason) as refused:
+        settings(*pairs)
+    said = str(refused.value)
+    assert all(name in said for name in names), said
+    assert "\n" not in said
+    assert "Value error" not in said
+
+
+def test_settings_that_just_agree_are_taken() -> None:
+    made = settings(
+        "timing.beat_s=0.5", "timing.suspect_s=1", "timing.retry_s=1", "timing.retry_max_s=1", "timing.gather_s=1"
+    )
+    assert made.timing.beat_s == 0.5
+    # As good as no beats at all.
+    assert settings("timing.beat_s=3600", "timing.suspect_s=3600").timing.suspect_s == 3600
 
 
 def test_clash_of_value_and_group() -> None:
