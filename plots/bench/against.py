@@ -120,7 +120,10 @@ def promises(replicas: int) -> list[Promise]:
     """Returns what each of the two promises, where the books of the trading post have so many members."""
     majority = replicas // 2 + 1
     of_books = "the one member it runs on" if replicas == 1 else f"{majority} of its {replicas} members"
-    survives = "none of its disks (`--mongo` names a larger set)" if replicas == 1 else f"{replicas - majority}"
+    spare = replicas - majority
+    survives = (
+        f"{spare} of {replicas} members" if spare else "nothing: one disk has them, unless `--mongo` names a set"
+    )
     return [
         Promise(
             about="a write",
@@ -128,9 +131,9 @@ def promises(replicas: int) -> list[Promise]:
             trading_post="a purchase, decided in the order of the clocks: goods, money and outcome change together",
         ),
         Promise(
-            about="answered once",
-            etcd=f"a majority of {MEMBERS} members has it in a log synced to disk",
-            trading_post=f"a majority of its replica set, here {of_books}, has it in a journal synced to disk",
+            about="durable before the answer",
+            etcd=f"in a majority of {MEMBERS} members, in a log synced to disk (here all on one disk)",
+            trading_post=f"in a majority of its replica set, here {of_books}, in a journal synced to disk",
         ),
         Promise(
             about="asked for again",
@@ -140,6 +143,6 @@ def promises(replicas: int) -> list[Promise]:
         Promise(
             about="may be lost for good",
             etcd=f"{(MEMBERS - 1) // 2} of {MEMBERS} members, disk included",
-            trading_post=f"all peers but one, the trader included; of the members of the books {survives}",
+            trading_post=f"any peer, the trader included; of its books {survives}",
         ),
     ]

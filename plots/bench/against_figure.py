@@ -102,4 +102,5 @@ def _draw_pauses(axes: Axes, found: Against) -> None:
     axes.tick_params(axis="y", length=0)
     if rows:
         log_ms(axes, log_limits(*(each.pauses_ms for each in rows)))
-    axes.set_title("leader killed: none written for (ms)")
+    axes.set_xlabel("milliseconds to the next write (log)")
+    axes.set_title("kill -9 of the leader")

@@ -177,7 +177,10 @@ class EtcdCluster:
         """Starts one that was killed; returns once it has caught up with the leader; TownError if it does not."""
         applied = max((status.applied for status in self._statuses()), default=0)
         member.start(self._program, self._named(), self.timing)
-        wait_for(lambda: self._caught_up(member, applied), f"{member.name} of etcd has caught up")
+        try:
+            wait_for(lambda: self._caught_up(member, applied), f"{member.name} of etcd has caught up")
+        except _PortTaken as error:
+            raise TownError("somebody took a port of etcd's while its member was down; measure again") from error
         self.leader()
 
     def _start(self) -> None:

@@ -13,6 +13,7 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -56,6 +57,8 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it takes itself for the leader."""
         return self.leader == self.header.member_id
 
+
+T = TypeVar("T")
 
 _WRITTEN = msgspec.json.Decoder(Written, strict=False)
 _STATUS = msgspec.json.Decoder(MemberStatus, strict=False)
@@ -120,17 +123,24 @@ class Gateway:
 
     def put(self, key: bytes, value: bytes) -> Header:
         """Returns once a majority of the members has it on disk; GatewayFailed where that is not certain."""
-        return _WRITTEN.decode(self.call(put_request(key, value))).header
+        return _decoded(_WRITTEN, self.call(put_request(key, value))).header
 
     def status(self) -> MemberStatus:
         """Asks the member how it is; GatewayFailed if it does not say."""
-        return _STATUS.decode(self.call(http_request("/v3/maintenance/status", b"{}")))
+        return _decoded(_STATUS, self.call(http_request("/v3/maintenance/status", b"{}")))
 
     def _connect(self) -> socket.socket:
         made = socket.create_connection(self._address, timeout=self._timeout_s)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = made
         return made
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise GatewayFailed(f"no answer of etcd's: {error}") from error
 
 
 def _read_answer(connection: socket.socket) -> tuple[int, bytes]:

@@ -18,7 +18,7 @@ from peers.host.journal import Journal
 from peers.host.line import CallFailed, Line
 from plots.bench.customers import ITEM
 
-TIMEOUT_S = 0.15
+_TIMEOUT_S = 0.15
 _ASK_TIMEOUT_S = 0.1
 _PAUSE_S = 0.004
 
@@ -86,7 +86,7 @@ class Prober:
             trader = self._trader
             if trader is not None:
                 try:
-                    outcome = self._line(trader, TIMEOUT_S).call("buy", request)
+                    outcome = self._line(trader, _TIMEOUT_S).call("buy", request)
                 except (CallFailed, WireError):
                     self._trader = None
                 else:
