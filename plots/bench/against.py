@@ -14,7 +14,7 @@ import msgspec
 
 from plots.bench import etcd_failover, failover
 from plots.bench.customers import Crowd, Spec
-from plots.bench.etcd import MEMBERS, SHIPPED, TUNED, EtcdCluster, Timing
+from plots.bench.etcd import DEFAULTS, MEMBERS, TUNED, EtcdCluster, Setup
 from plots.bench.plan import Plan
 from plots.bench.stats import Rate, Turn, rate_of
 from plots.bench.throughput import crowd_of
@@ -93,22 +93,22 @@ def measure_standstills(
     Each is alone on the machine meanwhile: a new town, and a new cluster, for every few kills.
     """
     killed: tuple[list[float], list[float], list[float]] = ([], [], [])
-    trader, shipped, tuned = killed
+    trader, default, tuned = killed
     codes: list[int | None] = []
     while len(trader) < plan.failovers:
         few = min(max(1, plan.peers // 3), plan.failovers - len(trader))
         found, more = failover.measure_killed(open_town, plan.peers, msgspec.structs.replace(plan, failovers=few))
         trader += found.pauses_ms
         codes += more
-        for timing, pauses in ((SHIPPED, shipped), (TUNED, tuned)):
-            with EtcdCluster(parent, timing) as cluster:
+        for setup, pauses in ((DEFAULTS, default), (TUNED, tuned)):
+            with EtcdCluster(parent, setup) as cluster:
                 pauses.extend(etcd_failover.measure_killed(cluster, few))
-    sides = (("trading post", f"{plan.peers} peers"), ("etcd", _said(SHIPPED, "as shipped")), ("etcd", _said(TUNED)))
+    sides = (("trading post", f"{plan.peers} peers"), ("etcd", _said(DEFAULTS)), ("etcd", _said(TUNED)))
     return [_stood_still(*side, pauses) for side, pauses in zip(sides, killed, strict=True)], codes
 
 
-def _said(timing: Timing, more: str = "tuned") -> str:
-    return f"{more}: heartbeat {timing.heartbeat_ms} ms, election timeout {timing.election_ms} ms"
+def _said(setup: Setup) -> str:
+    return f"{setup.name}: heartbeat {setup.heartbeat_ms} ms, election timeout {setup.election_ms} ms"
 
 
 def _stood_still(whose: str, setup: str, pauses_ms: list[float]) -> Standstill:

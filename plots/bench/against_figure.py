@@ -20,7 +20,7 @@ _ETCD, _POST = style.ORANGE, style.BLUE
 def draw(found: Against, machine: str) -> Figure:
     """Bars by number of clients, marks for p50 and p99, and a dot for every kill."""
     figure, (rates, waits, pauses) = plt.subplots(
-        1, 3, figsize=(style.PAGE_WIDTH, 3.1), width_ratios=(3, 3, 4), layout="constrained"
+        1, 3, figsize=(style.PAGE_WIDTH, 3.1), width_ratios=(3, 3, 4.6), layout="constrained"
     )
     _draw_rates(rates, found)
     _draw_waits(waits, found)
@@ -102,5 +102,6 @@ def _draw_pauses(axes: Axes, found: Against) -> None:
     axes.tick_params(axis="y", length=0)
     if rows:
         log_ms(axes, log_limits(*(each.pauses_ms for each in rows)))
+    axes.tick_params(axis="x", labelsize=6.5)
     axes.set_xlabel("milliseconds to the next write (log)")
     axes.set_title("kill -9 of the leader")
