@@ -6,6 +6,7 @@ audit reads, but after the turn: writing is not what is measured.
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 import signal
@@ -23,20 +24,25 @@ import numpy as np
 from peers.errors import TownError
 from peers.host.customer import Customer
 from peers.host.journal import Journal
+from plots.bench.etcd_client import Address, EtcdWriter
 from plots.bench.floor import echo_proxy
 from plots.bench.stats import Turn
 from plots.latency import Values
 
 ITEM = "fish"
+PUT_VALUE = b"x" * 200
+"""What is put into etcd, under a key of its own each time."""
+
 _HEAD_START_S = 0.05  # for all to have read their orders before the turn begins
 _PATIENCE_S = 60.0
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """One customer process. `uri` of an echo, or else the town's name server and directory."""
+    """One customer process. `uri` of an echo, or members of `etcd`, or else the town's name server and directory."""
 
     name: str
     uri: str | None = None
+    etcd: tuple[Address, ...] = ()
     nameserver: tuple[str, int] = ("", 0)
     directory: str = ""
 
@@ -106,10 +112,27 @@ class Buying:
         self._journal.close()
 
 
+class Putting:
+    """Puts one key after another into etcd, some two hundred bytes under each."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._writer = EtcdWriter(spec.etcd)
+        self._keys = (f"{spec.name}/{number}".encode() for number in itertools.count())
+
+    def once(self) -> None:
+        self._writer.put(next(self._keys), PUT_VALUE)
+
+    def after_turn(self) -> None:
+        """Nothing to write down."""
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 def live(spec: Spec, orders: Connection) -> None:
     """The main program of a customer process: ends when its orders do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    errand: _Errand = Echo(spec) if spec.uri is not None else Buying(spec)
+    errand = _errand_of(spec)
     errand.once()
     with suppress(EOFError, ConnectionError):  # who gives the orders may be gone, even before the first
         orders.send(None)
@@ -120,6 +143,12 @@ def live(spec: Spec, orders: Connection) -> None:
             errand.after_turn()
             orders.send(None)
     errand.close()
+
+
+def _errand_of(spec: Spec) -> _Errand:
+    if spec.uri is not None:
+        return Echo(spec)
+    return Putting(spec) if spec.etcd else Buying(spec)
 
 
 def _closed(errand: _Errand, order: Order) -> Values:

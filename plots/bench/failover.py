@@ -24,9 +24,9 @@ from plots.latency import Summary, summarize
 
 Kind = Literal["killed", "stopped", "resigned"]
 
-_CUSTOMERS = 2
-_PATIENCE_S = 30.0
-_CALM_S = 0.5  # between two events: for the graph to be joined up, and the count of messages to come home
+CUSTOMERS = 2
+PATIENCE_S = 30.0
+CALM_S = 0.5  # between two events: for the graph to be joined up, and the count of messages to come home
 
 
 class Failover(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class _Watch:
         self.peers: dict[str, PeerState] = wait_for(self._complete, "all peers are known")
         uris = {name: peer.uri for name, peer in self.peers.items()}
         tag = f"{time.monotonic_ns():x}"
-        self._probers = [Prober(f"prober{i}-{tag}", uris, town.directory.path) for i in range(_CUSTOMERS)]
+        self._probers = [Prober(f"prober{i}-{tag}", uris, town.directory.path) for i in range(CUSTOMERS)]
         for prober in self._probers:
             prober.start()
         self.wait_calm()
@@ -63,7 +63,7 @@ class _Watch:
     def wait_calm(self) -> None:
         """Waits until all customers buy of the same trader."""
         wait_for(self._agreed, "the customers have one trader")
-        time.sleep(_CALM_S)
+        time.sleep(CALM_S)
         wait_for(self._agreed, "the customers have one trader")
 
     def _agreed(self) -> bool:
@@ -81,10 +81,10 @@ class _Watch:
                 prober.avoid([trader])
         at_s = time.monotonic()
         event(trader)
-        firsts = [prober.first_after(term, _PATIENCE_S) for prober in self._probers]
+        firsts = [prober.first_after(term, PATIENCE_S) for prober in self._probers]
         answered = [first for first in firsts if first is not None]
         if not answered:
-            raise TownError(f"no sale within {_PATIENCE_S:g} s after {trader} was taken away")
+            raise TownError(f"no sale within {PATIENCE_S:g} s after {trader} was taken away")
         return (min(answered) - at_s) * 1000
 
     def allow_all(self) -> None:

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from plots import style
+from plots.bench import against_figure
+from plots.bench.axes import log_ms, note
 from plots.bench.latency import Course
 from plots.bench.long_run import SLOWING, LongRun
 from plots.bench.report import Report
@@ -19,9 +21,8 @@ from plots.latency import Values, log_limits, shown
 from matplotlib import pyplot as plt  # isort: skip - after the style has chosen how to draw
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
-_TICKS = [m * 10.0**e for e in range(-2, 6) for m in (1, 2, 5)]
 _SIZES = (style.GREY, style.BLUE, style.ORANGE, style.PURPLE, style.SKY)
 _KINDS = {"killed": style.VERMILION, "stopped": style.ORANGE, "resigned": style.BLUE}
 
@@ -36,6 +37,7 @@ def draw_all(report: Report, courses: Sequence[Course], sweeps: Sequence[Sweep],
         ("long_run.png", report.long_run is not None, lambda: _long_run(report)),
         ("failover.png", bool(report.failover), lambda: _failover(report)),
         ("scale.png", bool(report.start or report.footprint or report.elections), lambda: _scale(report)),
+        ("against.png", report.against is not None, lambda: _against(report)),
     ]
     with style.house_style():
         for name, there, draw in chosen:
@@ -43,21 +45,6 @@ def draw_all(report: Report, courses: Sequence[Course], sweeps: Sequence[Sweep],
                 style.save(draw(), out / name)
                 drawn.append(out / name)
     return drawn
-
-
-def _note(figure: Figure, text: str) -> None:
-    figure.supxlabel(text, x=0.012, ha="left", fontsize=8, color=style.INK, linespacing=1.45)
-
-
-def _log_ms(axes: Axes, limits: tuple[float, float], *, vertical: bool = False) -> None:
-    """Makes an axis one of milliseconds, by powers."""
-    axis = axes.yaxis if vertical else axes.xaxis
-    (axes.set_yscale if vertical else axes.set_xscale)("log")
-    (axes.set_ylim if vertical else axes.set_xlim)(*limits)
-    axis.set_major_locator(FixedLocator([tick for tick in _TICKS if limits[0] <= tick <= limits[1]]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _latency(report: Report, courses: Sequence[Course]) -> Figure:
@@ -85,7 +72,7 @@ def _latency(report: Report, courses: Sequence[Course]) -> Figure:
         )
         axes.set_title(f"{course.peers} peers: p50 is {found.p50_over_floor:.2f} × floor")
         axes.set_xlabel("milliseconds (log)")
-        _log_ms(axes, limits)
+        log_ms(axes, limits)
     row[0][0].set_ylabel("share answered by then")
     row[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
     row[0][0].legend(loc="center right")
@@ -95,8 +82,13 @@ def _latency(report: Report, courses: Sequence[Course]) -> Figure:
     )
     count = len(courses[0].purchase_ms)
     said = f"{count:,} purchases one after another, in turns with their floor: p50 {medians}."
-    _note(figure, f"{said}\n{report.machine}.")
+    note(figure, f"{said}\n{report.machine}.")
     return figure
+
+
+def _against(report: Report) -> Figure:
+    assert report.against is not None
+    return against_figure.draw(report.against, report.machine)
 
 
 def _shares(values: Values) -> Values:
@@ -134,7 +126,7 @@ def _throughput(report: Report) -> Figure:
         values = [getattr(rate.latency_ms, part) for rate in echoed]
         waits.plot(customers, values, marker, color=style.GREY, label=f"echo {part}", markersize=4)
     everything = [getattr(r.latency_ms, p) for r in (*bought, *echoed) for p in ("p50", "p99")]
-    _log_ms(waits, log_limits(everything, room=0.12), vertical=True)
+    log_ms(waits, log_limits(everything, room=0.12), vertical=True)
     waits.set_title("milliseconds (log)")
     waits.legend(loc="upper left", ncols=2, fontsize=7)
     for axes in (rates, waits):
@@ -151,7 +143,7 @@ def _throughput(report: Report) -> Figure:
     lines.append(
         f"Closed loops, in turns with as many echoes; bands from the worst turn to the best. {report.machine}."
     )
-    _note(figure, "\n".join(lines))
+    note(figure, "\n".join(lines))
     return figure
 
 
@@ -167,7 +159,7 @@ def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
             shares.plot(values, _shares(values), color=colours[sweep.peers], linewidth=0.6, alpha=0.45)
         values = np.sort(np.concatenate(sweep.turns_ms))
         shares.plot(values, _shares(values), color=colours[sweep.peers], linewidth=1.8, label=f"{sweep.peers} peers")
-    _log_ms(shares, log_limits(*(turn_ms for sweep in sweeps for turn_ms in sweep.turns_ms)))
+    log_ms(shares, log_limits(*(turn_ms for sweep in sweeps for turn_ms in sweep.turns_ms)))
     shares.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0%}"))
     shares.set_title("share answered by then")
     shares.set_xlabel("milliseconds from when each was due (log)")
@@ -193,7 +185,7 @@ def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
     ratios.set_ylim(0, max(1.6, 1.15 * highest))  # a dot beyond is of a turn in which one side was disturbed
     ratios.set_title(f"times that at {min(colours)} peers")
     first = report.size[0]
-    _note(
+    note(
         figure,
         f"{first.offered_per_s:,.0f} purchases a second due from {first.customers} customers, by the same schedule;"
         f" {len(sweeps[0].turns_ms)} turns of each size\n(thin lines, dots), a fresh town each; bars: of the medians"
@@ -232,7 +224,7 @@ def _long_run(report: Report) -> Figure:
     rates.set_xticks([*numbers, len(run.tenths) + 1], [*map(str, numbers), "then"])
     memory.set_xticks([0, *numbers], ["before", *map(str, numbers)])
     last = run.tenths[-1]
-    _note(
+    note(
         figure,
         f"{run.customers} customers, closed loops: {first.per_s:,.0f} a second in the first tenth, {last.per_s:,.0f}"
         f" in the last; then, in turns, {run.old_per_s:,.0f} and in a fresh town {run.fresh_per_s:,.0f}."
@@ -286,12 +278,12 @@ def _failover(report: Report) -> Figure:
     axes.set_yticks(range(len(rows)), [f"{each.kind}, {each.peers} peers" for each in rows])
     axes.set_ylim(-0.5, len(rows) - 0.3)
     axes.tick_params(axis="y", length=0)
-    _log_ms(axes, limits)
+    log_ms(axes, limits)
     axes.set_xlabel("milliseconds from the event to the next sale (log)")
     axes.set_title("How long trade stands still when the trader goes")
     counts = sorted({each.summary.count for each in rows})
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    _note(figure, f"{times} times each, under customers that never stop; the line is the median. {report.machine}.")
+    note(figure, f"{times} times each, under customers that never stop; the line is the median. {report.machine}.")
     return figure
 
 
@@ -305,7 +297,7 @@ def _scale(report: Report) -> Figure:
     _bars(row[3], "election (ms)", [(e.peers, e.took_ms.p50) for e in elections], style.PURPLE)
     messages = ", ".join(f"{e.messages:.0f} at {e.peers}" for e in elections)
     said = f"Messages of an election, by number of peers: {messages}. " if messages else ""
-    _note(figure, f"{said}\nMedians; from the command to the first sale recorded. {report.machine}.".strip())
+    note(figure, f"{said}\nMedians; from the command to the first sale recorded. {report.machine}.".strip())
     return figure
 
 

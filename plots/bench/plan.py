@@ -8,6 +8,9 @@ import msgspec
 
 from peers.errors import SettingsError
 
+OTHERS = ("etcd",)
+"""What the trading post can be measured against."""
+
 SECTIONS = ("latency", "throughput", "open-loop", "size", "long-run", "failover", "start", "footprint", "elections")
 
 
@@ -40,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     long_purchases: int = 200_000
     long_customers: int = 32
     long_pairs: int = 12  # of turns, of the old town and a fresh one
+    against: str = ""  # one of the others, or none
+    against_customers: tuple[int, ...] = (1, 16, 64)
     seed: int = 7
 
     def has(self, section: str) -> bool:
@@ -64,14 +69,21 @@ QUICK = Plan(
 )
 
 
-def make_plan(*, quick: bool, sections: Iterable[str] = (), peers: Iterable[int] = ()) -> Plan:
-    """Returns the plan for what the command was asked; SettingsError for a section or a size that cannot be."""
+def make_plan(
+    *, quick: bool, sections: Iterable[str] = (), peers: Iterable[int] = (), against: str | None = None
+) -> Plan:
+    """Returns the plan for what the command was asked; SettingsError for a section, a size or another that cannot be.
+
+    Where there is another to measure against, that is all, but for the sections named as well.
+    """
     plan = QUICK if quick else Plan()
-    wanted = tuple(sections) or plan.sections
+    if against is not None and against not in OTHERS:
+        raise SettingsError(f"--against {against}: there is {', '.join(OTHERS)}")
+    wanted = tuple(sections) or (plan.sections if against is None else ())
     for section in wanted:
         if section not in SECTIONS:
             raise SettingsError(f"--only {section}: there is {', '.join(SECTIONS)}")
-    plan = msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted))
+    plan = msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted), against=against or "")
     sizes = tuple(sorted(set(peers)))
     return _of_sizes(plan, sizes) if sizes else plan
 

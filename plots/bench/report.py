@@ -6,6 +6,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from plots.bench.against import Against
 from plots.bench.elections import Elections
 from plots.bench.failover import Failover
 from plots.bench.footprint import Footprint
@@ -32,6 +33,7 @@ class Report(msgspec.Struct, kw_only=True):
     start: list[Start] = []
     footprint: list[Footprint] = []
     elections: list[Elections] = []
+    against: Against | None = None
     audit_codes: dict[str, int | None] = {}
     figures: list[str] = []
 
@@ -64,10 +66,13 @@ def render(report: Report, console: Console) -> None:
         _start,
         _footprint,
         _elections,
+        _against,
     ):
         for row in rows(report):
             table.add_row(*row)
     console.print(table)
+    if report.against is not None:
+        console.print(_promises(report.against))
     said = {0: "hold", 1: "are VIOLATED", 2: "could not all be told"}[report.exit_code]
     console.print(f"audits of {len(report.audit_codes)} towns: invariants {said}; {report.seconds:.0f} s in all")
     for figure in report.figures:
@@ -209,3 +214,39 @@ def _elections(report: Report) -> list[Row]:
         )
         for each in report.elections
     ]
+
+
+def _against(report: Report) -> list[Row]:
+    found = report.against
+    if found is None:
+        return []
+    rows = []
+    changed = f"; etcd changed its leader {found.terms - 1} times meanwhile" if found.terms > 1 else ""
+    for put, bought in zip(found.puts, found.purchases, strict=True):
+        clients = f"{put.customers} clients" if put.customers > 1 else "1 client"
+        times = f"{bought.per_s / put.per_s:.2f} times etcd's"
+        rows += [
+            (
+                f"puts into etcd {found.version}, {clients}",
+                *_ms(put.latency_ms),
+                f"{put.per_s:,.0f} a second{changed}",
+            ),
+            (f"purchases, {clients}", *_ms(bought.latency_ms), f"{bought.per_s:,.0f} a second: {times}"),
+        ]
+    return rows + [
+        (
+            f"nothing written after kill -9, {each.whose}",
+            *_ms(each.summary),
+            f"{each.setup}; {each.summary.count} times, worst {shown(each.summary.max)} ms",
+        )
+        for each in found.standstills
+    ]
+
+
+def _promises(found: Against) -> Table:
+    table = Table(title="What each promises", title_justify="left", box=None, pad_edge=False)
+    for column in ("", "etcd", "the trading post"):
+        table.add_column(column)
+    for each in found.promises:
+        table.add_row(each.about, each.etcd, each.trading_post)
+    return table

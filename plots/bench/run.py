@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from plots.bench import elections, failover, footprint, latency, long_run, size, start, throughput
+from plots.bench import against, elections, failover, footprint, latency, long_run, size, start, throughput
+from plots.bench.etcd import find_etcd
 from plots.bench.floor import EchoServer
 from plots.bench.plan import Plan
 from plots.bench.report import Report, to_json
@@ -20,7 +21,12 @@ Say = Callable[[str], None]
 
 
 def run(plan: Plan, out: Path, say: Say) -> Report:
-    """Measures what `plan` asks for; `say` hears what is going on. The data and figures are in `out`."""
+    """Measures what `plan` asks for; `say` hears what is going on. The data and figures are in `out`.
+
+    SettingsError, before anything is started, where the other to measure against is not installed.
+    """
+    if plan.against:
+        find_etcd()
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     bench = _Bench(plan, out, lambda what: say(f"{time.monotonic() - began:4.0f} s  {what}"))
@@ -60,6 +66,8 @@ class _Bench:
         if plan.has("start"):
             for peers in plan.start_peers:
                 self._measure_starts(peers)
+        if plan.against:
+            self._measure_against()
 
     def _sizes(self) -> set[int]:
         """The sizes of the towns in which something is measured while they live."""
@@ -142,6 +150,17 @@ class _Bench:
         found, codes = start.measure(self._out, peers, self._plan)
         self.report.start.append(found)
         self._note_audits(f"{peers} peers, start", codes)
+
+    def _measure_against(self) -> None:
+        plan = self._plan
+        self._say(f"{plan.peers} peers and etcd, in turns")
+        with self._town(plan.peers, "against") as town:
+            found = against.measure(town, self._out, plan)
+        self._close(town, f"{plan.peers} peers, against etcd")
+        self._say("leaders killed, in turns")
+        found.standstills, codes = against.measure_standstills(self._town, self._out, plan)
+        self._note_audits(f"{plan.peers} peers, killed, against etcd", codes)
+        self.report.against = found
 
     def _note_audits(self, what: str, codes: list[int | None]) -> None:
         for number, code in enumerate(codes, start=1):

@@ -21,7 +21,7 @@ _LOOK_S = 0.01
 _PATIENCE_S = 30.0
 
 
-def wait_for(condition: Callable[[], T], what: str, patience_s: float = _PATIENCE_S) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, patience_s: float = _PATIENCE_S) -> T:
     """Returns the first true value; TownError if there is none in time."""
     deadline = time.monotonic() + patience_s
     while True:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
 from peers.errors import SettingsError
+from plots.bench.against import promises
 from plots.bench.customers import shares
 from plots.bench.long_run import LongRun, Look, note, sum_up
 from plots.bench.plan import QUICK, SECTIONS, Plan, make_plan
@@ -175,6 +176,29 @@ def test_the_full_bench_measures_what_it_promises() -> None:
     assert plan.customers == (1, 4, 16, 32, 64)
     assert plan.long_purchases >= 200_000
     assert {6, 100} <= set(plan.size_peers)
+
+
+# -- beside etcd ---------------------------------------------------------------------------------------------
+
+
+def test_beside_another_only_the_sections_named_are_measured_as_well() -> None:
+    plan = make_plan(quick=True, against="etcd")
+    assert (plan.against, plan.sections, plan.against_customers) == ("etcd", (), (1, 16, 64))
+    assert make_plan(quick=False, against="etcd", sections=["start"]).sections == ("start",)
+    assert make_plan(quick=False).against == ""
+
+
+def test_another_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingsError, match="zookeeper: there is etcd"):
+        make_plan(quick=False, against="zookeeper")
+
+
+def test_books_on_one_member_are_said_to_be_on_one() -> None:
+    alone, three = ({each.about: each.trading_post for each in promises(members)} for members in (1, 3))
+    assert "here the one member" in alone["durable before the answer"]
+    assert "one disk" in alone["may be lost for good"]
+    assert "here 2 of its 3 members" in three["durable before the answer"]
+    assert "1 of 3 members" in three["may be lost for good"]
 
 
 @pytest.mark.parametrize(("codes", "exit_code"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([0, None], 2), ([2, 1, 0], 1)])

@@ -26,9 +26,16 @@ def command(
     peers: Annotated[
         list[int] | None, typer.Option(metavar="N", help="Towns of this size only, whatever is measured; repeatable.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OTHER",
+            help="etcd: measure beside three members of it, on loopback; of the sections only those named as well.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Measure speed against the floor, in one run.
+    """Measure speed against the floor, in one run, or against etcd.
 
     The floor of a purchase is one echo through Pyro5 and one durable transaction; both are measured in turns with
     the purchases, on towns of the bench's own. Every town is audited, and the exit code is that of the audits.
@@ -38,6 +45,7 @@ def command(
     - `bazaar bench --quick`
     - `bazaar bench --out /tmp/look`
     - `bazaar bench --only latency --only throughput --json`
+    - `bazaar bench --against etcd`
     """
     from rich.console import Console
 
@@ -45,7 +53,7 @@ def command(
     from plots.bench.report import render, to_json
     from plots.bench.run import run
 
-    plan = make_plan(quick=quick, sections=only or (), peers=peers or ())
+    plan = make_plan(quick=quick, sections=only or (), peers=peers or (), against=against)
     progress = Console(stderr=True, highlight=False)
     report = run(plan, out, lambda what: progress.print(f"[dim]{what}[/dim]"))
     if as_json:
