@@ -1,9 +1,10 @@
-"""The audit: reads a town's books and journals and judges them by the nine invariants.
+"""The audit: reads a town's log, books and journals and judges them by the ten invariants.
 
-It stands apart from the ledger and reads MongoDB by itself. The books are read in one snapshot, so that a town may
-go on trading meanwhile, and in a stream, so that their length does not matter. Journals are held against the books
-*after* their lines were read: what was told must have been recorded before, so a line may never be newer than what it
-is held against.
+It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
+may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
+fold of the audit's own (`db.fold`), and the books are held against it. Journals are held against log and books
+(`db.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may never be
+newer than what it is held against.
 
 Whatever stands in the way of an answer (no database, no books, a journal that cannot be read) is *could not tell*,
 never *holds*.
@@ -12,46 +13,52 @@ never *holds*.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-import msgspec
 from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
-from rich.console import Console
-from rich.text import Text
 
-from db.checkers import MAIN_POST, Graph
+from db.audit_report import EXIT_CODES, Answer, AuditReport, render, to_json
+from db.checkers import Graph
+from db.fold import Fold, StoredBooks
 from db.invariants import Checkers
 from db.journals import Torn, Unreadable, journal_files, read_journal
-from db.promises import PROMISED_FIELDS, AcknowledgedIsRecorded, subject_of
+from db.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
+from db.promises import AcknowledgedIsRecorded, Subject, subject_of
 from db.rows import (
-    DepositRow,
+    MAIN_POST,
     JournalEntry,
     PostRow,
-    RequestRow,
     read_deposit,
     read_election,
     read_post,
     read_request,
+    whole,
 )
-from db.verdicts import Finding, Verdict
+from db.stored import RAW, StoredDocument
+from db.verdicts import Verdict
 from peers.errors import LedgerError
 
+__all__ = ["EXIT_CODES", "Answer", "AuditReport", "audit", "render", "to_json"]
+
 Documents = dict[str, Any]
-Answer = Literal["holds", "violated", "could not tell"]
-
-EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2}
-
+Fields = dict[str, int]
+_Kind = TypeVar("_Kind", bound=Mapping[str, Any])
 _BATCH = 1000
+_LOG_BATCH = 200
+"""Entries of a busy town hold dozens of sales each."""
+
 _POLL_S = 0.1
 _SNAPSHOT_TRIES = 3
 _SNAPSHOT_GONE = (239, 246)
@@ -60,31 +67,11 @@ _SNAPSHOT_GONE = (239, 246)
 _SEQ = {"$gt": 0}
 """Written so that a partial index on `seq` can serve it."""
 
-_REQUEST_FIELDS = dict.fromkeys(RequestRow.__struct_fields__[1:], 1)
-_DEPOSIT_FIELDS = dict.fromkeys(DepositRow.__struct_fields__[1:], 1)
-_PROMISED_FIELDS = dict.fromkeys(PROMISED_FIELDS, 1)
+_OURS = {"log", "posts"}
+"""Collections that a prepared database has, even if nothing was written yet."""
 
-
-class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an audit. `verdict` is None when the books could not be read; `why` then says why."""
-
-    database: str
-    seconds: float
-    verdict: Verdict | None = None
-    why: str = ""
-
-    @property
-    def answer(self) -> Answer:
-        if self.verdict is None:
-            return "could not tell"
-        if self.verdict.violated:
-            return "violated"
-        return "holds" if self.verdict.holds else "could not tell"
-
-    @property
-    def exit_code(self) -> int:
-        """0 holds, 1 violated, 2 could not tell."""
-        return EXIT_CODES[self.answer]
+_Seen = tuple[int | None, PostRow | None]
+"""Last place of the log, and the post."""
 
 
 def audit(
@@ -98,10 +85,11 @@ def audit(
     timeout_s: float = 5.0,
     patience_s: float = 3.0,
 ) -> AuditReport:
-    """Judges the books in `database`, and the journals under the town's `directory`; never raises for their state.
+    """Judges log and books in `database`, and journals under the town's `directory`; never raises for their state.
 
-    `calm` says whether the town is at rest, so that nothing may be queued any more. None finds out: if something is
-    queued, the post is watched for `patience_s`, and if it does not move in that time, things are calm.
+    `calm` says whether the town is at rest, so that nothing may be queued any more, and the books are made to the end
+    of the log. None finds out: if that is not so, log and post are watched for `patience_s`, and if neither moves in
+    that time, things are calm.
     """
     started = time.monotonic()
     try:
@@ -135,11 +123,12 @@ class _Audit:
                 database = client.get_database(
                     name, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority")
                 )
-                checkers, post = self._read_books(client, database)
+                checkers, seen = self._read_books(client, database)
+                unfinished = checkers.queued > 0 or checkers.follow.behind
                 if self._calm is False:
-                    checkers.excuse_queued("the town is at work")
-                elif self._calm is None and checkers.queued and _moves(database, post, self._patience_s):
-                    checkers.excuse_queued("the town is at work: decisions went on during the audit")
+                    checkers.excuse("the town is at work")
+                elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
+                    checkers.excuse("the town is at work: decisions went on during the audit")
                 if self._directory is not None:
                     _read_journals(database, self._directory, checkers.acknowledged)
                 return checkers.finish()
@@ -148,9 +137,7 @@ class _Audit:
         except (PyMongoError, BSONError) as error:
             raise LedgerError(f"the database cannot be read: {_first_words(error)}") from error
 
-    def _read_books(
-        self, client: MongoClient[Documents], database: Database[Documents]
-    ) -> tuple[Checkers, PostRow | None]:
+    def _read_books(self, client: MongoClient[Documents], database: Database[Documents]) -> tuple[Checkers, _Seen]:
         if "setName" not in client.admin.command("hello"):
             if self._calm is not True:
                 raise LedgerError("only a replica set gives a snapshot of books in use; stop the town and say so")
@@ -164,23 +151,62 @@ class _Audit:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _pass(self, database: Database[Documents], session: ClientSession | None) -> tuple[Checkers, PostRow | None]:
+    def _pass(self, database: Database[Documents], session: ClientSession | None) -> tuple[Checkers, _Seen]:
         """One pass over everything, in the order the checkers want it."""
-        checkers = Checkers(graph=self._graph, commission_rate=self._commission_rate)
-        main: PostRow | None = None
-        for document in database.posts.find(session=session):
-            post = read_post(document)
-            main = post if post.id == MAIN_POST else main
-            checkers.post(post)
-        for document in database.elections.find(session=session):
-            checkers.election(read_election(document))
-        for document in database.deposits.find({}, _DEPOSIT_FIELDS, batch_size=_BATCH, session=session):
-            checkers.deposit(read_deposit(document))
-        for document in _requests(database, session):
-            checkers.request(read_request(document))
-        if main is None and checkers.empty:
+        checkers = Checkers(graph=self._graph, commission_rate=self._commission_rate, log_given=None)
+        posts = list(database.posts.find(session=session))
+        log = map(StoredDocument, _raw(database.log).find({}, batch_size=_LOG_BATCH, session=session).sort("_id", 1))
+        first = next(log, None)
+        if first is None:
+            end = -1
+            _feed_books(database, session, posts, checkers)
+        else:
+            end = _play_log(database, session, posts, chain((first,), log), checkers)
+        if checkers.empty and not _OURS & set(database.list_collection_names()):
             raise LedgerError(f"there are no books in the database {database.name!r}; is it the right one?")
-        return checkers, main
+        return checkers, (end, _main_of(posts))
+
+
+def _feed_books(
+    database: Database[Documents], session: ClientSession | None, posts: list[Documents], checkers: Checkers
+) -> None:
+    """Books without a log, by themselves."""
+    for post in map(read_post, posts):
+        checkers.post(post)
+        checkers.follow.book_post(post)
+    for election in map(read_election, database.elections.find(session=session)):
+        checkers.election(election)
+    for deposit in map(read_deposit, database.deposits.find({}, DEPOSIT_FIELDS, batch_size=_BATCH, session=session)):
+        checkers.deposit(deposit)
+        checkers.follow.unfolded(deposit.id, deposit.at)
+    for find in (_undecided, _decided):
+        for request in map(read_request, find(database.requests, session, REQUEST_FIELDS)):
+            checkers.request(request)
+            checkers.follow.unfolded(request.id, request.at)
+
+
+def _play_log(
+    database: Database[Documents],
+    session: ClientSession | None,
+    posts: list[Documents],
+    log: Iterable[StoredDocument],
+    checkers: Checkers,
+) -> int:
+    """Plays the log, and holds the books against it; returns its last place."""
+    for election in map(read_election, database.elections.find(session=session)):
+        checkers.election(election)
+    requests = _raw(database.requests)
+    books = StoredBooks(
+        posts=posts,
+        deposits=map(StoredDocument, _raw(database.deposits).find({}, batch_size=_BATCH, session=session)),
+        undecided=map(StoredDocument, _undecided(requests, session, None)),
+        decided=map(StoredDocument, _decided(requests, session, None)),
+    )
+    fold = Fold(checkers, checkers.follow, books)
+    for document in log:
+        fold.entry(document.fields)
+    fold.finish()
+    return fold.end
 
 
 def _connect(uri: str, timeout_s: float) -> MongoClient[Documents]:
@@ -200,21 +226,31 @@ def _connect(uri: str, timeout_s: float) -> MongoClient[Documents]:
         raise LedgerError(f"the database's address is unusable: {error}") from error
 
 
-def _requests(database: Database[Documents], session: ClientSession | None) -> Iterator[Documents]:
-    """Those without a (sensible) `seq` first, then the decided ones along it."""
-    find = database.requests.find
-    undecided: Cursor[Documents] = find({"seq": {"$not": _SEQ}}, _REQUEST_FIELDS, batch_size=_BATCH, session=session)
-    yield from undecided
-    decided = find({"seq": _SEQ}, _REQUEST_FIELDS, batch_size=_BATCH, session=session)
-    yield from decided.sort("seq", 1).allow_disk_use(True)
+def _undecided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
+    """Those without a (sensible) `seq`."""
+    return requests.find({"seq": {"$not": _SEQ}}, fields, batch_size=_BATCH, session=session)
 
 
-def _moves(database: Database[Documents], seen: PostRow | None, patience_s: float) -> bool:
-    """Whether the post goes on from what was seen of it, within `patience_s`."""
+def _decided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
+    """The others, along it."""
+    found = requests.find({"seq": _SEQ}, fields, batch_size=_BATCH, session=session)
+    return found.sort("seq", 1).allow_disk_use(True)
+
+
+def _raw(collection: Collection[Documents]) -> Collection[RawBSONDocument]:
+    return collection.with_options(codec_options=RAW)
+
+
+def _main_of(posts: Iterable[Documents]) -> PostRow | None:
+    return next((post for post in map(read_post, posts) if post.id == MAIN_POST), None)
+
+
+def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> bool:
+    """Whether the log or the post goes on from what was seen of it, within `patience_s`."""
     deadline = time.monotonic() + patience_s
     while True:
-        document = database.posts.find_one({"_id": MAIN_POST})
-        if (read_post(document) if document else None) != seen:
+        last = next(database.log.find({}, {"_id": 1}).sort("_id", -1).limit(1), {"_id": -1})
+        if (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen:
             return True
         if time.monotonic() >= deadline:
             return False
@@ -222,115 +258,25 @@ def _moves(database: Database[Documents], seen: PostRow | None, patience_s: floa
 
 
 def _read_journals(database: Database[Documents], directory: Path, acknowledged: AcknowledgedIsRecorded) -> None:
+    """Holds what peers were told against what is recorded once their lines were read."""
+    recorded = LogTail(database)
     for path in journal_files(directory):
         acknowledged.journal()
         lines = read_journal(path)
         while batch := list(islice(lines, _BATCH)):
-            entries = []
+            entries: list[tuple[JournalEntry, Subject | None]] = []
             for line in batch:
                 if isinstance(line, Torn):
                     acknowledged.torn_line()
                 elif isinstance(line, Unreadable):
                     acknowledged.unreadable(line.why)
                 else:
-                    entries.append(line)
-            _judge_entries(database, entries, acknowledged)
-
-
-def _judge_entries(
-    database: Database[Documents], entries: Iterable[JournalEntry], acknowledged: AcknowledgedIsRecorded
-) -> None:
-    """Looks up what the entries speak of, each record once, and has them judged."""
-    subjects = [(entry, subject_of(entry)) for entry in entries]
-    wanted: dict[str, set[str]] = {"request": set(), "deposit": set()}
-    for _, subject in subjects:
-        if subject is not None:
-            wanted[subject[0]].add(subject[1])
-    records: dict[tuple[str, str], RequestRow | DepositRow] = {}
-    if wanted["request"]:
-        found = database.requests.find({"_id": {"$in": list(wanted["request"])}}, _PROMISED_FIELDS, batch_size=_BATCH)
-        records.update((("request", row.id), row) for row in map(read_request, found))
-    if wanted["deposit"]:
-        found = database.deposits.find({"_id": {"$in": list(wanted["deposit"])}}, _DEPOSIT_FIELDS, batch_size=_BATCH)
-        records.update((("deposit", row.id), row) for row in map(read_deposit, found))
-    for entry, subject in subjects:
-        acknowledged.entry(entry, records.get(subject) if subject else None)
+                    entries.append((line, subject_of(line)))
+            records = recorded.look_up({subject for _, subject in entries if subject is not None})
+            for entry, subject in entries:
+                acknowledged.entry(entry, records.get(subject) if subject else None)
 
 
 def _first_words(error: Exception) -> str:
     """A driver's message goes on with its whole view of the cluster; the first part says what is wrong."""
     return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]
-
-
-# -- for people and for programs ---------------------------------------------------------------------------
-
-_STYLES = {"holds": "green", "violated": "bold red", "not checked": "dim", "could not tell": "yellow"}
-_STATE_WIDTH = max(map(len, _STYLES))
-
-
-def render(report: AuditReport, console: Console) -> None:
-    """Prints a line for each invariant, what is wrong below it, and the answer."""
-    if report.verdict is not None:
-        for finding in report.verdict.findings:
-            _print(console, *_heading(finding))
-            for violation in finding.violations:
-                documents = ", ".join(violation.documents) or "in total"
-                _print(console, f"    {documents}: ", (violation.what, "red"))
-            if finding.found > len(finding.violations):
-                _print(console, f"    … and {finding.found - len(finding.violations):,} more")
-            for note in finding.notes:
-                _print(console, (f"    note: {note}", "dim"))
-        _print(console, _counted(report.verdict))
-    why = f": {report.why}" if report.why else ""
-    _print(console, "audit: ", (report.answer + why, _STYLES[report.answer]), f" ({report.seconds:.1f} s)")
-
-
-def to_json(report: AuditReport) -> str:
-    """The report as JSON; money as texts."""
-    verdict = report.verdict
-    body = {
-        "answer": report.answer,
-        "exit_code": report.exit_code,
-        "holds": report.answer == "holds",
-        "why": report.why,
-        "database": report.database,
-        "seconds": round(report.seconds, 3),
-        "violated": verdict.violated if verdict else (),
-        "counts": verdict.counts if verdict else None,
-        "invariants": {
-            finding.invariant: _finding_body(finding) for finding in (verdict.findings if verdict else ())
-        },
-    }
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
-
-
-def _finding_body(finding: Finding) -> dict[str, object]:
-    return {
-        "state": finding.state,
-        "why": finding.why,
-        "found": finding.found,
-        "violations": [{"documents": each.documents, "what": each.what} for each in finding.violations],
-        "notes": finding.notes,
-    }
-
-
-def _heading(finding: Finding) -> tuple[str | tuple[str, str], ...]:
-    state = (f"{finding.state:<{_STATE_WIDTH}}", _STYLES[finding.state])
-    more = f"  {finding.found:,} found" if finding.found else f"  {finding.why}" if finding.why else ""
-    return state, f"  {finding.invariant}", more
-
-
-def _counted(verdict: Verdict) -> str:
-    counts = verdict.counts
-    torn = f" ({counts.torn_lines} torn)" if counts.torn_lines else ""
-    return (
-        f"{counts.requests:,} requests ({counts.sales:,} sold, {counts.unavailable:,} unavailable, "
-        f"{counts.queued:,} queued), {counts.deposits:,} deposits, {counts.elections:,} elections, "
-        f"{counts.journal_entries:,} journal entries{torn}; sold for {counts.amount:,}: "
-        f"{counts.commission:,} commission, {counts.earned:,} earned"
-    )
-
-
-def _print(console: Console, *parts: str | tuple[str, str]) -> None:
-    """Ids and names come from others; none of them is markup."""
-    console.print(Text.assemble(*parts), soft_wrap=True)

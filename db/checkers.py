@@ -1,8 +1,9 @@
-"""Seven of the nine invariants as checkers: those that need no more than a sum, a count or a table.
+"""Seven of the ten invariants as checkers: those that need no more than a sum, a count or a table.
 
 (`lowest_clock_first` plays the market again and lives in `order_checks`; `acknowledged_is_recorded` reads what peers
-were told and lives in `promises`.) Each complains of its own concern only, so that books with one fault name one
-invariant: a field that one checker misses is another checker's to report.
+were told and lives in `promises`; `books_follow_log` holds the books against the log and lives in `follow`.) Each
+complains of its own concern only, so that books with one fault name one invariant: a field that one checker misses is
+another checker's to report.
 """
 
 from __future__ import annotations
@@ -11,30 +12,55 @@ from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar
 
-from db.rows import DECIDED, DepositRow, ElectionRow, PostRow, RequestRow
+import msgspec
+
+from db.log_checks import PlacesAndIds, Terms
+from db.log_rows import EntryRow
+from db.rows import DECIDED, MAIN_POST, DepositRow, ElectionRow, PostRow, RequestRow
 from db.verdicts import Checker, Finding
 
 Graph = Mapping[str, Collection[str]]
 """Of each live peer, its neighbours."""
 
-MAIN_POST = "main"
 MOST_NEIGHBOURS = 3
 _CENT = Decimal("0.01")
 _SALE_FIELDS = ("seller", "deposit", "price", "amount", "commission", "earned")
 
 
+class _Goods(msgspec.Struct, frozen=True, gc=False):
+    """What has to be remembered of a deposit."""
+
+    id: str
+    item: str | None
+    seller: str | None
+    quantity: int | None
+    remaining: int | None
+
+
 class NoOversell(Checker):
-    """Of every deposit, what is gone is what was sold out of it."""
+    """Of every deposit, what is gone is what was sold out of it.
+
+    With a log, what is left is what the log adds up to: each deposit comes with all its goods, and no sale takes more
+    than is left at its place. Without one, what is left is what the books say.
+    """
 
     name: ClassVar[str] = "no_oversell"
 
     def __init__(self) -> None:
         super().__init__()
-        self._deposits: dict[str, DepositRow] = {}
+        self._deposits: dict[str, _Goods] = {}
         self._sold: dict[str, int] = {}
+        self._folded = False
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._folded = True
+        for deposit, _ in row.deposits:
+            if deposit.quantity is None or deposit.remaining != deposit.quantity:
+                taken_in = f"it was taken in with {deposit.remaining} remaining of {deposit.quantity}"
+                self.violate(deposit.id, row.name, what=taken_in)
 
     def deposit(self, row: DepositRow) -> None:
-        self._deposits[row.id] = row
+        self._deposits[row.id] = _Goods(row.id, row.item, row.seller, row.quantity, row.remaining)
 
     def request(self, row: RequestRow) -> None:
         if not row.sold:
@@ -47,6 +73,9 @@ class NoOversell(Checker):
         if row.quantity is None or row.quantity < 1:
             self.violate(row.id, what=f"it was sold with a quantity that is none ({row.quantity})")
             return
+        left = (deposit.quantity or 0) - self._sold.get(deposit.id, 0)
+        if self._folded and row.quantity > left:
+            self.violate(row.id, deposit.id, what=f"seq {row.seq} sold {row.quantity} out of {left} that were left")
         self._sold[deposit.id] = self._sold.get(deposit.id, 0) + row.quantity
         for field in ("item", "seller"):
             theirs, ours = getattr(row, field), getattr(deposit, field)
@@ -54,11 +83,11 @@ class NoOversell(Checker):
                 self.violate(row.id, deposit.id, what=f"the sale's {field} is {theirs}; its deposit's is {ours}")
 
     def finish(self) -> Finding:
-        for deposit in self._deposits.values():
+        for deposit in self._deposits.values() if not self._folded else ():
             self._check_account(deposit, self._sold.get(deposit.id, 0))
         return super().finish()
 
-    def _check_account(self, deposit: DepositRow, sold: int) -> None:
+    def _check_account(self, deposit: _Goods, sold: int) -> None:
         quantity, remaining = deposit.quantity, deposit.remaining
         if quantity is None or remaining is None:
             self.violate(deposit.id, what=f"quantity {quantity} and remaining {remaining} are not both whole numbers")
@@ -76,10 +105,14 @@ class DecidedOnce(Checker):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: set[str] = set()
+        self._log = PlacesAndIds(self.violate)
+        self._seen = self._log.decided
         self._last = 0
         self._last_id = ""
         self._posts: dict[str, PostRow] = {}
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._log.entry(row)
 
     def post(self, row: PostRow) -> None:
         self._posts[row.id] = row
@@ -96,7 +129,9 @@ class DecidedOnce(Checker):
 
     def finish(self) -> Finding:
         main = self._posts.get(MAIN_POST)
-        if main is None:
+        if self._log.used:
+            pass  # the post of the books is for books_follow_log to judge
+        elif main is None:
             if self._last:
                 self.violate(MAIN_POST, what=f"there is no such post, yet {self._last} decisions are numbered")
         elif main.seq != self._last:
@@ -110,7 +145,8 @@ class DecidedOnce(Checker):
             self.violate(row.id, what=f"its seq is {seq}; the first is 1")
             return
         if seq <= self._last:
-            self.violate(*documents, what=f"seq {seq} was given more than once")
+            again = ", or out of order" if self._log.used else ""
+            self.violate(*documents, what=f"seq {seq} was given more than once{again}")
         elif seq > self._last + 1:
             missing = f"seq {self._last + 1}" + (f" to {seq - 1}" if seq > self._last + 2 else "")
             self.violate(*documents, what=f"{missing} was given to nobody; after {self._last} comes {seq}")
@@ -186,12 +222,13 @@ class MoneyConserved(Checker):
 
 
 class OneTraderATerm(Checker):
-    """A term has one trader, wherever it is written; along `seq` the terms never fall."""
+    """A term has one trader, wherever it is written; along the log, and along `seq`, the terms never fall."""
 
     name: ClassVar[str] = "one_trader_a_term"
 
     def __init__(self) -> None:
         super().__init__()
+        self._log = Terms(self.violate)
         self._traders: dict[int, tuple[str, str]] = {}
         self._elections: dict[int, str] = {}
         self._main: PostRow | None = None
@@ -202,6 +239,10 @@ class OneTraderATerm(Checker):
         if row.id == MAIN_POST:
             self._main = row
             self._names(row.id, row.term, row.trader)
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._log.entry(row)
+        self._names(row.name, row.term, row.trader)
 
     def election(self, row: ElectionRow) -> None:
         if row.term is None:
@@ -231,6 +272,13 @@ class OneTraderATerm(Checker):
             self.violate(self._highest_id, row.id, what=before)
         else:
             self._highest, self._highest_id = row.term, row.id
+
+    def finish(self) -> Finding:
+        for term, document in self._elections.items() if self._log.used else ():
+            if term > self._log.highest > 0:
+                what = f"its term is {term}; the log has come only to term {self._log.highest}"
+                self.violate(document, what=what)
+        return super().finish()
 
     def _names(self, document: str, term: int | None, trader: str | None) -> None:
         if term is None or trader is None:

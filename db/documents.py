@@ -16,7 +16,9 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
+from db.schema import POST
 from peers.core.clocks import LamportStamp, VectorStamp
+from peers.core.log import Entry, OfficeEntry, TradeEntry
 from peers.core.records import (
     Accepted,
     Deposit,
@@ -75,13 +77,15 @@ PLAIN = Form(money=lambda money: money, date=date)
 WIRE = Form(money=lambda money: format(money, ".2f"), date=iso_date)
 
 
-def queued_document(accepted: Accepted, form: Form = BSON) -> Document:
-    """A request that waits in the queue, as it stands in `requests`."""
-    return _request(accepted, "queued", form)
+def request_document(record: Accepted | Outcome, at: int, form: Form = BSON) -> Document:
+    """A request, decided or not, as it stands in `requests`; `at` is the place of the entry that put it there."""
+    document = outcome_document(record, form) if isinstance(record, Outcome) else _request(record, "queued", form)
+    document["at"] = at
+    return document
 
 
 def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
-    """A decided request, as it stands in `requests`."""
+    """A decided request, as it is told."""
     document = _request(outcome.accepted, outcome.status, form)
     document["seq"] = outcome.seq
     document["term"] = outcome.term
@@ -117,10 +121,10 @@ def _request(accepted: Accepted, status: str, form: Form) -> Document:
     }
 
 
-def deposit_document(deposit: Deposit, form: Form = BSON) -> Document:
-    """A deposit, as it stands in `deposits`."""
+def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = None) -> Document:
+    """A deposit, as it is told; as it stands in `deposits` with `at`, the place of the entry that last changed it."""
     offer = deposit.offer
-    return {
+    document: Document = {
         "_id": offer.deposit_id,
         "seller": offer.seller,
         "item": offer.item,
@@ -132,6 +136,50 @@ def deposit_document(deposit: Deposit, form: Form = BSON) -> Document:
         "deposited_at": form.date(deposit.deposited_at_ms),
         "term": deposit.term,
     }
+    if at is not None:
+        document["at"] = at
+    return document
+
+
+def post_document(post: Post, made: int, form: Form = BSON) -> Document:
+    """The post after entry `made`, as it stands in `posts`."""
+    return {
+        "_id": POST,
+        "term": post.term,
+        "trader": post.trader,
+        "since": None if post.since_ms is None else form.date(post.since_ms),
+        "seq": post.seq,
+        "arrival": post.arrival,
+        "made": made,
+    }
+
+
+def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests: bool = True) -> Document:
+    """An entry, as it stands in `log`. Requests and deposits look as they do in the books.
+
+    Without `with_requests` the arrays of requests are left out, for a caller that has them already.
+    """
+    document: Document = {
+        "_id": place,
+        "entry": entry.entry_id,
+        "kind": entry.kind,
+        "term": entry.term,
+        "trader": entry.trader,
+        "written_at": form.date(entry.written_at_ms),
+    }
+    if isinstance(entry, OfficeEntry):
+        document["reason"] = entry.reason
+        return document
+    parts: dict[str, list[Any]] = {
+        "new_requests": list(entry.new_requests),
+        "new_deposits": list(entry.new_deposits),
+        "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
+    }
+    if with_requests:
+        parts["decided"] = [request_document(outcome, place, form) for outcome in entry.outcomes]
+        parts["queued"] = [request_document(accepted, place, form) for accepted in entry.queued]
+    document.update((name, part) for name, part in parts.items() if part)  # an empty array would be a key of indexes
+    return document
 
 
 def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
@@ -207,7 +255,41 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
 
 def post_from(document: Mapping[str, Any]) -> Post:
     """The post in a document of `posts`."""
-    return Post(term=document["term"], trader=document["trader"], seq=document["seq"])
+    since = document["since"]
+    return Post(
+        term=document["term"],
+        trader=document["trader"],
+        since_ms=None if since is None else _ms_from(since),
+        seq=document["seq"],
+        arrival=document["arrival"],
+    )
+
+
+def request_from(document: Mapping[str, Any]) -> Accepted | Outcome:
+    """The request in a document of `requests`, decided or not."""
+    return accepted_from(document) if document["status"] == "queued" else outcome_from(document)
+
+
+def entry_from(document: Mapping[str, Any]) -> Entry | None:
+    """The entry in a document of `log`; None where its body was cut away."""
+    if document.get("cut"):
+        return None
+    entry_id, term, trader = document["entry"], document["term"], document["trader"]
+    written_at_ms = _ms_from(document["written_at"])
+    if document["kind"] == "office":
+        return OfficeEntry(
+            entry_id=entry_id, term=term, trader=trader, written_at_ms=written_at_ms, reason=document["reason"]
+        )
+    return TradeEntry(
+        entry_id=entry_id,
+        term=term,
+        trader=trader,
+        written_at_ms=written_at_ms,
+        deposits=tuple(map(deposit_from, document.get("deposits", ()))),
+        outcomes=tuple(map(outcome_from, document.get("decided", ()))),
+        queued=tuple(map(accepted_from, document.get("queued", ()))),
+        new_requests=tuple(document.get("new_requests", ())),
+    )
 
 
 def election_from(document: Mapping[str, Any]) -> ElectionRecord:

@@ -1,6 +1,6 @@
 """Finds a `mongod` and runs a private one: a replica set of one member, with its files in a directory of ours.
 
-Transactions exist only on a replica set, hence a set of one. The directory is kept from run to run while the port
+Only a replica set says what a majority has, hence a set of one. The directory is kept from run to run while the port
 changes, so the set's own idea of its address is mended at each start. The process dies with the one that started
 it, does not hear the terminal's Ctrl-C, and can be started again on the same port after a crash.
 """
@@ -116,12 +116,7 @@ class MongodProcess:
         self.host = host
         self.port = port
         self._mongod = mongod
-        # A transaction left open by a dead trader is ended by its successor; this is for what that misses.
-        self._parameters = {
-            "diagnosticDataCollectionEnabled": "false",
-            "transactionLifetimeLimitSeconds": 3,
-            **(parameters or {}),
-        }
+        self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0

@@ -15,14 +15,19 @@ from pymongo.database import Database
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from db.schema import COLLECTIONS, DATABASE, FENCES, POST, POSTS, QUEUE_FENCE, VIEWS, Collection, Index, View
+from db.documents import post_document
+from db.schema import COLLECTIONS, DATABASE, POST, POSTS, VIEWS, Collection, Index, View
 from peers.books_address import without_secrets
+from peers.core.log import NOWHERE
+from peers.core.records import Post
 from peers.errors import LedgerError
 
 Document = dict[str, Any]
 
-_PLAIN_OPTIONS = {"validator", "validationLevel", "validationAction"}
+_PLAIN_OPTIONS = {"validator", "validationLevel", "validationAction", "storageEngine"}
+_COMPRESSED = {"storageEngine": {"wiredTiger": {"configString": "block_compressor=zstd"}}}
 _NAMESPACE_EXISTS = 48
+_BOOKS = frozenset(("requests", "deposits", "posts"))
 
 
 def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> None:
@@ -41,7 +46,7 @@ def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> No
 
 
 def check_replica_set(client: MongoClient[Document]) -> None:
-    """Transactions exist only on a replica set; a single node can be a set of one."""
+    """Only a replica set says what a majority has; a single node can be a set of one."""
     hello = client.admin.command("hello")
     if "setName" not in hello:
         raise LedgerError("mongod is not a member of a replica set; start it with --replSet and run rs.initiate()")
@@ -51,22 +56,36 @@ def ensure_schema(database: Database[Document]) -> None:
     """Makes what is missing, mends what is of an older make, and lays out the post before its first trader."""
     database = database.with_options(write_concern=WriteConcern("majority", j=True))
     present = {info["name"]: info for info in database.list_collections()}
+    _refuse_older_books(database, present)
+    incomplete = bool(present.keys() & _BOOKS) and not present.keys() >= _BOOKS
     for wanted in COLLECTIONS:
         _ensure_collection(database, wanted, present.get(wanted.name))
     for view in VIEWS:
         _ensure_view(database, view, present.get(view.name))
-    _insert_if_missing(
-        database,
-        POSTS,
-        {"_id": POST, "term": 0, "trader": None, "since": None, "seq": 0, "commits": 0, "sessions": []},
-    )
-    _insert_if_missing(database, FENCES, {"_id": QUEUE_FENCE, "term": 0, "touched": 0})
+    if incomplete:  # somebody dropped some of the books: all are made again from the log
+        database[POSTS.name].delete_one({"_id": POST})
+    _insert_if_missing(database, POSTS, post_document(Post(), NOWHERE))
+
+
+def has_all_books(database: Database[Document]) -> bool:
+    """Whether none of the books was dropped. Of a collection that is not there the server says that it is empty."""
+    return set(database.list_collection_names(filter={"name": {"$in": sorted(_BOOKS)}})) == _BOOKS
+
+
+def _refuse_older_books(database: Database[Document], present: Mapping[str, Any]) -> None:
+    """Before version 0.2 there was no log, and what stood in the books was all there was."""
+    if POSTS.name in present and "fences" in present and "log" not in present:
+        raise LedgerError(
+            f"the books in {database.name} are of version 0.1, which kept no log; read them with that version, and "
+            "begin new ones here: --fresh, or another --dir or database"
+        )
 
 
 def _ensure_collection(database: Database[Document], wanted: Collection, info: Mapping[str, Any] | None) -> None:
     if info is None:
         try:
-            database.create_collection(wanted.name, validator=wanted.validator, check_exists=False)
+            options: Document = dict(_COMPRESSED) if wanted.compressed else {}
+            database.create_collection(wanted.name, validator=wanted.validator, check_exists=False, **options)
         except OperationFailure as error:
             if error.code != _NAMESPACE_EXISTS:
                 raise
@@ -123,13 +142,20 @@ def _model(index: Index) -> IndexModel:
     options: Document = {"name": index.name}
     if index.unique:
         options["unique"] = True
+    if index.sparse:
+        options["sparse"] = True
     if index.partial is not None:
         options["partialFilterExpression"] = dict(index.partial)
     return IndexModel(list(index.keys), **options)
 
 
 def _spec(info: Mapping[str, Any]) -> tuple[object, ...]:
-    return list(info["key"].items()), bool(info.get("unique")), info.get("partialFilterExpression")
+    return (
+        list(info["key"].items()),
+        bool(info.get("unique")),
+        bool(info.get("sparse")),
+        info.get("partialFilterExpression"),
+    )
 
 
 def _ensure_view(database: Database[Document], view: View, info: Mapping[str, Any] | None) -> None:

@@ -22,12 +22,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _PEER = re.compile(r"(?:buyer|seller|merchant)([0-9]{1,6})")
 _RANK_OF_STRANGERS = 999_999
+_FAR = 2**63
 
 DECIDED = ("sold", "unavailable")
+MAIN_POST = "main"
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A document of `requests`; times are milliseconds since 1970."""
+    """A document of `requests`; times are milliseconds since 1970, `at` is the place in the log that made it so."""
 
     id: str
     buyer: str | None
@@ -49,6 +51,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     amount: Decimal | None
     commission: Decimal | None
     earned: Decimal | None
+    at: int | None
 
     @property
     def sold(self) -> bool:
@@ -68,15 +71,19 @@ class DepositRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order: str | None
     deposited_at: int | None
     term: int | None
+    at: int | None
 
 
 class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A document of `posts`."""
+    """A document of `posts`: what the post was after the entry at the place `made`."""
 
     id: str
     term: int | None
     trader: str | None
+    since: int | None
     seq: int | None
+    arrival: int | None
+    made: int | None
 
 
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -107,25 +114,26 @@ def read_request(document: Document) -> RequestRow:
     get = document.get
     return RequestRow(
         id=str(get("_id")),
-        buyer=_name(get("buyer")),
-        item=_name(get("item")),
-        quantity=_whole(get("quantity")),
+        buyer=name(get("buyer")),
+        item=name(get("item")),
+        quantity=whole(get("quantity")),
         clock=get("clock"),
-        order=_text(get("order")),
-        status=_name(get("status")),
-        arrival=_whole(get("arrival")),
-        queued_at=_milliseconds(get("queued_at")),
-        queued_term=_whole(get("queued_term")),
-        seq=_whole(get("seq")),
-        term=_whole(get("term")),
-        trader=_name(get("trader")),
-        decided_at=_milliseconds(get("decided_at")),
-        seller=_name(get("seller")),
-        deposit=_text(get("deposit")),
+        order=text(get("order")),
+        status=name(get("status")),
+        arrival=whole(get("arrival")),
+        queued_at=milliseconds(get("queued_at")),
+        queued_term=whole(get("queued_term")),
+        seq=whole(get("seq")),
+        term=whole(get("term")),
+        trader=name(get("trader")),
+        decided_at=milliseconds(get("decided_at")),
+        seller=name(get("seller")),
+        deposit=text(get("deposit")),
         price=money(get("price")),
         amount=money(get("amount")),
         commission=money(get("commission")),
         earned=money(get("earned")),
+        at=whole(get("at")),
     )
 
 
@@ -134,26 +142,35 @@ def read_deposit(document: Document) -> DepositRow:
     get = document.get
     return DepositRow(
         id=str(get("_id")),
-        seller=_name(get("seller")),
-        item=_name(get("item")),
+        seller=name(get("seller")),
+        item=name(get("item")),
         price=money(get("price")),
-        quantity=_whole(get("quantity")),
-        remaining=_whole(get("remaining")),
+        quantity=whole(get("quantity")),
+        remaining=whole(get("remaining")),
         clock=get("clock"),
-        order=_text(get("order")),
-        deposited_at=_milliseconds(get("deposited_at")),
-        term=_whole(get("term")),
+        order=text(get("order")),
+        deposited_at=milliseconds(get("deposited_at")),
+        term=whole(get("term")),
+        at=whole(get("at")),
     )
 
 
 def read_post(document: Document) -> PostRow:
     get = document.get
-    return PostRow(id=str(get("_id")), term=_whole(get("term")), trader=_name(get("trader")), seq=_whole(get("seq")))
+    return PostRow(
+        id=str(get("_id")),
+        term=whole(get("term")),
+        trader=name(get("trader")),
+        since=milliseconds(get("since")),
+        seq=whole(get("seq")),
+        arrival=whole(get("arrival")),
+        made=whole(get("made")),
+    )
 
 
 def read_election(document: Document) -> ElectionRow:
     get = document.get
-    return ElectionRow(id=str(get("_id")), term=_whole(get("term")), trader=_name(get("trader")))
+    return ElectionRow(id=str(get("_id")), term=whole(get("term")), trader=name(get("trader")))
 
 
 def money(value: object) -> Decimal | None:
@@ -190,7 +207,7 @@ def derived_order(clock: object, owner: str | None, record_id: str) -> str | Non
 
     By logical time (Lamport's number, or the sum of a vector), then rank, then name and id.
     """
-    time = _logical_time(clock)
+    time = logical_time(clock)
     if time is None or owner is None:
         return None
     peer = _PEER.fullmatch(owner)
@@ -210,33 +227,39 @@ def _bare_clock(clock: object) -> object:
     return {k: n for k, n in vector.items() if n != 0} if isinstance(vector, Mapping) else clock.get("lamport")
 
 
-def _logical_time(clock: object) -> int | None:
+def logical_time(clock: object) -> int | None:
+    """Lamport's number, or the sum of a vector; None if it is neither."""
     if not isinstance(clock, Mapping):
         return None
     if "lamport" in clock:
-        return _whole(clock["lamport"])
+        return whole(clock["lamport"])
     vector = clock.get("vector")
     if not isinstance(vector, Mapping):
         return None
-    entries = [_whole(entry) for entry in vector.values()]
+    entries = [whole(entry) for entry in vector.values()]
     return None if None in entries else sum(entry for entry in entries if entry is not None)
 
 
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+def whole(value: object) -> int | None:
+    """Whole numbers as they are, as far as the database has them; anything else is None, `True` and 3.0 too."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return int(value) if -_FAR <= value < _FAR else None
 
 
-def _text(value: object) -> str | None:
+def text(value: object) -> str | None:
+    """Texts as they are; anything else is None."""
     return value if isinstance(value, str) else None
 
 
-def _name(value: object) -> str | None:
+def name(value: object) -> str | None:
     """Names and items repeat in every document; one copy of each keeps a long audit small."""
     return intern(value) if type(value) is str else None
 
 
-def _milliseconds(value: object) -> int | None:
+def milliseconds(value: object) -> int | None:
+    """A date in milliseconds since 1970; whole numbers are taken for that."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MILLISECOND
-    return _whole(value)
+    return whole(value)

@@ -14,7 +14,6 @@ from bson.decimal128 import Decimal128
 
 DATABASE = "bazaar"
 POST = "main"
-QUEUE_FENCE = "queue"
 
 Json = Mapping[str, Any]
 
@@ -26,6 +25,7 @@ class Index:
     name: str
     keys: Sequence[tuple[str, int]]
     unique: bool = False
+    sparse: bool = False
     partial: Json | None = None
 
 
@@ -36,6 +36,7 @@ class Collection:
     name: str
     schema: Json
     indexes: Sequence[Index] = ()
+    compressed: bool = False  # as well as the server can, for what is kept for long and seldom read
 
     @property
     def validator(self) -> dict[str, Any]:
@@ -89,7 +90,9 @@ _REQUEST: Json = {
     "queued_at": _DATE,
     "queued_term": _whole(1),
     "arrival": _whole(0),
+    "at": _whole(0),
 }
+"""`at` is the place in the log of the entry that put the document there."""
 _DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE}
 _SOLD: Json = {
     "seller": _TEXT,
@@ -115,27 +118,28 @@ REQUESTS = Collection(
         Index(name="queue", keys=[("order", 1)], partial={"status": "queued"}),
         Index(name="seq", keys=[("seq", 1)], unique=True, partial={"seq": {"$exists": True}}),
         Index(name="sales", keys=[("seller", 1), ("seq", 1)], partial={"seller": {"$exists": True}}),
-        # Not unique: two requests under one number would be odd; refusing the second for ever would be worse.
-        Index(name="arrival", keys=[("arrival", 1)]),
     ],
+)
+
+_DEPOSIT: Json = _exactly(
+    {
+        "_id": _TEXT,
+        "seller": _TEXT,
+        "item": _TEXT,
+        "price": _MONEY,
+        "quantity": _whole(1),
+        "remaining": _whole(0),
+        "clock": _CLOCK,
+        "order": _TEXT,
+        "deposited_at": _DATE,
+        "term": _whole(1),
+        "at": _whole(0),
+    }
 )
 
 DEPOSITS = Collection(
     name="deposits",
-    schema=_exactly(
-        {
-            "_id": _TEXT,
-            "seller": _TEXT,
-            "item": _TEXT,
-            "price": _MONEY,
-            "quantity": _whole(1),
-            "remaining": _whole(0),
-            "clock": _CLOCK,
-            "order": _TEXT,
-            "deposited_at": _DATE,
-            "term": _whole(1),
-        }
-    ),
+    schema=_DEPOSIT,
     indexes=[
         Index(name="stock", keys=[("order", 1)], partial={"remaining": {"$gt": 0}}),
         Index(name="stock_of", keys=[("seller", 1), ("order", 1)], partial={"remaining": {"$gt": 0}}),
@@ -151,16 +155,46 @@ POSTS = Collection(
             "trader": {"bsonType": ["string", "null"]},
             "since": {"bsonType": ["date", "null"]},
             "seq": _whole(0),
-            # Moves with every commit: an update that changes nothing is no write, and would fence nothing off.
-            "commits": _whole(0),
-            # The trader's database sessions, for its successor to end whatever they left open.
-            "sessions": {"bsonType": "array", "items": {"bsonType": "binData"}},
+            "arrival": _whole(0),
+            # The books are made up to this entry of the log; a majority has every document up to there.
+            "made": _whole(-1),
         }
     ),
 )
 
-FENCES = Collection(name="fences", schema=_exactly({"_id": _TEXT, "term": _whole(0), "touched": _whole(0)}))
-"""Ours alone: what a trader's queueing touches, so that it need not collide with its commits on the post."""
+_IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
+_DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
+_ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
+_NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS}
+
+LOG = Collection(
+    name="log",
+    schema={
+        "anyOf": [
+            _exactly(
+                {
+                    **_ENTRY,
+                    "kind": {"enum": ["decide", "queue"]},
+                    **_NEW,
+                    # What is in these is checked where the books are made of it: here it would cost every purchase.
+                    "deposits": _DOCUMENTS,
+                    "decided": _DOCUMENTS,
+                    "queued": _DOCUMENTS,
+                },
+                optional=[*_NEW, "deposits", "decided", "queued"],
+            ),
+            _exactly({**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT}),
+            # The body was cut away behind the books. The place stays taken, and so do the ids.
+            _exactly({"_id": _whole(0), "cut": {"enum": [True]}, **_NEW}, optional=[*_NEW]),
+        ]
+    },
+    indexes=[
+        # An id comes into the log once, however long ago and under whichever trader that was.
+        Index(name="new_requests", keys=[("new_requests", 1)], unique=True, sparse=True),
+        Index(name="new_deposits", keys=[("new_deposits", 1)], unique=True, sparse=True),
+    ],
+    compressed=True,
+)
 
 ELECTIONS = Collection(
     name="elections",
@@ -179,7 +213,7 @@ ELECTIONS = Collection(
     ),
 )
 
-COLLECTIONS = (REQUESTS, DEPOSITS, POSTS, FENCES, ELECTIONS)
+COLLECTIONS = (LOG, REQUESTS, DEPOSITS, POSTS, ELECTIONS)
 
 _NOTHING = Decimal128("0.00")
 _BY_NUMBER: Json = {"locale": "en", "numericOrdering": True}

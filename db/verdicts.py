@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from db.log_rows import EntryRow
 from db.rows import DepositRow, ElectionRow, PostRow, RequestRow
 
 State = Literal["holds", "violated", "not checked", "could not tell"]
@@ -47,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was looked at."""
+    """How much was looked at. `entries` are those of the log, and `cut` says of how many only the place is left."""
 
     requests: int = 0
     sales: int = 0
@@ -55,6 +56,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
     deposits: int = 0
     elections: int = 0
+    entries: int = 0
+    cut: int = 0
     journal_entries: int = 0
     torn_lines: int = 0
     amount: Decimal = Decimal("0.00")
@@ -96,8 +99,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Checker:
     """One invariant, fed the books once, piece by piece.
 
-    The order of feeding is part of the bargain: posts, elections, deposits, then requests; of the requests first
-    those without a `seq`, then the others with `seq` rising. `finish` is called once, last.
+    The order of feeding is part of the bargain. With a log: elections, then each entry along the places, followed by
+    its deposits and its outcomes; last the requests that are still queued. Without one: posts, elections, deposits,
+    then requests, of these first those without a `seq`, then the others with `seq` rising. `finish` is called
+    once, last.
     """
 
     name: ClassVar[str]
@@ -112,6 +117,9 @@ class Checker:
 
     def election(self, row: ElectionRow) -> None:
         """Takes in a document of `elections`."""
+
+    def log_entry(self, row: EntryRow) -> None:
+        """Takes in an entry of the log."""
 
     def deposit(self, row: DepositRow) -> None:
         """Takes in a document of `deposits`."""

@@ -61,14 +61,19 @@ class BadRequest(WireError):
 
 
 class PostClosed(WireError):
-    """Nobody can decide just now (an election is on, or the books are away). Ask again with the same id."""
+    """Nobody can decide just now (an election is on, the ledger is away, too many wait). Ask again with the same id.
 
-    def __init__(self, *, why: str = "an election is on") -> None:
+    `retry_after_ms` is how long to wait at least before that; 0 leaves it to the caller.
+    """
+
+    def __init__(self, *, why: str = "an election is on", retry_after_ms: int = 0) -> None:
         self.why = why
-        super().__init__(f"the post is closed: {why}; ask again with the same id")
+        self.retry_after_ms = retry_after_ms
+        later = f" in {retry_after_ms} ms" if retry_after_ms else ""
+        super().__init__(f"the post is closed: {why}; ask again{later} with the same id")
 
     def fields(self) -> dict[str, object]:
-        return {"why": self.why}
+        return {"why": self.why, "retry_after_ms": self.retry_after_ms}
 
 
 WIRE_ERRORS: tuple[type[WireError], ...] = (NotTrader, BadRequest, PostClosed)

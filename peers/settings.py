@@ -72,8 +72,9 @@ class TimingSettings(BaseModel):
     retry_max_s: Seconds = 1.0
     call_timeout_s: Seconds = 2.0  # for one remote call
     queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01  # a request that has to wait for longer is queued
-    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002  # a commit waits so long for who came last time; 0: never
-    max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one commit
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002  # an entry waits so long for who came last time; 0: never
+    max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one entry of the log
+    max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000  # requests that wait; more are told to come later
 
     @model_validator(mode="after")
     def _fit_together(self) -> TimingSettings:
@@ -97,6 +98,24 @@ class TimingSettings(BaseModel):
         return self
 
 
+LEAST_KEPT = 1000
+"""Entries kept whole behind the books, if not all are: a slow reader begins at books of some moments ago."""
+
+
+class LedgerSettings(BaseModel):
+    """How much of the log is kept. What a cut entry said is in the books; its place and its ids are kept for good."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # entries kept whole behind the books; 0: all
+
+    @model_validator(mode="after")
+    def _enough_for_readers(self) -> LedgerSettings:
+        if 0 < self.keep_entries < LEAST_KEPT:
+            raise ValueError(f"keep_entries must be 0, which keeps all, or at least {LEAST_KEPT}")
+        return self
+
+
 class Settings(BaseModel):
     """All of a town's settings; sent to every peer as JSON."""
 
@@ -107,6 +126,7 @@ class Settings(BaseModel):
     election: Literal["bully"] = "bully"
     market: MarketSettings = MarketSettings()
     timing: TimingSettings = TimingSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
 
 def make_settings(values: dict[str, object]) -> Settings:

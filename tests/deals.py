@@ -1,19 +1,26 @@
-"""Short ways to say what a test wants from a ledger: requests, deposits, decisions, commits."""
+"""Short ways to say what a test wants of a ledger: requests, deposits, outcomes, entries, elections."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import count
 
 from peers.core.clocks import LamportStamp, VectorStamp
-from peers.core.ledger import Commit, Decision, Enqueue, Ledger, OfficeTaken, TakeOffice
+from peers.core.ledger import Append
+from peers.core.log import Entry, OfficeEntry, TradeEntry
 from peers.core.money import split
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, PurchaseRequest, Sale
 
 T0_MS = 1_793_000_000_123
 RATE = Decimal("0.20")
+TRADER = "merchant9"
+
+_entry_ids = count()
 
 
-def entry(number: int, *, request_id: str | None = None, term: int = 1, quantity: int = 1) -> Accepted:
+def accepted(
+    number: int, *, request_id: str | None = None, term: int = 1, quantity: int = 1, arrival: int | None = None
+) -> Accepted:
     """The accepted request `r<number>`, whose clock and number of acceptance are `number`."""
     request = PurchaseRequest(
         request_id=request_id or f"r{number}",
@@ -22,7 +29,8 @@ def entry(number: int, *, request_id: str | None = None, term: int = 1, quantity
         quantity=quantity,
         clock=LamportStamp(lamport=number) if number % 2 else VectorStamp(vector={"buyer0": number, "seller.1": 0}),
     )
-    return Accepted(request=request, arrival=number, queued_at_ms=T0_MS + number, queued_term=term)
+    arrived = number if arrival is None else arrival
+    return Accepted(request=request, arrival=arrived, queued_at_ms=T0_MS + number, queued_term=term)
 
 
 def stock(deposit_id: str, quantity: int, *, price: str = "7.20", seller: str = "seller1", term: int = 1) -> Deposit:
@@ -38,11 +46,9 @@ def stock(deposit_id: str, quantity: int, *, price: str = "7.20", seller: str = 
     return Deposit(offer=offer, remaining=quantity, deposited_at_ms=T0_MS, term=term)
 
 
-def sold(
-    accepted: Accepted, seq: int, deposit: Deposit, *, term: int = 1, trader: str = "merchant9", queued: bool = False
-) -> Decision:
+def sold(request: Accepted, seq: int, deposit: Deposit, *, term: int = 1, trader: str = TRADER) -> Outcome:
     """The decision to sell what was asked for out of `deposit`."""
-    amount = deposit.offer.price * accepted.request.quantity
+    amount = deposit.offer.price * request.request.quantity
     commission, earned = split(amount, RATE)
     sale = Sale(
         seller=deposit.offer.seller,
@@ -52,37 +58,65 @@ def sold(
         commission=commission,
         earned=earned,
     )
-    outcome = Outcome(
-        accepted=accepted, seq=seq, term=term, trader=trader, decided_at_ms=T0_MS + 10_000 + seq, sale=sale
-    )
-    return Decision(outcome=outcome, was_queued=queued)
+    return Outcome(accepted=request, seq=seq, term=term, trader=trader, decided_at_ms=T0_MS + 10_000 + seq, sale=sale)
 
 
-def unavailable(
-    accepted: Accepted, seq: int, *, term: int = 1, trader: str = "merchant9", queued: bool = False
-) -> Decision:
+def unavailable(request: Accepted, seq: int, *, term: int = 1, trader: str = TRADER) -> Outcome:
     """The decision that nobody has it."""
-    outcome = Outcome(
-        accepted=accepted,
+    return Outcome(
+        accepted=request,
         seq=seq,
         term=term,
         trader=trader,
         decided_at_ms=T0_MS + 10_000 + seq,
         reason="nobody holds so many" if seq % 2 else None,
     )
-    return Decision(outcome=outcome, was_queued=queued)
 
 
-def commit(*decisions: Decision, seq: int = 0, term: int = 1, deposits: tuple[Deposit, ...] = ()) -> Commit:
-    return Commit(term=term, seq=seq, deposits=deposits, decisions=decisions)
+def office(term: int = 1, trader: str = TRADER, *, reason: str = "start") -> OfficeEntry:
+    """An entry with which `trader` takes office."""
+    return OfficeEntry(
+        entry_id=f"e{next(_entry_ids)}", term=term, trader=trader, written_at_ms=T0_MS + term, reason=reason
+    )
 
 
-def enqueue(*entries: Accepted, term: int = 1) -> Enqueue:
-    return Enqueue(term=term, entries=entries)
+def trade(
+    *outcomes: Outcome,
+    deposits: tuple[Deposit, ...] = (),
+    queued: tuple[Accepted, ...] = (),
+    known: tuple[str, ...] = (),
+    term: int = 1,
+    trader: str = TRADER,
+) -> TradeEntry:
+    """An entry of a trader in office; `known` are the ids among its requests that were queued before."""
+    taken_in = [*(outcome.accepted for outcome in outcomes), *queued]
+    return TradeEntry(
+        entry_id=f"e{next(_entry_ids)}",
+        term=term,
+        trader=trader,
+        written_at_ms=T0_MS + term,
+        deposits=deposits,
+        outcomes=outcomes,
+        queued=queued,
+        new_requests=tuple(each.request.request_id for each in taken_in if each.request.request_id not in known),
+    )
 
 
-def take_office(ledger: Ledger, expected_term: int = 0, trader: str = "merchant9") -> OfficeTaken:
-    """Puts `trader` in office, and expects that to succeed."""
-    taken = ledger.perform(TakeOffice(trader=trader, expected_term=expected_term, now_ms=T0_MS))
-    assert isinstance(taken, OfficeTaken), taken
-    return taken
+def at(place: int, entry: Entry) -> Append:
+    """The operation that writes `entry` at `place`."""
+    return Append(place=place, entry=entry)
+
+
+def election(term: int, **changes: object) -> ElectionRecord:
+    """A finished election."""
+    fields: dict[str, object] = {
+        "term": term,
+        "algorithm": "bully",
+        "reason": "start",
+        "started_by": "buyer0",
+        "trader": TRADER,
+        "messages": 12,
+        "started_at_ms": T0_MS,
+        "took_ms": 12.5 + term,
+    }
+    return ElectionRecord(**{**fields, **changes})  # type: ignore[arg-type]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess
 from db.prepare import prepare
+from tests.mongod_set import MongodSet
+from tests.relay import Relay
 
 Books = Database[dict[str, Any]]
 
@@ -44,3 +47,44 @@ def books(mongod: MongodProcess, mongo_client: MongoClient[dict[str, Any]]) -> I
     prepare(mongod.uri, name)
     yield mongo_client[name]
     mongo_client.drop_database(name)
+
+
+MakeLedger = Callable[..., MongoLedger]
+
+
+@pytest.fixture
+def make_ledger(mongod: MongodProcess, books: Books) -> Iterator[MakeLedger]:
+    """Makes ledgers of this test's database, straight or by another address, and closes them."""
+    made: list[MongoLedger] = []
+
+    def make(uri: str = mongod.uri, **options: Any) -> MongoLedger:
+        made.append(MongoLedger(uri, books.name, **options))
+        return made[-1]
+
+    yield make
+    for ledger in made:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(make_ledger: MakeLedger) -> MongoLedger:
+    """A ledger of this test's database."""
+    return make_ledger()
+
+
+@pytest.fixture
+def relay(mongod: MongodProcess) -> Iterator[Relay]:
+    """What may stand between a ledger and the mongod, and lose things."""
+    with Relay(mongod.port) as relay:
+        yield relay
+
+
+@pytest.fixture(scope="session")
+def secured_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongodSet]:
+    """A set of one that speaks TLS with members of its town only, and asks them for a password."""
+    directory = tmp_path_factory.mktemp("secured")
+    try:
+        with MongodSet(directory, 1, secured=True) as several:
+            yield several
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -9,15 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from db.memory import MemoryLedger
+from db.ledger.memory import MemoryLedger
 from nameserver.process import NameServerProcess
-from peers.core.ledger import Meanwhile, Operation, Result
+from peers.core.calls import Buy, Status
+from peers.core.commands import Answer, Command, HoldPost
+from peers.core.inputs import Called, Input, Now, Start
+from peers.core.ledger import Operation, Result
 from peers.core.membership import Edge, Member, Snapshot
 from peers.core.names import Role, peer_name
+from peers.core.records import PurchaseRequest
 from peers.core.reports import Report
+from peers.errors import PostClosed
 from peers.host.host import MakeCore, PeerHost, make_peer
 from peers.host.logs import NoLog
 from peers.host.spec import PeerSpec
+from tests.unit.core.words import decided
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Report)
@@ -44,11 +50,11 @@ class SharedBooks:
         self.threads: list[tuple[str, str]] = []  # which operation was performed on which thread
         self._lock = threading.Lock()
 
-    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
+    def perform(self, operation: Operation) -> Result:
         self.before(operation)
         with self._lock:
             self.threads.append((type(operation).__name__, threading.current_thread().name))
-            return self.books.perform(operation, meanwhile)
+            return self.books.perform(operation)
 
     def close(self) -> None:
         """Others go on using it."""
@@ -117,6 +123,45 @@ class Market:
 
     def close(self, name: str) -> None:
         self.hosts.pop(name).close()
+
+
+class Busy:
+    """A core in office that tells a customer to come again in so many milliseconds, and then serves it."""
+
+    TOLD_MS = 300
+
+    def __init__(self, me: Member) -> None:
+        self._me = me
+        self.asked: list[tuple[float, PurchaseRequest]] = []
+
+    def handle(self, event: Input, now: Now) -> list[Command]:
+        if isinstance(event, Start):
+            return [HoldPost(term=1, held=True)]
+        if not isinstance(event, Called):
+            return []
+        assert isinstance(event.call, Buy)
+        self.asked.append((now.mono_s, event.call.request))
+        if len(self.asked) == 1:
+            busy = PostClosed(why="too many wait already", retry_after_ms=self.TOLD_MS)
+            return [Answer(call_id=event.call_id, reply=busy)]
+        return [Answer(call_id=event.call_id, reply=decided(event.call.request))]
+
+    def status(self) -> Status:
+        return Status(
+            name=self._me.name,
+            rank=self._me.rank,
+            role=self._me.role,
+            term=1,
+            trader=self._me.name,
+            clock={"lamport": 1},
+            neighbours=(),
+            in_office=True,
+            up=(self._me.name,),
+            counters={},
+        )
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(members=(self._me,), edges=())
 
 
 @contextmanager

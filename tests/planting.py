@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from db.invariants import Verdict, check_books
-from tests.bookkeeping import RATE, Clerk, sort_key
+from tests.bookkeeping import RATE, Clerk, LogBuilder, sort_key
 
 Plant = Callable[[Clerk], object]
 
@@ -21,6 +21,16 @@ def judge(clerk: Clerk, **more: Any) -> Verdict:
     """By the books alone, without the journals, which every planted fault would contradict too."""
     settings = {"elections": clerk.elections, "graph": RING, "commission_rate": RATE, **more}
     return check_books(clerk.requests.values(), clerk.deposits.values(), clerk.posts, **settings)
+
+
+def judge_log(builder: LogBuilder, books: dict[str, list[Any]] | None = None, **more: Any) -> Verdict:
+    """By its log; the books are those at its end, as they stand with whatever was planted there."""
+    if books is None:
+        builder.flush()
+        books = {"requests": list(builder.requests.values()), "deposits": list(builder.deposits.values())}
+        books["posts"] = builder.posts
+    settings = {"elections": builder.elections, "graph": RING, "commission_rate": RATE, **more}
+    return check_books(books["requests"], books["deposits"], books["posts"], log=builder.log, **settings)
 
 
 def request(request_id: str, **changes: object) -> Plant:

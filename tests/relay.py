@@ -7,10 +7,12 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-_COMMIT = b"commitTransaction"
+APPEND = b"insert\x00\x04\x00\x00\x00log\x00"
+"""What is in a message that writes an entry of the log: the name of the command, and of the collection."""
+
 _DEADLINE_S = 10.0
 
 Loss = Literal["request", "answer", "held"]
@@ -21,7 +23,6 @@ class _Link:
     client: socket.socket
     server: socket.socket
     loss: Loss | None = None
-    answered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def hang_up(self) -> None:
         for end in (self.client, self.server):
@@ -41,10 +42,12 @@ class Relay:
         self._threads: list[threading.Thread] = []
         self._is_cut = False
         self._next_loss: Loss | None = None
-        self._word = _COMMIT
+        self._word = APPEND
         self._stays_cut = False
-        self._interruption: tuple[bytes, Callable[[], None]] | None = None
+        self._before: tuple[bytes, Callable[[], object]] | None = None
         self._held: tuple[_Link, bytes] | None = None
+        self.has_lost = 0
+        """How many messages were lost so far."""
         self._late_answers: queue.Queue[bytes] = queue.Queue()
 
     @property
@@ -77,21 +80,17 @@ class Relay:
         with self._lock:
             self._is_cut = False
 
-    def lose_commit(self, what: Loss, *, stays_cut: bool = True) -> None:
-        """Loses the next commit: its `request` (it never arrives), its `answer` (it happens), or its request is
-        `held` until `deliver`. Then everything is cut, for good if `stays_cut`."""
-        self._word, self._next_loss, self._stays_cut = _COMMIT, what, stays_cut
+    def lose(self, what: Loss, word: bytes = APPEND, *, stays_cut: bool = True) -> None:
+        """Loses the next message to the server with `word` in it: its `request` (it never arrives), its `answer` (it
+        happens), or the request is `held` until `deliver`. Then everything is cut, for good if `stays_cut`."""
+        self._word, self._next_loss, self._stays_cut = word, what, stays_cut
 
-    def lose_message(self, word: bytes) -> None:
-        """Loses the next message to the server with `word` in it, and cuts everything."""
-        self._word, self._next_loss, self._stays_cut = word, "request", True
-
-    def before_message(self, word: bytes, act: Callable[[], None]) -> None:
-        """Calls `act` between the next message to the server with `word` in it, once, and those sent before it."""
-        self._interruption = (word, act)
+    def before(self, word: bytes, act: Callable[[], object]) -> None:
+        """Calls `act` before the next message to the server with `word` in it is passed on, once."""
+        self._before = (word, act)
 
     def deliver(self) -> bytes:
-        """Sends the held commit, long after its sender gave it up; returns the server's answer."""
+        """Sends the held request, long after its sender gave it up; returns the server's answer."""
         assert self._held is not None
         link, request = self._held
         link.server.sendall(request)
@@ -129,33 +128,24 @@ class Relay:
                 if link.loss in ("request", "held"):
                     self._lose(link, data)
                     return
-                link.server.sendall(self._interrupt(link, data))
+                if self._before is not None and self._before[0] in data:
+                    (_, act), self._before = self._before, None
+                    act()
+                link.server.sendall(data)
         link.hang_up()
-
-    def _interrupt(self, link: _Link, data: bytes) -> bytes:
-        """Sends what comes before an interruption, if there is to be one in `data`, and returns the rest."""
-        if self._interruption is None or self._interruption[0] not in data:
-            return data
-        (word, act), self._interruption = self._interruption, None
-        messages = _messages(data)
-        while word not in messages[0]:
-            while link.answered.acquire(blocking=False):
-                pass
-            link.server.sendall(messages.pop(0))
-            link.answered.acquire(timeout=_DEADLINE_S)
-        act()
-        return b"".join(messages)
 
     def _lose(self, link: _Link, request: bytes) -> None:
         self._next_loss = None
+        self.has_lost += 1
         if link.loss == "held":
             self._held = (link, request)
             with self._lock:
                 self._links.remove(link)
-            link.client.close()
         self.cut()
         if not self._stays_cut:
             self.heal()
+        if link.loss == "held":
+            link.client.close()  # last of all: whoever notices may heal at once
 
     def _forward_answers(self, link: _Link) -> None:
         with suppress(OSError):
@@ -166,15 +156,4 @@ class Relay:
                     self._lose(link, b"")
                 else:
                     link.client.sendall(data)
-                    link.answered.release()
         link.hang_up()
-
-
-def _messages(data: bytes) -> list[bytes]:
-    """Parts what a client sent in one go; each message begins with its length."""
-    messages = []
-    while data:
-        length = int.from_bytes(data[:4], "little")
-        messages.append(data[:length])
-        data = data[length:]
-    return messages

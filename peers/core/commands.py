@@ -44,7 +44,7 @@ class CancelTimer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Perform(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the ledger carry out `operation`; its result comes back as LedgerReplied."""
+    """Have the ledger carry out `operation`; its result comes back as LedgerReplied (of MakeBooks nothing does)."""
 
     operation: Operation
 

@@ -51,6 +51,7 @@ class Context:
         self.counters: dict[str, int] = {}
         self._commands: list[Command] = []
         self._last_ask = 0
+        self._last_entry = 0
 
     def emit(self, command: Command) -> None:
         self._commands.append(command)
@@ -77,6 +78,11 @@ class Context:
         self._last_ask += 1
         self.emit(Ask(ask_id=self._last_ask, trader=trader, call=call))
         return self._last_ask
+
+    def next_entry_id(self) -> str:
+        """Returns an id for an entry of the log that no other entry has, of whichever peer and life."""
+        self._last_entry += 1
+        return f"{self.me.name}.{self.me.incarnation:x}.{self._last_entry}"
 
     def count(self, counter: str, by: int = 1) -> None:
         self.counters[counter] = self.counters.get(counter, 0) + by

@@ -11,7 +11,7 @@ import msgspec
 from peers.core.calls import Call, Failure, Reply, Unreachable
 from peers.core.context import Context
 from peers.core.inputs import TimerName
-from peers.errors import BadRequest, NotTrader, WireError
+from peers.errors import BadRequest, NotTrader, PostClosed, WireError
 
 
 class Errand:
@@ -55,6 +55,8 @@ class Errand:
         self._ask_id = None
         if isinstance(reply, Unreachable) or (isinstance(reply, WireError) and not isinstance(reply, BadRequest)):
             wait_s = self._wait_s * self._ctx.rng.uniform(0.5, 1.0)
+            if isinstance(reply, PostClosed):
+                wait_s = max(wait_s, reply.retry_after_ms / 1000)
             self._wait_s = min(2 * self._wait_s, self._ctx.settings.timing.retry_max_s)
             self._ctx.set_timer(self._timer, wait_s)
             return None

@@ -21,7 +21,7 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TimerName = Literal[
-    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "queue", "gather"
+    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "gather"
 ]
 
 

@@ -1,79 +1,73 @@
-"""The ledger's interface: what a trader may ask of the books, and what it may hear back.
+"""The ledger's port: what a trader may ask of the log and of the books made from it, and what it may hear back.
 
-The election nominates, the ledger decides. Authority is the term in the post's document. Taking office raises it
-by compare-and-set; every later write of a trader names its term and touches a document that a successor's raise
-touches too, in the same transaction, so that a deposed trader's write fails as a whole. Two documents serve as
-fences, one for commits and one for the queue, so that a trader's own queueing does not collide with its own commit.
+The election nominates, the ledger decides. It is a log of numbered places, each of which is taken once (`core.log`).
+Taking office is writing an entry at the end of the log, with the next term; a deposed trader's next entry finds its
+place taken, and it is out. Nothing of it can happen late.
 
-An operation is a value; `Ledger.perform` carries it out and returns a value. Its type says what is known:
-*definite* results say what happened, `Unknown` says that it may or may not have happened (the answer was lost),
-and `LedgerAway` that it certainly did not. Foreign exceptions never pass this interface.
+The books (`requests`, `deposits`, `posts`) are made from the log, behind it, by whoever is in office. Making is
+idempotent and guarded by the place of the entry in each document, so a deposed trader that is late at it changes
+nothing. A new trader loads them as far as they are made, and the rest from the log.
 
-Two implementations, in memory (`db.memory`) and in MongoDB (`db.mongo`), pass the same contract tests.
+An operation is a value; `Ledger.perform` carries it out and returns a value. Its type says what is known: *definite*
+results say what happened, `Unknown` says that it may or may not have happened, or may yet (the answer was lost), and
+`LedgerAway` that this attempt certainly did not. Foreign exceptions never pass this port.
+
+Two implementations, in memory (`db.ledger.memory`) and in MongoDB (`db.ledger.mongo`), pass the same contract tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
+from peers.core.log import Entry
 from peers.core.records import Accepted, Deposit, ElectionRecord, Outcome, Post
 
 
-class TakeOffice(msgspec.Struct, frozen=True, kw_only=True):
-    """Raise the term from `expected_term` to the next and read all a trader needs. A predecessor's open
-    transaction is ended first. Gives OfficeTaken or OfficeRefused."""
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """Write `entry` at `place`. The caller has read, or written, all places before it.
 
-    trader: str
-    expected_term: int
-    now_ms: int
-
-
-class Enqueue(msgspec.Struct, frozen=True, kw_only=True):
-    """Write `entries` to the queue, all or none, fenced by `term`. Gives Done, Deposed, AlreadyRecorded."""
-
-    term: int
-    entries: tuple[Accepted, ...]
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome to record; `was_queued` says whether its request already stands in the queue."""
-
-    outcome: Outcome
-    was_queued: bool
-
-
-class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """Record deposits and decisions in one fenced transaction and move the post from `seq` onwards.
-
-    `seq` is the post's number before; the decisions carry `seq + 1 …` in order. A sale may draw on a deposit of
-    the same commit (`deposits` come with their full `remaining`). Fails as a whole unless the post still stands at
-    (`term`, `seq`), and unless every deposit drawn on holds enough. Gives Done, Deposed, AlreadyRecorded.
+    Gives Appended, Taken, AlreadyRecorded, Unknown or LedgerAway. After Unknown or LedgerAway the same entry is to be
+    appended at the same place again, before anything else.
     """
 
-    term: int
-    seq: int
-    deposits: tuple[Deposit, ...]
-    decisions: tuple[Decision, ...]
+    place: int
+    entry: Entry
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """Read all that a new trader needs: the books as far as they are made, and the log from there. Gives Loaded."""
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Read the post and what is recorded under these ids. Gives Found. Nothing of the same ledger object that was
-    left open before can still commit afterwards."""
+    """Read what is recorded under these ids of requests. Gives Found."""
 
-    request_ids: tuple[str, ...] = ()
-    deposit_ids: tuple[str, ...] = ()
+    request_ids: tuple[str, ...]
 
 
 class FindSales(msgspec.Struct, frozen=True, kw_only=True):
-    """Read a seller's sales with `seq > after_seq`, oldest first, at most `limit`, and its deposits that still
-    hold something. Gives Found."""
+    """Read a seller's sales with `seq > after_seq`, oldest first, at most `limit`, and its deposits that hold
+    something, both as of one moment. Gives Found."""
 
     seller: str
     after_seq: int
     limit: int = 1000
+
+
+class MakeBooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Bring the books from entry `place` - 1 to entry `place`, which a majority has.
+
+    `requests` and `deposits` are what the entry changed, as it left them (`new_requests` are the ids of those that
+    are in no entry before); `post` is the state after it. Nothing is answered: the ledger does it behind the log, as
+    soon as it can, in order, and tries again until it is done.
+    """
+
+    place: int
+    requests: tuple[Accepted | Outcome, ...]
+    new_requests: tuple[str, ...]
+    deposits: tuple[Deposit, ...]
+    post: Post
 
 
 class RecordElection(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,83 +76,81 @@ class RecordElection(msgspec.Struct, frozen=True, kw_only=True):
     record: ElectionRecord
 
 
-Operation = TakeOffice | Enqueue | Commit | LookUp | FindSales | RecordElection
+Operation = Append | Load | LookUp | FindSales | MakeBooks | RecordElection
 
 
-class OfficeTaken(msgspec.Struct, frozen=True, kw_only=True):
-    """In office. `queue` is what is pending, lowest order first; `stock` the deposits that hold something, lowest
-    order first; `arrival` the highest number of acceptance ever recorded."""
-
-    post: Post
-    arrival: int
-    queue: tuple[Accepted, ...]
-    stock: tuple[Deposit, ...]
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry stands at its place, and a majority has it (journaled)."""
 
 
-class OfficeRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """The term was not the expected one; `post` is what stands there. Nothing was changed."""
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Another entry stands at that place, and a majority has it. `entry` is None where its body was cut away."""
 
-    post: Post
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """It happened, durably (majority, journaled)."""
-
-
-class Deposed(msgspec.Struct, frozen=True, kw_only=True):
-    """Refused: the post stands at another term. Nothing was changed."""
-
-    post: Post
+    entry: Entry | None
 
 
 class AlreadyRecorded(msgspec.Struct, frozen=True, kw_only=True):
-    """Refused: some id of the operation is recorded already, or the post's seq or a deposit is not what the trader
-    took it for. Nothing was changed; look the ids up."""
+    """Refused for good: ids that the entry takes for new are in the log. Nothing was changed.
+
+    This is what is recorded under them: outcomes of requests, and deposits, whatever they still hold.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    deposits: tuple[Deposit, ...] = ()
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
-    """It may or may not have happened: the answer was lost. Look the ids up before anything else."""
+    """It may or may not have happened, or may happen yet: the answer was lost."""
 
     why: str
 
 
 class LedgerAway(msgspec.Struct, frozen=True, kw_only=True):
-    """It did not happen: the ledger cannot be reached. Try again."""
+    """This attempt did not happen: the ledger cannot be reached. Try again."""
 
     why: str
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded: the post, outcomes of decided requests, queue entries of undecided ones, deposits."""
+class StockedDeposit(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit that holds something, and the place of the entry that last changed it."""
 
+    deposit: Deposit
+    at: int
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The books are made up to entry `made`, and `post` is the state after it; `entries` are those after it.
+
+    `queue` and `stock` are no older than `made`; they may be newer, or newer in part.
+    """
+
+    made: int
     post: Post
+    queue: tuple[Accepted, ...]
+    stock: tuple[StockedDeposit, ...]
+    entries: tuple[Entry, ...]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded: outcomes of decided requests, undecided requests, deposits."""
+
     outcomes: tuple[Outcome, ...] = ()
     queued: tuple[Accepted, ...] = ()
     deposits: tuple[Deposit, ...] = ()
 
 
-Result = OfficeTaken | OfficeRefused | Done | Deposed | AlreadyRecorded | Unknown | LedgerAway | Found
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """It happened."""
 
 
-Meanwhile = Callable[[], bool]
-"""Does one small thing if there is one, without blocking; returns whether there is more to do."""
-
-
-def work_off(meanwhile: Meanwhile | None) -> None:
-    """Does all that there is to do."""
-    while meanwhile is not None and meanwhile():
-        pass
+Result = Appended | Taken | AlreadyRecorded | Unknown | LedgerAway | Loaded | Found | Done
 
 
 class Ledger(Protocol):
-    """The books. `perform` never raises for what may happen to a healthy program (see Result)."""
+    """A post's log and books. `perform` never raises for what may happen to a healthy program (see Result)."""
 
-    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
-        """Carries out one operation; may block. Enqueue and Commit may run at the same time as each other.
-
-        Whoever would wait for the books of a Commit does what there is to do `meanwhile`, and nobody waits for that
-        any longer than for the books. What is left of it when they answer is left to the caller.
-        """
+    def perform(self, operation: Operation) -> Result:
+        """Carries out one operation; may block. Appends come one at a time; reads may run beside them."""
 
     def close(self) -> None:
-        """Lets go of connections. Nothing is performed afterwards."""
+        """Finishes the books, within bounds, and lets go of connections. Nothing is performed afterwards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from decimal import Decimal
+from heapq import merge
 
 import msgspec
 
@@ -29,6 +30,13 @@ class Stock:
         for deposit in deposits:
             self.add(deposit)
 
+    def copy(self) -> Stock:
+        """Returns a stock that goes its own way from here."""
+        twin = Stock()
+        twin._deposits, twin._left = self._deposits.copy(), self._left.copy()
+        twin._by_item = {item: keys.copy() for item, keys in self._by_item.items()}
+        return twin
+
     def get(self, deposit_id: str) -> Deposit | None:
         """Returns a deposit that holds something, `remaining` as of now."""
         deposit = self._deposits.get(deposit_id)
@@ -43,34 +51,22 @@ class Stock:
         self._left[offer.deposit_id] = deposit.remaining
         insort(self._by_item.setdefault(offer.item, []), (offer.order, offer.deposit_id))
 
-    def remove(self, deposit_id: str) -> None:
-        """Takes a deposit off the market."""
-        deposit = self._deposits.pop(deposit_id)
-        self._left.pop(deposit_id)
-        self._by_item[deposit.offer.item].remove((deposit.offer.order, deposit_id))
-
-    def find(self, item: str, quantity: int, excluded: frozenset[str]) -> Deposit | None:
-        """Returns the deposit that sells: the lowest in order that holds enough and is not of `excluded` sellers."""
-        for _, deposit_id in self._by_item.get(item, ()):
-            deposit = self._deposits[deposit_id]
-            if self._left[deposit_id] >= quantity and deposit.offer.seller not in excluded:
-                return deposit
-        return None
-
     def take(self, deposit: Deposit, quantity: int) -> None:
-        """Takes `quantity` out of a deposit found before; an emptied one is gone."""
+        """Takes `quantity` out of a deposit that holds as much; an emptied one is gone."""
         deposit_id = deposit.offer.deposit_id
         self._left[deposit_id] -= quantity
         if self._left[deposit_id] == 0:
-            self.remove(deposit_id)
+            gone = self._deposits.pop(deposit_id)
+            self._left.pop(deposit_id)
+            self._by_item[gone.offer.item].remove((gone.offer.order, deposit_id))
 
-    def give_back(self, deposit: Deposit, quantity: int) -> None:
-        """Undoes a `take`."""
-        deposit_id = deposit.offer.deposit_id
-        if deposit_id in self._left:
-            self._left[deposit_id] += quantity
-        else:
-            self.add(msgspec.structs.replace(deposit, remaining=quantity))
+    def in_order(self, item: str) -> list[tuple[str, str]]:
+        """Returns order and id of the deposits of `item`, lowest first. Not to be changed."""
+        return self._by_item.get(item, [])
+
+    def holding(self, deposit_id: str) -> tuple[Deposit, int]:
+        """Returns a deposit as it was added, and what it holds now; KeyError if it holds nothing."""
+        return self._deposits[deposit_id], self._left[deposit_id]
 
     def on_offer(self, item: str | None = None) -> tuple[Deposit, ...]:
         """Returns what is there (of `item`, or of all), lowest order first within an item, `remaining` as of now."""
@@ -82,23 +78,41 @@ class Stock:
         )
 
 
-class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision, and the deposit it draws on (None when unavailable)."""
+class Draft:
+    """What a stock would hold after decisions that are not recorded yet. The stock itself stays as it is."""
 
-    outcome: Outcome
-    source: Deposit | None
+    def __init__(self, stock: Stock, incoming: Iterable[Deposit] = ()) -> None:
+        self._stocks = stock, Stock(incoming)
+        self._taken: dict[str, int] = {}
+
+    def find(self, item: str, quantity: int, excluded: tuple[str, ...]) -> Deposit | None:
+        """Returns the deposit that sells: the lowest in order that holds enough and is not of `excluded` sellers."""
+        stock, incoming = self._stocks
+        keys: Iterable[tuple[str, str]] = stock.in_order(item)
+        if new := incoming.in_order(item):
+            keys = merge(keys, new)
+        for key in keys:
+            deposit, left = (incoming if key in new else stock).holding(key[1])
+            if left - self._taken.get(key[1], 0) >= quantity and deposit.offer.seller not in excluded:
+                return deposit
+        return None
+
+    def take(self, deposit: Deposit, quantity: int) -> None:
+        """Takes `quantity` out of a deposit found before."""
+        deposit_id = deposit.offer.deposit_id
+        self._taken[deposit_id] = self._taken.get(deposit_id, 0) + quantity
 
 
 def decide(
-    accepted: Accepted, stock: Stock, *, seq: int, term: int, trader: str, now_ms: int, commission_rate: Decimal
-) -> Ruling:
-    """Decides one request, taking the goods out of `stock`. The caller brings requests lowest order first."""
+    accepted: Accepted, goods: Draft, *, seq: int, term: int, trader: str, now_ms: int, commission_rate: Decimal
+) -> Outcome:
+    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest order first."""
     request = accepted.request
     in_office = request.buyer == trader
-    source = None if in_office else stock.find(request.item, request.quantity, frozenset((request.buyer, trader)))
+    source = None if in_office else goods.find(request.item, request.quantity, (request.buyer, trader))
     sale = None
     if source is not None:
-        stock.take(source, request.quantity)
+        goods.take(source, request.quantity)
         amount = source.offer.price * request.quantity
         commission, earned = split(amount, commission_rate)
         sale = Sale(
@@ -109,7 +123,7 @@ def decide(
             commission=commission,
             earned=earned,
         )
-    outcome = Outcome(
+    return Outcome(
         accepted=accepted,
         seq=seq,
         term=term,
@@ -118,4 +132,3 @@ def decide(
         sale=sale,
         reason=None if sale else BUYER_IN_OFFICE if in_office else NOT_ON_OFFER,
     )
-    return Ruling(outcome=outcome, source=source)

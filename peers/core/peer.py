@@ -83,7 +83,6 @@ class Peer:
             "vacancy": self._post.on_vacancy_timer,
             "tally": self._post.on_tally_timer,
             "ledger": self._post.on_ledger_timer,
-            "queue": self._post.on_queue_timer,
             "gather": self._post.on_gather_timer,
             "period": self._on_period_timer,
         }

@@ -2,7 +2,7 @@
 
 Everything that can change hands is here: the view of the post, the vacancy and the election for it, the bid to the
 ledger, entering and leaving office. An election only nominates; whoever is nominated bids, and the ledger decides.
-`peers.core.office` does the work of the trader, once in.
+`peers.core.trader` does the work of the trader, once in.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from peers.core.elections.base import ElectionAlgorithm, patience_s
 from peers.core.elections.bully import Bully
 from peers.core.gossip import Gossip
 from peers.core.inputs import Called, LedgerReplied
-from peers.core.ledger import LedgerAway, OfficeRefused, OfficeTaken, RecordElection, Result, TakeOffice, Unknown
 from peers.core.membership import Member
 from peers.core.messages import Answer as ElectionAnswer
 from peers.core.messages import Beat, Coordinator, Election, Tally, Vacancy
 from peers.core.names import rank_of
-from peers.core.office import RETRY_LEDGER_S, Ended, Office
 from peers.core.polls import Polls
+from peers.core.records import Post
 from peers.core.reports import Elected, LeftOffice, Refused
+from peers.core.trader.taking_office import Lost, TakingOffice, Won
+from peers.core.trader.term import Ended, TraderTerm
 from peers.errors import NotTrader, PostClosed
 
 ORDERLY = ("resigned", "left")
@@ -49,8 +50,8 @@ class PostKeeper:
         self._customers = customers
         self._polls = Polls(ctx, gossip)
         self._election: ElectionAlgorithm = Bully(self)
-        self.office: Office | None = None
-        self._taking: TakeOffice | None = None
+        self.office: TraderTerm | None = None
+        self._taking: TakingOffice | None = None
         self._held_calls: list[Called] = []  # what came while taking office
         self._vacant_since_s = 0.0
 
@@ -201,9 +202,8 @@ class PostKeeper:
         if self._taking is None and self.office is None and after_term == self._ctx.view.term:
             self._bid(after_term)
 
-    def _bid(self, expected_term: int) -> None:
-        self._taking = TakeOffice(trader=self._ctx.name, expected_term=expected_term, now_ms=self._ctx.now.wall_ms)
-        self._ctx.perform(self._taking)
+    def _bid(self, after_term: int) -> None:
+        self._taking = TakingOffice(self._ctx, after_term, self._ctx.view.reason)
 
     def _drop_bid(self) -> None:
         """Somebody else holds the post: whatever the ledger still says to our bid is of no use."""
@@ -243,28 +243,23 @@ class PostKeeper:
     # -- office --------------------------------------------------------------------------------------------
 
     def on_ledger(self, event: LedgerReplied) -> None:
-        if isinstance(event.operation, TakeOffice):
-            self._on_bid(event.operation, event.result)
-        elif self.office is not None and not isinstance(event.operation, RecordElection):
+        if self.office is not None:
             self.office.on_ledger(event.operation, event.result)
+        elif self._taking is not None:
+            ended = self._taking.on_ledger(event.operation, event.result)
+            if isinstance(ended, Won):
+                self._taking = None
+                if ended.state.post.term > self._ctx.view.term:  # else it was over before we heard that it began
+                    self._enter_office(ended)
+                else:
+                    self._refuse_held_calls()
+            elif isinstance(ended, Lost):
+                self._on_lost_bid(ended.post)
 
-    def _on_bid(self, bid: TakeOffice, result: Result) -> None:
-        ours = bid == self._taking
-        self._taking = None if ours else self._taking
-        if isinstance(result, OfficeTaken):  # even if the bid was given up meanwhile: the ledger decides
-            if result.post.term > self._ctx.view.term:
-                self._enter_office(result)
-        elif not ours:
-            return
-        elif isinstance(result, OfficeRefused):
-            self._on_refused(result)
-        elif isinstance(result, Unknown | LedgerAway):
-            self._taking = bid
-            self._ctx.set_timer("ledger", RETRY_LEDGER_S)
-
-    def _on_refused(self, refused: OfficeRefused) -> None:
-        """The ledger stands at another term: its trader has won, unless it is gone, or is us without knowing it."""
-        ctx, post = self._ctx, refused.post
+    def _on_lost_bid(self, post: Post) -> None:
+        """The log stands at another term: its trader has won, unless it is gone, or is us without knowing it."""
+        self._taking = None
+        ctx = self._ctx
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
             self._learn(_filled(post.term, rival))
@@ -273,14 +268,16 @@ class PostKeeper:
                 ctx.view = PostView(term=post.term, reason=ctx.view.reason)
                 self._election.stop()
             self._bid(post.term)
+        if self._taking is None:
+            self._refuse_held_calls()
 
     def on_ledger_timer(self) -> None:
         if self._taking is not None:
-            self._ctx.perform(self._taking)
+            self._taking.on_timer()
         elif self.office is not None:
             self.office.on_ledger_timer()
 
-    def on_period(self, office: Office) -> None:
+    def on_period(self, office: TraderTerm) -> None:
         """A trader may resign by chance; and it makes way where there is no trade without it."""
         if self._polls.is_needed_in_the_market():
             office.leave("needed in the market")
@@ -291,27 +288,25 @@ class PostKeeper:
         if self.office is not None:
             self.office.on_gather_timer()
 
-    def on_queue_timer(self) -> None:
-        if self.office is not None:
-            self.office.on_queue_timer()
-
-    def _enter_office(self, taken: OfficeTaken) -> None:
-        ctx = self._ctx
+    def _enter_office(self, won: Won) -> None:
+        ctx, term = self._ctx, won.state.post.term
         took_s = ctx.now.mono_s - self._vacant_since_s
-        self._polls.on_won(taken.post.term, self._election.name, took_s, reason=ctx.view.reason)
+        self._polls.on_won(term, self._election.name, took_s, reason=ctx.view.reason)
         self._election.stop()
         ctx.cancel_timer("vacancy")
-        ctx.view = _filled(taken.post.term, ctx.me)
+        ctx.view = _filled(term, ctx.me)
         ctx.in_office = True
-        self.office = Office(ctx, taken)
-        ctx.emit(HoldPost(term=taken.post.term, held=True))
-        self.flood(Coordinator(term=taken.post.term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
+        self.office = TraderTerm(ctx, won.state)
+        ctx.emit(HoldPost(term=term, held=True))
+        self.flood(Coordinator(term=term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
+        for changes in won.to_make:
+            ctx.perform(changes)
         ctx.say(
             Elected(
                 peer=ctx.name,
                 rank=ctx.me.rank,
-                term=taken.post.term,
-                pending=len(taken.queue),
+                term=term,
+                pending=len(won.state.queue),
                 took_ms=took_s * 1000,
             )
         )
@@ -328,7 +323,7 @@ class PostKeeper:
         if self.office is not None and self.office.ended is not None:
             self._leave_office(self.office, self.office.ended)
 
-    def _leave_office(self, office: Office, ended: Ended) -> None:
+    def _leave_office(self, office: TraderTerm, ended: Ended) -> None:
         ctx = self._ctx
         if ended.post is not None:
             ctx.count("refused")
@@ -346,7 +341,7 @@ class PostKeeper:
         barred = (ctx.me.rank,) if ended.reason == "resigned" and ctx.settings.market.barred_elections else ()
         self._vacate(ended.reason, started=ended.reason not in ORDERLY, barred=barred)
 
-    def _close_office(self, office: Office, trader: str | None, term: int) -> None:
+    def _close_office(self, office: TraderTerm, trader: str | None, term: int) -> None:
         ctx = self._ctx
         self.office = None
         ctx.in_office = False

@@ -1,6 +1,7 @@
 """What the books hold: requests, deposits, outcomes, the post, elections.
 
-Frozen values, the same for the trader, the ledgers, the wire and the audit. Times of day are milliseconds since
+Frozen values, the same for the trader, the ledgers, the wire and the audit. (`gc=False`: they are trees, and
+there are many of them; the garbage collector need not look.) Times of day are milliseconds since
 1970 (`…_ms`), given in from outside; they are written down for people and never compared to decide anything.
 """
 
@@ -17,7 +18,7 @@ from peers.core.names import order_key
 Status = Literal["queued", "sold", "unavailable"]
 
 
-class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a buyer wants: `quantity` (1 or more) of `item`, stamped with its clock, under an id of its own."""
 
     request_id: str
@@ -32,7 +33,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True):
         return order_key(self.clock, self.buyer, self.request_id)
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a seller deposits: `quantity` (1 or more) of `item` at `price` each, under an id of its own."""
 
     deposit_id: str
@@ -48,7 +49,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         return order_key(self.clock, self.seller, self.deposit_id)
 
 
-class Deposit(msgspec.Struct, frozen=True, kw_only=True):
+class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance."""
 
     offer: Offer
@@ -57,7 +58,7 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True):
     term: int
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term."""
 
     request: PurchaseRequest
@@ -66,7 +67,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     queued_term: int
 
 
-class Sale(msgspec.Struct, frozen=True, kw_only=True):
+class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who sold what was asked for, out of which deposit, and how the amount is split (all to the cent)."""
 
     seller: str
@@ -77,7 +78,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     earned: Decimal
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one decision on a request: sold (`sale` is there) or unavailable (`reason` says why).
 
     `seq` is the running number of decision, without gaps; `term` and `trader` say who decided.
@@ -101,11 +102,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """The post of trader: the authority. `term` 0 and no trader before the first election."""
+    """The post of trader: who holds it, since when, and the last running numbers given out.
+
+    `seq` counts decisions, `arrival` requests accepted. `term` 0 and no trader before the first election.
+    """
 
     term: int = 0
     trader: str | None = None
+    since_ms: int | None = None
     seq: int = 0
+    arrival: int = 0
 
 
 class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):

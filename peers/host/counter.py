@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 
 from peers.core.calls import Failure, Reply
-from peers.core.ledger import work_off
 from peers.host.bell import Bell
 
 Answered = Callable[[Reply | Failure], None]
@@ -62,16 +61,12 @@ class Counter:
 
     def hand_out(self) -> None:
         """Sends what is ready."""
-        work_off(self.hand_out_one)
-
-    def hand_out_one(self) -> bool:
-        """Sends one answer that is ready, if there is one; returns whether there are more."""
-        try:
-            answered, reply = self._ready.popleft()
-        except IndexError:
-            return False
-        answered(reply)
-        return bool(self._ready)
+        while self._ready:
+            try:
+                answered, reply = self._ready.popleft()
+            except IndexError:  # another thread was faster
+                return
+            answered(reply)
 
     def ring(self) -> None:
         """Sees to it that what is ready is sent; from any thread, the lock held or not."""

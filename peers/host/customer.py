@@ -15,7 +15,7 @@ from typing import Any
 
 from peers.core.clocks import Clock, make_clock
 from peers.core.records import clock_of
-from peers.errors import BadRequest, NotTrader, TownError, WireError
+from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
 from peers.host.journal import Journal
 from peers.host.line import CallFailed, Line
 from peers.host.registrar import TRADER
@@ -138,7 +138,8 @@ class Customer:
                     self._drop_trader()  # the one in office is asked for again
                 if time.monotonic() + wait_s > deadline_s:
                     raise TownError(f"no answer to {method} in {self._patience_s:g} s ({error})") from error
-            time.sleep(wait_s * random.uniform(0.5, 1.0))
+                told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
+            time.sleep(max(wait_s * random.uniform(0.5, 1.0), told_s))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _find_trader(self) -> Line:

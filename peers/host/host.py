@@ -1,7 +1,7 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, lanes, asker, teller, registrar. An exception out
+journal); whatever may block happens on a thread of its own: links, ledger, asker, teller, registrar. An exception out
 of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
 """
 
@@ -59,7 +59,7 @@ from peers.host.connection import Connection
 from peers.host.counter import Answered, Counter, Ticket
 from peers.host.desk import Desk, prompt_answers
 from peers.host.journal import JOURNALED, Journal
-from peers.host.lanes import Lanes
+from peers.host.ledger_executor import LedgerExecutor
 from peers.host.line import CallFailed, Line
 from peers.host.links import Links
 from peers.host.logs import Log
@@ -136,7 +136,7 @@ class PeerHost:
         self._incarnation = spec.incarnation
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
-        self._lanes = Lanes(make_ledger, self._on_result, self._counter.hand_out_one, log)
+        self._ledger = LedgerExecutor(make_ledger, self._on_result, self._counter, log)
         self._links = Links(self, timing.call_timeout_s, log)
         self._asker = Asker(timing.call_timeout_s, self._on_replied)
         self._teller = Teller()
@@ -192,7 +192,7 @@ class PeerHost:
         self._begun.set()
         self._links.drain(0.5)
         self._registrar.stop(farewell=farewell)
-        self._lanes.close()
+        self._ledger.close()
 
     def close(self) -> None:
         """Stops, and lets go of everything: for programs that go on afterwards."""
@@ -222,7 +222,7 @@ class PeerHost:
             self._waiting[call_id] = waiter
             claimed = self._step(Called(call_id=call_id, call=call), claims=True)
         if claimed is not None:
-            self._lanes.carry_out(claimed)
+            self._ledger.carry_out(claimed)
         if not waiter.bell.wait(ANSWER_WITHIN * self._timeout_s):
             with self._lock:
                 if self._waiting.pop(call_id, None) is not None:
@@ -248,7 +248,7 @@ class PeerHost:
             self._waiting[call_id] = self._counter.ticket(answered)
             claimed = self._step(Called(call_id=call_id, call=call), claims=True)
         self._counter.hand_out()
-        return None if claimed is None else partial(self._lanes.carry_out, claimed)
+        return None if claimed is None else partial(self._ledger.carry_out, claimed)
 
     def _expire_tickets(self) -> bool:
         """Turns away those who have waited for too long; returns whether others still wait."""
@@ -374,7 +374,7 @@ class PeerHost:
     ) -> Operation | None:
         """Under the lock: one input to the core, and its commands handed over.
 
-        `back` collects what is for `sender`. With `claims`, a commit that the calling thread may carry out itself
+        `back` collects what is for `sender`. With `claims`, an entry that the calling thread may carry out itself
         is returned, and must be.
         """
         if self._ended:
@@ -389,10 +389,10 @@ class PeerHost:
                     else:
                         self._links.send(command.to, command.message)
                 elif isinstance(command, Perform):
-                    if claims and claimed is None and self._lanes.claim(command.operation):
+                    if claims and claimed is None and self._ledger.claim(command.operation):
                         claimed = command.operation
                     else:
-                        self._lanes.put(command.operation)
+                        self._ledger.put(command.operation)
                 else:
                     self._hand_over(command, now)
         except BaseException as error:
@@ -442,6 +442,6 @@ class PeerHost:
 
     def _hold_post(self, command: HoldPost) -> None:
         self._registrar.hold(command.term if command.held else None)
-        self._lanes.hold(command.held)
+        self._ledger.hold(command.held)
         if not command.held:
             self._teller.rest()

@@ -22,7 +22,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from db.mongo import MongoLedger
+from db.ledger.mongo import MongoLedger
 from peers.books_address import without_secrets
 from peers.host.herald import Herald
 from peers.host.host import PeerHost
@@ -30,6 +30,7 @@ from peers.host.logs import Log, open_log
 from peers.host.rehearsal import rehearse
 from peers.host.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, ToPeer
 from peers.host.tls import TlsFiles, secure
+from peers.settings import make_settings
 
 LEAVE_WITHIN_S = 3.0
 FAULT = 70
@@ -59,9 +60,10 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     threading.excepthook = lambda args: _die(log, args.exc_value)
     herald = Herald(channel, log, quiet=spec.quiet)
     orders = _Orders(channel)
+    keep_entries = make_settings(spec.settings).ledger.keep_entries
     host = PeerHost(
         spec,
-        make_ledger=lambda: MongoLedger(spec.mongo_uri, spec.database),
+        make_ledger=lambda: MongoLedger(spec.mongo_uri, spec.database, warn=log.error, keep_entries=keep_entries),
         log=log,
         on_report=herald.report,
         on_stop=orders.departed,

@@ -12,8 +12,8 @@ import threading
 import time
 from functools import partial
 
-from db.memory import MemoryLedger
-from peers.core.ledger import Meanwhile, Operation, Result
+from db.ledger.memory import MemoryLedger
+from peers.core.ledger import Operation, Result
 from peers.core.membership import Snapshot
 from peers.core.names import Role, peer_name
 from peers.core.reports import Answered, Report
@@ -95,9 +95,9 @@ class _SharedBooks:
         self._books = MemoryLedger()
         self._lock = threading.Lock()
 
-    def perform(self, operation: Operation, meanwhile: Meanwhile | None = None) -> Result:
+    def perform(self, operation: Operation) -> Result:
         with self._lock:
-            return self._books.perform(operation, meanwhile)
+            return self._books.perform(operation)
 
     def close(self) -> None:
         """Others go on using it."""

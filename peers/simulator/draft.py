@@ -21,9 +21,11 @@ from peers.core.inputs import (
     Told,
 )
 from peers.core.ledger import (
-    Enqueue,
+    Append,
     FindSales,
+    Load,
     LookUp,
+    MakeBooks,
     Operation,
     RecordElection,
     Unknown,
@@ -42,7 +44,8 @@ Road = tuple[Place, int, int]
 Thing = Input | Operation
 _QUIET = frozenset(("beat", "clock", "period", "tally"))
 """Timers that never fire here."""
-_READS = (FindSales, LookUp, RecordElection)
+_READS = (FindSales, Load, LookUp, RecordElection)
+_APPENDS, _READING, _MAKING = 0, 1, 2
 RESIGN_CALL = 10**6
 GONE = Unreachable(why="gone")
 
@@ -121,7 +124,7 @@ class Draft:
         elif isinstance(command, CancelTimer):
             self.timers.pop((rank, command.timer), None)
         elif isinstance(command, Perform):
-            self.put(("lane", rank, int(isinstance(command.operation, Enqueue))), command.operation)
+            self._perform(rank, command.operation)
         elif isinstance(command, Ask):
             self._ask(rank, command)
         elif isinstance(command, Answer):
@@ -131,6 +134,15 @@ class Draft:
             self.put(("any", rank, command.seller.rank), Told(sales=command.sales))
         elif isinstance(command, Stop):
             self.crash(rank)
+
+    def _perform(self, rank: int, operation: Operation) -> None:
+        """Appends and readings go down lanes of their own; the books are made at once, unless they stay behind."""
+        if isinstance(operation, MakeBooks) and not self._explorer.walk.books_behind:
+            self.ledger, _ = self._explorer.ledgers.step(self.ledger, operation)
+            return
+        made = isinstance(operation, MakeBooks)
+        lane = _MAKING if made else _APPENDS if isinstance(operation, Append) else _READING
+        self.put(("lane", rank, lane), operation)
 
     def _send(self, rank: int, command: Send) -> None:
         to = command.to.rank
@@ -165,6 +177,9 @@ class Draft:
         """The first operation of a lane reaches the ledger."""
         operation: Any = self.take(("lane", rank, lane), 0)
         result: Any = Unknown(why="lost")
+        if isinstance(operation, MakeBooks):
+            self.ledger, _ = self._explorer.ledgers.step(self.ledger, operation)
+            return
         if done:
             self.ledger, known = self._explorer.ledgers.step(self.ledger, operation)
             self._explorer.check_office(rank, operation, known)

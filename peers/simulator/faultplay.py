@@ -51,6 +51,7 @@ class FaultPlay:
             "clock_jump": self._clock_jump,
             "ledger_slow": self._ledger_slow,
             "ledger_away": self._ledger_away,
+            "books_behind": self._books_behind,
             "ledger_refuses": self._ledger_share("refuses"),
             "ledger_unknown": self._ledger_share("unknown"),
         }
@@ -264,40 +265,50 @@ class FaultPlay:
     # -- the ledger ----------------------------------------------------------------------------------------
 
     def _ledger_slow(self, fault: Fault) -> _Undo:
-        books = self._world.books
-        books.slow_s = fault.strength
+        road = self._world.road
+        road.slow_s = fault.strength
         self._world.note(None, f"the ledger is slow, until {fault.until_s:.3f}")
 
         def undo() -> None:
-            books.slow_s = 0.0
+            road.slow_s = 0.0
 
         return undo
 
     def _ledger_away(self, fault: Fault) -> _Undo:
-        books = self._world.books
+        road = self._world.road
         rng = Random(fault.key)
         live = self._world.live()
         lost = [p.rank for p in live] if rng.random() < 0.5 else [rng.choice(live).rank]
         self._world.note(None, f"the ledger is away for {lost}, until {fault.until_s:.3f}")
         for rank in lost:
-            books.away_for[rank] = books.away_for.get(rank, 0) + 1
+            road.away_for[rank] = road.away_for.get(rank, 0) + 1
 
         def undo() -> None:
             for rank in lost:
-                books.away_for[rank] -= 1
+                road.away_for[rank] -= 1
+
+        return undo
+
+    def _books_behind(self, fault: Fault) -> _Undo:
+        road = self._world.road
+        road.behind_s = 4 * fault.strength
+        self._world.note(None, f"the books stay behind the log, until {fault.until_s:.3f}")
+
+        def undo() -> None:
+            road.behind_s = 0.0
 
         return undo
 
     def _ledger_share(self, what: str) -> Callable[[Fault], _Undo]:
         def begin(fault: Fault) -> _Undo:
-            books = self._world.books
-            setattr(books, what, fault.strength)
+            road = self._world.road
+            setattr(road, what, fault.strength)
             self._world.note(
                 None, f"ledger {what}: {fault.strength:.0%} of its operations, until {fault.until_s:.3f}"
             )
 
             def undo() -> None:
-                setattr(books, what, 0.0)
+                setattr(road, what, 0.0)
 
             return undo
 

@@ -35,6 +35,7 @@ Kind = Literal[
     "ledger_away",
     "ledger_refuses",
     "ledger_unknown",
+    "books_behind",
 ]
 
 
@@ -61,7 +62,8 @@ class FaultOptions(msgspec.Struct, frozen=True, kw_only=True):
     ledger_slow: float = 0.3
     ledger_away: float = 0.4
     ledger_refuses: float = 0.4  # single operations fail, for certain
-    ledger_unknown: float = 1.0  # answers are lost; it may or may not have happened, or may happen later
+    ledger_unknown: float = 1.0  # answers are lost; it happened, did not, happens later, or falls with the primary
+    books_behind: float = 0.4  # the books follow the log slowly
 
 
 KINDS: tuple[Kind, ...] = FaultOptions.__struct_fields__  # type: ignore[assignment]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from peers.core.calls import Buy, MakeDeposit
 from peers.core.inputs import Called, Input, LedgerReplied, PeerGone, Received, Replied, TimerFired, Told
-from peers.core.ledger import Commit, Deposed, Enqueue, OfficeRefused, OfficeTaken, Operation, Result, TakeOffice
+from peers.core.ledger import Append, Loaded, Operation, Result, Taken
+from peers.core.log import Entry, OfficeEntry
 from peers.core.messages import Answer as ElectionAnswer
 from peers.core.messages import Beat, ClockNews, Coordinator, Election, LinkMessage, MemberNews, Vacancy
 from peers.core.records import Deposit, Outcome
@@ -162,25 +163,31 @@ def describe_message(message: LinkMessage) -> str:
 def describe_operation(operation: Operation) -> str:
     """One line on what the ledger is asked."""
     name = type(operation).__name__
-    if isinstance(operation, TakeOffice):
-        return f"{name}(after term {operation.expected_term})"
-    if isinstance(operation, Commit):
-        seqs = f"seq {operation.seq + 1} to {operation.seq + len(operation.decisions)}" if operation.decisions else ""
-        deposits = f"{len(operation.deposits)} deposits" if operation.deposits else ""
-        return f"{name}(term {operation.term}: {', '.join(filter(None, (seqs, deposits)))})"
-    if isinstance(operation, Enqueue):
-        ids = ", ".join(entry.request.request_id for entry in operation.entries)
-        return f"{name}(term {operation.term}: {ids})"
+    if isinstance(operation, Append):
+        return f"{name}({operation.place}: {describe_entry(operation.entry)})"
     return name
+
+
+def describe_entry(entry: Entry) -> str:
+    """A few words on an entry of the log."""
+    if isinstance(entry, OfficeEntry):
+        return f"{entry.trader} takes office for term {entry.term}"
+    outcomes = entry.outcomes
+    parts = (
+        f"{len(entry.deposits)} deposits" if entry.deposits else "",
+        f"seq {outcomes[0].seq} to {outcomes[-1].seq}" if outcomes else "",
+        f"queues {', '.join(each.request.request_id for each in entry.queued)}" if entry.queued else "",
+    )
+    return f"term {entry.term}, {', '.join(filter(None, parts))}"
 
 
 def describe_result(result: Result) -> str:
     """One line on what it says."""
     name = type(result).__name__
-    if isinstance(result, Deposed | OfficeRefused):
-        return f"{name}(term {result.post.term} is {result.post.trader}'s)"
-    if isinstance(result, OfficeTaken):
-        return f"{name}(term {result.post.term}, {len(result.queue)} pending)"
+    if isinstance(result, Taken):
+        return f"{name}({describe_entry(result.entry) if result.entry is not None else 'its body is cut away'})"
+    if isinstance(result, Loaded):
+        return f"{name}(made {result.made}, {len(result.entries)} entries more, {len(result.queue)} pending)"
     return name
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from db.memory import MemoryLedger
+from db.ledger.memory import MemoryLedger
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
 from peers.core.ledger import Operation, Result
@@ -28,7 +28,7 @@ from peers.settings import Settings
 
 _T = TypeVar("_T")
 _ATOMS = frozenset((int, float, str, bool, type(None), Decimal, bytes))
-_COUNTERS = frozenset(("counters", "_sent"))
+_COUNTERS = frozenset(("counters", "_sent", "_begun_s", "_s_each"))
 """Attributes that only count for people, and would tell states apart that behave alike."""
 
 

@@ -1,6 +1,6 @@
 """The judge: what a schedule's peers were told, held against the books, while it runs and at its end.
 
-Stands apart from what it judges. The nine invariants are those of `db.invariants`, the same that the audit uses.
+Stands apart from what it judges. The invariants are those of `db.invariants`, the same that the audit uses.
 Some things are asked at once, because the end would hide them: that nobody is told what is not recorded *yet*, and
 that a term is won once. And some are asked only here, where it is known that all is calm: that everybody who asked
 was answered, that sellers heard of every sale, that all agree on the trader and on the time, and that the books hold
@@ -18,7 +18,6 @@ from db.documents import PLAIN, Document, deposit_document, outcome_document
 from db.invariants import check_books
 from db.rows import JournalEntry
 from peers.core.commands import Answer, Tell
-from peers.core.ledger import Found, LookUp
 from peers.core.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
 from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
 from peers.simulator.process import Process
@@ -88,9 +87,8 @@ class Judge:
         if isinstance(reply, Outcome):
             self._check_outcome(source, reply)
         elif isinstance(reply, Deposit):
-            found = self._look_up(LookUp(deposit_ids=(reply.offer.deposit_id,)))
-            held = found.deposits[0] if found.deposits else None
-            if held is None or held.offer != reply.offer or held.remaining > reply.remaining:
+            held = self._world.road.ledger.recorded_deposit(reply.offer.deposit_id)
+            if held is None or held[0].offer != reply.offer or held[1] > reply.remaining:
                 self._too_early(source, f"{reply.remaining} left in the deposit {reply.offer.deposit_id}")
 
     def on_told(self, source: Process, command: Tell) -> None:
@@ -98,17 +96,11 @@ class Judge:
             self._check_outcome(source, outcome)
 
     def _check_outcome(self, source: Process, outcome: Outcome) -> None:
-        found = self._look_up(LookUp(request_ids=(outcome.request.request_id,)))
-        if found.outcomes != (outcome,):
+        if self._world.road.ledger.recorded(outcome.request.request_id) != outcome:
             self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
 
     def _too_early(self, source: Process, what: str) -> None:
         self.violate("acknowledged_is_recorded", f"{source.name} told of {what}; the ledger does not say so")
-
-    def _look_up(self, operation: LookUp) -> Found:
-        found = self._world.books.ledger.perform(operation)
-        assert isinstance(found, Found)
-        return found
 
     # -- at the end ----------------------------------------------------------------------------------------
 
@@ -116,12 +108,13 @@ class Judge:
         """Judges a schedule that has come to rest."""
         world, breaches = self._world, list(self._breaches)
         live = [p for p in world.processes if p.up]
-        documents = world.books.ledger.documents()
+        documents = world.road.ledger.documents()
         names = {p.rank: p.name for p in live}
         verdict = check_books(
             documents["requests"],
             documents["deposits"],
             documents["posts"],
+            log=documents["log"],
             elections=documents["elections"],
             journals=[journal_entry(at_ms, report) for at_ms, report in self._journal],
             graph={p.name: [names.get(r, f"gone {r}") for r in p.ctx.neighbours] for p in live},
@@ -164,7 +157,7 @@ class Judge:
 
     def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
-        post = self._world.books.post()
+        post = self._world.road.post()
         sold: dict[str, set[int]] = {}
         for document in documents["requests"]:
             if document["status"] == "sold":

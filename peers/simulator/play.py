@@ -34,7 +34,7 @@ def play(scenario: Scenario, history: History | None = None) -> Played:
         breaches=tuple(breaches),
         sometimes=world.sometimes,
         inputs=world.events,
-        decisions=world.books.post().seq,
+        decisions=world.road.post().seq,
     )
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from random import Random
 
 from peers.core.inputs import Input, TimerName
-from peers.core.ledger import Operation
+from peers.core.ledger import MakeBooks, Operation
 from peers.core.membership import Member
 from peers.core.peer import Peer
 from peers.settings import Settings
@@ -17,6 +17,7 @@ class Process:
 
     __slots__ = (
         "asks",
+        "backlog",
         "buys",
         "ctx",
         "held_lanes",
@@ -52,6 +53,7 @@ class Process:
         self.timers: dict[TimerName, int] = {}  # number of the event that fires it
         self.asks: set[int] = set()  # calls of its own that are not answered
         self.lanes: tuple[deque[Operation], ...] = (deque(), deque())  # what waits for the ledger, the next one first
+        self.backlog: deque[MakeBooks] = deque()  # what is still to be made of the books
         self.held_lanes: list[int] = []  # which stand still because it hung
         self.links_free_s: dict[int, float] = {}  # when the last message to that rank arrives
         self.buys = True

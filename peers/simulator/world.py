@@ -30,10 +30,10 @@ from peers.core.membership import Member, Snapshot
 from peers.core.messages import MemberNews
 from peers.core.names import Role, peer_name
 from peers.core.reports import Elected, ElectionStarted, Opened, Returned
-from peers.simulator.books import Books
 from peers.simulator.faultplay import FaultPlay
 from peers.simulator.history import History
 from peers.simulator.judge import Breach, Judge
+from peers.simulator.ledger_road import LedgerRoad
 from peers.simulator.network import Network
 from peers.simulator.process import Process
 from peers.simulator.scenario import Scenario, settings_of
@@ -41,6 +41,8 @@ from peers.simulator.strangers import last_purchase
 
 EPOCH_MS = 1_790_000_000_000
 """The time of day at which every schedule begins."""
+
+_BOOKS_FOLLOW_S = 1.0
 
 _FIRED: dict[TimerName, TimerFired] = {name: TimerFired(timer=name) for name in get_args(TimerName)}
 
@@ -65,7 +67,7 @@ class World:
         self._last_event = 0
         rng = Random(f"world {scenario.seed}")
         self.network = Network(self, Random(rng.random()), self.settings.timing.call_timeout_s)
-        self.books = Books(self, Random(rng.random()))
+        self.road = LedgerRoad(self, Random(rng.random()))
         self.judge = Judge(self)
         self.faults = FaultPlay(self)
         self._wake_rng = Random(rng.random())
@@ -74,7 +76,7 @@ class World:
             Send: self.network.send,
             SetTimer: self._set_timer,
             CancelTimer: self._cancel_timer,
-            Perform: self.books.perform,
+            Perform: self.road.perform,
             Ask: self.network.ask,
             Answer: self.network.answer,
             Tell: self.network.tell,
@@ -105,8 +107,11 @@ class World:
         return number
 
     def run(self) -> list[Breach]:
-        """Runs the schedule to its end and judges it."""
+        """Runs the schedule to its end and judges it. What was decided last may not be in the books yet."""
         self.run_until(self.scenario.length_s)
+        ledger, latest_s = self.road.ledger, self.scenario.length_s + _BOOKS_FOLLOW_S
+        while ledger.made < ledger.end and self.now_s < latest_s:
+            self.run_until(self.now_s + _BOOKS_FOLLOW_S / 50)
         return self.judge.verdict()
 
     def run_until(self, until_s: float) -> None:
@@ -222,7 +227,7 @@ class World:
         if not process.up or not process.hung:
             return
         process.hung = False
-        post = self.books.post()
+        post = self.road.post()
         if process.ctx.in_office:
             self.saw("a sleeper woke in office")
             if post.trader != process.name or post.term > process.ctx.view.term:
@@ -238,7 +243,7 @@ class World:
         for name in dict.fromkeys(late):
             soon_s = self.now_s + 0.02 * self._wake_rng.random()
             process.timers[name] = self.push(soon_s, self._fire, process, name)
-        self.books.resume(process)
+        self.road.resume(process)
 
     def _stop(self, process: Process, _: Stop) -> None:
         self.note(process, "leaves the market")

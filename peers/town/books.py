@@ -1,6 +1,6 @@
 """What the town itself asks of the database: who holds the post, the next rank, and how this run went.
 
-The town only reads the books (and draws ranks from a counter, which is no part of them); writing them is the
+The town only reads the books (and draws ranks from a counter, which is no part of them); deciding is the
 trader's alone.
 """
 
@@ -19,6 +19,8 @@ from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from db.ledger.connection import connect
+from db.ledger.maker import catch_up
 from db.prepare import prepare
 from db.schema import DATABASE
 from peers.books_address import without_secrets
@@ -61,16 +63,23 @@ class Books:
             uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname="town", tz_aware=True
         )
         self._db = self._client[database]
+        self._settled = connect(uri, database)
         self._counted_to = 0
         self._counted = 0
 
     def close(self) -> None:
         self._client.close()
+        self._settled.client.close()
 
     def open(self) -> Post:
-        """Makes and checks the schema; returns the post as it is."""
+        """Makes and checks the schema, and brings the books up to the log; returns the post as it is."""
         prepare(self.uri, self.database)
+        self.catch_up()
         return self.post()
+
+    def catch_up(self) -> None:
+        """Makes what is still to be made of the books: the last trader may have gone before it could."""
+        self._asked(lambda: catch_up(self._settled))
 
     def post(self) -> Post:
         def read() -> Post:
@@ -112,10 +121,12 @@ class Books:
 
     def queued(self) -> int:
         """Returns how many requests wait."""
+        self.catch_up()
         return self._asked(lambda: self._db["requests"].count_documents({"status": "queued"}))
 
     def tally(self, since: Post) -> RunTally:
         """Sums up what happened after `since`."""
+        self.catch_up()
         return self._asked(lambda: self._tally(since))
 
     def _tally(self, since: Post) -> RunTally:

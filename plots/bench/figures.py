@@ -55,7 +55,7 @@ def _latency(report: Report, courses: Sequence[Course]) -> Figure:
     )
     for axes, course, found in zip(row[0], courses, report.latency, strict=True):
         for series, colour, label in (
-            (course.floor_ms, style.GREY, "floor: echo + transaction"),
+            (course.floor_ms, style.GREY, "floor: echo + durable insert"),
             (course.purchase_ms, style.BLUE, "purchase"),
         ):
             values = np.sort(np.asarray(series))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plots.bench.customers import Buying, Echo, Spec
-from plots.bench.floor import BareBooks, EchoServer, timed_ms
+from plots.bench.floor import BareInserts, EchoServer, timed_ms
 from plots.bench.plan import Plan
 from plots.bench.stats import floor_of
 from plots.bench.towns import BenchTown
@@ -15,11 +15,11 @@ _WARM_UP = 30
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """What one after another took in a town of `peers`; `floor` is an echo and a transaction together."""
+    """What one after another took in a town of `peers`; `floor` is an echo and a durable insert together."""
 
     peers: int
     echo_ms: Summary
-    transaction_ms: Summary
+    insert_ms: Summary
     floor_ms: Summary
     purchase_ms: Summary
     p50_over_floor: float
@@ -35,12 +35,12 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> tuple[Latency, Course]:
-    """Echoes, transactions and purchases in turns."""
-    books = BareBooks(town.mongo_uri)
+    """Echoes, inserts and purchases in turns."""
+    inserts = BareInserts(town.mongo_uri)
     buyer = Buying(Spec(name="one-by-one", nameserver=town.nameserver, directory=str(town.directory.path)))
     echoes = Echo(Spec(name="one-by-one", uri=echo.uri))
     took: tuple[list[float], list[float], list[float]] = ([], [], [])
-    actions = (echoes.once, books.once, buyer.once)
+    actions = (echoes.once, inserts.once, buyer.once)
     try:
         for once in actions:
             timed_ms(once, _WARM_UP)
@@ -49,16 +49,16 @@ def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> tuple[Latency, Cou
                 series.extend(timed_ms(once, plan.turn))
             buyer.after_turn()
     finally:
-        books.close()
+        inserts.close()
         buyer.close()
         echoes.close()
-    echo_ms, transaction_ms, purchase_ms = took
-    floor_ms = floor_of(echo_ms, transaction_ms)
+    echo_ms, insert_ms, purchase_ms = took
+    floor_ms = floor_of(echo_ms, insert_ms)
     floor, purchase = summarize(floor_ms), summarize(purchase_ms)
     found = Latency(
         peers=town.peers,
         echo_ms=summarize(echo_ms),
-        transaction_ms=summarize(transaction_ms),
+        insert_ms=summarize(insert_ms),
         floor_ms=floor,
         purchase_ms=purchase,
         p50_over_floor=purchase.p50 / floor.p50,

@@ -19,7 +19,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     sections: tuple[str, ...] = SECTIONS
     peers: int = 6  # of the town that latency, throughput and open loop are measured in
-    turns: int = 10  # of echoes, transactions and purchases
+    turns: int = 10  # of echoes, inserts and purchases
     turn: int = 100  # of each in a turn
     customers: tuple[int, ...] = (1, 4, 16, 32, 64)
     crowd_turns: int = 4

@@ -10,6 +10,7 @@ from plots.bench.against import Against
 from plots.bench.elections import Elections
 from plots.bench.failover import Failover
 from plots.bench.footprint import Footprint
+from plots.bench.lag import Lag
 from plots.bench.latency import Latency
 from plots.bench.long_run import LongRun
 from plots.bench.size import Sized
@@ -26,6 +27,7 @@ class Report(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     latency: list[Latency] = []
     throughput: Throughput | None = None
+    lag: Lag | None = None
     open_loop: list[Load] = []
     size: list[Sized] = []
     long_run: LongRun | None = None
@@ -59,6 +61,7 @@ def render(report: Report, console: Console) -> None:
     for rows in (
         _latency,
         _throughput,
+        _lag,
         _open_loop,
         _size,
         _long_run,
@@ -92,7 +95,7 @@ def _latency(report: Report) -> list[Row]:
         at = f"{each.peers} peers"
         rows += [
             (f"echo, one after another ({at})", *_ms(each.echo_ms), ""),
-            ("transaction of three documents", *_ms(each.transaction_ms), ""),
+            ("durable insert", *_ms(each.insert_ms), ""),
             (
                 f"purchase ({at})",
                 *_ms(each.purchase_ms),
@@ -113,6 +116,19 @@ def _throughput(report: Report) -> list[Row]:
             f"{bought.per_s:,.0f} a second; echoes {echoed.per_s:,.0f}, so {bought.per_s / echoed.per_s:.2f} of them",
         )
         for bought, echoed in pairs
+    ]
+
+
+def _lag(report: Report) -> list[Row]:
+    if report.lag is None:
+        return []
+    behind = report.lag.behind_ms
+    return [
+        (
+            f"the books behind the log, {report.lag.customers} customers",
+            *_ms(behind),
+            f"worst {shown(behind.max)} ms; {report.lag.decisions_an_entry:.0f} decisions an entry",
+        )
     ]
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from plots.bench import against, elections, failover, footprint, latency, long_run, size, start, throughput
+from plots.bench import against, elections, failover, footprint, lag, latency, long_run, size, start, throughput
 from plots.bench.etcd import find_etcd
 from plots.bench.floor import EchoServer
 from plots.bench.plan import Plan
@@ -105,6 +105,8 @@ class _Bench:
         with throughput.crowd_of(town, max(plan.customers)) as crowd:
             self._say("many customers, and as many echoes")
             report.throughput = throughput.measure(crowd, echo, plan)
+            self._say("how far the books are behind")
+            report.lag = lag.measure(town, crowd, plan)
             if plan.has("open-loop"):
                 self._say("open loops")
                 report.open_loop = list(throughput.measure_open(crowd, report.throughput.highest, plan))

@@ -32,11 +32,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return self.latencies_ms.size / self.took_s
 
 
-def floor_of(echo_ms: Sequence[float], transaction_ms: Sequence[float]) -> Values:
-    """Returns what purchases would have taken at the least: one echo and one transaction each, as measured."""
-    if len(echo_ms) != len(transaction_ms):
-        raise ValueError("as many echoes as transactions make a floor")
-    return np.asarray(echo_ms, dtype=np.float64) + np.asarray(transaction_ms, dtype=np.float64)
+def floor_of(echo_ms: Sequence[float], insert_ms: Sequence[float]) -> Values:
+    """Returns what purchases would have taken at the least: one echo and one durable insert each, as measured."""
+    if len(echo_ms) != len(insert_ms):
+        raise ValueError("as many echoes as inserts make a floor")
+    return np.asarray(echo_ms, dtype=np.float64) + np.asarray(insert_ms, dtype=np.float64)
 
 
 def rate_of(customers: int, turns: Sequence[Turn]) -> Rate:

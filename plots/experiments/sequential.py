@@ -175,5 +175,5 @@ def _read_setup(path: Path) -> Setup:
 def _note(setup: Setup) -> str:
     return (
         f"{setup.purchases:,} purchases in each row, one after another, by one customer; {setup.peers} peers on a "
-        "random graph, all on one machine.\nEach purchase is a durable transaction. Both rows have the same axes."
+        "random graph, all on one machine.\nEach purchase is a durable entry. Both rows have the same axes."
     )

@@ -2,105 +2,48 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import json
-import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
-from pymongo import MongoClient
-from rich.console import Console
 
-from db.audit import AuditReport, audit, render, to_json
+from db.audit import audit, to_json
 from db.mongod import MongodProcess, free_port
-from tests.bookkeeping import RATE, Clerk, small_books, sort_key, to_bson
+from tests.bookkeeping import small_books
+from tests.fixtures_audit import Plant, Town, forget, printed, update
 from tests.fixtures_mongo import Books
 
-Plant = Callable[[Books], object]
 
-RING = {"a": ["b"], "b": ["a"]}
+def decided(request: str, **changes: object) -> Plant:
+    """As if it had been decided so: in the log and in the books."""
 
-
-class Town:
-    """A database with books in it, and a directory with journals."""
-
-    def __init__(self, uri: str, books: Books, directory: Path) -> None:
-        self.uri = uri
-        self.books = books
-        self.directory = directory
-
-    def record(self, clerk: Clerk) -> None:
-        self.books.requests.insert_many([to_bson(each) for each in clerk.requests.values()])
-        self.books.deposits.insert_many([to_bson(each) for each in clerk.deposits.values()])
-        self.books.elections.insert_many(clerk.elections)
-        self.books.posts.update_one({"_id": "main"}, {"$set": clerk.post})
-        (self.directory / "journals").mkdir(exist_ok=True)
-        for entry in clerk.journals:
-            with self.journal(entry["peer"]).open("a") as journal:
-                journal.write(json.dumps(entry) + "\n")
-
-    def journal(self, peer: str) -> Path:
-        return self.directory / "journals" / f"{peer}.jsonl"
-
-    def audit(self, **options: Any) -> AuditReport:
-        options = {"graph": RING, "calm": True, "commission_rate": RATE, **options}
-        return audit(self.uri, self.books.name, self.directory, **options)
-
-
-@pytest.fixture
-def town(mongod: MongodProcess, books: Books, tmp_path: Path) -> Town:
-    town = Town(mongod.uri, books, tmp_path)
-    town.record(small_books())
-    return town
-
-
-def update(collection: str, document: str, **changes: object) -> Plant:
-    def plant(books: Books) -> object:
-        # A validator would refuse most of these, as it should; here somebody got past it.
-        return books[collection].update_one({"_id": document}, {"$set": changes}, bypass_document_validation=True)
-
-    return plant
-
-
-def renumber(document: str, seq: int) -> Plant:
     def plant(books: Books) -> None:
-        books.requests.drop_index("seq")
-        update("requests", document, seq=seq)(books)
+        if "seq" in changes:
+            books.requests.drop_indexes()
+        update("requests", request, **changes)(books)
+        books.log.update_one(
+            {"decided._id": request},
+            {"$set": {f"decided.$.{field}": value for field, value in changes.items()}},
+            bypass_document_validation=True,
+        )
 
     return plant
 
 
 def swap_seqs(one: str, other: str, first: int, second: int) -> Plant:
     def plant(books: Books) -> None:
-        books.requests.drop_index("seq")
+        books.requests.drop_indexes()
         update("requests", one, seq=second)(books)
         update("requests", other, seq=first)(books)
+        entry = books.log.find_one({"decided._id": one}) or {}
+        by_id = {each["_id"]: each for each in entry["decided"]}
+        by_id[one]["seq"], by_id[other]["seq"] = second, first
+        entry["decided"].sort(key=lambda each: each["seq"])
+        update("log", entry["_id"], decided=entry["decided"])(books)
 
     return plant
-
-
-def forget(books: Books) -> None:
-    order = sort_key(99, "buyer0", "buyer0.r99")
-    books.requests.insert_one(
-        {
-            "_id": "buyer0.r99",
-            "buyer": "buyer0",
-            "item": "fish",
-            "quantity": 1,
-            "clock": {"lamport": 99},
-            "order": order,
-            "status": "queued",
-            "queued_at": datetime(2026, 11, 2, 9, tzinfo=UTC),
-            "queued_term": 2,
-            "arrival": Int64(7),
-        }
-    )
 
 
 def elect_again(books: Books) -> None:
@@ -110,26 +53,36 @@ def elect_again(books: Books) -> None:
 
 
 PLANTED: list[tuple[str, Plant, str]] = [
-    ("no_oversell", update("deposits", "seller4.d3", remaining=3), "seller4.d3"),
-    ("no_oversell", update("deposits", "seller4.d3", remaining=-2), "seller4.d3"),
-    ("no_oversell", update("requests", "buyer1.r8", quantity=4), "seller4.d3"),
-    ("no_oversell", lambda books: books.deposits.delete_one({"_id": "seller4.d3"}), "buyer1.r8"),
-    ("decided_once", renumber("buyer2.r10", 5), "buyer2.r10"),
-    ("decided_once", renumber("buyer2.r10", 8), "buyer2.r10"),
-    ("decided_once", lambda books: books.requests.delete_one({"_id": "buyer1.r6"}), "buyer2.r9"),
-    ("decided_once", update("posts", "main", seq=9), "main"),
-    ("decided_once", update("requests", "buyer2.r10", status="lost"), "buyer2.r10"),
-    ("money_conserved", update("requests", "buyer0.r5", earned=Decimal128("11.53")), "buyer0.r5"),
-    ("money_conserved", update("requests", "buyer0.r5", amount=14.4), "buyer0.r5"),
-    ("money_conserved", update("requests", "buyer0.r5", price=Decimal128("7.21")), "buyer0.r5"),
-    ("one_trader_a_term", update("requests", "buyer1.r6", trader="merchant7"), "buyer1.r6"),
-    ("one_trader_a_term", update("requests", "buyer2.r10", term=1, trader="merchant8"), "buyer2.r10"),
+    ("no_oversell", decided("buyer1.r8", quantity=5), "seller4.d3"),
+    ("no_oversell", decided("buyer1.r8", deposit="nobody.d1"), "buyer1.r8"),
+    ("decided_once", decided("buyer2.r10", seq=5), "buyer2.r10"),
+    ("decided_once", decided("buyer2.r10", seq=8), "buyer2.r10"),
+    ("decided_once", decided("buyer2.r10", status="lost"), "buyer2.r10"),
+    ("decided_once", lambda books: books.log.delete_one({"_id": 2}), "log 3"),
+    ("decided_once", update("log", 6, new_requests=[]), "buyer2.r10"),
+    ("decided_once", update("log", 6, kind="sell"), "log 6"),
+    ("money_conserved", decided("buyer0.r5", earned=Decimal128("11.53")), "buyer0.r5"),
+    ("money_conserved", decided("buyer0.r5", amount=14.4), "buyer0.r5"),
+    ("money_conserved", decided("buyer0.r5", price=Decimal128("7.21")), "buyer0.r5"),
+    ("one_trader_a_term", decided("buyer1.r6", trader="merchant7"), "buyer1.r6"),
+    ("one_trader_a_term", decided("buyer2.r10", term=1, trader="merchant8"), "buyer2.r10"),
+    ("one_trader_a_term", update("log", 4, term=3), "log 4"),
+    ("one_trader_a_term", update("log", 6, term=1, trader="merchant8"), "log 6"),
     ("one_trader_a_term", elect_again, "77"),
     ("lowest_clock_first", swap_seqs("buyer2.r9", "buyer0.r7", 3, 5), "buyer2.r9"),
-    ("lowest_clock_first", update("requests", "buyer0.r5", order="0"), "buyer0.r5"),
-    ("trader_neutral", update("requests", "buyer0.r5", buyer="seller3"), "buyer0.r5"),
-    ("trader_neutral", update("requests", "buyer0.r5", trader="seller3"), "buyer0.r5"),
+    ("lowest_clock_first", decided("buyer0.r5", order="0"), "buyer0.r5"),
+    ("trader_neutral", decided("buyer0.r5", buyer="seller3"), "buyer0.r5"),
+    ("trader_neutral", decided("buyer0.r5", trader="seller3"), "buyer0.r5"),
     ("nothing_forgotten", forget, "buyer0.r99"),
+    ("books_follow_log", update("deposits", "seller4.d3", remaining=3), "seller4.d3"),
+    ("books_follow_log", update("deposits", "seller4.d3", remaining=4, at=1), "seller4.d3"),
+    ("books_follow_log", lambda books: books.deposits.delete_one({"_id": "merchant9.d4"}), "merchant9.d4"),
+    ("books_follow_log", lambda books: books.requests.delete_one({"_id": "buyer1.r6"}), "buyer1.r6"),
+    ("books_follow_log", update("requests", "buyer1.r6", quantity=3), "buyer1.r6"),
+    ("books_follow_log", update("requests", "buyer1.r6", note="mine"), "buyer1.r6"),
+    ("books_follow_log", update("posts", "main", seq=9), "main"),
+    ("books_follow_log", update("posts", "main", made=5), "main"),
+    ("books_follow_log", lambda books: books.log.delete_one({"_id": 6}), "main"),
     ("acknowledged_is_recorded", lambda books: books.requests.delete_one({"_id": "buyer2.r10"}), "buyer2.r10"),
     ("acknowledged_is_recorded", lambda books: books.deposits.delete_one({"_id": "merchant9.d4"}), "merchant9.d4"),
     ("acknowledged_is_recorded", update("requests", "buyer1.r6", seq=77), "buyer1.r6"),
@@ -144,6 +97,28 @@ def test_sound_books_hold(town: Town) -> None:
     assert {finding.state for finding in report.verdict.findings} == {"holds"}
     assert report.verdict.counts.requests == 6
     assert report.verdict.counts.journal_entries == 21
+    assert (report.verdict.counts.entries, report.verdict.counts.cut) == (7, 0)
+
+
+def test_books_without_a_log_are_judged_by_themselves(mongod: MongodProcess, books: Books, tmp_path: Path) -> None:
+    town = Town(mongod.uri, books, tmp_path)
+    town.record(small_books())
+    report = town.audit()
+    assert report.verdict is not None
+    assert report.exit_code == 0, str(report.verdict)
+    assert report.verdict.of("books_follow_log").state == "not checked"
+    update("deposits", "seller4.d3", remaining=3)(books)
+    report = town.audit()
+    assert report.verdict is not None
+    assert report.verdict.violated == ("no_oversell",)
+
+
+def test_a_log_that_is_gone_is_missed(town: Town) -> None:
+    town.books.log.delete_many({})
+    report = town.audit()
+    assert report.verdict is not None
+    assert report.verdict.violated == ("books_follow_log",)
+    assert "the log ends at -1: it was restored older" in str(report.verdict)
 
 
 @pytest.mark.parametrize(("invariant", "plant", "document"), PLANTED)
@@ -194,70 +169,6 @@ def test_a_violation_weighs_more_than_a_broken_journal(town: Town) -> None:
     assert town.audit().exit_code == 1
 
 
-# -- calm or not ---------------------------------------------------------------------------------------------
-
-
-def test_whether_things_are_calm_is_found_out(town: Town) -> None:
-    forget(town.books)
-    assert town.audit(calm=False).exit_code == 0
-    report = town.audit(calm=None, patience_s=0.0)
-    assert report.verdict is not None
-    assert report.verdict.violated == ("nothing_forgotten",)
-
-
-def test_a_town_at_work_has_forgotten_nothing(town: Town) -> None:
-    """The post goes on while the audit watches it."""
-    forget(town.books)
-    stop = threading.Event()
-
-    def work() -> None:
-        with MongoClient[dict[str, Any]](town.uri) as client:
-            while not stop.is_set():
-                client[town.books.name].posts.update_one({"_id": "main"}, {"$inc": {"term": 1}})
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        report = town.audit(calm=None, patience_s=60.0)
-    finally:
-        stop.set()
-        worker.join()
-    assert report.verdict is not None
-    assert report.verdict.of("nothing_forgotten").state == "not checked"
-
-
-def test_books_in_use_are_read_as_of_one_moment(town: Town) -> None:
-    """Each commit changes the post and a request together; an audit that saw half of one would see a gap."""
-    stop, committed = threading.Event(), threading.Semaphore(0)
-
-    def trade() -> None:
-        last = town.books.requests.find_one({"_id": "buyer2.r10"}) or {}
-        with MongoClient[dict[str, Any]](town.uri) as client, client.start_session() as session:
-            books = client[town.books.name]
-            for number in itertools.count(7):
-                request = {**last, "_id": f"buyer2.r{number}x", "seq": number, "arrival": number}
-                request["order"] = sort_key(20, "buyer2", request["_id"])
-                with session.start_transaction():
-                    books.requests.insert_one(request, session=session)
-                    books.posts.update_one({"_id": "main"}, {"$inc": {"seq": 1}}, session=session)
-                committed.release()
-                if stop.is_set():
-                    return
-
-    trader = threading.Thread(target=trade)
-    trader.start()
-    try:
-        for _ in range(10):
-            committed.acquire()
-            report = town.audit(calm=None)
-            assert report.answer == "holds", str(report.verdict or report.why)
-    finally:
-        stop.set()
-        trader.join()
-    assert report.verdict is not None
-    assert report.verdict.counts.requests > 6
-
-
 # -- could not tell ------------------------------------------------------------------------------------------
 
 
@@ -283,34 +194,28 @@ def test_the_wrong_database_says_nothing(mongod: MongodProcess) -> None:
 
 
 def test_a_date_beyond_the_calendar_is_no_reason_to_stop(town: Town) -> None:
-    town.books.command(
-        "update",
-        "requests",
-        updates=[{"q": {"_id": "buyer0.r5"}, "u": [{"$set": {"decided_at": {"$toDate": Int64(2**55)}}}]}],
-    )
+    far = {"$toDate": Int64(2**55)}
+    for collection, document, field in (("requests", "buyer0.r5", "decided_at"), ("log", 6, "written_at")):
+        update = {"q": {"_id": document}, "u": [{"$set": {field: far}}]}
+        town.books.command("update", collection, updates=[update], bypassDocumentValidation=True)
     report = town.audit()
     assert report.verdict is not None
-    assert "buyer0.r5" in report.verdict.of("decided_once").violations[0].documents
+    assert report.verdict.of("decided_once").violations[0].what == "it has no date"
+    assert report.verdict.of("books_follow_log").violations[0].documents == ("buyer0.r5",)
 
 
 # -- what is printed -----------------------------------------------------------------------------------------
 
 
-def printed(report: AuditReport) -> str:
-    out = io.StringIO()
-    render(report, Console(file=out, width=200))
-    return out.getvalue()
-
-
 def test_the_report_for_people_says_what_is_wrong_and_where(town: Town) -> None:
     lines = printed(town.audit()).splitlines()
     assert lines[0].split() == ["holds", "no_oversell"]
-    assert len(lines) == 9 + 2
+    assert len(lines) == 10 + 2
     assert lines[-1].startswith("audit: holds (")
     update("deposits", "seller4.d3", remaining=3)(town.books)
     text = printed(town.audit())
-    assert "violated        no_oversell  1 found" in text
-    assert "    seller4.d3: 4 deposited less 3 remaining is 1; its sales add up to 3" in text
+    assert "violated        books_follow_log  1 found" in text
+    assert "    seller4.d3: remaining is 3; at 5 the log adds up to 1" in text
     assert "audit: violated (" in text
 
 
@@ -324,10 +229,11 @@ def test_the_report_for_programs(town: Town) -> None:
     body = json.loads(to_json(town.audit()))
     assert body["holds"] is False
     assert body["exit_code"] == 1
-    assert body["violated"] == ["no_oversell"]
+    assert body["violated"] == ["books_follow_log"]
+    assert (body["counts"]["entries"], body["counts"]["cut"]) == (7, 0)
     assert body["counts"]["amount"] == "70.44"
     assert next(iter(body["invariants"])) == "no_oversell"
-    (violation,) = body["invariants"]["no_oversell"]["violations"]
+    (violation,) = body["invariants"]["books_follow_log"]["violations"]
     assert violation["documents"] == ["seller4.d3"]
 
 

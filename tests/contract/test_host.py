@@ -18,7 +18,8 @@ from nameserver.process import NameServerProcess
 from peers.core.calls import Status
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
-from peers.core.ledger import Commit, Operation
+from peers.core.ledger import Append, Operation
+from peers.core.log import TradeEntry
 from peers.core.membership import Member, Snapshot
 from peers.core.reports import Answered, Departed, Earned, Elected, Lost
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError
@@ -27,7 +28,7 @@ from peers.host.customer import Customer
 from peers.host.line import CallFailed, Line
 from peers.host.spec import PeerSpec
 from peers.settings import Settings
-from tests.hosting import Market, running_market, wait_until
+from tests.hosting import Busy, Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -174,8 +175,9 @@ def test_malformed_calls_are_bad_requests(quiet: Market, method: str, arguments:
 
 def test_a_lone_purchase_is_committed_by_the_thread_that_took_it_in(quiet: Market, customer: Customer) -> None:
     customer.buy("fish")
-    commits = [thread for operation, thread in quiet.books.threads if operation == "Commit"]
-    assert commits == ["watch"]
+    # The first entry is the one with which the trader took office.
+    appends = [thread for operation, thread in quiet.books.threads if operation == "Append"]
+    assert appends[1:] == ["watch"]
 
 
 def test_many_callers_share_commits_and_each_gets_its_own_answer(quiet: Market, customer: Customer) -> None:
@@ -201,7 +203,7 @@ def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> No
     gate = threading.Event()
 
     def hold(operation: Operation) -> None:
-        if isinstance(operation, Commit) and operation.decisions:
+        if isinstance(operation, Append) and isinstance(operation.entry, TradeEntry):
             gate.wait(10)
 
     market.books.before = hold
@@ -216,6 +218,49 @@ def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> No
         gate.set()
     assert call(market, "buyer0", "buy", request(1))["seq"] == 1
     assert call(market, "buyer0", "buy", request(2))["_id"] == "r2"
+
+
+# -- too many at once ----------------------------------------------------------------------------------------------
+
+
+def test_where_too_many_wait_more_are_told_when_to_come_again(market: Market) -> None:
+    market.add(market.spec(0, "buyer", trades=False, timing={**PATIENT, "max_pending": 1}))
+    market.open(())
+    market.wait_for_trader()
+    gate = threading.Event()
+
+    def hold(operation: Operation) -> None:
+        if isinstance(operation, Append) and isinstance(operation.entry, TradeEntry):
+            gate.wait(10)
+
+    market.books.before = hold
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call, market, "buyer0", "buy", request(1))
+        wait_until(lambda: market.hosts["buyer0"]._waiting, what="the first being decided")
+        with pytest.raises(PostClosed, match="too many wait") as raised:
+            call(market, "buyer0", "buy", request(2))
+        gate.set()
+        assert first.result()["seq"] == 1
+    assert raised.value.retry_after_ms >= 1
+    assert call(market, "buyer0", "buy", request(2))["seq"] == 2
+
+
+def test_a_customer_comes_again_no_sooner_than_it_was_told(market: Market) -> None:
+    cores: list[Busy] = []
+
+    def busy(me: Member, settings: Settings, spec: PeerSpec) -> Busy:
+        del settings, spec
+        cores.append(Busy(me))
+        return cores[-1]
+
+    market.add(market.spec(0, "buyer"), busy)
+    market.open(())
+    with Customer(market.nameserver.host, market.nameserver.port) as customer:
+        wait_until(lambda: "bazaar.trader" in names(market), what="the trader's name")
+        assert customer.buy("fish")["status"] == "unavailable"
+    (first_s, first), (again_s, again) = cores[0].asked
+    assert again == first
+    assert again_s - first_s >= Busy.TOLD_MS / 1000
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------

@@ -1,234 +1,294 @@
-"""What every ledger promises: the same tests for the one in memory and the one in MongoDB."""
+"""What every ledger promises: the same tests for the one in memory and the one in MongoDB, plain and secured."""
 
 from __future__ import annotations
 
 import copy
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 import pytest
 
-from db.memory import MemoryLedger
-from db.mongo import MongoLedger
+from db.ledger.memory import MemoryLedger
+from db.ledger.mongo import MongoLedger
+from db.prepare import prepare
 from peers.core.ledger import (
     AlreadyRecorded,
-    Deposed,
+    Appended,
     Done,
     FindSales,
     Found,
     Ledger,
+    Load,
+    Loaded,
     LookUp,
-    OfficeRefused,
-    Operation,
     RecordElection,
-    TakeOffice,
+    Taken,
 )
-from peers.core.records import ElectionRecord, Post
-from tests.deals import T0_MS, commit, enqueue, entry, sold, stock, take_office, unavailable
+from peers.core.log import NOWHERE, Entry
+from peers.core.post_state import PostState, state_of
+from peers.core.records import Outcome, Post
+from tests.deals import T0_MS, TRADER, accepted, at, election, office, sold, stock, trade, unavailable
+from tests.log_trader import LogTrader, summary
+
+FISH = stock("d1", 9)
 
 
-@pytest.fixture(params=["memory", "pipelined", "driver"])
+@pytest.fixture(params=["memory", "mongo", "secured"])
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
-    books = request.getfixturevalue("books")
-    uri = request.getfixturevalue("mongod").uri
-    mongo = MongoLedger(uri, books.name, pipelined=request.param == "pipelined")
+    if request.param == "mongo":
+        uri, name = request.getfixturevalue("mongod").uri, request.getfixturevalue("books").name
+    else:
+        uri, name = request.getfixturevalue("secured_set").uri, f"test_{uuid.uuid4().hex[:12]}"
+        prepare(uri, name)
+    mongo = MongoLedger(uri, name)
     yield mongo
     mongo.close()
 
 
-def look_up(ledger: Ledger, *request_ids: str, deposits: tuple[str, ...] = ()) -> Found:
-    found = ledger.perform(LookUp(request_ids=request_ids, deposit_ids=deposits))
+@pytest.fixture(params=[True, False], ids=["books made", "books left behind"])
+def trader(request: pytest.FixtureRequest, ledger: Ledger) -> LogTrader:
+    """A trader in office for term 1. What is found must not depend on how far the books are."""
+    return LogTrader(ledger, makes_books=request.param).take_office()
+
+
+def append(ledger: Ledger, *entries: Entry) -> None:
+    """Writes a log from its first place on."""
+    for place, entry in enumerate(entries):
+        assert ledger.perform(at(place, entry)) == Appended()
+
+
+def load(ledger: Ledger) -> Loaded:
+    loaded = ledger.perform(Load())
+    assert isinstance(loaded, Loaded)
+    return loaded
+
+
+def look_up(ledger: Ledger, *request_ids: str) -> Found:
+    found = ledger.perform(LookUp(request_ids=request_ids))
     assert isinstance(found, Found)
     return found
 
 
-def test_the_post_is_vacant_at_first(ledger: Ledger) -> None:
-    assert look_up(ledger) == Found(post=Post(term=0, trader=None, seq=0))
+# The log.
 
 
-def test_the_first_trader_finds_empty_books(ledger: Ledger) -> None:
-    taken = take_office(ledger, trader="merchant4")
-    assert taken.post == Post(term=1, trader="merchant4", seq=0)
-    assert (taken.arrival, taken.queue, taken.stock) == (0, (), ())
+def test_an_empty_ledger_is_loaded(ledger: Ledger) -> None:
+    assert load(ledger) == Loaded(made=NOWHERE, post=Post(), queue=(), stock=(), entries=())
 
 
-def test_office_is_refused_unless_the_term_is_the_expected_one(ledger: Ledger) -> None:
-    take_office(ledger, trader="merchant4")
-    for wrong in (0, 2):
-        refused = ledger.perform(TakeOffice(trader="merchant5", expected_term=wrong, now_ms=T0_MS))
-        assert refused == OfficeRefused(post=Post(term=1, trader="merchant4", seq=0))
-    assert look_up(ledger).post.trader == "merchant4"
+def test_what_was_written_is_read_back_exactly(ledger: Ledger) -> None:
+    entries = (
+        office(1, "merchant4", reason="the last trader resigned"),
+        trade(
+            sold(accepted(1, quantity=3), 1, FISH, trader="merchant4"),
+            unavailable(accepted(2), 2, trader="merchant4"),
+            unavailable(accepted(4), 3, trader="merchant4"),
+            deposits=(FISH, stock("d2", 1, price="0.01")),
+            queued=(accepted(5), accepted(6)),
+            trader="merchant4",
+        ),
+        trade(deposits=(stock("d3", 1),), trader="merchant4"),
+        trade(queued=(accepted(7),), trader="merchant4"),
+        office(2, "merchant5"),
+        trade(unavailable(accepted(5), 4, term=2), known=("r5",), term=2, trader="merchant5"),
+    )
+    append(ledger, *entries)
+    assert load(ledger).entries == entries
 
 
-def test_a_successor_finds_what_is_pending_and_in_stock_in_order(ledger: Ledger) -> None:
-    take_office(ledger)
+def test_a_place_is_taken_once(ledger: Ledger) -> None:
+    first, second = office(1, "merchant4"), office(1, "merchant5")
+    append(ledger, first)
+    assert ledger.perform(at(0, second)) == Taken(entry=first)
+    assert load(ledger).entries == (first,)
+
+
+def test_the_same_entry_at_its_place_is_there_already(ledger: Ledger) -> None:
+    mine, more = office(), trade(sold(accepted(1), 1, FISH), deposits=(FISH,), queued=(accepted(2),))
+    append(ledger, mine, more)
+    for _ in range(2):
+        assert ledger.perform(at(1, more)) == Appended()
+        assert ledger.perform(at(0, mine)) == Appended()
+    assert load(ledger).entries == (mine, more)
+
+
+def test_a_deposed_trader_finds_its_place_taken_by_the_office_entry(ledger: Ledger) -> None:
+    mine, theirs = office(1), office(2, "merchant8")
+    append(ledger, mine, theirs)
+    late = trade(sold(accepted(1), 1, FISH), deposits=(FISH,))
+    assert ledger.perform(at(1, late)) == Taken(entry=theirs)
+    assert ledger.perform(at(2, trade(unavailable(accepted(1), 1, term=2), term=2))) == Appended()
+    assert ledger.perform(at(1, late)) == Taken(entry=theirs)
+    assert look_up(ledger, "r1").outcomes[0].sale is None
+
+
+def test_a_place_that_is_taken_says_so_before_ids_that_are(ledger: Ledger) -> None:
+    """Its ids may be recorded by the successor: whoever is deposed must not take that for its own."""
+    theirs = office(2, "merchant8")
+    append(ledger, office(1), theirs, trade(unavailable(accepted(1), 1, term=2), term=2))
+    assert ledger.perform(at(1, trade(unavailable(accepted(1), 1)))) == Taken(entry=theirs)
+
+
+# Ids come in once.
+
+
+def test_a_request_comes_in_once_and_its_outcome_is_told(trader: LogTrader) -> None:
+    trader.write(deposits=(FISH,))
+    first = trader.sell(1, FISH)
+    for number in range(2, 8):
+        trader.sell(number, FISH)
+    again = trader.entry(trader.sale(1, trader.next_seq, FISH), trader.sale(9, trader.next_seq + 1, FISH))
+    assert trader.append(again) == AlreadyRecorded(outcomes=(first,))
+    assert look_up(trader.ledger, "r9") == Found()
+    trader.sell(9, FISH)
+
+
+def test_a_request_comes_in_once_whatever_the_term(ledger: Ledger) -> None:
+    old = LogTrader(ledger).take_office()
+    old.write(deposits=(FISH,))
+    first = old.sell(1, FISH)
+    new = LogTrader(ledger, "merchant8").take_office()
+    again = new.entry(new.sale(1, new.next_seq, FISH))
+    assert new.append(again) == AlreadyRecorded(outcomes=(first,))
+    queued_again = new.entry(queued=(accepted(1, term=2),))
+    assert new.append(queued_again) == AlreadyRecorded(outcomes=(first,))
+    new.sell(2, FISH)
+
+
+def test_a_request_that_was_queued_and_decided_later_is_told_as_decided(trader: LogTrader) -> None:
+    trader.write(deposits=(FISH,), queued=(accepted(1), accepted(2)))
+    outcome = trader.sell(1, FISH)
+    again = trade(queued=(accepted(1), accepted(3)))
+    assert trader.append(again) == AlreadyRecorded(outcomes=(outcome,))
+
+
+def test_of_one_that_still_waits_there_is_no_outcome_to_tell(trader: LogTrader) -> None:
+    trader.write(queued=(accepted(1),))
+    assert trader.append(trade(queued=(accepted(1),))) == AlreadyRecorded()
+    assert trader.append(trade(unavailable(accepted(1), 1))) == AlreadyRecorded()
+    trader.write(unavailable(accepted(1), 1))
+
+
+def test_a_deposit_comes_in_once(trader: LogTrader) -> None:
+    small = stock("d2", 1)
+    trader.write(deposits=(FISH, small))
+    trader.sell(1, small)
+    for each in (FISH, small):
+        result = trader.append(trader.entry(deposits=(stock("d7", 5), each)))
+        assert isinstance(result, AlreadyRecorded)
+        assert (result.outcomes, [recorded.offer for recorded in result.deposits]) == ((), [each.offer])
+    trader.write(deposits=(stock("d7", 5),))
+
+
+def test_requests_and_deposits_that_come_again_are_told_together(trader: LogTrader) -> None:
+    trader.write(deposits=(FISH,))
+    outcomes = trader.sell(1, FISH), trader.sell(2, FISH)
+    again = trader.entry(
+        trader.sale(2, 3, FISH), trader.sale(3, 4, FISH), trader.sale(1, 5, FISH), deposits=(stock("d5", 1), FISH)
+    )
+    result = trader.append(again)
+    assert isinstance(result, AlreadyRecorded)
+    assert result.outcomes == (outcomes[1], outcomes[0])
+    assert [each.offer for each in result.deposits] == [FISH.offer]
+
+
+def test_what_is_refused_changes_nothing(trader: LogTrader) -> None:
+    trader.write(deposits=(FISH,))
+    trader.sell(1, FISH)
+    end = summary(trader.state)
+    assert isinstance(trader.append(trader.entry(trader.sale(1, 2, FISH), deposits=(FISH,))), AlreadyRecorded)
+    assert summary(state_of(load(trader.ledger))[0]) == end
+    assert look_up(trader.ledger, "r1").outcomes[0].seq == 1
+
+
+# Loading.
+
+
+def test_a_successor_finds_what_waits_and_what_is_in_stock(trader: LogTrader) -> None:
     big, small, gone = stock("zz", 3), stock("a", 2), stock("bbb", 1)
-    assert ledger.perform(commit(deposits=(big, small, gone))) == Done()
-    assert ledger.perform(enqueue(entry(12), entry(3), entry(7))) == Done()
-    assert ledger.perform(commit(sold(entry(7), 1, gone, queued=True), sold(entry(20), 2, big))) == Done()
-    taken = take_office(ledger, expected_term=1, trader="merchant8")
-    assert taken.post == Post(term=2, trader="merchant8", seq=2)
-    assert taken.arrival == 20
-    assert taken.queue == (entry(3), entry(12))
-    assert taken.stock == (small, msgspec.structs.replace(big, remaining=2))
+    trader.write(deposits=(big, small, gone))
+    trader.write(queued=(accepted(12), accepted(3), accepted(7)))
+    trader.write(trader.sale(7, 1, gone), trader.sale(20, 2, big))
+    state, _ = state_of(load(trader.ledger))
+    assert state.post == Post(term=1, trader=TRADER, since_ms=T0_MS + 1, seq=2, arrival=20)
+    assert sorted(state.queue) == ["r12", "r3"]
+    assert state.stock.on_offer() == (small, msgspec.structs.replace(big, remaining=2))
+    assert summary(state) == summary(trader.state)
 
 
-def test_what_is_recorded_is_found_again_exactly(ledger: Ledger) -> None:
-    take_office(ledger)
+def test_one_may_succeed_oneself(ledger: Ledger) -> None:
+    trader = LogTrader(ledger).take_office()
+    trader.write(queued=(accepted(1),))
+    again = LogTrader(ledger).take_office()
+    assert again.term == 2
+    again.write(unavailable(accepted(1), 1, term=2))
+    assert isinstance(trader.append(trade(queued=(accepted(2),))), Taken)
+
+
+def test_a_sale_may_draw_on_a_deposit_of_the_same_entry(trader: LogTrader) -> None:
+    two = stock("d1", 2)
+    trader.write(trader.sale(1, 1, two), trader.sale(2, 2, two), deposits=(two,))
+    state, _ = state_of(load(trader.ledger))
+    assert (state.stock.on_offer(), state.post.seq) == ((), 2)
+
+
+def test_a_large_entry_goes_through_in_one_piece(ledger: Ledger) -> None:
+    trader = LogTrader(ledger).take_office()
+    plenty = stock("d1", 2000)
+    trader.write(deposits=(plenty,), queued=tuple(map(accepted, range(1, 701))))
+    trader.write(*(trader.sale(number, number, plenty) for number in range(1, 1501)))
+    state, _ = state_of(load(ledger))
+    assert (state.post.seq, state.queue, state.stock.on_offer()[0].remaining) == (1500, {}, 500)
+
+
+# Reading.
+
+
+def test_what_is_recorded_is_found_again_exactly(trader: LogTrader) -> None:
     fish = stock("d1", 5, price="19.99")
-    decisions = (sold(entry(1, quantity=3), 1, fish), unavailable(entry(2), 2), unavailable(entry(4), 3))
-    assert ledger.perform(commit(*decisions, deposits=(fish,))) == Done()
-    assert ledger.perform(enqueue(entry(5), entry(6))) == Done()
-    found = look_up(ledger, "r4", "r1", "r6", "nobody", "r2", "r4", deposits=("d1", "d2"))
-    outcomes = [decision.outcome for decision in decisions]
+    outcomes = trader.sale(1, 1, fish, quantity=3), unavailable(accepted(2), 2), unavailable(accepted(4), 3)
+    trader.write(*outcomes, deposits=(fish,))
+    trader.write(queued=(accepted(5), accepted(6)))
+    found = look_up(trader.ledger, "r4", "r1", "r6", "nobody", "r2", "r4")
     assert found.outcomes == (outcomes[2], outcomes[0], outcomes[1])
-    assert found.queued == (entry(6),)
-    assert found.deposits == (msgspec.structs.replace(fish, remaining=2),)
-    assert found.post == Post(term=1, trader="merchant9", seq=3)
+    assert found.queued == (accepted(6),)
     sale = found.outcomes[1].sale
     assert sale is not None
     assert (sale.amount, sale.commission, sale.earned) == (Decimal("59.97"), Decimal("11.99"), Decimal("47.98"))
 
 
-def test_a_queued_request_is_decided_where_it_stands(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert ledger.perform(enqueue(entry(1), entry(2))) == Done()
-    first = unavailable(entry(1), 1, queued=True)
-    assert ledger.perform(commit(first)) == Done()
-    found = look_up(ledger, "r1", "r2")
-    assert (found.outcomes, found.queued) == ((first.outcome,), (entry(2),))
+def test_a_queued_request_that_was_decided_is_found_as_decided(trader: LogTrader) -> None:
+    trader.write(queued=(accepted(1), accepted(2)))
+    first = unavailable(accepted(1), 1)
+    trader.write(first)
+    assert look_up(trader.ledger, "r1", "r2") == Found(outcomes=(first,), queued=(accepted(2),))
 
 
-def test_a_sale_may_draw_on_a_deposit_of_the_same_commit(ledger: Ledger) -> None:
-    take_office(ledger)
-    fish = stock("d1", 2)
-    assert ledger.perform(commit(sold(entry(1), 1, fish), sold(entry(2), 2, fish), deposits=(fish,))) == Done()
-    assert look_up(ledger, deposits=("d1",)).deposits[0].remaining == 0
-    assert take_office(ledger, expected_term=1).stock == ()
+def test_looking_up_nothing_finds_nothing(trader: LogTrader) -> None:
+    assert look_up(trader.ledger) == Found()
+    assert look_up(trader.ledger, "r1") == Found()
 
 
-@pytest.mark.parametrize("same_commit", [True, False])
-def test_more_than_there_is_cannot_be_sold(ledger: Ledger, same_commit: bool) -> None:
-    take_office(ledger)
-    fish = stock("d1", 2)
-    too_much = (sold(entry(1), 1, fish), sold(entry(2, quantity=2), 2, fish))
-    if same_commit:
-        assert ledger.perform(commit(*too_much, deposits=(fish,))) == AlreadyRecorded()
-        assert look_up(ledger, deposits=("d1",)).deposits == ()
-    else:
-        assert ledger.perform(commit(deposits=(fish,))) == Done()
-        assert ledger.perform(commit(*too_much)) == AlreadyRecorded()
-        assert look_up(ledger, deposits=("d1",)).deposits == (fish,)
-    assert look_up(ledger, "r1", "r2") == Found(post=Post(term=1, trader="merchant9", seq=0))
-
-
-def test_what_draws_on_no_deposit_is_refused(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert ledger.perform(commit(sold(entry(1), 1, stock("nowhere", 1)))) == AlreadyRecorded()
-    assert look_up(ledger, "r1").outcomes == ()
-
-
-def test_an_id_is_recorded_once(ledger: Ledger) -> None:
-    take_office(ledger)
-    fish = stock("d1", 9)
-    assert ledger.perform(enqueue(entry(1))) == Done()
-    assert ledger.perform(commit(sold(entry(2), 1, fish), deposits=(fish,))) == Done()
-    again: list[Operation] = [
-        enqueue(entry(3), entry(1)),
-        enqueue(entry(2)),
-        enqueue(entry(3), entry(3)),
-        commit(sold(entry(3), 2, fish), sold(entry(1), 3, fish), seq=1),
-        commit(sold(entry(3), 2, fish), sold(entry(2), 3, fish), seq=1),
-        commit(sold(entry(3), 2, fish), sold(entry(3), 3, fish), seq=1),
-        commit(sold(entry(3), 2, fish, queued=True), seq=1),
-        commit(sold(entry(2), 2, fish, queued=True), seq=1),
-        commit(sold(entry(1), 2, fish, queued=True), sold(entry(1), 3, fish, queued=True), seq=1),
-        commit(unavailable(entry(3), 2), seq=1, deposits=(stock("d2", 1), fish)),
-        commit(seq=1, deposits=(stock("d2", 1), stock("d2", 1))),
-    ]
-    for operation in again:
-        assert ledger.perform(operation) == AlreadyRecorded(), operation
-    found = look_up(ledger, "r1", "r2", "r3", deposits=("d1", "d2"))
-    assert found.queued == (entry(1),)
-    assert [outcome.seq for outcome in found.outcomes] == [1]
-    assert [deposit.remaining for deposit in found.deposits] == [8]
-
-
-@pytest.mark.parametrize("seq", [0, 2])
-def test_a_commit_must_know_where_the_post_stands(ledger: Ledger, seq: int) -> None:
-    take_office(ledger)
-    assert ledger.perform(commit(unavailable(entry(1), 1))) == Done()
-    assert ledger.perform(commit(unavailable(entry(2), seq + 1), seq=seq)) == AlreadyRecorded()
-    assert ledger.perform(commit(deposits=(stock("d1", 1),), seq=seq)) == AlreadyRecorded()
-    assert look_up(ledger, "r2", deposits=("d1",)) == Found(post=Post(term=1, trader="merchant9", seq=1))
-
-
-def test_a_deposed_trader_changes_nothing(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert ledger.perform(commit(unavailable(entry(1), 1))) == Done()
-    take_office(ledger, expected_term=1, trader="merchant8")
-    deposed = Deposed(post=Post(term=2, trader="merchant8", seq=1))
-    assert ledger.perform(commit(unavailable(entry(2), 2), seq=1)) == deposed
-    assert ledger.perform(commit(deposits=(stock("d1", 1),), seq=1)) == deposed
-    assert ledger.perform(enqueue(entry(3))) == deposed
-    assert ledger.perform(enqueue()) == deposed
-    # Its mistakes do not hide that it is deposed.
-    assert ledger.perform(commit(unavailable(entry(1), 2), seq=1)) == deposed
-    assert ledger.perform(commit(sold(entry(2), 6, stock("none", 1)), seq=5)) == deposed
-    assert look_up(ledger, "r2", "r3", deposits=("d1",)) == Found(post=deposed.post)
-
-
-def test_a_trader_from_the_future_is_refused_too(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert isinstance(ledger.perform(enqueue(entry(1), term=2)), Deposed)
-    assert isinstance(ledger.perform(commit(unavailable(entry(1), 1, term=2), term=2)), Deposed)
-
-
-def test_one_may_succeed_oneself(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert ledger.perform(enqueue(entry(1))) == Done()
-    assert take_office(ledger, expected_term=1).queue == (entry(1),)
-    assert ledger.perform(commit(unavailable(entry(1), 1, term=2, queued=True), term=2)) == Done()
-    assert ledger.perform(enqueue(entry(2, term=2), term=2)) == Done()
-
-
-def test_empty_operations_succeed(ledger: Ledger) -> None:
-    take_office(ledger)
-    assert ledger.perform(enqueue()) == Done()
-    assert ledger.perform(commit()) == Done()
-    assert look_up(ledger).post.seq == 0
-
-
-def test_an_impossible_commit_is_the_callers_mistake(ledger: Ledger) -> None:
-    take_office(ledger)
-    half = msgspec.structs.replace(stock("d1", 2), remaining=1)
-    for wrong in (
-        commit(unavailable(entry(1), 2)),
-        commit(unavailable(entry(1), 1, term=2)),
-        commit(deposits=(half,)),
-    ):
-        with pytest.raises(ValueError, match=r"out of place|all its goods"):
-            ledger.perform(wrong)
-
-
-def test_a_seller_finds_its_sales_and_what_it_has_left(ledger: Ledger) -> None:
-    take_office(ledger)
+def test_a_seller_finds_its_sales_and_what_it_has_left(trader: LogTrader) -> None:
     mine, more, out, other = stock("d22", 9), stock("d1", 4), stock("d3", 1), stock("d4", 9, seller="seller2")
-    decisions = (
-        sold(entry(1), 1, mine),
-        sold(entry(2), 2, other),
-        sold(entry(3), 3, out),
-        unavailable(entry(4), 4),
-        sold(entry(5), 5, mine),
-    )
-    assert ledger.perform(commit(*decisions, deposits=(mine, more, out, other))) == Done()
+    trader.write(deposits=(mine, more, out, other))
+    outcomes: list[Outcome] = [
+        trader.sale(1, 1, mine),
+        trader.sale(2, 2, other),
+        trader.sale(3, 3, out),
+        unavailable(accepted(4), 4),
+        trader.sale(5, 5, mine),
+    ]
+    trader.write(*outcomes[:3])
+    trader.write(*outcomes[3:])
 
     def sales(after_seq: int, limit: int = 1000) -> Found:
-        found = ledger.perform(FindSales(seller="seller1", after_seq=after_seq, limit=limit))
+        found = trader.ledger.perform(FindSales(seller="seller1", after_seq=after_seq, limit=limit))
         assert isinstance(found, Found)
         return found
 
@@ -236,48 +296,41 @@ def test_a_seller_finds_its_sales_and_what_it_has_left(ledger: Ledger) -> None:
     assert [outcome.seq for outcome in sales(1).outcomes] == [3, 5]
     assert [outcome.seq for outcome in sales(0, limit=2).outcomes] == [1, 3]
     assert sales(5).outcomes == ()
-    assert sales(0).outcomes[1] == decisions[2].outcome
+    assert sales(0).outcomes[1] == outcomes[2]
     assert sales(5).deposits == (more, msgspec.structs.replace(mine, remaining=7))
-    assert sales(0).post == Post(term=1, trader="merchant9", seq=5)
+    assert trader.ledger.perform(FindSales(seller="nobody", after_seq=0)) == Found()
+
+
+# The books.
+
+
+def test_the_books_may_be_made_twice_and_again_from_further_back(ledger: Ledger) -> None:
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    trader.write(deposits=(FISH,), queued=(accepted(2),))
+    for number in range(1, 6):
+        trader.sell(number, FISH)
+    state = PostState()
+    to_make = [state.take_in(entry) for entry in load(ledger).entries]
+    for changes in [*to_make[:4], *to_make[:4], *to_make, *to_make[2:]]:
+        assert ledger.perform(changes) == Done()
+    assert summary(state_of(load(ledger))[0]) == summary(trader.state)
+    assert [outcome.seq for outcome in look_up(ledger, "r2", "r5").outcomes] == [2, 5]
 
 
 def test_an_election_is_written_down_once_a_term(ledger: Ledger) -> None:
-    record = ElectionRecord(
-        term=1,
-        algorithm="bully",
-        reason="start",
-        started_by="buyer0",
-        trader="merchant9",
-        messages=12,
-        started_at_ms=T0_MS,
-        took_ms=150,
-    )
-    assert ledger.perform(RecordElection(record=record)) == Done()
-    again = msgspec.structs.replace(record, messages=13, took_ms=160.5)
-    assert ledger.perform(RecordElection(record=again)) == Done()
-
-
-def test_a_large_commit_goes_through_in_one_piece(ledger: Ledger) -> None:
-    take_office(ledger)
-    fish = stock("d1", 2000)
-    entries = [entry(number) for number in range(1, 1501)]
-    assert ledger.perform(enqueue(*entries[:700])) == Done()
-    decisions = [sold(each, each.arrival, fish, queued=each.arrival <= 700) for each in entries]
-    assert ledger.perform(commit(*decisions, deposits=(fish,))) == Done()
-    taken = take_office(ledger, expected_term=1)
-    assert (taken.post.seq, taken.queue, taken.stock[0].remaining) == (1500, (), 500)
+    assert ledger.perform(RecordElection(record=election(1))) == Done()
+    assert ledger.perform(RecordElection(record=election(1, messages=13, took_ms=160.5))) == Done()
 
 
 def test_copies_of_the_ledger_in_memory_go_their_own_ways() -> None:
     ledger = MemoryLedger()
-    take_office(ledger)
-    fish = stock("d1", 5)
-    assert ledger.perform(commit(sold(entry(1), 1, fish), deposits=(fish,))) == Done()
+    trader = LogTrader(ledger).take_office()
+    trader.write(trader.sale(1, 1, FISH), deposits=(FISH,))
     twin = copy.deepcopy(ledger)
     before = ledger.documents()
     assert twin.documents() == before
-    assert twin.perform(commit(sold(entry(2), 2, fish), seq=1, deposits=(stock("d2", 1),))) == Done()
-    assert twin.perform(enqueue(entry(3))) == Done()
-    take_office(twin, expected_term=1)
+    other = LogTrader(twin, "merchant8").take_office()
+    other.write(other.sale(2, 2, FISH), deposits=(stock("d2", 1),), queued=(accepted(3),))
     assert ledger.documents() == before
-    assert ledger.perform(commit(sold(entry(2), 2, fish), seq=1)) == Done()
+    trader.sell(2, FISH)
+    assert twin.documents() != ledger.documents()

@@ -17,14 +17,13 @@ from typing import Any
 import psutil
 import pytest
 from pymongo import MongoClient
-from pymongo.database import Database
 
-from db.mongo import MongoLedger
+from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess, free_port
 from db.prepare import prepare
-from peers.core.ledger import AlreadyRecorded, Commit, Done, Enqueue, Found, LedgerAway, LookUp, Result, Unknown
 from peers.errors import LedgerError
-from tests.deals import commit, enqueue, entry, sold, stock, take_office
+from tests.deals import stock
+from tests.log_trader import LogTrader, assert_books_follow
 from tests.waiting import wait_until
 
 
@@ -195,58 +194,12 @@ def test_a_mongod_that_cannot_start_is_named_with_its_log(directory: Path) -> No
         MongodProcess(directory, parameters={"thereIsNoSuchThing": 1}).start()
 
 
-class Bookkeeper:
-    """A trader that sells fish one by one, and looks its ids up whenever it was not told how a commit ended."""
-
-    def __init__(self, ledger: MongoLedger) -> None:
-        self.ledger = ledger
-        self.fish = stock("d1", 1_000_000)
-        self.told: list[str] = []
-        self.surprises: list[Result] = []
-        take_office(ledger)
-        assert ledger.perform(commit(deposits=(self.fish,))) == Done()
-
-    def sell(self) -> None:
-        number = len(self.told) + 1
-        queued = number % 2 == 0
-        if queued:
-            self._insist(enqueue(entry(number)), f"r{number}")
-        self._insist(commit(sold(entry(number), number, self.fish, queued=queued), seq=number - 1), f"r{number}")
-        self.told.append(f"r{number}")
-
-    def _insist(self, operation: Enqueue | Commit, request_id: str) -> None:
-        while (result := self.ledger.perform(operation)) != Done():
-            assert isinstance(result, Unknown | LedgerAway), result
-            self.surprises.append(result)
-            found = self._look_up(request_id)
-            if found.queued if isinstance(operation, Enqueue) else found.outcomes:
-                return
-
-    def _look_up(self, request_id: str) -> Found:
-        while True:
-            found = self.ledger.perform(LookUp(request_ids=(request_id,)))
-            if isinstance(found, Found):
-                return found
-            assert isinstance(found, LedgerAway)
-
-
-def sound(books: Database[dict[str, Any]], keeper: Bookkeeper) -> bool:
-    decided = list(books.requests.find({"status": "sold"}, sort=[("seq", 1)]))
-    deposit = books.deposits.find_one()
-    post = books.posts.find_one()
-    assert deposit is not None
-    assert post is not None
-    assert [each["_id"] for each in decided] == keeper.told
-    assert [each["seq"] for each in decided] == list(range(1, len(decided) + 1))
-    assert deposit["remaining"] == deposit["quantity"] - len(decided)
-    return bool(post["seq"] == len(decided))
-
-
 @pytest.mark.parametrize("trouble", ["killed", "frozen"])
-def test_the_books_survive_what_happens_to_their_mongod(own: MongodProcess, trouble: str) -> None:
+def test_log_and_books_survive_what_happens_to_their_mongod(own: MongodProcess, trouble: str) -> None:
     prepare(own.uri)
-    ledger = MongoLedger(own.uri)
-    keeper = Bookkeeper(ledger)
+    trader = LogTrader(MongoLedger(own.uri)).take_office()
+    fish = stock("d1", 1_000_000)
+    trader.write(deposits=(fish,))
     going = threading.Event()
 
     def make_trouble() -> None:
@@ -257,23 +210,27 @@ def test_the_books_survive_what_happens_to_their_mongod(own: MongodProcess, trou
             own.start()
         else:
             os.kill(own.pid, signal.SIGSTOP)
-            wait_until(lambda: keeper.surprises)  # until somebody noticed
+            wait_until(lambda: trader.surprises)  # until somebody noticed
             os.kill(own.pid, signal.SIGCONT)
 
     thread = threading.Thread(target=make_trouble)
     thread.start()
-    started = time.monotonic()
-    while thread.is_alive() or len(keeper.told) < 50:
-        keeper.sell()
-        if len(keeper.told) == 20:
+    started_s, sold_already = time.monotonic(), 0
+    while thread.is_alive() or sold_already < 60:
+        sold_already += 1
+        trader.sell(sold_already, fish)
+        if sold_already == 20:
             going.set()
-        assert time.monotonic() - started < 40
+        assert time.monotonic() - started_s < 40
     thread.join(10)
     for _ in range(10):
-        keeper.sell()
-    with MongoClient[dict[str, Any]](own.uri) as client:
-        assert sound(client.bazaar, keeper)
-    assert trouble == "killed" or keeper.surprises
-    last = keeper.told[-1]
-    assert ledger.perform(enqueue(entry(0, request_id=last))) == AlreadyRecorded()
-    ledger.close()
+        sold_already += 1
+        trader.sell(sold_already, fish)
+    trader.ledger.close()
+    with MongoClient[dict[str, Any]](own.uri, tz_aware=True) as client:
+        books = client.bazaar
+        assert_books_follow(books)
+        decided = [each["_id"] for each in books.requests.find().sort("seq", 1)]
+        assert decided == [f"r{number}" for number in range(1, sold_already + 1)]
+        assert books.log.count_documents({}) == sold_already + 2
+    assert trouble == "killed" or trader.surprises

@@ -1,4 +1,4 @@
-"""The trader's queries go by index, however much there is in the books.
+"""What a ledger asks of the server goes by index, however much there is in log and books.
 
 The server itself says so: its profiler writes down the plan of everything it was asked, those parts of `explain` that
 tell how it went, so no query can be forgotten here.
@@ -10,91 +10,115 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 
-from db.mongo import MongoLedger
+from db.ledger.connection import connect
+from db.ledger.cutting import cut
+from db.ledger.maker import catch_up
+from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess
-from peers.core.ledger import Done, FindSales, Found, LookUp, OfficeTaken, RecordElection
-from peers.core.records import ElectionRecord
-from tests.deals import T0_MS, commit, enqueue, entry, sold, stock, take_office
+from peers.core.ledger import AlreadyRecorded, Done, FindSales, Found, Load, Loaded, LookUp, RecordElection, Taken
+from tests.deals import accepted, at, election, office, stock, trade, unavailable
+from tests.fixtures_mongo import Books, MakeLedger
+from tests.log_trader import LogTrader, assert_books_follow
 
-Books = Database[dict[str, Any]]
+Asked = Callable[[], list[dict[str, Any]]]
 
 LARGE = stock("large", 1_000)
 SALES = 300
 
 
-@pytest.fixture(params=["pipelined", "driver"])
-def ledger(request: pytest.FixtureRequest, mongod: MongodProcess, books: Books) -> Iterator[MongoLedger]:
-    """Books with hundreds of sales, emptied deposits and one that is not, and a trader in office."""
-    ledger = MongoLedger(mongod.uri, books.name, pipelined=request.param == "pipelined")
-    take_office(ledger)
-    small = [stock(f"d{n}", 1, seller="seller2") for n in range(SALES)]
-    decisions = [sold(entry(n + 1), n + 1, each) for n, each in enumerate(small)]
-    assert ledger.perform(commit(*decisions, deposits=(*small, LARGE))) == Done()
-    yield ledger
-    ledger.close()
+@pytest.fixture
+def settled(mongod: MongodProcess, books: Books) -> Iterator[Books]:
+    database = connect(mongod.uri, books.name)
+    yield database
+    database.client.close()
 
 
 @pytest.fixture
-def asked(books: Books) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What the server was asked since the test began."""
+def trader(ledger: MongoLedger, books: Books, settled: Books) -> LogTrader:
+    """Log and books with hundreds of sales, emptied deposits and one that is not, and a trader in office."""
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    small = [stock(f"d{n}", 1, seller="seller2") for n in range(SALES)]
+    trader.write(deposits=(*small, LARGE))
+    for first in range(0, SALES, 10):
+        trader.write(*(trader.sale(n + 1, n + 1, small[n]) for n in range(first, first + 10)))
+    catch_up(settled)
+    assert_books_follow(books)
+    return trader
+
+
+@pytest.fixture
+def asked(books: Books, trader: LogTrader) -> Iterator[Asked]:
+    """What the server was asked since the test began, but for plain inserts, which look nothing up."""
+    assert trader.term == 1
     books.command("profile", 2)
-    yield lambda: list(books["system.profile"].find({"op": {"$ne": "insert"}, "command.profile": {"$exists": False}}))
+    ours = {"op": {"$ne": "insert"}, "command.profile": {"$exists": False}, "command.listCollections": None}
+    yield lambda: list(books["system.profile"].find(ours))
     books.command("profile", 0)
 
 
-def trade(ledger: MongoLedger) -> None:
-    """Everything a trader ever asks of the books."""
-    first, second = entry(SALES + 1), entry(SALES + 2)
-    assert ledger.perform(enqueue(first, second)) == Done()
-    queued = sold(first, SALES + 1, LARGE, queued=True)
-    fresh = sold(entry(SALES + 3), SALES + 2, LARGE)
-    assert ledger.perform(commit(queued, fresh, seq=SALES)) == Done()
-    assert isinstance(
-        ledger.perform(LookUp(request_ids=("r1", "r2", "nobody's"), deposit_ids=("large", "d1"))), Found
-    )
+def use_everything(trader: LogTrader, rival: MongoLedger, settled: Books) -> None:
+    """Everything that is ever asked of log and books."""
+    ledger = trader.ledger
+    trader.makes_books = True
+    trader.write(queued=(accepted(SALES + 1), accepted(SALES + 2)))
+    trader.write(trader.sale(SALES + 1, SALES + 1, LARGE), trader.sale(SALES + 3, SALES + 2, LARGE))
+    trader.write(deposits=(stock("new", 3),))
+    assert isinstance(trader.append(trade(queued=(accepted(1),))), AlreadyRecorded)
+    assert isinstance(trader.append(trade(deposits=(LARGE,))), AlreadyRecorded)
+    assert isinstance(ledger.perform(LookUp(request_ids=("r1", "r2", "nobody's"))), Found)
     assert isinstance(ledger.perform(FindSales(seller="seller1", after_seq=SALES)), Found)
-    record = ElectionRecord(
-        term=1,
-        algorithm="bully",
-        reason="start",
-        started_by="buyer0",
-        trader="merchant9",
-        messages=1,
-        started_at_ms=T0_MS,
-        took_ms=1,
-    )
-    assert ledger.perform(RecordElection(record=record)) == Done()
-    assert isinstance(take_office(ledger, expected_term=1), OfficeTaken)
+    assert isinstance(ledger.perform(Load()), Loaded)
+    assert ledger.perform(RecordElection(record=election(1))) == Done()
+    assert isinstance(rival.perform(at(trader.state.place, office(2, "merchant8"))), Taken)
+    successor = LogTrader(rival, "merchant8", makes_books=False).take_office()
+    successor.write(successor.decline(SALES + 2))
+    trader.ledger.close()
+    catch_up(settled)
+    assert cut(settled, 5) > 1
 
 
-def test_every_query_of_the_trader_goes_by_index(
-    ledger: MongoLedger, asked: Callable[[], list[dict[str, Any]]]
+def test_every_query_goes_by_index(
+    trader: LogTrader, make_ledger: MakeLedger, settled: Books, asked: Asked, books: Books
 ) -> None:
-    trade(ledger)
-    plans = [(each["op"], each["ns"].partition(".")[2], each["planSummary"]) for each in asked()]
+    use_everything(trader, make_ledger(), settled)
+    plans = [(each["op"], each["ns"].partition(".")[2], each.get("planSummary", "")) for each in asked()]
     touched = {(op, collection) for op, collection, _ in plans}
     assert touched >= {
-        ("remove", "requests"),
-        ("update", "deposits"),
-        ("update", "posts"),
-        ("update", "fences"),
-        ("update", "elections"),
+        ("query", "log"),
+        ("update", "log"),
         ("query", "requests"),
+        ("update", "requests"),
         ("query", "deposits"),
+        ("update", "deposits"),
         ("query", "posts"),
+        ("update", "posts"),
+        ("update", "elections"),
     }
     assert [plan for plan in plans if not plan[2].startswith(("IXSCAN", "IDHACK"))] == []
+    assert books.requests.count_documents({"status": "queued"}) == 0
 
 
-def test_no_query_of_the_trader_looks_at_more_than_it_needs(
-    ledger: MongoLedger, asked: Callable[[], list[dict[str, Any]]]
+def test_no_query_looks_at_more_than_it_needs(
+    trader: LogTrader, make_ledger: MakeLedger, settled: Books, asked: Asked
 ) -> None:
-    trade(ledger)
-    wasteful = [
-        (each["op"], each["ns"], each["planSummary"], each["docsExamined"])
-        for each in asked()
-        if each["docsExamined"] > max(each.get(found, 0) for found in ("nreturned", "nMatched", "ndeleted")) + 1
-    ]
+    use_everything(trader, make_ledger(), settled)
+    seen = asked()
+    wasteful = []
+    for each in seen:
+        needed = max(each.get(found, 0) for found in ("nreturned", "nMatched", "ndeleted"))
+        if each.get("docsExamined", 0) > needed + 1:
+            wasteful.append((each["op"], each["ns"], each["planSummary"], each["docsExamined"]))
     assert wasteful == []
+    assert not [each for each in seen if each.get("hasSortStage")]
+
+
+def test_profiling_would_have_shown_a_scan(books: Books, asked: Asked) -> None:
+    list(books.requests.find({"buyer": "buyer0"}))
+    (seen,) = [each for each in asked() if each["op"] == "query" and each["ns"].endswith(".requests")]
+    assert seen["planSummary"] == "COLLSCAN"
+
+
+def test_an_entry_is_written_without_looking_anything_up(trader: LogTrader, asked: Asked) -> None:
+    trader.write(unavailable(accepted(SALES + 1), SALES + 1))
+    assert asked() == []

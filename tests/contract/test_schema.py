@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,33 +10,28 @@ from typing import Any
 import pytest
 from bson.decimal128 import Decimal128
 from pymongo import MongoClient
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, WriteError
 
-from db.documents import deposit_document, outcome_document, queued_document
-from db.mongo import MongoLedger
+from db.documents import deposit_document, entry_document, post_document, request_document
+from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess, free_port
 from db.prepare import prepare
 from db.schema import COLLECTIONS, VIEWS
-from peers.core.ledger import Done, FindSales, LookUp, TakeOffice
+from peers.core.ledger import Appended, Load
+from peers.core.records import Post
 from peers.errors import LedgerError
-from tests.deals import T0_MS, commit, enqueue, entry, sold, stock, take_office, unavailable
+from tests.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
+from tests.fixtures_mongo import Books
+from tests.log_trader import LogTrader, assert_books_follow, trade_a_while, written
 
-Books = Database[dict[str, Any]]
 Document = dict[str, Any]
 
 FISH = stock("d1", 9)
 
 
-@pytest.fixture
-def ledger(mongod: MongodProcess, books: Books) -> Iterator[MongoLedger]:
-    ledger = MongoLedger(mongod.uri, books.name)
-    yield ledger
-    ledger.close()
-
-
 def shape(books: Books) -> list[Any]:
-    infos = sorted(books.list_collections(), key=lambda info: info["name"])
+    ours = {each.name for each in (*COLLECTIONS, *VIEWS)}
+    infos = sorted((each for each in books.list_collections() if each["name"] in ours), key=lambda each: each["name"])
     indexes = {each.name: sorted(books[each.name].index_information()) for each in COLLECTIONS}
     usual = {
         "validationLevel": "strict",
@@ -54,18 +48,32 @@ def test_everything_is_made_and_the_post_is_laid_out(books: Books) -> None:
     assert {each.name for each in COLLECTIONS} | {each.name for each in VIEWS} <= names
     post = books.posts.find_one()
     assert post is not None
-    assert (post["_id"], post["term"], post["trader"], post["seq"]) == ("main", 0, None, 0)
+    assert (post["_id"], post["term"], post["trader"], post["seq"], post["made"]) == ("main", 0, None, 0, -1)
+
+
+def test_the_log_is_kept_compressed(books: Books) -> None:
+    stats = books.command("collStats", "log")
+    assert "block_compressor=zstd" in stats["wiredTiger"]["creationString"]
+    trader_like = [entry_document(place, trade(queued=(accepted(place),))) for place in range(1, 2000)]
+    books.log.insert_many(trader_like)
+    books.client.admin.command("fsync")
+    stats = books.command("collStats", "log")
+    assert stats["storageSize"] < stats["size"] / 2
 
 
 def test_preparing_again_changes_nothing(ledger: MongoLedger, mongod: MongodProcess, books: Books) -> None:
-    take_office(ledger)
-    before = shape(books), books.posts.find_one()
-    prepare(mongod.uri, books.name)
-    assert (shape(books), books.posts.find_one()) == before
+    trader = LogTrader(ledger).take_office()
+    trade_a_while(trader, 10)
+    ledger.close()
+    before = shape(books), written(books)
+    for _ in range(2):
+        prepare(mongod.uri, books.name)
+        assert (shape(books), written(books)) == before
 
 
+@pytest.mark.parametrize("_time", range(3))
 def test_several_may_prepare_at_once(
-    mongod: MongodProcess, mongo_client: MongoClient[Document], books: Books
+    mongod: MongodProcess, mongo_client: MongoClient[Document], books: Books, _time: int
 ) -> None:
     name = f"{books.name}_too"
     failures: list[Exception] = []
@@ -76,7 +84,7 @@ def test_several_may_prepare_at_once(
         except LedgerError as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
+    threads = [threading.Thread(target=run) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -98,8 +106,13 @@ def test_what_is_of_an_older_make_is_mended(mongod: MongodProcess, books: Books)
     books.drop_collection("market")
     books.command("create", "market", viewOn="deposits", pipeline=[])
     books.posts.delete_many({})
+    books.command("collMod", "log", validator={})
+    books.log.drop_index("new_requests")
+    books.log.create_index([("new_requests", 1)], name="new_requests")
+    books.log.drop_index("new_deposits")
     prepare(mongod.uri, books.name)
     assert shape(books) == right
+    assert books.log.index_information()["new_requests"]["unique"] is True
     assert books.requests.index_information()["seq"]["unique"] is True
     assert books.posts.count_documents({}) == 1
 
@@ -143,26 +156,72 @@ def test_a_database_that_is_not_there_is_a_ledger_error() -> None:
 def test_an_address_that_is_none_is_a_ledger_error(uri: str) -> None:
     with pytest.raises(LedgerError):
         prepare(uri)
-    with pytest.raises(LedgerError, match="no address"):
-        MongoLedger(uri).perform(LookUp())
+    with pytest.raises(LedgerError, match=r"address is unusable.*mend --mongo"):
+        MongoLedger(uri).perform(Load())
 
 
 def test_a_ledger_prepares_what_was_emptied_under_it(
     ledger: MongoLedger, mongo_client: MongoClient[Document], books: Books
 ) -> None:
+    right = shape(books)
+    ledger.perform(Load())
     mongo_client.drop_database(books.name)
-    with pytest.raises(LedgerError, match="post is missing"):
-        ledger.perform(LookUp())
-    assert take_office(ledger).post.term == 1
-    assert books.command("validate", "requests")["valid"]
+    trader = LogTrader(ledger).take_office()
+    assert trader.term == 1
+    trade_a_while(trader, 10)
+    ledger.close()
+    assert shape(books) == right
+    assert_books_follow(books)
+
+
+@pytest.mark.parametrize("name", ["requests", "deposits", "posts"])
+def test_one_of_the_books_that_was_dropped_is_made_again(
+    ledger: MongoLedger, mongod: MongodProcess, books: Books, name: str
+) -> None:
+    trade_a_while(LogTrader(ledger).take_office(), 20)
+    ledger.close()
+    right = shape(books)
+    books.drop_collection(name)
+    prepare(mongod.uri, books.name)
+    assert shape(books) == right
+    post = books.posts.find_one()
+    assert post is not None
+    assert post["made"] == -1  # so whoever comes next makes all of them again
+    again = MongoLedger(mongod.uri, books.name)
+    LogTrader(again, "merchant8").take_office()
+    again.close()
+    assert_books_follow(books)
+
+
+def test_books_of_version_0_1_are_refused_with_what_to_do(
+    mongod: MongodProcess, mongo_client: MongoClient[Document], books: Books
+) -> None:
+    """They had no log. Emptied or not: nothing of them is touched."""
+    name = f"{books.name}_old"
+    old = mongo_client[name]
+    old.posts.insert_one({"_id": "main", "term": 3, "trader": "seller5", "since": None, "seq": 9, "commits": 12})
+    old.fences.insert_one({"_id": "queue", "term": 3})
+    old.requests.insert_one({"_id": "r1", "status": "queued"})
+    before = {each: list(old[each].find()) for each in ("posts", "fences", "requests")}
+    with pytest.raises(LedgerError, match=r"version 0\.1.*--fresh, or another --dir or database"):
+        prepare(mongod.uri, name)
+    assert set(old.list_collection_names()) == {"posts", "fences", "requests"}
+    assert {each: list(old[each].find()) for each in before} == before
+    mongo_client.drop_database(name)
 
 
 # What the validators refuse.
 
-SOLD = outcome_document(sold(entry(1), 1, FISH).outcome)
-QUEUED = queued_document(entry(1))
-DECLINED = outcome_document(unavailable(entry(1), 1).outcome)
-DEPOSIT = deposit_document(FISH)
+SOLD = request_document(sold(accepted(1), 1, FISH), 4)
+QUEUED = request_document(accepted(1), 4)
+DECLINED = request_document(unavailable(accepted(1), 1), 4)
+DEPOSIT = deposit_document(FISH, at=4)
+POST = {**post_document(Post(term=3, trader="seller5", since_ms=T0_MS, seq=9, arrival=12), 17), "_id": "side"}
+OFFICE = entry_document(4, office())
+DECIDE = entry_document(5, trade(sold(accepted(1), 1, FISH), deposits=(FISH,), queued=(accepted(2),)))
+QUEUE = entry_document(6, trade(queued=(accepted(3),)))
+LATER = entry_document(7, trade(unavailable(accepted(3), 2), known=("r3",)))
+CUT: Document = {"_id": 8, "cut": True, "new_requests": ["r8", "r9"], "new_deposits": ["d8"]}
 
 
 def without(document: Document, *names: str) -> Document:
@@ -171,7 +230,20 @@ def without(document: Document, *names: str) -> Document:
 
 @pytest.mark.parametrize(
     ("collection", "document"),
-    [("requests", SOLD), ("requests", QUEUED), ("requests", DECLINED), ("deposits", DEPOSIT)],
+    [
+        ("requests", SOLD),
+        ("requests", QUEUED),
+        ("requests", DECLINED),
+        ("deposits", DEPOSIT),
+        ("posts", POST),
+        ("posts", {**POST, "trader": None, "since": None, "made": -1}),
+        ("log", OFFICE),
+        ("log", DECIDE),
+        ("log", QUEUE),
+        ("log", LATER),
+        ("log", CUT),
+        ("log", {"_id": 9, "cut": True}),
+    ],
 )
 def test_what_is_right_is_taken(books: Books, collection: str, document: Document) -> None:
     books[collection].insert_one(dict(document))
@@ -200,7 +272,28 @@ WRONG: dict[str, tuple[str, Document]] = {
     "a clock of text": ("requests", {**QUEUED, "clock": {"vector": {"buyer0": "3"}}}),
     "a time of day in text": ("requests", {**QUEUED, "queued_at": "2026-11-03"}),
     "an id that is a number": ("requests", {**QUEUED, "_id": 7}),
-    "a post without a term": ("posts", {"_id": "side", "trader": None, "since": None, "seq": 0}),
+    "a request from nowhere in the log": ("requests", without(SOLD, "at")),
+    "a deposit from nowhere in the log": ("deposits", without(DEPOSIT, "at")),
+    "a place before the first": ("deposits", {**DEPOSIT, "at": -1}),
+    "a post without a term": ("posts", without(POST, "term")),
+    "a post that does not say how far": ("posts", without(POST, "made")),
+    "a post of version 0.1": ("posts", {**POST, "commits": 3}),
+    "an entry before the first": ("log", {**OFFICE, "_id": -1}),
+    "a place that is half": ("log", {**OFFICE, "_id": 1.5}),
+    "an entry without an id": ("log", without(OFFICE, "entry")),
+    "office for no reason": ("log", without(OFFICE, "reason")),
+    "office for nobody": ("log", without(OFFICE, "trader")),
+    "office before the first term": ("log", {**OFFICE, "term": 0}),
+    "office that sells": ("log", {**OFFICE, "decided": [SOLD]}),
+    "no such kind": ("log", {**QUEUE, "kind": "fence"}),
+    "an entry with a field too many": ("log", {**QUEUE, "colour": "blue"}),
+    "no new ids, but a list of them": ("log", {**QUEUE, "new_requests": []}),
+    "new ids that are numbers": ("log", {**QUEUE, "new_requests": [7]}),
+    "decisions that are none": ("log", {**DECIDE, "decided": ["r1"]}),
+    "cut, but a body": ("log", {**QUEUE, "cut": True}),
+    "a body without a head": ("log", {"_id": 9, "decided": [SOLD]}),
+    "nothing at a place": ("log", {"_id": 9}),
+    "cut, but not": ("log", {"_id": 9, "cut": False}),
 }
 
 
@@ -225,11 +318,23 @@ def test_a_seq_is_given_once(books: Books) -> None:
         books.requests.insert_one({**SOLD, "_id": "r2"})
 
 
+@pytest.mark.parametrize("ids", ["new_requests", "new_deposits"])
+def test_an_id_comes_into_the_log_once(books: Books, ids: str) -> None:
+    # Those without ids are in nobody's way.
+    books.log.insert_many([dict(OFFICE), dict(DECIDE), dict(LATER), dict(CUT)])
+    for held in (DECIDE, CUT):
+        with pytest.raises(DuplicateKeyError) as caught:
+            books.log.insert_one({**QUEUE, "_id": 20, "new_requests": ["x"], ids: ["y", held[ids][0]]})
+        assert caught.value.details is not None
+        assert caught.value.details["keyPattern"] == {ids: 1}
+    books.log.insert_one({**QUEUE, "_id": 20, ids: ["y"]})
+
+
 def test_a_ledger_that_meets_a_wrong_validator_says_so(ledger: MongoLedger, books: Books) -> None:
-    take_office(ledger)
-    books.command("collMod", "requests", validator={"_id": {"$type": "int"}})
+    assert ledger.perform(at(0, office())) == Appended()
+    books.command("collMod", "log", validator={"_id": {"$type": "string"}})
     with pytest.raises(LedgerError, match="refused"):
-        ledger.perform(enqueue(entry(1)))
+        ledger.perform(at(1, trade(queued=(accepted(1),))))
 
 
 # The views for people.
@@ -237,16 +342,17 @@ def test_a_ledger_that_meets_a_wrong_validator_says_so(ledger: MongoLedger, book
 
 @pytest.fixture
 def market_day(ledger: MongoLedger) -> None:
-    take_office(ledger)
+    trader = LogTrader(ledger).take_office()
     ten, two, gone = (stock(f"d{i}", 5, seller=f"seller{i}", price=f"{i}.50") for i in (10, 2, 3))
     day = [
-        sold(entry(1, quantity=2), 1, two),
-        unavailable(entry(2), 2),
-        sold(entry(3, quantity=5), 3, gone),
-        sold(entry(4), 4, ten),
+        trader.sale(1, 1, two, quantity=2),
+        unavailable(accepted(2), 2),
+        trader.sale(3, 3, gone, quantity=5),
+        trader.sale(4, 4, ten),
     ]
-    assert ledger.perform(commit(*day, deposits=(ten, two, gone))) == Done()
-    assert ledger.perform(enqueue(entry(17), entry(6), entry(9))) == Done()
+    trader.write(*day, deposits=(ten, two, gone))
+    trader.write(queued=(accepted(17), accepted(6), accepted(9)))
+    ledger.close()
 
 
 @pytest.mark.usefixtures("market_day")
@@ -290,44 +396,10 @@ def test_the_earnings_add_up(books: Books) -> None:
     assert total("spent") == total("earned") + total("commission") == Decimal("33.00")
 
 
-# Every query of the trader, by index.
-
-
-def test_every_query_goes_by_an_index(ledger: MongoLedger, books: Books) -> None:
-    take_office(ledger)
-    fish = [stock(f"d{i}", 50, seller=f"seller{i % 7}") for i in range(40)]
-    decisions = [sold(entry(i), i, fish[i % 40]) for i in range(1, 301)]
-    assert ledger.perform(commit(*decisions, deposits=tuple(fish))) == Done()
-    assert ledger.perform(enqueue(*map(entry, range(400, 440)))) == Done()
-    books.command("profile", 2)
-    ledger.perform(commit(*(sold(entry(i), i - 99, fish[0], queued=True) for i in range(400, 410)), seq=300))
-    ledger.perform(commit(sold(entry(500), 311, fish[1]), unavailable(entry(501), 312), seq=310))
-    ledger.perform(enqueue(entry(600)))
-    ledger.perform(LookUp(request_ids=("r1", "r400", "none"), deposit_ids=("d1", "d2")))
-    ledger.perform(FindSales(seller="seller3", after_seq=100, limit=10))
-    ledger.perform(TakeOffice(trader="merchant8", expected_term=1, now_ms=T0_MS))
-    books.command("profile", 0)
-    seen = [each for each in books["system.profile"].find() if "planSummary" in each]
-    names = {f"{each['op']} {each['ns'].split('.', 1)[1]}" for each in seen}
-    assert {"query requests", "query deposits", "query posts"} <= names
-    assert {"remove requests", "update deposits", "update posts", "update fences"} <= names
-    for each in seen:
-        how = each["planSummary"], each["op"], each["ns"], each.get("command")
-        assert "COLLSCAN" not in each["planSummary"], how
-        assert each.get("docsExamined", 0) <= 40, how
-        assert not each.get("hasSortStage"), how
-
-
-def test_profiling_would_have_shown_a_scan(books: Books) -> None:
-    books.command("profile", 2)
-    list(books.requests.find({"buyer": "buyer0"}))
-    books.command("profile", 0)
-    (seen,) = [each for each in books["system.profile"].find() if each["op"] == "query"]
-    assert seen["planSummary"] == "COLLSCAN"
-
-
 def test_dates_are_dates(ledger: MongoLedger, books: Books) -> None:
-    take_office(ledger)
-    post = books.posts.find_one()
+    LogTrader(ledger).take_office()
+    ledger.close()
+    post, entry = books.posts.find_one(), books.log.find_one()
     assert post is not None
-    assert post["since"] == datetime.fromtimestamp(T0_MS / 1000, UTC)
+    assert entry is not None
+    assert post["since"] == entry["written_at"] == datetime.fromtimestamp((T0_MS + 1) / 1000, UTC)

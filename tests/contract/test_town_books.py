@@ -8,24 +8,19 @@ from decimal import Decimal
 
 import pytest
 
-from db.mongo import MongoLedger
+from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess
 from peers.core.records import Post
 from peers.errors import LedgerError
 from peers.town.books import Books, check_reachable, database_of
-from tests import deals, fixtures_mongo
+from tests import fixtures_mongo
+from tests.deals import stock
+from tests.log_trader import LogTrader, trade_a_while
 
 
 @pytest.fixture
 def town_books(mongod: MongodProcess, books: fixtures_mongo.Books) -> Iterator[Books]:
     made = Books(mongod.uri, books.name)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ledger(mongod: MongodProcess, books: fixtures_mongo.Books) -> Iterator[MongoLedger]:
-    made = MongoLedger(mongod.uri, books.name)
     yield made
     made.close()
 
@@ -48,29 +43,38 @@ def test_ranks_are_given_once(town_books: Books) -> None:
 
 
 def test_a_run_is_summed_up(town_books: Books, ledger: MongoLedger) -> None:
-    deals.take_office(ledger)
-    shelf = deals.stock("d1", 10)
-    before = [deals.sold(deals.entry(1), 1, shelf)]
-    ledger.perform(deals.commit(*before, deposits=(shelf,)))
+    trader = LogTrader(ledger).take_office()
+    shelf = stock("d1", 10)
+    trader.write(trader.sale(1, 1, shelf), deposits=(shelf,))
+    town_books.catch_up()
     since = town_books.post()
     assert (since.term, since.trader, since.seq) == (1, "merchant9", 1)
-    run = [
-        deals.sold(deals.entry(2), 2, shelf),
-        deals.unavailable(deals.entry(3), 3),
-        deals.sold(deals.entry(4), 4, shelf),
-    ]
-    ledger.perform(deals.commit(*run, seq=1))
+    trader.write(trader.sale(2, 2, shelf), trader.decline(3, 3), trader.sale(4, 4, shelf))
+    town_books.catch_up()
     assert town_books.sold_after(since.seq) == 2
-    ledger.perform(deals.commit(deals.sold(deals.entry(5), 5, shelf), seq=4))
+    trader.sell(5, shelf)
+    town_books.catch_up()
     assert town_books.sold_after(since.seq) == 3
     tally = town_books.tally(since)
     assert (tally.purchases, tally.unavailable) == (3, 1)
     assert {name: peer.bought for name, peer in tally.peers.items() if peer.bought} == {"buyer2": 2, "buyer1": 1}
-    seller, trader = tally.peers["seller1"], tally.peers["merchant9"]
-    assert (seller.sold, seller.earned, trader.commission) == (3, 3 * Decimal("5.76"), 3 * Decimal("1.44"))
+    seller, in_office = tally.peers["seller1"], tally.peers["merchant9"]
+    assert (seller.sold, seller.earned, in_office.commission) == (3, 3 * Decimal("5.76"), 3 * Decimal("1.44"))
     assert tally.first_ms is not None
     assert tally.last_ms is not None
     assert tally.last_ms - tally.first_ms == 3
+
+
+def test_a_run_is_summed_up_though_the_last_trader_made_no_books(town_books: Books, ledger: MongoLedger) -> None:
+    """It was killed: what it had acknowledged is in the log, and the town makes the books of it."""
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    number = trade_a_while(trader, 30)
+    tally = town_books.tally(Post())
+    assert (tally.purchases + tally.unavailable, tally.terms) == (trader.state.post.seq, 1)
+    assert town_books.queued() == len(trader.state.queue) > 0
+    trader.sell(number, stock("plenty1", 1000))
+    opened = town_books.open()
+    assert (opened.term, opened.trader, opened.seq) == (1, "merchant9", trader.state.post.seq)
 
 
 def test_what_is_no_database(mongod: MongodProcess) -> None:

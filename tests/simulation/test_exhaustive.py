@@ -40,7 +40,7 @@ def test_without_faults_an_election_can_be_walked_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("mistake", "walk"),
-    [("two_winners_in_one_term", ELECTION), ("answer_before_commit", MARKETS[0]), ("no_fence", MARKETS[0])],
+    [("term_not_raised", ELECTION), ("answer_before_append", MARKETS[0]), ("place_not_checked", MARKETS[0])],
 )
 def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
     planted = next(each for each in MISTAKES if each.name == mistake)

@@ -31,7 +31,7 @@ CASES = {
     "election_sleeper": ((once("hang", 1.5, until_s=4.0),), 6.0),
 }
 TELLING = (
-    "Election(", "Answer(", "Coordinator(", "Vacancy(", "TakeOffice", "RecordElection", " gone", " is back",
+    "Election(", "Answer(", "Coordinator(", "Vacancy(", "Load", "takes office", "RecordElection", " gone", " is back",
     "starts", "Dear buyers", "leaves office", "was refused", "###",
 )  # fmt: skip
 

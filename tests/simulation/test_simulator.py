@@ -81,7 +81,7 @@ def test_all_faults_are_over_when_calm_begins() -> None:
         world.run_until(5.001)
         assert world.network.weather.clear
         assert not any(process.hung or process.slow_s for process in world.processes if process.up)
-        assert not any(world.books.away_for.values())
+        assert not any(world.road.away_for.values())
 
 
 def test_without_faults_nothing_is_lost_and_nobody_is_taken_for_gone() -> None:
@@ -108,7 +108,7 @@ def test_a_core_that_raises_is_a_violation_too(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise KeyError("gone")
 
-    monkeypatch.setattr("peers.core.office.Office.pump", broken)
+    monkeypatch.setattr("peers.core.trader.term.TraderTerm.pump", broken)
     breaches = play(draw_scenario(1, 5, FaultOptions())).breaches
     assert [breach.invariant for breach in breaches] == ["no_exception"]
     assert "KeyError" in breaches[0].what

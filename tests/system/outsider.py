@@ -97,6 +97,16 @@ def check_peers() -> None:
             assert f"role:{status['role']}" in metadata
 
 
+def in_the_books(request_id: str) -> dict[str, Any]:
+    """The books follow the log, within moments."""
+    deadline_s = time.monotonic() + 5.0
+    while time.monotonic() < deadline_s:
+        document: dict[str, Any] | None = books.requests.find_one({"_id": request_id})
+        if document is not None:
+            return document
+    raise AssertionError(f"{request_id} was told of, and is not in the books")
+
+
 def check_trade(serializer: str) -> None:
     Pyro5.api.config.SERIALIZER = serializer
     put = offer(item="boar", quantity=2, price="0.05")
@@ -108,8 +118,7 @@ def check_trade(serializer: str) -> None:
     assert any({"item", "seller", "price", "remaining"} <= set(o) for o in on_offer), on_offer
     wanted = request(item="boar")
     outcome = asked("buy", wanted)
-    document = books.requests.find_one({"_id": wanted["request_id"]})
-    assert document is not None
+    document = in_the_books(wanted["request_id"])
     assert document["status"] == outcome["status"] == "sold", outcome
     for field in ("seq", "term", "trader", "seller", "deposit", "order", "arrival"):
         assert outcome[field] == document[field], field

@@ -88,7 +88,7 @@ def test_a_planted_violation_is_found(tmp_path: Path) -> None:
         verdict = run_chaos(options, show, tamper=cheat)
     assert verdict is not None
     assert (verdict.answer, verdict.exit_code) == ("violated", 1)
-    assert "money_conserved" in verdict.why
+    assert "books_follow_log" in verdict.why
     assert not processes_of(tmp_path)
 
 

@@ -73,7 +73,7 @@ def test_dealing_needs_somebody() -> None:
 # -- floors and rates ----------------------------------------------------------------------------------------
 
 
-def test_a_floor_is_an_echo_and_a_transaction_each() -> None:
+def test_a_floor_is_an_echo_and_an_insert_each() -> None:
     assert floor_of([0.1, 0.3], [2.0, 4.0]).tolist() == pytest.approx([2.1, 4.3])
     with pytest.raises(ValueError, match="as many"):
         floor_of([0.1], [2.0, 4.0])

@@ -35,19 +35,6 @@ def test_answers_are_sent_by_the_thread_that_has_them() -> None:
     callers.counter.join(5)
 
 
-def test_answers_are_sent_one_by_one_where_there_is_little_time() -> None:
-    callers = Callers()
-    for _ in range(2):
-        callers.counter.put(callers.counter.ticket(callers.answered), None)
-    assert callers.counter.hand_out_one()
-    assert len(callers.answers) == 1
-    assert not callers.counter.hand_out_one()
-    assert len(callers.answers) == 2
-    assert not callers.counter.hand_out_one()
-    callers.counter.close()
-    callers.counter.join(5)
-
-
 def test_what_is_put_elsewhere_is_sent_once_rung() -> None:
     callers = Callers()
     callers.counter.put(callers.counter.ticket(callers.answered), None)

@@ -19,38 +19,51 @@ from db.documents import (
     WIRE,
     Document,
     Form,
-    accepted_from,
     decimal128,
     deposit_document,
     deposit_from,
     election_document,
     election_from,
+    entry_document,
+    entry_from,
     iso_date,
     outcome_document,
     outcome_from,
+    post_document,
     post_from,
-    queued_document,
+    request_document,
+    request_from,
 )
 from peers.core.clocks import MAX_TIME, LamportStamp, VectorStamp
+from peers.core.log import Entry, OfficeEntry, TradeEntry
 from peers.core.money import split
 from peers.core.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale
-from tests.deals import entry, sold, stock, unavailable
+from tests.deals import accepted, office, sold, stock, trade, unavailable
 
 AWARE = CodecOptions[Document](tz_aware=True)
 
 times = st.integers(0, MAX_TIME)
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 counts = st.integers(1, 10**9)
+places = st.integers(-1, 10**9)
 moments_ms = st.integers(0, 4_102_444_800_000)
 money = st.decimals(0, 10**9, places=2)
 clocks = st.builds(LamportStamp, lamport=times) | st.builds(VectorStamp, vector=st.dictionaries(names, times))
 requests = st.builds(PurchaseRequest, request_id=names, buyer=names, item=names, quantity=counts, clock=clocks)
-accepted = st.builds(Accepted, request=requests, arrival=counts, queued_at_ms=moments_ms, queued_term=counts)
+waiting = st.builds(Accepted, request=requests, arrival=counts, queued_at_ms=moments_ms, queued_term=counts)
 offers = st.builds(Offer, deposit_id=names, seller=names, item=names, quantity=counts, price=money, clock=clocks)
 deposits = st.builds(Deposit, offer=offers, remaining=counts, deposited_at_ms=moments_ms, term=counts)
 sales = st.builds(Sale, seller=names, deposit=names, price=money, amount=money, commission=money, earned=money)
 verdicts = st.fixed_dictionaries({"sale": sales, "reason": st.none()}) | st.fixed_dictionaries(
     {"sale": st.none(), "reason": st.none() | names}
+)
+posts = st.builds(
+    Post,
+    term=counts,
+    trader=st.none() | names,
+    since_ms=st.none() | moments_ms,
+    seq=st.integers(0, 10**9),
+    arrival=st.integers(0, 10**9),
 )
 elections = st.builds(
     ElectionRecord,
@@ -68,13 +81,30 @@ elections = st.builds(
 @st.composite
 def outcomes(draw: st.DrawFn) -> Outcome:
     return Outcome(
-        accepted=draw(accepted),
+        accepted=draw(waiting),
         seq=draw(counts),
         term=draw(counts),
         trader=draw(names),
         decided_at_ms=draw(moments_ms),
         **draw(verdicts),
     )
+
+
+offices = st.builds(
+    OfficeEntry, entry_id=names, term=counts, trader=names, written_at_ms=moments_ms, reason=st.text(max_size=20)
+)
+trades = st.builds(
+    TradeEntry,
+    entry_id=names,
+    term=counts,
+    trader=names,
+    written_at_ms=moments_ms,
+    deposits=st.lists(deposits, max_size=2).map(tuple),
+    outcomes=st.lists(outcomes(), max_size=2).map(tuple),
+    queued=st.lists(waiting, max_size=2).map(tuple),
+    new_requests=st.lists(names, max_size=2).map(tuple),
+)
+entries = offices | trades
 
 
 def sent(document: Document, form: Form) -> Document:
@@ -97,9 +127,22 @@ def test_outcomes_come_back(form: Form, outcome: Outcome) -> None:
 
 
 @every_form
-@given(waiting=accepted)
-def test_queue_entries_come_back(form: Form, waiting: Accepted) -> None:
-    assert accepted_from(sent(queued_document(waiting, form), form)) == waiting
+@given(record=waiting | outcomes(), at=places)
+def test_requests_come_back_decided_or_not(form: Form, record: Accepted | Outcome, at: int) -> None:
+    document = sent(request_document(record, at, form), form)
+    assert (request_from(document), document["at"]) == (record, at)
+
+
+@every_form
+@given(entry=entries, place=places)
+def test_entries_come_back(form: Form, entry: Entry, place: int) -> None:
+    assert entry_from(sent(entry_document(place, entry, form), form)) == entry
+
+
+@every_form
+@given(post=posts, made=places)
+def test_the_post_comes_back(form: Form, post: Post, made: int) -> None:
+    assert post_from(sent(post_document(post, made, form), form)) == post
 
 
 @every_form
@@ -131,14 +174,34 @@ def test_the_keys_are_those_of_the_contract() -> None:
     queued = ["_id", "buyer", "item", "quantity", "clock", "order", "status", "queued_at", "queued_term", "arrival"]
     decided = [*queued, "seq", "term", "trader", "decided_at"]
     sale = ["seller", "deposit", "price", "amount", "commission", "earned"]
+    offer = ["_id", "seller", "item", "price", "quantity", "remaining", "clock", "order", "deposited_at", "term"]
     fish = stock("d1", 2)
-    assert list(queued_document(entry(1))) == queued
-    assert list(outcome_document(sold(entry(1), 1, fish).outcome)) == decided + sale
-    assert list(outcome_document(unavailable(entry(1), 2).outcome)) == decided
-    assert list(outcome_document(unavailable(entry(1), 1).outcome)) == [*decided, "reason"]
-    assert list(deposit_document(fish)) == [
-        *("_id", "seller", "item", "price", "quantity", "remaining", "clock", "order", "deposited_at", "term")
-    ]
+    assert list(request_document(accepted(1), 7)) == [*queued, "at"]
+    assert list(request_document(sold(accepted(1), 1, fish), 7)) == [*decided, *sale, "at"]
+    assert list(outcome_document(sold(accepted(1), 1, fish))) == decided + sale
+    assert list(outcome_document(unavailable(accepted(1), 2))) == decided
+    assert list(outcome_document(unavailable(accepted(1), 1))) == [*decided, "reason"]
+    assert list(deposit_document(fish)) == offer
+    assert list(deposit_document(fish, at=7)) == [*offer, "at"]
+    assert list(post_document(Post(), -1)) == ["_id", "term", "trader", "since", "seq", "arrival", "made"]
+
+
+def test_an_entry_holds_what_the_books_will_hold_and_no_empty_lists() -> None:
+    head = ["_id", "entry", "kind", "term", "trader", "written_at"]
+    fish, outcome, later = stock("d1", 2), unavailable(accepted(1), 1), accepted(2)
+    assert list(entry_document(0, office())) == [*head, "reason"]
+    assert list(entry_document(7, trade(queued=(later,), known=("r2",)))) == [*head, "queued"]
+    whole = entry_document(7, trade(outcome, deposits=(fish,), queued=(later,)))
+    assert list(whole) == [*head, "new_requests", "new_deposits", "deposits", "decided", "queued"]
+    assert (whole["_id"], whole["kind"]) == (7, "decide")
+    assert (whole["new_requests"], whole["new_deposits"]) == (["r1", "r2"], ["d1"])
+    assert whole["decided"] == [request_document(outcome, 7)]
+    assert whole["queued"] == [request_document(later, 7)]
+    assert whole["deposits"] == [deposit_document(fish, at=7)]
+
+
+def test_an_entry_that_was_cut_away_is_none() -> None:
+    assert entry_from({"_id": 3, "cut": True}) is None
 
 
 def test_what_goes_over_the_wire_is_plain() -> None:
@@ -186,12 +249,12 @@ def test_what_goes_over_the_wire_is_plain() -> None:
 
 
 def test_plain_documents_hold_pythons_own_types() -> None:
-    document = outcome_document(sold(entry(1), 1, stock("d1", 1)).outcome, PLAIN)
+    document = outcome_document(sold(accepted(1), 1, stock("d1", 1)), PLAIN)
     assert document["price"] == Decimal("7.20")
     assert type(document["price"]) is Decimal
     assert document["queued_at"] == datetime.fromisoformat(iso_date(1_793_000_000_124)).astimezone(UTC)
 
 
 def test_the_post_is_read_without_what_is_the_databases_own() -> None:
-    document = {"_id": "main", "term": 3, "trader": "buyer1", "since": None, "seq": 9, "commits": 4, "sessions": []}
-    assert post_from(document) == Post(term=3, trader="buyer1", seq=9)
+    document = {"_id": "main", "term": 3, "trader": "buyer1", "since": None, "seq": 9, "arrival": 12, "made": 4}
+    assert post_from(document | {"sessions": []}) == Post(term=3, trader="buyer1", seq=9, arrival=12)

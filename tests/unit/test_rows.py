@@ -32,7 +32,7 @@ def outcome(request: pytest.FixtureRequest) -> Outcome:
 
 @pytest.mark.parametrize("form", [BSON, PLAIN])
 def test_a_sale_is_read_in_full(outcome: Outcome, form: Form) -> None:
-    row = read_request(outcome_document(outcome, form))
+    row = read_request(outcome_document(outcome, form) | {"at": 7})
     assert None not in msgspec.structs.astuple(row)
     assert (row.queued_at, row.decided_at) == (1_700_000_000_123, 1_700_000_000_124)
     assert (row.price, row.amount, row.earned) == (Decimal("7.20"), Decimal("14.40"), Decimal("11.52"))
@@ -49,6 +49,6 @@ def test_money_is_read_from_the_wire(outcome: Outcome) -> None:
 def test_the_order_is_derived_as_the_market_does(seller: str, stamp: LamportStamp | VectorStamp) -> None:
     offer = Offer(deposit_id="d.1", seller=seller, item="fish", quantity=2, price=Decimal("7.20"), clock=stamp)
     document = deposit_document(Deposit(offer=offer, remaining=1, deposited_at_ms=1_700_000_000_000, term=1))
-    row = read_deposit(document)
+    row = read_deposit(document | {"at": 7})
     assert None not in msgspec.structs.astuple(row)
     assert derived_order(row.clock, row.seller, row.id) == offer.order

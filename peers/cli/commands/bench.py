@@ -37,7 +37,7 @@ def command(
 ) -> int:
     """Measure speed against the floor, in one run, or against etcd.
 
-    The floor of a purchase is one echo through Pyro5 and one durable transaction; both are measured in turns with
+    The floor of a purchase is one echo through Pyro5 and one durable insert; both are measured in turns with
     the purchases, on towns of the bench's own. Every town is audited, and the exit code is that of the audits.
 
     **Examples**

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.memory import MemoryLedger
+from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform
 from peers.core.inputs import LedgerReplied, Now, Received, Start
 from peers.core.membership import Snapshot
@@ -194,7 +194,9 @@ def test_who_hears_of_its_success_from_others_first_waits_for_the_ledger_and_hol
     snapshot = Snapshot(members=members, edges=((0, 2), (1, 2)))
     now = Now(mono_s=0.0, wall_ms=T0_MS)
     commands = bidder.handle(Start(snapshot=snapshot, starts_election=True), now)
-    bid = next(c.operation for c in commands if isinstance(c, Perform))
+    (reading,) = [c.operation for c in commands if isinstance(c, Perform)]
+    commands = bidder.handle(LedgerReplied(operation=reading, result=ledger.perform(reading)), now)
+    (bid,) = [c.operation for c in commands if isinstance(c, Perform)]
     taken = ledger.perform(bid)
     # Another that bid as well was refused, and was told who had been faster.
     news = Coordinator(term=1, trader=2, incarnation=1)
@@ -260,13 +262,15 @@ def test_the_same_seed_gives_the_same_history() -> None:
 
 
 def test_the_storms_reach_what_they_are_meant_to_reach() -> None:
-    """Sometimes an election needs a second attempt, and sometimes a trader is taken for gone."""
-    attempts, gone = 0, 0
+    """Sometimes an election needs a second attempt, a trader is taken for gone, or a rival is there first."""
+    attempts, gone, rivals = 0, 0, 0
     for seed in range(40):
         stormy = town(8, seed, starters=(0, 3))
         resign_in_storms(stormy, 4, 200, loss=0.5)
         stormy.calm(30.0)
         attempts += any(getattr(report, "attempt", 0) > 0 for report in stormy.reports)
         gone += any(report.reason == "crashed" for report in stormy.reports if isinstance(report, ElectionStarted))
+        rivals += any("office_place_taken" in each.status().counters for each in stormy.peers.values())
     assert attempts
     assert gone
+    assert rivals

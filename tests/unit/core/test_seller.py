@@ -6,7 +6,6 @@ import msgspec
 
 from peers.core.calls import Call, MakeDeposit, Standing, StandingReply
 from peers.core.inputs import Rest
-from peers.core.market import Stock
 from peers.core.records import Deposit, Offer, Outcome
 from peers.core.reports import Deposited, Earned, Rejected
 from peers.errors import BadRequest, NotTrader
@@ -36,7 +35,7 @@ def opened() -> tuple[Shop, Offer]:
 
 
 def sale_of(offer: Offer, seq: int, quantity: int = 1) -> Outcome:
-    return decided(wants(f"r{seq}", offer.item, quantity, clock=seq), Stock([deposited(offer)]), seq=seq)
+    return decided(wants(f"r{seq}", offer.item, quantity, clock=seq), offer, seq=seq)
 
 
 def deposits_asked(shop: Shop) -> list[Offer]:

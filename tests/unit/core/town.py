@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from db.memory import MemoryLedger
+from db.ledger.memory import MemoryLedger
 from peers.core.calls import Resign
 from peers.core.commands import CancelTimer, Command, HoldPost, Perform, Say, Send, SetTimer
 from peers.core.graph import build_graph
@@ -27,7 +27,8 @@ from peers.core.inputs import (
     TimerFired,
     TimerName,
 )
-from peers.core.ledger import OfficeTaken, Operation
+from peers.core.ledger import Append, Appended, MakeBooks, Operation
+from peers.core.log import OfficeEntry
 from peers.core.membership import Snapshot
 from peers.core.names import Role
 from peers.core.peer import Peer
@@ -60,7 +61,8 @@ class Town:
         self.timers: dict[tuple[int, TimerName], float] = {}
         self.dead: set[int] = set()
         self.reports: list[Report] = []
-        self.taken: list[OfficeTaken] = []
+        self.taken: list[OfficeEntry] = []
+        """The entries with which the post was taken, in the order of the log."""
         self.held: dict[int, int] = {}  # rank -> term it believes to hold
         snapshot = Snapshot(members=tuple(self.members), edges=build_graph(len(roles), self.rng))
         for rank in self.rng.sample(sorted(self.peers), len(self.peers)):
@@ -105,8 +107,10 @@ class Town:
 
     def _perform(self, rank: int, operation: Operation) -> None:
         result = self.ledger.perform(operation)
-        if isinstance(result, OfficeTaken):
-            self.taken.append(result)
+        if isinstance(operation, MakeBooks):
+            return  # of which nobody hears
+        if isinstance(operation, Append) and isinstance(operation.entry, OfficeEntry) and result == Appended():
+            self.taken.append(operation.entry)
         self._send((rank, rank), LedgerReplied(operation=operation, result=result))
 
     def _deliver_any(self, *, loss: float = 0.0) -> None:
@@ -188,7 +192,7 @@ class Town:
     def check_one_trader_a_term(self) -> None:
         terms = [term for term, _ in self.elected()]
         assert len(set(terms)) == len(terms), self.elected()
-        assert [taken.post.term for taken in self.taken] == list(range(1, len(self.taken) + 1))
-        winners = {taken.post.term: taken.post.trader for taken in self.taken}
+        assert [taken.term for taken in self.taken] == list(range(1, len(self.taken) + 1))
+        winners = {taken.term: taken.trader for taken in self.taken}
         for term, rank in self.elected():
             assert winners[term] == self.members[rank].name

@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from peers.core.clocks import LamportStamp
-from peers.core.market import Stock as Goods
-from peers.core.market import decide
+from peers.core.market import Draft, Stock, decide
 from peers.core.membership import Member
 from peers.core.money import to_money
 from peers.core.names import Role, peer_name
@@ -55,19 +54,18 @@ def accepted(request: PurchaseRequest, *, arrival: int = 1, term: int = 1) -> Ac
 
 
 def decided(
-    request: PurchaseRequest,
-    goods: Goods | Offer | None = None,
-    *,
-    seq: int = 1,
-    term: int = 1,
-    trader: str = "merchant9",
+    request: PurchaseRequest, goods: Offer | None = None, *, seq: int = 1, term: int = 1, trader: str = "merchant9"
 ) -> Outcome:
     """What a trader makes of `request`: sold out of `goods`, unavailable where there are none."""
-    stock = Goods([deposited(goods)]) if isinstance(goods, Offer) else goods or Goods()
-    ruling = decide(
-        accepted(request), stock, seq=seq, term=term, trader=trader, now_ms=T0_MS, commission_rate=Decimal("0.20")
+    return decide(
+        accepted(request, arrival=seq),
+        Draft(Stock([deposited(goods)] if goods is not None else [])),
+        seq=seq,
+        term=term,
+        trader=trader,
+        now_ms=T0_MS,
+        commission_rate=Decimal("0.20"),
     )
-    return ruling.outcome
 
 
 def rules(*, timing: dict[str, object] | None = None, clock: str = "lamport", **market: object) -> Settings:

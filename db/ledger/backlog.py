@@ -1,0 +1,90 @@
+"""What is still to be made of the books: the changes of entries, in order, taken off in rounds of many at once."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+from bson import encode
+from bson.raw_bson import RawBSONDocument
+
+from db.documents import request_document
+from peers.core.ledger import MakeBooks
+from peers.core.records import Accepted, Deposit, Outcome, Post
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What one entry changed. `encoded` are its requests, in their order, as the books hold them."""
+
+    made: MakeBooks
+    encoded: tuple[RawBSONDocument, ...]
+
+
+class Round(msgspec.Struct, kw_only=True):
+    """The changes of the entries `first` to `last`, gathered: of each deposit only what became of it in the end."""
+
+    first: int
+    last: int
+    post: Post
+    inserts: list[RawBSONDocument] = msgspec.field(default_factory=list)
+    replacements: list[tuple[str, int, RawBSONDocument]] = msgspec.field(default_factory=list)  # id, at, document
+    deposits: dict[str, tuple[int, Deposit]] = msgspec.field(default_factory=dict)  # by id: at, deposit
+
+    @property
+    def size(self) -> int:
+        """How many documents there are to write."""
+        return len(self.inserts) + len(self.replacements) + len(self.deposits)
+
+    def add(self, changes: Changes) -> None:
+        """Takes in what the next entry changed."""
+        made = changes.made
+        new = frozenset(made.new_requests)
+        for record, document in zip(made.requests, changes.encoded, strict=True):
+            request_id = record.request.request_id
+            if request_id in new:  # there is no older document of it: a plain insert is half the work
+                self.inserts.append(document)
+            else:
+                self.replacements.append((request_id, made.place, document))
+        for deposit in made.deposits:
+            self.deposits[deposit.offer.deposit_id] = made.place, deposit
+        self.last, self.post = made.place, made.post
+
+
+def encode_requests(made: MakeBooks) -> tuple[RawBSONDocument, ...]:
+    """The requests of an entry as the books hold them."""
+    return tuple(encode_request(record, made.place) for record in made.requests)
+
+
+def encode_request(record: Accepted | Outcome, at: int) -> RawBSONDocument:
+    """One request as log and books hold it."""
+    return RawBSONDocument(encode(request_document(record, at)))
+
+
+class Backlog:
+    """Changes that wait to be made, oldest first. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Changes] = deque()
+        self.documents = 0
+        """How many documents wait to be written."""
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, changes: Changes) -> None:
+        """Adds what an entry changed, which is the one after the last, or one that was added before."""
+        self._waiting.append(changes)
+        self.documents += len(changes.encoded) + len(changes.made.deposits)
+
+    def take(self, most: int) -> Round:
+        """Takes the oldest off, at most so many documents unless one entry has more. There must be some."""
+        first = self._waiting[0].made
+        gathered = Round(first=first.place, last=first.place, post=first.post)
+        while self._waiting and gathered.size < most:
+            following = self._waiting[0].made.place
+            if following not in (gathered.last, gathered.last + 1):
+                break  # a new term of the same peer begins again where the books were
+            changes = self._waiting.popleft()
+            self.documents -= len(changes.encoded) + len(changes.made.deposits)
+            gathered.add(changes)
+        return gathered

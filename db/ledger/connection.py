@@ -1,0 +1,59 @@
+"""The connection to the database: how long to wait for what, how durable, and what an error of the driver means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError, WriteConcernError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from peers.errors import LedgerError
+
+Document = dict[str, Any]
+
+DURABLE = WriteConcern("majority", j=True)
+SETTLED = ReadConcern("majority")
+
+PATIENCE_S = 2.0
+"""How long one operation may take."""
+
+_CLIENT_OPTIONS: dict[str, Any] = {
+    # What a cut-off or frozen primary costs is decided here; the driver's own limits are half a minute and more.
+    "connectTimeoutMS": 1000,
+    "serverSelectionTimeoutMS": 1500,
+    "heartbeatFrequencyMS": 500,
+    "socketTimeoutMS": 2000,
+    # Entries and books are written again by ourselves; the server's own bookkeeping for that is one more write each.
+    "retryWrites": False,
+    "appname": "bazaar",
+}
+
+_PASSING_CODES = frozenset((6, 7, 89, 91, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436))
+"""The server is not reached, is closing, is not the primary (any more), or had to interrupt: later it may do."""
+
+
+def connect(uri: str, database: str) -> Database[Document]:
+    """Returns the database, with settled reads and durable writes; connects at the first use.
+
+    Raises LedgerError for an address that is none.
+    """
+    try:
+        client = MongoClient[Document](uri, connect=False, tz_aware=True, **_CLIENT_OPTIONS)
+        return client.get_database(database, read_concern=SETTLED, write_concern=DURABLE)
+    except (ConfigurationError, ValueError) as error:
+        raise LedgerError(f"the database's address is unusable: {error}; mend --mongo") from error
+
+
+def is_passing(error: PyMongoError) -> bool:
+    """Whether the same thing may well succeed later: the server is away, busy, or another is primary now."""
+    if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
+        return True
+    return getattr(error, "code", None) in _PASSING_CODES
+
+
+def unusable(error: PyMongoError) -> LedgerError:
+    """What to raise for an error that trying again does not mend."""
+    return LedgerError(f"the database refused what it should take: {error}")

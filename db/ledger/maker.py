@@ -1,0 +1,299 @@
+"""Makes the books from the log, behind it: a thread that takes off what entries changed, in rounds.
+
+Every document carries the place of the entry that put it there (`at`), and is only ever replaced by a later one. So a
+round may be repeated, and a deposed trader that is late at it changes nothing. `posts` says up to which entry the
+books are made, and says it only once a majority has every document up to there: otherwise a primary could fall with
+the documents, and a successor that trusts `posts` would decide a request a second time.
+
+Under load a round takes what came in some milliseconds, so that many entries share its writes, and a round stands in
+the way of few of them; when nothing else comes the books follow at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from db.documents import deposit_document, post_document
+from db.ledger.backlog import Backlog, Changes, Round, encode_requests
+from db.ledger.connection import DURABLE, PATIENCE_S, Document, is_passing, unusable
+from db.ledger.cutting import LogCutter
+from db.ledger.reading import read_loaded, read_made
+from db.schema import POST
+from peers.core.ledger import MakeBooks
+from peers.core.log import NOWHERE
+from peers.core.post_state import PostState, UnsoundLog
+from peers.errors import LedgerError
+
+STEADY_S = 0.05
+"""Entries that follow each other that soon come steadily, and share rounds; a lone one has a round at once."""
+
+GATHER_S = 0.03
+"""While entries come steadily, a round begins so long after its first, for each stands in the way of an entry …"""
+
+GATHER_DOCUMENTS = 128
+"""… or as soon as there are so many documents to write."""
+
+MOST_DOCUMENTS = 2000
+"""Documents of a round, unless one entry has more."""
+
+MOST_BEHIND = 50_000
+"""Documents that may wait. Whoever would add to them waits for the books first."""
+
+_COMMAND_DOCUMENTS = 1000
+_RETRY_S = (0.02, 0.05, 0.1, 0.25)
+_DUPLICATE_KEY = 11000
+_UNFORCED: Document = {"w": 1}
+_FORCED: Document = DURABLE.document
+
+Warn = Callable[[str], None]
+
+
+class BooksMaker:
+    """The thread that makes the books in `database`. `warn` is told once of trouble that does not pass by itself.
+
+    `keep_entries`: and it cuts the log behind them, so that so many are kept; 0 keeps all.
+    """
+
+    def __init__(self, database: Database[Document], warn: Warn, keep_entries: int = 0) -> None:
+        self._database = database
+        self._warn = warn
+        self._cutter = LogCutter(database, keep_entries) if keep_entries else None
+        self._changed = threading.Condition()
+        self._backlog = Backlog()
+        self._newest_s = self._oldest_s = 0.0
+        self._steady = False
+        self._busy = False
+        self._warned = ""
+        self._closing = False
+        self._deadline_s: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def add(self, made: MakeBooks, encoded: tuple[RawBSONDocument, ...] | None = None) -> None:
+        """Has the books made one entry further, soon. `encoded` are its requests, if somebody has them already."""
+        changes = Changes(made, encode_requests(made) if encoded is None else encoded)
+        with self._changed:
+            if self._closing:
+                return  # the successor makes it
+            now_s = time.monotonic()
+            self._steady, self._newest_s = now_s - self._newest_s < STEADY_S, now_s
+            if not self._backlog:
+                self._oldest_s = now_s
+            was_empty = not self._backlog and not self._busy
+            self._backlog.add(changes)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="books", daemon=True)
+                self._thread.start()
+            elif was_empty or self._backlog.documents >= GATHER_DOCUMENTS:
+                self._changed.notify_all()
+
+    def wait_for_room(self, patience_s: float) -> bool:
+        """Returns once not too much waits to be made; False if that takes longer than `patience_s`."""
+        if self._backlog.documents < MOST_BEHIND:
+            return True
+        with self._changed:
+            return self._changed.wait_for(lambda: self._backlog.documents < MOST_BEHIND, patience_s)
+
+    def close(self, patience_s: float) -> None:
+        """Makes what is still to be made, within `patience_s`, and ends."""
+        with self._changed:
+            self._closing = True
+            self._deadline_s = time.monotonic() + patience_s
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(patience_s + PATIENCE_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._backlog or self._closing)
+                if not self._backlog:
+                    return
+                self._gather()
+                gathered = self._backlog.take(MOST_DOCUMENTS)
+                self._oldest_s = time.monotonic()
+                self._busy = True
+            made = self._make(gathered)
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+            if not made:
+                return
+            self._cut_behind(gathered.last)
+
+    def _gather(self) -> None:
+        """Waits for others that come soon. The lock is held, and let go of meanwhile."""
+        while not self._closing and self._backlog.documents < GATHER_DOCUMENTS:
+            rest_s = self._oldest_s + GATHER_S - time.monotonic()
+            if rest_s <= 0 or not self._steady:
+                return
+            self._changed.wait(rest_s)
+
+    def _make(self, gathered: Round) -> bool:
+        """Makes a round, and tries again until it is made; False if there is no time left."""
+        tries = 0
+        while True:
+            try:
+                self._attempt(gathered)
+            except (PyMongoError, LedgerError) as error:
+                why = str(error)
+                if not isinstance(error, PyMongoError) or not is_passing(error):
+                    self._warn_once(f"the books cannot be made: {why}")
+            else:
+                self._warned = ""
+                return True
+            pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            tries += 1
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, pause_s)
+                if self._deadline_s is not None and time.monotonic() >= self._deadline_s:
+                    return False
+            if self._closing:
+                time.sleep(pause_s)
+
+    def _cut_behind(self, made: int) -> None:
+        """Cuts the log as far as enough has come together, unless there is something to make.
+
+        What fails now may succeed behind a later round.
+        """
+        if self._cutter is None or self._closing:
+            return
+        try:
+            while self._cutter.step(made) and not self._backlog and not self._closing:
+                pass
+        except PyMongoError as error:
+            if not is_passing(error):
+                self._cutter = None
+                self._warn(f"the log cannot be cut, and is kept whole from here on: {error}")
+
+    def _warn_once(self, why: str) -> None:
+        if why != self._warned:
+            self._warned = why
+            self._warn(why)
+
+    def _attempt(self, gathered: Round) -> None:
+        with pymongo.timeout(PATIENCE_S):
+            write_documents(self._database, gathered)
+            # What is cut behind the books has to be certain, and there may be no later round to see to it.
+            if say_made(self._database, gathered, forced=self._cutter is not None):
+                return
+        catch_up(self._database)
+
+
+def write_documents(database: Database[Document], gathered: Round) -> None:
+    """Writes a round's documents, and returns once a majority has them all.
+
+    Raises PyMongoError where that is not certain, LedgerError for what trying again does not mend.
+    """
+    commands = [*_inserts(gathered.inserts), *_updates("requests", _replacements(gathered))]
+    commands += _updates("deposits", _deposits(gathered))
+    # The server's own log is in order: what a majority has the last of, it has all of, if one primary took them all.
+    primaries = {_write(database, command, forced=command is commands[-1]) for command in commands}
+    if len(primaries) > 1:
+        for command in commands:
+            _write(database, command, forced=True)
+
+
+def say_made(database: Database[Document], gathered: Round, *, forced: bool = False) -> bool:
+    """Has `posts` say that the books are made up to the round's last entry; `forced`: and a majority know it.
+
+    Returns False if they are not: something before the round's first entry is missing.
+    """
+    said = database.command(
+        {
+            "update": "posts",
+            "updates": [
+                {
+                    "q": {"_id": POST, "made": {"$gte": gathered.first - 1, "$lt": gathered.last}},
+                    "u": post_document(gathered.post, gathered.last),
+                }
+            ],
+            "writeConcern": _FORCED if forced else _UNFORCED,
+        }
+    )
+    _check(said)
+    if said["n"]:
+        return True
+    made = read_made(database)
+    return made is not None and made >= gathered.last
+
+
+def catch_up(database: Database[Document]) -> int:
+    """Makes the books from the log as far as it goes, from wherever they are; returns the last place.
+
+    For books that were left behind, deleted, or restored from an older state. Raises LedgerError where the log cannot
+    say (it was cut, or is older than the books, or is not sound), PyMongoError where the database does not answer.
+    """
+    while True:
+        if read_made(database) is None:
+            empty = post_document(PostState().post, NOWHERE)
+            _check(
+                database.command({"insert": "posts", "documents": [empty], "writeConcern": _FORCED}),
+                (_DUPLICATE_KEY,),
+            )
+        with pymongo.timeout(10 * PATIENCE_S):
+            loaded = read_loaded(database, most_entries=MOST_DOCUMENTS // 4)
+        if not loaded.entries:
+            return loaded.made
+        state = PostState(place=loaded.made, post=loaded.post, queue=loaded.queue, stock=loaded.stock)
+        backlog = Backlog()
+        try:
+            for entry in loaded.entries:
+                made = state.take_in(entry, torn=True)
+                backlog.add(Changes(made, encode_requests(made)))
+        except UnsoundLog as error:
+            raise LedgerError(f"the log is not sound: {error}; `bazaar audit` says more") from error
+        while backlog:
+            gathered = backlog.take(MOST_DOCUMENTS)
+            write_documents(database, gathered)
+            say_made(database, gathered)
+
+
+def _inserts(documents: Sequence[RawBSONDocument]) -> Iterable[Document]:
+    for start in range(0, len(documents), _COMMAND_DOCUMENTS):
+        yield {"insert": "requests", "documents": documents[start : start + _COMMAND_DOCUMENTS], "ordered": False}
+
+
+def _updates(collection: str, updates: Sequence[Document]) -> Iterable[Document]:
+    for start in range(0, len(updates), _COMMAND_DOCUMENTS):
+        yield {"update": collection, "updates": updates[start : start + _COMMAND_DOCUMENTS], "ordered": False}
+
+
+def _replacements(gathered: Round) -> list[Document]:
+    return [_replacing(request_id, at, document) for request_id, at, document in gathered.replacements]
+
+
+def _deposits(gathered: Round) -> list[Document]:
+    return [
+        _replacing(deposit_id, at, deposit_document(deposit, at=at))
+        for deposit_id, (at, deposit) in gathered.deposits.items()
+    ]
+
+
+def _replacing(record_id: str, at: int, document: Document | RawBSONDocument) -> Document:
+    """Puts a document in the place of an older one, or of none. Of a newer one the server says: duplicate key."""
+    return {"q": {"_id": record_id, "at": {"$lt": at}}, "u": document, "upsert": True}
+
+
+def _write(database: Database[Document], command: Document, *, forced: bool) -> Any:
+    """Sends a command; what is newer already is no error. Returns which term of which primary took it."""
+    reply = database.command({**command, "writeConcern": _FORCED if forced else _UNFORCED})
+    _check(reply, (_DUPLICATE_KEY,))
+    return reply.get("electionId")
+
+
+def _check(reply: Document, fine: tuple[int, ...] = ()) -> None:
+    """Raises what the reply complains about; a duplicate is fine only where it is one of `_id`."""
+    for failed in reply.get("writeErrors", ()):
+        if failed["code"] not in fine or failed.get("keyPattern", {"_id": 1}) != {"_id": 1}:
+            raise unusable(BulkWriteError(dict(reply)))
+    concern = reply.get("writeConcernError")
+    if concern is not None:
+        raise pymongo.errors.WriteConcernError(str(concern.get("errmsg")), concern.get("code"), concern)

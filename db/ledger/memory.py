@@ -1,0 +1,227 @@
+"""The ledger in memory: the same answers as the one in MongoDB, without a server. The log is a list.
+
+For the simulator, which performs millions of operations and copies whole states, and for tests. It never waits, loses
+nothing and is never away; whoever wants such trouble puts it in front. `documents()` shows log and books in the form
+they have in MongoDB, for the audit to check with the same predicates.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+import msgspec
+
+from db.documents import (
+    PLAIN,
+    Document,
+    deposit_document,
+    election_document,
+    entry_document,
+    post_document,
+    request_document,
+)
+from peers.core.ledger import (
+    AlreadyRecorded,
+    Append,
+    Appended,
+    Done,
+    FindSales,
+    Found,
+    Load,
+    Loaded,
+    LookUp,
+    MakeBooks,
+    Operation,
+    RecordElection,
+    Result,
+    StockedDeposit,
+    Taken,
+)
+from peers.core.log import NOWHERE, Entry, OfficeEntry, TradeEntry
+from peers.core.records import Accepted, Deposit, ElectionRecord, Outcome, Post
+
+_DONE = Done()
+_APPENDED = Appended()
+
+
+class MemoryLedger:
+    """Log and books in lists and dicts. Records are frozen and shared between copies; only these are copied."""
+
+    def __init__(self) -> None:
+        self._log: list[Entry] = []
+        self._end = Post()  # the post after the whole log
+        self._known: dict[str, Accepted | Outcome] = {}  # by id of request, as the log has it
+        self._deposits_in: dict[str, Deposit] = {}  # as they came in
+        self._left: dict[str, int] = {}  # what the log leaves of each
+        self._sales: dict[str, list[Outcome]] = {}  # by seller, in order of decision
+        # The books: what stands in each document, and the place of the entry that put it there.
+        self._requests: dict[str, tuple[int, Accepted | Outcome]] = {}
+        self._deposits: dict[str, tuple[int, Deposit]] = {}
+        self._made = NOWHERE
+        self._post = Post()
+        self._elections: dict[int, ElectionRecord] = {}
+
+    def perform(self, operation: Operation) -> Result:
+        """Carries out one operation, at once."""
+        match operation:
+            case Append():
+                return self._append(operation)
+            case MakeBooks():
+                self.make(operation)
+                return _DONE
+            case Load():
+                return self._load()
+            case LookUp():
+                return self._look_up(operation)
+            case FindSales():
+                return self._find_sales(operation)
+            case RecordElection():
+                self._elections[operation.record.term] = operation.record
+                return _DONE
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryLedger:
+        twin = MemoryLedger.__new__(MemoryLedger)
+        memo[id(self)] = twin
+        for name, value in self.__dict__.items():
+            twin.__dict__[name] = value.copy() if isinstance(value, dict | list) else value
+        twin._sales = {seller: sales.copy() for seller, sales in self._sales.items()}
+        return twin
+
+    @property
+    def post(self) -> Post:
+        """The post after the whole log."""
+        return self._end
+
+    @property
+    def end(self) -> int:
+        """The last place that is taken; NOWHERE in an empty log."""
+        return len(self._log) - 1
+
+    @property
+    def made(self) -> int:
+        """Up to which entry the books say they are made."""
+        return self._made
+
+    def entry_at(self, place: int) -> Entry | None:
+        """The entry at `place`, None where there is none yet."""
+        return self._log[place] if place < len(self._log) else None
+
+    def made_at(self, deposit_id: str) -> int:
+        """The place of the entry that the books have of a deposit; NOWHERE where they have none."""
+        return self._deposits[deposit_id][0] if deposit_id in self._deposits else NOWHERE
+
+    def recorded(self, request_id: str) -> Accepted | Outcome | None:
+        """What the log says of a request."""
+        return self._known.get(request_id)
+
+    def recorded_deposit(self, deposit_id: str) -> tuple[Deposit, int] | None:
+        """A deposit as it came in, and what the log leaves of it."""
+        deposit = self._deposits_in.get(deposit_id)
+        return None if deposit is None else (deposit, self._left[deposit_id])
+
+    def documents(self) -> dict[str, list[Document]]:
+        """Returns every collection as MongoDB would give it, but with Decimal for money."""
+        return {
+            "log": [entry_document(place, entry, PLAIN) for place, entry in enumerate(self._log)],
+            "requests": [request_document(record, at, PLAIN) for at, record in self._requests.values()],
+            "deposits": [deposit_document(deposit, PLAIN, at=at) for at, deposit in self._deposits.values()],
+            "posts": [post_document(self._post, self._made, PLAIN)],
+            "elections": [election_document(record, PLAIN) for record in self._elections.values()],
+        }
+
+    # The log.
+
+    def _append(self, operation: Append) -> Result:
+        place, entry = operation.place, operation.entry
+        if place < len(self._log):
+            standing = self._log[place]
+            return _APPENDED if standing.entry_id == entry.entry_id else Taken(entry=standing)
+        if place > len(self._log):
+            raise ValueError(f"place {place} is tried, and the log ends at {len(self._log) - 1}")
+        if isinstance(entry, TradeEntry):
+            known_requests = [each for each in entry.new_requests if each in self._known]
+            known_deposits = [each for each in entry.new_deposits if each in self._deposits_in]
+            if known_requests or known_deposits:
+                records = [self._known[each] for each in known_requests]
+                return AlreadyRecorded(
+                    outcomes=tuple(record for record in records if isinstance(record, Outcome)),
+                    deposits=tuple(self._deposits_in[each] for each in known_deposits),
+                )
+            self._note(entry)
+        since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
+        self._end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader, since_ms=since_ms)
+        self._log.append(entry)
+        return _APPENDED
+
+    def _note(self, entry: TradeEntry) -> None:
+        for deposit in entry.deposits:
+            self._deposits_in[deposit.offer.deposit_id] = deposit
+            self._left[deposit.offer.deposit_id] = deposit.remaining
+        for outcome in entry.outcomes:
+            self._known[outcome.request.request_id] = outcome
+            if outcome.sale is not None:
+                self._sales.setdefault(outcome.sale.seller, []).append(outcome)
+                self._left[outcome.sale.deposit] = self._left.get(outcome.sale.deposit, 0) - outcome.request.quantity
+        self._known.update((accepted.request.request_id, accepted) for accepted in entry.queued)
+        taken_in = [*(outcome.accepted for outcome in entry.outcomes), *entry.queued]
+        self._end = msgspec.structs.replace(
+            self._end,
+            seq=entry.outcomes[-1].seq if entry.outcomes else self._end.seq,
+            arrival=max([self._end.arrival, *(accepted.arrival for accepted in taken_in)]),
+        )
+
+    # The books.
+
+    def make(self, changes: MakeBooks, *, post: bool = True) -> None:
+        """Makes the books one entry further; what is newer already is left as it is. `post`: and has them say so.
+
+        They say so only if they were made up to the entry before.
+        """
+        at = changes.place
+        for record in changes.requests:
+            request_id = record.request.request_id
+            if self._requests.get(request_id, (NOWHERE, None))[0] < at:
+                self._requests[request_id] = at, record
+        for deposit in changes.deposits:
+            deposit_id = deposit.offer.deposit_id
+            if self._deposits.get(deposit_id, (NOWHERE, None))[0] < at:
+                self._deposits[deposit_id] = at, deposit
+        if post and self._made == at - 1:
+            self._made, self._post = at, changes.post
+
+    def _load(self) -> Loaded:
+        queue = [record for _, record in self._requests.values() if isinstance(record, Accepted)]
+        stock = [StockedDeposit(deposit=each, at=at) for at, each in self._deposits.values() if each.remaining]
+        return Loaded(
+            made=self._made,
+            post=self._post,
+            queue=tuple(sorted(queue, key=lambda accepted: accepted.request.order)),
+            stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.order)),
+            entries=tuple(self._log[self._made + 1 :]),
+        )
+
+    # Reading: as the books and what the log has beyond them say together.
+
+    def _look_up(self, operation: LookUp) -> Found:
+        records = [self._known[each] for each in dict.fromkeys(operation.request_ids) if each in self._known]
+        return Found(
+            outcomes=tuple(record for record in records if isinstance(record, Outcome)),
+            queued=tuple(record for record in records if isinstance(record, Accepted)),
+        )
+
+    def _find_sales(self, operation: FindSales) -> Found:
+        sales = self._sales.get(operation.seller, [])
+        first = bisect_right(sales, operation.after_seq, key=lambda outcome: outcome.seq)
+        held = [
+            msgspec.structs.replace(deposit, remaining=self._left[deposit_id])
+            for deposit_id, deposit in self._deposits_in.items()
+            if deposit.offer.seller == operation.seller and self._left[deposit_id]
+        ]
+        return Found(
+            outcomes=tuple(sales[first : first + operation.limit]),
+            deposits=tuple(sorted(held, key=lambda deposit: deposit.offer.order)),
+        )

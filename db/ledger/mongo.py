@@ -1,0 +1,236 @@
+"""The ledger in MongoDB: the log is the collection `log`, one document an entry, and its `_id` is the place.
+
+Inserting one document is atomic by itself, `_id` is unique, and an insert that a majority has (journaled) stays. That
+is all it takes: whoever inserts place *k* first has it. Ids come into the log once as well: `new_requests` and
+`new_deposits` are unique over the whole log, so a request that was decided long ago, under another trader, is refused
+by the same insert, and nobody has to look first. (The server checks `_id` before the others; so where it complains of
+an id, the place was free, and what holds the id stands at a lower place, which a majority has.)
+
+An insert whose answer was lost is tried again by whoever asked. It finds its own entry (done, once a majority has
+it), another's (deposed), or an empty place. What belongs to the books is in `maker` and `reading`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
+
+from db.documents import election_document, entry_document, entry_from
+from db.ledger.backlog import encode_request
+from db.ledger.connection import PATIENCE_S, Document, connect, is_passing, unusable
+from db.ledger.maker import BooksMaker, catch_up
+from db.ledger.reading import read_found, read_loaded, read_place, read_sales
+from db.prepare import ensure_schema, has_all_books
+from db.schema import DATABASE
+from peers.core.ledger import (
+    AlreadyRecorded,
+    Append,
+    Appended,
+    Done,
+    FindSales,
+    Found,
+    LedgerAway,
+    Load,
+    Loaded,
+    LookUp,
+    MakeBooks,
+    Operation,
+    RecordElection,
+    Result,
+    Taken,
+    Unknown,
+)
+from peers.core.log import TradeEntry
+from peers.core.records import Accepted, Outcome
+
+FAR_BEHIND = 500
+"""Entries by which the books may be behind when somebody takes office; else they are made first."""
+
+CLOSE_WITHIN_S = 2.0
+"""How long a ledger that is closed goes on making the books."""
+
+_POLL_S = 0.002
+_KEPT = 4
+"""Of so many entries the requests are kept as they were encoded."""
+
+
+def _ignore(why: str) -> None:
+    del why
+
+
+class MongoLedger:
+    """The ledger in the database at `uri`. Connects at the first operation; see `peers.core.ledger.Ledger`.
+
+    `warn` is told of trouble with the books that does not pass by itself, from a thread of their own. `keep_entries`:
+    so many entries of the log stay whole behind the books, and the bodies of older ones are cut away; 0 keeps all.
+    """
+
+    def __init__(
+        self, uri: str, database: str = DATABASE, *, warn: Callable[[str], None] = _ignore, keep_entries: int = 0
+    ) -> None:
+        self._uri = uri
+        self._name = database
+        self._warn = warn
+        self._keep_entries = keep_entries
+        self._connecting = threading.Lock()
+        self._database: Database[Document] | None = None
+        self._maker: BooksMaker | None = None
+        self._closed = False
+        self._encoded: dict[int, dict[str, RawBSONDocument]] = {}  # the requests of the last entries, by place
+
+    def perform(self, operation: Operation) -> Result:
+        """Carries out one operation. Raises LedgerError only for a database that is not fit to hold the ledger."""
+        connected = self._connected()
+        if connected is None:
+            return LedgerAway(why="the ledger is closed")
+        database, maker = connected
+        try:
+            match operation:
+                case Append():
+                    return self._append(database, maker, operation)
+                case MakeBooks():
+                    return self._make(maker, operation)
+                case RecordElection():
+                    return _record_election(database, operation)
+                case _:
+                    with pymongo.timeout(PATIENCE_S):
+                        return _read(database, operation)
+        except PyMongoError as error:
+            # What writes knows by itself what became of it; so this was a read, and changed nothing.
+            if self._closed or is_passing(error):
+                return LedgerAway(why=str(error))
+            raise unusable(error) from error
+
+    def close(self) -> None:
+        """Makes what is still to be made of the books, within two seconds, then lets go of the connections."""
+        with self._connecting:
+            self._closed = True
+            database, self._database = self._database, None
+            maker, self._maker = self._maker, None
+        if maker is not None:
+            maker.close(CLOSE_WITHIN_S)
+        if database is not None:
+            database.client.close()
+
+    def _connected(self) -> tuple[Database[Document], BooksMaker] | None:
+        with self._connecting:
+            if self._closed:
+                return None
+            if self._database is None or self._maker is None:
+                self._database = connect(self._uri, self._name)
+                self._maker = BooksMaker(self._database, self._warn, self._keep_entries)
+            return self._database, self._maker
+
+    # -- the log -------------------------------------------------------------------------------------------
+
+    def _append(self, database: Database[Document], maker: BooksMaker, operation: Append) -> Result:
+        if not maker.wait_for_room(PATIENCE_S):
+            return LedgerAway(why="the books are too far behind the log")
+        document = self._encode(operation)
+        try:
+            database["log"].insert_one(document)
+        except DuplicateKeyError as error:
+            refusal = _refusal(database, operation, error.details or {})
+            if isinstance(refusal, Taken | AlreadyRecorded):
+                self._encoded.pop(operation.place, None)  # what stands there, or will, is not made of this
+            return refusal
+        except ServerSelectionTimeoutError as error:
+            return LedgerAway(why=str(error))  # it was never sent
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise unusable(error) from error
+            return Unknown(why=str(error))
+        return Appended()
+
+    def _encode(self, operation: Append) -> Document:
+        """The entry as a document. Its requests are encoded once, and used again for the books."""
+        place, entry = operation.place, operation.entry
+        if not isinstance(entry, TradeEntry):
+            return entry_document(place, entry)
+        records: list[Accepted | Outcome] = [*entry.outcomes, *entry.queued]
+        requests = {each.request.request_id: encode_request(each, place) for each in records}
+        self._encoded[place] = requests
+        for stale in [each for each in tuple(self._encoded) if each <= place - _KEPT]:
+            self._encoded.pop(stale, None)  # another thread may be taking it
+        document: Document = entry_document(place, entry, with_requests=False)
+        if entry.outcomes:
+            document["decided"] = [requests[each.request.request_id] for each in entry.outcomes]
+        if entry.queued:
+            document["queued"] = [requests[each.request.request_id] for each in entry.queued]
+        return document
+
+    # -- the books -----------------------------------------------------------------------------------------
+
+    def _make(self, maker: BooksMaker, operation: MakeBooks) -> Done:
+        encoded = self._encoded.pop(operation.place, {})
+        ids = [each.request.request_id for each in operation.requests]
+        if all(each in encoded for each in ids):
+            maker.add(operation, tuple(encoded[each] for each in ids))
+        else:  # another's entry, that a new trader found in the log
+            maker.add(operation)
+        return Done()
+
+
+def _refusal(database: Database[Document], operation: Append, details: Mapping[str, Any]) -> Result:
+    """Says what stands in the way of an entry; Unknown as long as a majority does not have it."""
+    try:
+        if details.get("keyPattern") == {"_id": 1}:
+            return _standing(database, operation)
+        assert isinstance(operation.entry, TradeEntry)
+        with pymongo.timeout(PATIENCE_S):
+            found = read_found(database, operation.entry.new_requests, operation.entry.new_deposits)
+        return AlreadyRecorded(outcomes=found.outcomes, deposits=found.deposits)
+    except PyMongoError as error:
+        if not is_passing(error):
+            raise unusable(error) from error
+        return Unknown(why=str(error))
+
+
+def _standing(database: Database[Document], operation: Append) -> Result:
+    """The place is taken: by whom?"""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        with pymongo.timeout(PATIENCE_S):
+            document = read_place(database, operation.place)
+        if document is None:  # only the primary has it yet, and it may yet be lost with it
+            time.sleep(_POLL_S)
+        elif document.get("entry") == operation.entry.entry_id:
+            return Appended()
+        else:
+            return Taken(entry=entry_from(document))
+    return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
+
+
+def _read(database: Database[Document], operation: Load | LookUp | FindSales) -> Loaded | Found:
+    if isinstance(operation, LookUp):
+        return read_found(database, operation.request_ids)
+    if isinstance(operation, FindSales):
+        return read_sales(database, operation.seller, operation.after_seq, operation.limit)
+    if not has_all_books(database):
+        ensure_schema(database)  # and what the log has is made again
+    loaded = read_loaded(database, most_entries=FAR_BEHIND)
+    if len(loaded.entries) < FAR_BEHIND:
+        return loaded
+    catch_up(database)
+    return read_loaded(database)
+
+
+def _record_election(database: Database[Document], operation: RecordElection) -> Done | Unknown | LedgerAway:
+    document = election_document(operation.record)
+    try:
+        with pymongo.timeout(PATIENCE_S):
+            database["elections"].replace_one({"_id": document["_id"]}, document, upsert=True)
+    except ServerSelectionTimeoutError as error:
+        return LedgerAway(why=str(error))  # it was never sent
+    except PyMongoError as error:
+        if not is_passing(error):
+            raise
+        return Unknown(why=str(error))
+    return Done()

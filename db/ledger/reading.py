@@ -1,0 +1,164 @@
+"""Reads the ledger: the books as far as they are made, and from there the log.
+
+The order matters. `posts` comes first, so that no document is older than it says; the log comes last, so that it
+goes at least as far as any document. Documents may be newer than `posts`, some of them; each carries the place of the
+entry that put it there, and what is folded over it leaves it as it is up to there. All of one reading is causally
+consistent, and read as a majority has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from db.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
+from db.ledger.connection import Document
+from db.schema import POST
+from peers.core.ledger import Found, Loaded, StockedDeposit
+from peers.core.log import NOWHERE, Entry, TradeEntry
+from peers.core.post_state import PostState
+from peers.core.records import Accepted, Outcome, Post
+from peers.errors import LedgerError
+
+_T = TypeVar("_T")
+
+_TRIES = 5
+
+
+class _Cut(Exception):
+    """The books went on meanwhile, and the log was cut behind them: all is to be read again."""
+
+
+def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loaded:
+    """Reads what a new trader needs; `most_entries` bounds how far to go beyond the books (0: to the end).
+
+    Raises LedgerError where log and books do not belong together, PyMongoError where the database does not answer.
+    """
+
+    def read(session: ClientSession) -> Loaded:
+        post, made = _read_post(database, session)
+        queue = database["requests"].find({"status": "queued"}, session=session).sort("order", 1).hint("queue")
+        stock = database["deposits"].find({"remaining": {"$gt": 0}}, session=session).sort("order", 1).hint("stock")
+        return Loaded(
+            made=made,
+            post=post,
+            queue=tuple(map(accepted_from, queue)),
+            stock=tuple(StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in stock),
+            entries=_read_log(database, session, made, most_entries),
+        )
+
+    return _consistently(database, read)
+
+
+def read_found(database: Database[Document], request_ids: Iterable[str], deposit_ids: Iterable[str] = ()) -> Found:
+    """Reads what is recorded under these ids: requests as they are, deposits whatever they still hold.
+
+    Raises like `read_loaded`.
+    """
+    wanted, wanted_deposits = list(dict.fromkeys(request_ids)), list(dict.fromkeys(deposit_ids))
+
+    def read(session: ClientSession) -> Found:
+        _, made = _read_post(database, session)
+        records = {each["_id"]: request_from(each) for each in _by_id(database["requests"], wanted, session)}
+        deposits = {
+            each["_id"]: deposit_from(each) for each in _by_id(database["deposits"], wanted_deposits, session)
+        }
+        for entry in _read_log(database, session, made):
+            if isinstance(entry, TradeEntry):
+                records.update((each.request.request_id, each) for each in entry.queued)
+                records.update((each.request.request_id, each) for each in entry.outcomes)
+                deposits.update((each.offer.deposit_id, each) for each in entry.deposits)
+        found = [records[each] for each in wanted if each in records]
+        return Found(
+            outcomes=tuple(record for record in found if isinstance(record, Outcome)),
+            queued=tuple(record for record in found if isinstance(record, Accepted)),
+            deposits=tuple(deposits[each] for each in wanted_deposits if each in deposits),
+        )
+
+    return _consistently(database, read)
+
+
+def read_sales(database: Database[Document], seller: str, after_seq: int, limit: int) -> Found:
+    """Reads a seller's sales after `after_seq` and what it has in stock, both as of one entry.
+
+    Raises like `read_loaded`.
+    """
+
+    def read(session: ClientSession) -> Found:
+        post, made = _read_post(database, session)
+        sold = {"seller": seller, "seq": {"$gt": after_seq, "$lte": post.seq}}
+        held = {"seller": seller, "remaining": {"$gt": 0}}
+        sales = database["requests"].find(sold, limit=limit, session=session).sort("seq", 1).hint("sales")
+        outcomes = [outcome_from(each) for each in sales]
+        stock = database["deposits"].find(held, session=session).sort("order", 1).hint("stock_of")
+        stocked = [StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in stock]
+        state = PostState(place=made, post=post, stock=stocked)
+        for entry in _read_log(database, session, made):
+            state.take_in(entry, torn=True)
+            if isinstance(entry, TradeEntry):
+                ours = (each for each in entry.outcomes if each.sale is not None and each.sale.seller == seller)
+                outcomes += [outcome for outcome in ours if outcome.seq > after_seq]
+        deposits = [each for each in state.stock.on_offer() if each.offer.seller == seller]
+        deposits.sort(key=lambda deposit: deposit.offer.order)
+        return Found(outcomes=tuple(outcomes[:limit]), deposits=tuple(deposits))
+
+    return _consistently(database, read)
+
+
+def read_place(database: Database[Document], place: int) -> Document | None:
+    """Reads what stands at a place, as a majority has it. Raises PyMongoError."""
+    return database["log"].find_one({"_id": place})
+
+
+def read_made(database: Database[Document]) -> int | None:
+    """Reads up to which entry the books say they are made; None if there are no books. Raises PyMongoError."""
+    post = database["posts"].find_one({"_id": POST}, {"made": 1})
+    return None if post is None else post["made"]
+
+
+def _consistently(database: Database[Document], read: Callable[[ClientSession], _T]) -> _T:
+    with database.client.start_session(causal_consistency=True) as session:
+        for _ in range(_TRIES):
+            with contextlib.suppress(_Cut):
+                return read(session)
+    raise LedgerError("the log was cut beyond what the books hold; restore the books, or begin with --fresh")
+
+
+def _read_post(database: Database[Document], session: ClientSession) -> tuple[Post, int]:
+    """The post as the books have it, and up to which entry they are made."""
+    document = database["posts"].find_one({"_id": POST}, session=session)
+    return (Post(), NOWHERE) if document is None else (post_from(document), document["made"])
+
+
+def _by_id(collection: Collection[Document], ids: list[str], session: ClientSession) -> Iterable[Document]:
+    return collection.find({"_id": {"$in": ids}}, session=session) if ids else ()
+
+
+def _read_log(
+    database: Database[Document], session: ClientSession, made: int, most_entries: int = 0
+) -> tuple[Entry, ...]:
+    """The entries after `made`."""
+    found = database["log"].find({"_id": {"$gte": max(made, 0)}}, session=session).sort("_id", 1)
+    entries: list[Entry] = []
+    expected = max(made, 0)
+    for document in found.limit(most_entries + 1 if most_entries else 0):
+        if document["_id"] != expected:
+            break
+        expected += 1
+        if document["_id"] > made:
+            entry = entry_from(document)
+            if entry is None:
+                raise _Cut
+            entries.append(entry)
+    if made != NOWHERE and expected == made:
+        raise LedgerError(
+            f"the books are made up to entry {made}, which is not in the log: the log was restored from an older "
+            "state than the books; restore both from the same one, or drop the collections requests, deposits and "
+            "posts, and they are made again from the log as it is"
+        )
+    return tuple(entries)

@@ -1,0 +1,124 @@
+"""A candidate's way into office: read the books and the log to its end, then write the office entry there.
+
+Whoever was nominated tries; the log decides. A place that was taken meanwhile (by the last words of the trader
+before, or by a rival) sends the candidate back to reading. Reading may show a later term than the one that was to be
+followed: then somebody else was faster, and the bid is lost.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from peers.core.context import Context
+from peers.core.ledger import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
+from peers.core.log import OfficeEntry
+from peers.core.post_state import PostState, UnsoundLog, state_of
+from peers.core.records import Post
+from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.trader.committer import RETRY_LEDGER_S, Committer
+
+
+class Bidding(Enum):
+    """What a candidate is doing."""
+
+    READING = "reading"
+    WAITING = "waiting to read"
+    WRITING = "writing"
+    OVER = "over"
+
+
+class Won(msgspec.Struct, frozen=True):
+    """In office: the state with the office entry, and what is still to be made of the books."""
+
+    state: PostState
+    to_make: tuple[MakeBooks, ...]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The post stands at another term than the one that was to be followed."""
+
+    post: Post
+
+
+class TakingOffice:
+    """One bid for the term after `after_term`."""
+
+    def __init__(self, ctx: Context, after_term: int, reason: str) -> None:
+        self._ctx = ctx
+        self._after_term = after_term
+        self._reason = reason
+        self._bidding = Bidding.READING
+        self._committer: Committer | None = None
+        self._state = PostState()
+        self._to_make: tuple[MakeBooks, ...] = ()
+        self._trouble = False
+        ctx.perform(Load())
+
+    def on_ledger(self, operation: Operation, result: Result) -> Won | Lost | None:
+        """Takes in an answer; returns how the bid ended, None while it has not."""
+        if isinstance(operation, Load) and self._bidding is Bidding.READING:
+            return self._on_read(result)
+        if self._committer is None or self._bidding is not Bidding.WRITING:
+            return None
+        settled = self._committer.on_ledger(operation, result)
+        if isinstance(settled, Appended):
+            self._bidding = Bidding.OVER
+            made = self._state.take_in(self._committer.entry)
+            return Won(self._state, (*self._to_make, made))
+        if isinstance(settled, Taken):
+            self._ctx.count("office_place_taken")
+            self._read()
+        return None
+
+    def on_timer(self) -> None:
+        """Time to try again what the ledger could not do."""
+        if self._bidding is Bidding.WAITING:
+            self._read()
+        elif self._committer is not None:
+            self._committer.on_timer()
+
+    def _read(self) -> None:
+        self._bidding = Bidding.READING
+        self._committer = None
+        self._ctx.perform(Load())
+
+    def _on_read(self, result: Result) -> Lost | None:
+        try:
+            if not isinstance(result, Loaded):
+                self._try_later(result.why if isinstance(result, LedgerAway) else "no answer")
+                return None
+            self._state, self._to_make = state_of(result)
+            self._report(None)
+        except UnsoundLog as error:
+            self._try_later(f"the log is not sound: {error}; `bazaar audit` says more")
+            return None
+        if self._state.post.term != self._after_term:
+            self._bidding = Bidding.OVER
+            return Lost(self._state.post)
+        self._bidding = Bidding.WRITING
+        self._committer = Committer(self._ctx, self._state.place)
+        self._committer.append(
+            OfficeEntry(
+                entry_id=self._ctx.next_entry_id(),
+                term=self._after_term + 1,
+                trader=self._ctx.name,
+                written_at_ms=self._ctx.now.wall_ms,
+                reason=self._reason,
+            )
+        )
+        return None
+
+    def _try_later(self, why: str) -> None:
+        self._bidding = Bidding.WAITING
+        self._ctx.set_timer("ledger", RETRY_LEDGER_S)
+        self._report(why)
+
+    def _report(self, trouble: str | None) -> None:
+        """Tells people when trouble begins and when it is over."""
+        if trouble is not None and not self._trouble:
+            self._ctx.say(LedgerTrouble(peer=self._ctx.name, why=trouble))
+        elif trouble is None and self._trouble:
+            self._ctx.say(LedgerBack(peer=self._ctx.name))
+        self._trouble = trouble is not None

@@ -1,0 +1,301 @@
+"""One term of a trader in office: takes requests and deposits in, decides them in order, has them recorded, answers.
+
+One entry of the log is under way at a time, and what arrives meanwhile shares the next one (group commit, Gawlick and
+Kinkade, 1985). Recorded and decided is the same entry. What an entry has no room for, and has waited for
+`queue_after_s`, is queued in the same entry; so what waits for long waits in the log, where a successor finds it.
+Nobody is told anything before the log has it, and nobody is shown goods of an entry that is still under way.
+
+The state is the fold of the entries that stand (`post_state`); what the next entry would do is worked out on a draft.
+So nothing is ever taken back: an entry whose fate is unknown is written again until it is known, and another's entry
+in its place ends the term.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing
+from peers.core.commands import Answer, Tell
+from peers.core.context import Context
+from peers.core.ledger import AlreadyRecorded, Appended, Operation, Result, Taken
+from peers.core.log import OfficeEntry, TradeEntry
+from peers.core.market import Draft, decide
+from peers.core.names import rank_of
+from peers.core.post_state import PostState
+from peers.core.records import Accepted, Deposit, Offer, Outcome, Post, PurchaseRequest
+from peers.core.trader.committer import Committer
+from peers.core.trader.group_commit import GroupCommit
+from peers.core.trader.pending import PendingRequest, PendingRequests, require_same
+from peers.core.trader.reads import LedgerReads
+from peers.errors import BadRequest, NotTrader, PostClosed, WireError
+
+MAX_AHEAD = 1_000_000
+"""How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
+
+_SOON_S = 1e-6  # what is ripe that soon is ripe: a timer may come a rounding too early
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a term is over: left of the trader's own accord (`post` is None), or the post is another's."""
+
+    reason: str
+    post: Post | None = None
+
+
+class TraderTerm:
+    """One term of office. `ended` is set when it is over; the peer looks at it after each input."""
+
+    def __init__(self, ctx: Context, state: PostState) -> None:
+        self._ctx = ctx
+        self.term = state.post.term
+        self.sales = 0
+        self.ended: Ended | None = None
+        self._state = state
+        self._arrival = state.post.arrival
+        self._pending = PendingRequests(ctx, state.queue.values())
+        self._group_commit = GroupCommit(ctx)
+        self._reads = LedgerReads(ctx)
+        self._committer = Committer(ctx, state.place)
+        self._leaving: str | None = None
+        self._leave_callers: list[int] = []
+
+    # -- what callers ask ----------------------------------------------------------------------------------
+
+    def on_call(self, call_id: int, call: Call) -> None:
+        try:
+            if isinstance(call, Buy):
+                self._on_buy(call_id, call.request)
+            elif isinstance(call, MakeDeposit):
+                self._on_deposit(call_id, call.offer)
+            elif isinstance(call, AskOutcome):
+                self._on_ask_outcome(call_id, call)
+            elif isinstance(call, Search):
+                self._answer(call_id, self._state.stock.on_offer(call.item))
+            elif isinstance(call, Standing):
+                self._reads.standing(call_id, call)
+            else:
+                self._leave_callers.append(call_id)
+                self.leave("resigned")
+        except WireError as error:
+            self._answer(call_id, error)
+
+    def on_caller_left(self, call_id: int) -> None:
+        self._pending.caller_left(call_id)
+
+    def _on_buy(self, call_id: int, request: PurchaseRequest) -> None:
+        outcome = self._pending.outcome(request)
+        if outcome is not None:
+            self._answer(call_id, outcome)
+            return
+        if not self._pending.wait_for(request, call_id):
+            self._accept(request, call_id)
+        self.pump()
+
+    def _accept(self, request: PurchaseRequest, call_id: int) -> None:
+        self._open_for_business()
+        if len(self._pending) >= self._ctx.settings.timing.max_pending:
+            self._ctx.count("told_to_come_later")
+            raise PostClosed(
+                why="too many wait already", retry_after_ms=self._group_commit.ms_for(len(self._pending))
+            )
+        self._count_event(request.clock.time, request)
+        self._arrival += 1
+        accepted = Accepted(
+            request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
+        )
+        self._pending.add(accepted, call_id, self._ctx.now.mono_s)
+
+    def _on_deposit(self, call_id: int, offer: Offer) -> None:
+        if offer.seller == self._ctx.name:
+            raise BadRequest(field="seller", why="is in office and sells nothing")
+        if self._pending.wait_for_deposit(offer, call_id):
+            return
+        recorded = self._state.stock.get(offer.deposit_id)
+        if recorded is not None:
+            require_same("deposit_id", recorded.offer, offer)
+            self._answer(call_id, recorded)
+            return
+        self._open_for_business()
+        self._count_event(offer.clock.time, offer)
+        self._pending.add_deposit(offer, call_id)
+        self.pump()
+
+    def _open_for_business(self) -> None:
+        if self._leaving is not None:
+            raise PostClosed(why="the trader is leaving office")
+
+    def _count_event(self, time: int, stamped: PurchaseRequest | Offer) -> None:
+        if time > self._ctx.clock.stamp().time + MAX_AHEAD:
+            raise BadRequest(field="clock", why=f"is more than {MAX_AHEAD} ahead of the market's")
+        self._ctx.clock.merge(stamped.clock)
+        self._ctx.tick()
+
+    def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:
+        known = self._pending.find(call.request_id)
+        if known is not None:
+            self._answer(call_id, known)
+        else:
+            self._reads.outcome(call_id, call)
+
+    def _answer(self, call_id: int, reply: Reply | WireError) -> None:
+        self._ctx.emit(Answer(call_id=call_id, reply=reply))
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Writes the next entry if nothing stands in its way."""
+        if not self._committer.is_idle or self.ended is not None:
+            return
+        if self._leaving is not None:
+            left_behind = [pending.accepted for pending in self._pending.not_queued()]
+            if left_behind:  # the successor shall find all that was accepted
+                self._committer.append(self._entry(queued=tuple(left_behind)))
+            else:
+                self.ended = Ended(reason=self._leaving)
+        elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
+            self._group_commit.begins(len(self._pending))
+            self._committer.append(self._next_entry())
+
+    def _next_entry(self) -> TradeEntry:
+        """What is pending, decided as far as there is room."""
+        now_ms = self._ctx.now.wall_ms
+        deposits = tuple(
+            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self.term)
+            for offer in self._pending.offers()
+        )
+        waiting = self._pending.in_order()
+        outcomes = self._decide_in_order(waiting, deposits)
+        ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
+        late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
+        new = [each for each in waiting[: len(outcomes)] if not each.queued] + late
+        return self._entry(
+            deposits=deposits,
+            outcomes=tuple(outcomes),
+            queued=tuple(each.accepted for each in late),
+            new_requests=tuple(each.accepted.request.request_id for each in new),
+        )
+
+    def _entry(
+        self,
+        *,
+        deposits: tuple[Deposit, ...] = (),
+        outcomes: tuple[Outcome, ...] = (),
+        queued: tuple[Accepted, ...] = (),
+        new_requests: tuple[str, ...] | None = None,
+    ) -> TradeEntry:
+        if new_requests is None:
+            new_requests = tuple(accepted.request.request_id for accepted in queued)
+        return TradeEntry(
+            entry_id=self._ctx.next_entry_id(),
+            term=self.term,
+            trader=self._ctx.name,
+            written_at_ms=self._ctx.now.wall_ms,
+            deposits=deposits,
+            outcomes=outcomes,
+            queued=queued,
+            new_requests=new_requests,
+        )
+
+    def _decide_in_order(self, waiting: list[PendingRequest], deposits: tuple[Deposit, ...]) -> list[Outcome]:
+        market, timing = self._ctx.settings.market, self._ctx.settings.timing
+        to_go = market.resign_after_sales - self.sales if market.resign_after_sales else timing.max_batch
+        goods = Draft(self._state.stock, deposits)
+        outcomes: list[Outcome] = []
+        for pending in waiting:
+            if len(outcomes) == timing.max_batch or to_go <= 0:
+                break
+            outcome = decide(
+                pending.accepted,
+                goods,
+                seq=self._state.post.seq + len(outcomes) + 1,
+                term=self.term,
+                trader=self._ctx.name,
+                now_ms=self._ctx.now.wall_ms,
+                commission_rate=market.commission_rate,
+            )
+            outcomes.append(outcome)
+            to_go -= outcome.sale is not None
+        return outcomes
+
+    def on_gather_timer(self) -> None:
+        """Those who were likely to come are there, or will not come."""
+        self.pump()
+
+    # -- what the ledger says ------------------------------------------------------------------------------
+
+    def on_ledger(self, operation: Operation, result: Result) -> None:
+        self._reads.on_ledger(operation, result)
+        settled = self._committer.on_ledger(operation, result)
+        if isinstance(settled, Appended):
+            entry = self._committer.entry
+            assert isinstance(entry, TradeEntry)
+            self._on_appended(entry)
+        elif isinstance(settled, AlreadyRecorded):
+            self._on_already_recorded(settled)
+        elif isinstance(settled, Taken):
+            self.ended = Ended(reason="deposed", post=self._post_of(settled))
+        if settled is not None:
+            self.pump()
+
+    def on_ledger_timer(self) -> None:
+        """Time to try again what the ledger could not do."""
+        self._committer.on_timer()
+
+    def _post_of(self, taken: Taken) -> Post:
+        """The post as the entry that stands in our place leaves it, as far as it says."""
+        entry = taken.entry
+        if isinstance(entry, OfficeEntry):
+            return Post(term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms)
+        return Post(term=self.term + 1)
+
+    def _on_appended(self, entry: TradeEntry) -> None:
+        self._ctx.perform(self._state.take_in(entry))
+        for deposit in entry.deposits:
+            self._pending.settle_deposit(deposit)
+        told: dict[str, list[Outcome]] = {}
+        for outcome in entry.outcomes:
+            self._pending.settle(outcome)
+            if outcome.sale is not None:
+                self.sales += 1
+                told.setdefault(outcome.sale.seller, []).append(outcome)
+        for accepted in entry.queued:
+            self._pending.on_queued(accepted)
+        self._ctx.count("decisions", len(entry.outcomes))
+        self._ctx.count("commits")
+        for name, sales in told.items():
+            seller = self._ctx.members.get(rank_of(name))
+            if seller is not None and seller.up:
+                self._ctx.emit(Tell(seller=seller, sales=tuple(sales)))
+        self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
+        if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
+            self.leave("resigned")
+
+    def _on_already_recorded(self, recorded: AlreadyRecorded) -> None:
+        """Somebody asked again for what was recorded long ago: it is answered, and the entry drawn up without it."""
+        before = len(self._pending)
+        for outcome in recorded.outcomes:
+            self._pending.settle(outcome)
+        for deposit in recorded.deposits:
+            # One that still held something would be in stock, and would have been known.
+            self._pending.settle_deposit(msgspec.structs.replace(deposit, remaining=0))
+        self._ctx.count("asked_again")
+        if len(self._pending) == before:  # nor would the entry be accepted the next time
+            self.ended = Ended(reason="found the books changed")
+
+    # -- leaving -------------------------------------------------------------------------------------------
+
+    def leave(self, reason: str) -> None:
+        """Takes in nothing more; ends the term once nothing is under way."""
+        if self._leaving is None:
+            self._leaving = reason
+            self.pump()
+
+    def close(self, *, trader: str | None, term: int) -> None:
+        """Answers everybody who still waits: ask the next trader, with the same id."""
+        refusal: WireError = NotTrader(trader=trader, term=term) if trader else PostClosed()
+        self._pending.refuse(refusal)
+        self._reads.refuse(refusal)
+        for call_id in self._leave_callers:
+            self._answer(call_id, None)
+        self._ctx.cancel_timer("ledger")
+        self._ctx.cancel_timer("gather")
