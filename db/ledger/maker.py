@@ -38,7 +38,7 @@ STEADY_S = 0.05
 GATHER_S = 0.03
 """While entries come steadily, a round begins so long after its first, for each stands in the way of an entry …"""
 
-GATHER_DOCUMENTS = 128
+GATHER_DOCUMENTS = 64
 """… or as soon as there are so many documents to write."""
 
 MOST_DOCUMENTS = 2000
