@@ -11,6 +11,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from db.ledger.connection import connect
 from db.ledger.mongo import MongoLedger
 from db.mongod import MongodProcess
 from db.prepare import prepare
@@ -50,6 +51,14 @@ def books(mongod: MongodProcess, mongo_client: MongoClient[dict[str, Any]]) -> I
 
 
 MakeLedger = Callable[..., MongoLedger]
+
+
+@pytest.fixture
+def settled(mongod: MongodProcess, books: Books) -> Iterator[Books]:
+    """The database as a ledger has it: settled reads, durable writes."""
+    database = connect(mongod.uri, books.name)
+    yield database
+    database.client.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,14 +37,6 @@ Client = MongoClient[dict[str, Any]]
 
 BOOKS = ("requests", "deposits", "posts")
 FISH = stock("d1", 1_000_000)
-
-
-@pytest.fixture
-def settled(mongod: MongodProcess, books: Books) -> Iterator[Books]:
-    """The database as a ledger has it: settled reads, durable writes."""
-    database = connect(mongod.uri, books.name)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from pymongo import MongoClient
 
 from db.documents import entry_document
 from db.ledger import cutting
-from db.ledger.connection import connect
 from db.ledger.cutting import LogCutter, cut
 from db.ledger.maker import catch_up
 from db.ledger.mongo import MongoLedger
@@ -31,14 +29,6 @@ Client = MongoClient[dict[str, Any]]
 
 PLENTY = stock("plenty1", 1000)
 PLENTY_MORE = stock("more", 1_000_000)
-
-
-@pytest.fixture
-def settled(mongod: MongodProcess, books: Books) -> Iterator[Books]:
-    """The database as a ledger has it: settled reads, durable writes."""
-    database = connect(mongod.uri, books.name)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture

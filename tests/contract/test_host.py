@@ -195,11 +195,8 @@ def test_many_callers_share_commits_and_each_gets_its_own_answer(quiet: Market, 
     assert counters["decisions"] == 200
 
 
-def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> None:
-    timing = {**PATIENT, "call_timeout_s": 0.5}
-    market.add(market.spec(0, "buyer", trades=False, timing=timing))
-    market.open(())
-    market.wait_for_trader()
+def hold_decisions(market: Market) -> threading.Event:
+    """Lets no decision be written until the event is set."""
     gate = threading.Event()
 
     def hold(operation: Operation) -> None:
@@ -207,6 +204,15 @@ def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> No
             gate.wait(10)
 
     market.books.before = hold
+    return gate
+
+
+def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> None:
+    timing = {**PATIENT, "call_timeout_s": 0.5}
+    market.add(market.spec(0, "buyer", trades=False, timing=timing))
+    market.open(())
+    market.wait_for_trader()
+    gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
         wait_until(lambda: market.hosts["buyer0"]._waiting, what="the first being decided")
@@ -227,13 +233,7 @@ def test_where_too_many_wait_more_are_told_when_to_come_again(market: Market) ->
     market.add(market.spec(0, "buyer", trades=False, timing={**PATIENT, "max_pending": 1}))
     market.open(())
     market.wait_for_trader()
-    gate = threading.Event()
-
-    def hold(operation: Operation) -> None:
-        if isinstance(operation, Append) and isinstance(operation.entry, TradeEntry):
-            gate.wait(10)
-
-    market.books.before = hold
+    gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
         wait_until(lambda: market.hosts["buyer0"]._waiting, what="the first being decided")
