@@ -261,6 +261,7 @@ class Town:
         from db.audit import audit, render
         from peers.town.summary import latencies_of, print_summary
 
+        self._console.tick()  # what came while the market closed belongs above the summary
         out = self._console.rich
         try:
             tally: RunTally = books.tally(self._since)
