@@ -234,10 +234,7 @@ def catch_up(database: Database[Document]) -> int:
     while True:
         if read_made(database) is None:
             empty = post_document(PostState().post, NOWHERE)
-            _check(
-                database.command({"insert": "posts", "documents": [empty], "writeConcern": _FORCED}),
-                (_DUPLICATE_KEY,),
-            )
+            _write(database, {"insert": "posts", "documents": [empty]}, forced=True)
         with pymongo.timeout(10 * PATIENCE_S):
             loaded = read_loaded(database, most_entries=MOST_DOCUMENTS // 4)
         if not loaded.entries:

@@ -302,6 +302,18 @@ _HURRY: dict[str, Any] = {
 _LINE = ((0, 1), (1, 2))
 _TRIANGLE = ((0, 1), (0, 2), (1, 2))
 
+_MARKET = Walk(
+    name="a market of three",
+    settings=_HURRY,
+    roles=("merchant", "merchant", "merchant"),
+    edges=_LINE,
+    starters=(0,),
+    trades=True,
+    faults=1,
+    depth=60,
+    begins_with="buy",
+)
+
 WALKS = (
     Walk(
         name="an election with two starters",
@@ -313,40 +325,9 @@ WALKS = (
         faults=2,
         depth=40,
     ),
-    Walk(
-        name="a market of three",
-        settings=_HURRY,
-        roles=("merchant", "merchant", "merchant"),
-        edges=_LINE,
-        starters=(0,),
-        trades=True,
-        faults=1,
-        depth=60,
-        begins_with="buy",
-    ),
-    Walk(
-        name="a market of three",
-        settings=_HURRY,
-        roles=("merchant", "merchant", "merchant"),
-        edges=_LINE,
-        starters=(0,),
-        trades=True,
-        faults=2,
-        depth=60,
-        begins_with="buy",
-    ),
-    Walk(
-        name="a market of three, the books behind",
-        settings=_HURRY,
-        roles=("merchant", "merchant", "merchant"),
-        edges=_LINE,
-        starters=(0,),
-        trades=True,
-        faults=1,
-        depth=60,
-        books_behind=True,
-        begins_with="buy",
-    ),
+    _MARKET,
+    msgspec.structs.replace(_MARKET, faults=2),
+    msgspec.structs.replace(_MARKET, name="a market of three, the books behind", books_behind=True),
 )
 
 
