@@ -20,8 +20,8 @@ from Pyro5 import errors, protocol
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
-from peers.host.tls import HANDSHAKE_S
-from peers.host.transport import HEADER, MAGIC, MAX_MESSAGE, STALLED_S
+from peers.rpc.tls import HANDSHAKE_S
+from peers.rpc.transport import HEADER, MAGIC, MAX_MESSAGE, STALLED_S
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
 _CHUNK = 64 * 1024

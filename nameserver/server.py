@@ -23,9 +23,9 @@ from Pyro5.nameserver import NameServerDaemon
 from nameserver.reactor import Reactor
 from nameserver.wire import prepare, refuse_marshal
 from peers.errors import TownError
-from peers.host.tls import TlsFiles, check_member, secure
-from peers.host.transport import MAX_MESSAGE
 from peers.processes import heeded
+from peers.rpc.tls import TlsFiles, check_member, secure
+from peers.rpc.transport import MAX_MESSAGE
 
 PORT_TAKEN = 3
 """Exit code: the port asked for cannot be listened on."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import count
 
-from peers.core.clocks import LamportStamp, VectorStamp
-from peers.core.ledger import Append
-from peers.core.log import Entry, OfficeEntry, TradeEntry
-from peers.core.money import split
-from peers.core.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import Append
+from peers.core.market.money import split
+from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 
 T0_MS = 1_793_000_000_123
 RATE = Decimal("0.20")

@@ -13,8 +13,8 @@ import pytest
 from bson.int64 import Int64
 from rich.console import Console
 
-from db.audit import AuditReport, audit, render
-from db.mongod import MongodProcess
+from db.audit.auditing import AuditReport, audit, render
+from db.mongod.process import MongodProcess
 from tests.bookkeeping import RATE, Clerk, LogBuilder, small_log, sort_key, to_bson
 from tests.fixtures_mongo import Books
 

@@ -13,8 +13,8 @@ from pymongo.database import Database
 
 from db.ledger.connection import connect
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from db.prepare import prepare
+from db.mongod.process import MongodProcess
+from db.schema.prepare import prepare
 from tests.mongod_set import MongodSet
 from tests.relay import Relay
 

@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 from db.ledger.memory import MemoryLedger
 from nameserver.process import NameServerProcess
 from peers.core.calls import Buy, Status
-from peers.core.commands import Answer, Command, HoldPost
-from peers.core.inputs import Called, Input, Now, Start
-from peers.core.ledger import Operation, Result
-from peers.core.membership import Edge, Member, Snapshot
+from peers.core.commands import Command, HoldPost, Respond
+from peers.core.inputs import Input, Now, RequestReceived, Start
+from peers.core.ledger.port import Operation, Result
+from peers.core.market.records import PurchaseRequest
+from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.names import Role, peer_name
-from peers.core.records import PurchaseRequest
 from peers.core.reports import Report
 from peers.errors import PostClosed
-from peers.host.host import MakeCore, PeerHost, make_peer
-from peers.host.logs import NoLog
-from peers.host.spec import PeerSpec
+from peers.runtime.host import MakeCore, PeerHost, make_peer
+from peers.runtime.logs import NoLog
+from peers.runtime.spec import PeerSpec
 from tests.unit.core.words import decided
 
 T = TypeVar("T")
@@ -137,14 +137,14 @@ class Busy:
     def handle(self, event: Input, now: Now) -> list[Command]:
         if isinstance(event, Start):
             return [HoldPost(term=1, held=True)]
-        if not isinstance(event, Called):
+        if not isinstance(event, RequestReceived):
             return []
         assert isinstance(event.call, Buy)
         self.asked.append((now.mono_s, event.call.request))
         if len(self.asked) == 1:
             busy = PostClosed(why="too many wait already", retry_after_ms=self.TOLD_MS)
-            return [Answer(call_id=event.call_id, reply=busy)]
-        return [Answer(call_id=event.call_id, reply=decided(event.call.request))]
+            return [Respond(call_id=event.call_id, reply=busy)]
+        return [Respond(call_id=event.call_id, reply=decided(event.call.request))]
 
     def status(self) -> Status:
         return Status(

@@ -12,12 +12,12 @@ from typing import Any
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
-from db.documents import Document, entry_from
+from db.ledger.documents import Document, entry_from
 from db.ledger.memory import MemoryLedger
-from peers.core.ledger import Append, Appended, Ledger, LedgerAway, Load, Loaded, Result, Taken, Unknown
-from peers.core.log import Entry, TradeEntry
-from peers.core.post_state import PostState, state_of
-from peers.core.records import Accepted, Deposit, Outcome
+from peers.core.ledger.log import Entry, TradeEntry
+from peers.core.ledger.port import Append, Appended, Ledger, LedgerAway, Load, Loaded, Result, Taken, Unknown
+from peers.core.ledger.post_state import PostState, state_of
+from peers.core.market.records import Accepted, Deposit, Outcome
 from tests.deals import TRADER, accepted, office, sold, stock, trade, unavailable
 
 COLLECTIONS = ("log", "requests", "deposits", "posts", "elections")

@@ -12,16 +12,16 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-import db.mongod
-from db.mongod import find_mongod, free_port
-from peers.host.certificates import ensure_certificates
-from peers.host.tls import TlsFiles
+import db.mongod.process
+from db.mongod.process import find_mongod, free_port
+from peers.rpc.certificates import ensure_certificates
+from peers.rpc.tls import TlsFiles
 from tests.waiting import wait_until
 
 HOST = "127.0.0.1"
 SET = "several"
 USER, PASSWORD = "trader", "fish and salt"
-_LEASH = Path(db.mongod.__file__).with_name("leash.py")
+_DIE_WITH_PARENT = Path(db.mongod.process.__file__).with_name("die_with_parent.py")
 
 Client = MongoClient[dict[str, Any]]
 
@@ -89,7 +89,7 @@ class MongodSet:
             command += ["--tlsCertificateKeyFile", str(self._tls.member), "--keyFile", str(self._directory / "key")]
         # Where these tests run they run in the main thread, which lives as long as they do.
         self._processes[port] = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *command],
+            [sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

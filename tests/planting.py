@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from db.invariants import Verdict, check_books
+from db.audit.invariants import Verdict, check_books
 from tests.bookkeeping import RATE, Clerk, LogBuilder, sort_key
 
 Plant = Callable[[Clerk], object]

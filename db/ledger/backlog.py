@@ -8,9 +8,9 @@ import msgspec
 from bson import encode
 from bson.raw_bson import RawBSONDocument
 
-from db.documents import request_document
-from peers.core.ledger import MakeBooks
-from peers.core.records import Accepted, Deposit, Outcome, Post
+from db.ledger.documents import request_document
+from peers.core.ledger.port import MakeBooks
+from peers.core.market.records import Accepted, Deposit, Outcome, Post
 
 
 class Changes(msgspec.Struct, frozen=True):

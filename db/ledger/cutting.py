@@ -12,8 +12,8 @@ import pymongo
 from pymongo.database import Database
 
 from db.ledger.connection import PATIENCE_S, Document
-from db.schema import POST
-from peers.core.log import NOWHERE
+from db.schema.collections import POST
+from peers.core.ledger.log import NOWHERE
 
 BATCH = 200
 """So many entries are cut at a time: each is written anew, and the books wait for that."""

@@ -21,15 +21,15 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from db.documents import deposit_document, post_document
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
 from db.ledger.connection import DURABLE, PATIENCE_S, Document, is_passing, unusable
 from db.ledger.cutting import LogCutter
+from db.ledger.documents import deposit_document, post_document
 from db.ledger.reading import read_loaded, read_made
-from db.schema import POST
-from peers.core.ledger import MakeBooks
-from peers.core.log import NOWHERE
-from peers.core.post_state import PostState, UnsoundLog
+from db.schema.collections import POST
+from peers.core.ledger.log import NOWHERE
+from peers.core.ledger.port import MakeBooks
+from peers.core.ledger.post_state import PostState, UnsoundLog
 from peers.errors import LedgerError
 
 STEADY_S = 0.05

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from db.documents import (
+from db.ledger.documents import (
     PLAIN,
     Document,
     deposit_document,
@@ -21,7 +21,8 @@ from db.documents import (
     post_document,
     request_document,
 )
-from peers.core.ledger import (
+from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
@@ -38,8 +39,7 @@ from peers.core.ledger import (
     StockedDeposit,
     Taken,
 )
-from peers.core.log import NOWHERE, Entry, OfficeEntry, TradeEntry
-from peers.core.records import Accepted, Deposit, ElectionRecord, Outcome, Post
+from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome, Post
 
 _DONE = Done()
 _APPENDED = Appended()

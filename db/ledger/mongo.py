@@ -22,14 +22,15 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 
-from db.documents import election_document, entry_document, entry_from
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, Document, connect, is_passing, unusable
+from db.ledger.documents import election_document, entry_document, entry_from
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_place, read_sales
-from db.prepare import ensure_schema, has_all_books
-from db.schema import DATABASE
-from peers.core.ledger import (
+from db.schema.collections import DATABASE
+from db.schema.prepare import ensure_schema, has_all_books
+from peers.core.ledger.log import TradeEntry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
@@ -47,8 +48,7 @@ from peers.core.ledger import (
     Taken,
     Unknown,
 )
-from peers.core.log import TradeEntry
-from peers.core.records import Accepted, Outcome
+from peers.core.market.records import Accepted, Outcome
 
 FAR_BEHIND = 500
 """Entries by which the books may be behind when somebody takes office; else they are made first."""
@@ -66,7 +66,7 @@ def _ignore(why: str) -> None:
 
 
 class MongoLedger:
-    """The ledger in the database at `uri`. Connects at the first operation; see `peers.core.ledger.Ledger`.
+    """The ledger in the database at `uri`. Connects at the first operation; see `peers.core.ledger.port.Ledger`.
 
     `warn` is told of trouble with the books that does not pass by itself, from a thread of their own. `keep_entries`:
     so many entries of the log stay whole behind the books, and the bodies of older ones are cut away; 0 keeps all.

@@ -16,13 +16,13 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from db.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
 from db.ledger.connection import Document
-from db.schema import POST
-from peers.core.ledger import Found, Loaded, StockedDeposit
-from peers.core.log import NOWHERE, Entry, TradeEntry
-from peers.core.post_state import PostState
-from peers.core.records import Accepted, Outcome, Post
+from db.ledger.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
+from db.schema.collections import POST
+from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
+from peers.core.ledger.port import Found, Loaded, StockedDeposit
+from peers.core.ledger.post_state import PostState
+from peers.core.market.records import Accepted, Outcome, Post
 from peers.errors import LedgerError
 
 _T = TypeVar("_T")

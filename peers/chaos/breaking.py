@@ -16,8 +16,8 @@ from peers.chaos.plan import Kind, Plan, Planned
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role, rank_of
 from peers.errors import BazaarError, WireError
-from peers.host.line import CallFailed, Line
-from peers.host.spec import CutLinks
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.runtime.spec import CutLinks
 from peers.town.town import Town
 
 _PATIENCE_S = 2.0  # for a target to be there; after a fall nobody is in office for a while
@@ -75,12 +75,12 @@ class Breaker:
             await asyncio.sleep(_LOOK_S)
 
     def _present(self) -> Present:
-        crew = self._town.crew
-        running: dict[str, Role] = {member.name: member.role for member in crew.members()}
-        ended = sorted(name for name in crew.names if not crew.pid(name) and name not in self._busy)
+        processes = self._town.processes
+        running: dict[str, Role] = {member.name: member.role for member in processes.members()}
+        ended = sorted(name for name in processes.names if not processes.pid(name) and name not in self._busy)
         return Present(
             running=running,
-            trader=crew.trader,
+            trader=processes.trader,
             disturbed=frozenset(self._disturbed | self._busy),
             ended=tuple(ended),
         )
@@ -89,7 +89,7 @@ class Breaker:
         town, kind, lasts_s = self._town, planned.kind, planned.lasts_s
         if kind in ("kill-trader", "kill-peer", "kill-two"):
             for name in fault.peers:
-                _signal(town.crew.pid(name), signal.SIGKILL)
+                _signal(town.processes.pid(name), signal.SIGKILL)
         elif kind in ("stop-trader", "stop-peer"):
             async with self._stopped(fault.peers[0]):
                 await asyncio.sleep(lasts_s)
@@ -128,13 +128,13 @@ class Breaker:
 
     @asynccontextmanager
     async def _stopped(self, name: str) -> AsyncIterator[None]:
-        pid = self._town.crew.pid(name)
+        pid = self._town.processes.pid(name)
         with self._disturbing(name):
             _signal(pid, signal.SIGSTOP)
             try:
                 yield
             finally:
-                if self._town.crew.pid(name) == pid:
+                if self._town.processes.pid(name) == pid:
                     _signal(pid, signal.SIGCONT)
 
     async def _slow(self, name: str, lasts_s: float) -> None:
@@ -150,7 +150,7 @@ class Breaker:
         neighbours = () if planned.everyone else tuple(map(rank_of, self._town.graph().get(name, ())))
         cut = CutLinks(neighbours=neighbours, seconds=planned.lasts_s, way=planned.way or "both")
         with self._disturbing(name):
-            self._town.crew.cut_links(name, cut)
+            self._town.processes.cut_links(name, cut)
             await asyncio.sleep(planned.lasts_s)
 
     @contextmanager
@@ -172,7 +172,7 @@ class Breaker:
             self._busy.discard(name)
 
     def _uri(self, name: str) -> str:
-        uris = [member.uri for member in self._town.crew.members() if member.name == name]
+        uris = [member.uri for member in self._town.processes.members() if member.name == name]
         if not uris:
             raise NoTarget(f"{name} has just ended")
         return uris[0]
@@ -190,7 +190,7 @@ def _signal(pid: int | None, number: signal.Signals) -> None:
 
 
 def _resign(uri: str) -> None:
-    line = Line(uri, _RESIGN_S)
+    line = RpcConnection(uri, _RESIGN_S)
     try:
         line.call("resign")
     except (CallFailed, WireError) as error:

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from peers.core.names import ITEMS
+from peers.customer import Customer
 from peers.errors import TownError
-from peers.host.customer import Customer
 
 _PAUSE_S = (0.02, 0.08)
 _LOT = 20  # units a customer brings when something is sold out

@@ -15,16 +15,16 @@ import msgspec
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from db.journals import Torn, Unreadable, journal_files, read_journal
+from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from peers.chaos.plan import Kind
 from peers.core.reports import (
     Elected,
     ElectionStarted,
+    EntryRefused,
     LedgerBack,
     LedgerTrouble,
     LeftOffice,
     Lost,
-    Refused,
     Report,
     Returned,
 )
@@ -32,7 +32,7 @@ from peers.errors import LedgerError
 from peers.files import write_whole
 from peers.town.console import Console
 
-_TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, Refused, Returned)
+_TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, EntryRefused, Returned)
 
 
 class Injected(msgspec.Struct, kw_only=True, tag="fault"):

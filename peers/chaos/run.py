@@ -22,9 +22,9 @@ from peers.chaos.history import History, Listener, times_of
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
+from peers.core.settings import make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
-from peers.settings import make_settings
 from peers.town.closing import graph_is_sound
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
@@ -195,7 +195,7 @@ class _Run:
             await asyncio.sleep(_TICK_S)
             seq = await asyncio.to_thread(_decisions, town)
             if seq is not None:
-                self._show.tick(max(self._history.now_s(), 0.0), seq, town.crew.trader, town.crew.term)
+                self._show.tick(max(self._history.now_s(), 0.0), seq, town.processes.trader, town.processes.term)
 
     async def _until_well(self, town: Town) -> str:
         """Waits until trade goes on and all is sound; says what is not when the time is up."""
@@ -209,7 +209,7 @@ class _Run:
                 words
                 for words, well in (
                     ("the books cannot be reached", seq is not None),
-                    ("nobody is in office", town.crew.trader is not None),
+                    ("nobody is in office", town.processes.trader is not None),
                     ("the name server is down", town.services.nameserver.alive()),
                     ("the graph is not joined up", graph_is_sound(town.graph())),
                     ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
@@ -252,7 +252,7 @@ class _Run:
             town.report,
             traffic,
             trouble=self._trouble,
-            deaths=town.crew.deaths,
+            deaths=town.processes.deaths,
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,

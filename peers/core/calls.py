@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
 from peers.core.names import Role
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
 from peers.errors import WireError
 
 

@@ -10,10 +10,10 @@ import msgspec
 
 from peers.core.calls import Call, Failure, Reply
 from peers.core.inputs import TimerName
-from peers.core.ledger import Operation
-from peers.core.membership import Member
+from peers.core.ledger.port import Operation
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Member
 from peers.core.messages import LinkMessage
-from peers.core.records import Outcome
 from peers.core.reports import Report
 
 
@@ -49,14 +49,14 @@ class Perform(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Respond(msgspec.Struct, frozen=True, kw_only=True):
     """Answer the call `call_id`."""
 
     call_id: int
     reply: Reply | Failure
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class CallTrader(msgspec.Struct, frozen=True, kw_only=True):
     """Call `call` on `trader` directly; the answer comes back as Replied with `ask_id`."""
 
     ask_id: int
@@ -64,7 +64,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
 
 
-class Tell(msgspec.Struct, frozen=True, kw_only=True):
+class NotifySales(msgspec.Struct, frozen=True, kw_only=True):
     """Tell the peer `seller` of sales of its goods. May be lost; it asks for its standing now and then."""
 
     seller: Member
@@ -78,7 +78,7 @@ class HoldPost(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
 
 
-class Say(msgspec.Struct, frozen=True, kw_only=True):
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
     """Tell people what happened: console, log and journal."""
 
     report: Report
@@ -88,4 +88,16 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The peer has left; the host may end the process."""
 
 
-Command = Send | SetLinks | SetTimer | CancelTimer | Perform | Answer | Ask | Tell | HoldPost | Say | Stop
+Command = (
+    Send
+    | SetLinks
+    | SetTimer
+    | CancelTimer
+    | Perform
+    | Respond
+    | CallTrader
+    | NotifySales
+    | HoldPost
+    | Publish
+    | Stop
+)

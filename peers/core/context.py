@@ -7,17 +7,17 @@ from random import Random
 import msgspec
 
 from peers.core.calls import Call
-from peers.core.clocks import Stamp, make_clock
-from peers.core.commands import Ask, CancelTimer, Command, Perform, Say, SetTimer
-from peers.core.graph import Adjacency
+from peers.core.commands import CallTrader, CancelTimer, Command, Perform, Publish, SetTimer
 from peers.core.inputs import Now, TimerName
-from peers.core.ledger import Operation
-from peers.core.membership import Member, Membership
+from peers.core.ledger.port import Operation
+from peers.core.membership.clocks import Stamp, make_clock
+from peers.core.membership.members import Member, Membership
+from peers.core.membership.overlay_graph import Adjacency
 from peers.core.reports import Report
-from peers.settings import Settings
+from peers.core.settings import Settings
 
 
-class PostView(msgspec.Struct, frozen=True, kw_only=True):
+class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
     """What a peer believes of the post. Views are ordered: a later term is newer, and within a term *vacant* is.
 
     `trader` is the rank of who holds (or held) the post of `term`, None where that is not known; `incarnation` is
@@ -30,7 +30,7 @@ class PostView(msgspec.Struct, frozen=True, kw_only=True):
     vacant: bool = True
     reason: str = "start"
 
-    def is_newer_than(self, other: PostView) -> bool:
+    def is_newer_than(self, other: LeadershipView) -> bool:
         return (self.term, self.vacant) > (other.term, other.vacant)
 
 
@@ -44,7 +44,7 @@ class Context:
         self.clock = make_clock(settings.clock, me.name)
         self.members = Membership([me], [])
         self.graph: Adjacency = {}
-        self.view = PostView()
+        self.view = LeadershipView()
         self.in_office = False
         self.late_s = 0.0  # how late things come here, of late; see `gossip`
         self.now = Now(mono_s=0.0, wall_ms=0)
@@ -62,7 +62,7 @@ class Context:
         return commands
 
     def say(self, report: Report) -> None:
-        self.emit(Say(report=report))
+        self.emit(Publish(report=report))
 
     def perform(self, operation: Operation) -> None:
         self.emit(Perform(operation=operation))
@@ -76,7 +76,7 @@ class Context:
     def ask(self, trader: Member, call: Call) -> int:
         """Calls the trader directly; returns the number its reply will carry."""
         self._last_ask += 1
-        self.emit(Ask(ask_id=self._last_ask, trader=trader, call=call))
+        self.emit(CallTrader(ask_id=self._last_ask, trader=trader, call=call))
         return self._last_ask
 
     def next_entry_id(self) -> str:

@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from peers.core.calls import Call, Failure, Reply
-from peers.core.ledger import Operation, Result
-from peers.core.membership import Snapshot
+from peers.core.ledger.port import Operation, Result
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Snapshot
 from peers.core.messages import LinkMessage
-from peers.core.records import Outcome
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TimerName = Literal[
-    "beat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "gather"
+    "heartbeat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "gather"
 ]
 
 
@@ -53,7 +53,7 @@ class TimerFired(msgspec.Struct, frozen=True, kw_only=True):
     timer: TimerName
 
 
-class Called(msgspec.Struct, frozen=True, kw_only=True):
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody asks something directly; it is to be answered by an Answer command with the same `call_id`."""
 
     call_id: int
@@ -73,20 +73,20 @@ class LedgerReplied(msgspec.Struct, frozen=True, kw_only=True):
     result: Result
 
 
-class Replied(msgspec.Struct, frozen=True, kw_only=True):
+class CallCompleted(msgspec.Struct, frozen=True, kw_only=True):
     """Our own Ask was answered, or failed."""
 
     ask_id: int
     reply: Reply | Failure
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class SalesNotified(msgspec.Struct, frozen=True, kw_only=True):
     """The trader tells this seller of sales of its goods, oldest first; `left` is what the deposit still holds."""
 
     sales: tuple[Outcome, ...]
 
 
-class Rest(msgspec.Struct, frozen=True, kw_only=True):
+class Quiesce(msgspec.Struct, frozen=True, kw_only=True):
     """The market is about to close: buy and sell nothing more. What is under way is seen to its end."""
 
 
@@ -94,4 +94,16 @@ class Leave(msgspec.Struct, frozen=True, kw_only=True):
     """The peer is asked to leave the market for good (resigning first, if in office)."""
 
 
-Input = Start | Received | PeerGone | TimerFired | Called | CallerLeft | LedgerReplied | Replied | Told | Rest | Leave
+Input = (
+    Start
+    | Received
+    | PeerGone
+    | TimerFired
+    | RequestReceived
+    | CallerLeft
+    | LedgerReplied
+    | CallCompleted
+    | SalesNotified
+    | Quiesce
+    | Leave
+)

@@ -2,22 +2,22 @@
 
 Everything here is *news*: a peer passes it on to its other neighbours only if it changed what the peer knows.
 So nothing needs a sequence number, hearing a thing twice is harmless, and a message lost is made good by the
-next beat, which carries the newest of everything in short.
+next heartbeat, which carries the newest of everything in short.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from peers.core.clocks import LamportStamp, VectorStamp
-from peers.core.membership import Member
+from peers.core.membership.clocks import LamportStamp, VectorStamp
+from peers.core.membership.members import Member
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Anything that travels on a link."""
 
 
-class Beat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class Heartbeat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """I am alive; here is the newest I know, in short. The higher rank of an edge beats, the other beats back
     (`reply`). `digest` is that of the membership; where it differs for two beats, the maps are exchanged."""
 
@@ -56,7 +56,7 @@ class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     stands: bool = True
 
 
-class Answer(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class ElectionAnswer(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """`rank` is alive, higher, and takes over the election."""
 
     after_term: int
@@ -87,4 +87,4 @@ class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     messages: int
 
 
-LinkMessage = Beat | ClockNews | MemberNews | Election | Answer | Coordinator | Vacancy | Tally
+LinkMessage = Heartbeat | ClockNews | MemberNews | Election | ElectionAnswer | Coordinator | Vacancy | Tally

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from peers.core.clocks import Stamp
+from peers.core.membership.clocks import Stamp
 
 Role = Literal["buyer", "seller", "merchant"]
 ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")

@@ -10,35 +10,44 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from peers.core.buyer import Buyer
 from peers.core.calls import Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
-from peers.core.customer import hint_of
-from peers.core.gossip import Gossip
+from peers.core.customers.buyer import Buyer
+from peers.core.customers.retrying_call import hint_of
+from peers.core.customers.seller import Seller
 from peers.core.inputs import (
-    Called,
+    CallCompleted,
     CallerLeft,
     Input,
     Leave,
     LedgerReplied,
     Now,
     PeerGone,
+    Quiesce,
     Received,
-    Replied,
-    Rest,
+    RequestReceived,
+    SalesNotified,
     Start,
     TimerFired,
     TimerName,
-    Told,
 )
-from peers.core.membership import Member, Membership, Snapshot
-from peers.core.messages import Answer, Beat, ClockNews, Coordinator, Election, MemberNews, Tally, Vacancy
-from peers.core.post import PostKeeper
-from peers.core.records import clock_of
+from peers.core.leadership.leadership import Leadership
+from peers.core.market.records import clock_of
+from peers.core.membership.gossip import Gossip
+from peers.core.membership.members import Member, Membership, Snapshot
+from peers.core.messages import (
+    ClockNews,
+    Coordinator,
+    Election,
+    ElectionAnswer,
+    Heartbeat,
+    MemberNews,
+    Tally,
+    Vacancy,
+)
 from peers.core.reports import Departed, Opened
-from peers.core.seller import Seller
-from peers.settings import Settings
+from peers.core.settings import Settings
 
 
 class Peer:
@@ -50,34 +59,34 @@ class Peer:
         self._buyer = Buyer(self._ctx, self._gossip) if trades and me.role != "seller" else None
         self._seller = Seller(self._ctx) if trades and me.role != "buyer" else None
         self._customers = [c for c in (self._buyer, self._seller) if c is not None]
-        self._post = PostKeeper(self._ctx, self._gossip, self._customers)
+        self._post = Leadership(self._ctx, self._gossip, self._customers)
         self._departed = False
         # By exact type, so that the common input finds its way as fast as the rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             TimerFired: self._on_timer,
-            Called: self._post.on_called,
+            RequestReceived: self._post.on_called,
             CallerLeft: self._on_caller_left,
             LedgerReplied: self._post.on_ledger,
-            Replied: self._on_replied,
-            Told: self._on_told,
+            CallCompleted: self._on_replied,
+            SalesNotified: self._on_told,
             PeerGone: self._on_peer_gone,
             Start: self._on_start,
-            Rest: self._on_rest,
+            Quiesce: self._on_rest,
             Leave: self._on_leave,
         }
         self._messages: dict[type, Callable[[int, Any], None]] = {
-            Beat: self._on_beat,
+            Heartbeat: self._on_heartbeat,
             ClockNews: self._on_clock_news,
             MemberNews: self._on_member_news,
             Coordinator: self._post.on_coordinator,
             Vacancy: self._post.on_vacancy,
             Election: self._post.on_election_message,
-            Answer: self._post.on_election_message,
+            ElectionAnswer: self._post.on_election_message,
             Tally: self._post.on_tally,
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
-            "beat": self._on_beat_timer,
+            "heartbeat": self._on_heartbeat_timer,
             "clock": self._gossip.on_clock_timer,
             "election": self._post.on_election_timer,
             "vacancy": self._post.on_vacancy_timer,
@@ -144,9 +153,9 @@ class Peer:
             self._gossip.greet_stranger(sender, event.incarnation)
         self._messages[type(message)](sender, message)
 
-    def _on_beat(self, sender: int, beat: Beat) -> None:
-        self._gossip.on_beat(sender, beat)
-        self._post.on_beat(sender, beat)
+    def _on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
+        self._gossip.on_heartbeat(sender, heartbeat)
+        self._post.on_heartbeat(sender, heartbeat)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
         self._gossip.on_clock(sender, news.clock)
@@ -154,7 +163,7 @@ class Peer:
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
         self._post.on_members(self._gossip.on_member_news(sender, news))
 
-    def _on_beat_timer(self) -> None:
+    def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
             self._lose(rank)
 
@@ -169,7 +178,7 @@ class Peer:
 
     # -- the trade -----------------------------------------------------------------------------------------
 
-    def _on_replied(self, event: Replied) -> None:
+    def _on_replied(self, event: CallCompleted) -> None:
         hint = hint_of(event.reply)
         if hint is not None:
             self._post.on_hint(hint.trader, hint.term)
@@ -178,7 +187,7 @@ class Peer:
                 customer.on_reply(event.reply)
                 return
 
-    def _on_told(self, event: Told) -> None:
+    def _on_told(self, event: SalesNotified) -> None:
         if self._seller is not None:
             self._seller.on_told(event.sales)
 
@@ -213,7 +222,7 @@ class Peer:
         elif self._seller is not None and ctx.trader() is not None:
             self._seller.on_period_timer()
 
-    def _on_rest(self, _event: Rest) -> None:
+    def _on_rest(self, _event: Quiesce) -> None:
         for customer in (self._buyer, self._seller):
             if customer is not None:
                 customer.rest()

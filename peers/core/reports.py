@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from peers.core.records import Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
@@ -67,7 +67,7 @@ class LeftOffice(Report, frozen=True, kw_only=True):
         return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason})"
 
 
-class Refused(Report, frozen=True, kw_only=True):
+class EntryRefused(Report, frozen=True, kw_only=True):
     """The ledger refused a write of a trader that had been deposed without knowing it."""
 
     term: int
@@ -181,7 +181,7 @@ class Departed(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | Refused | LedgerTrouble | LedgerBack | Lost
+    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LedgerTrouble | LedgerBack | Lost
     | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

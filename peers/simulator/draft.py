@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from peers.core.calls import Unreachable
-from peers.core.commands import Answer, Ask, CancelTimer, Command, Perform, Send, SetTimer, Stop, Tell
+from peers.core.commands import CallTrader, CancelTimer, Command, NotifySales, Perform, Respond, Send, SetTimer, Stop
 from peers.core.inputs import (
-    Called,
+    CallCompleted,
     Input,
     LedgerReplied,
     PeerGone,
     Received,
-    Replied,
+    RequestReceived,
+    SalesNotified,
     TimerName,
-    Told,
 )
-from peers.core.ledger import (
+from peers.core.ledger.port import (
     Append,
     FindSales,
     Load,
@@ -30,8 +30,8 @@ from peers.core.ledger import (
     RecordElection,
     Unknown,
 )
+from peers.core.market.records import Outcome
 from peers.core.messages import ClockNews
-from peers.core.records import Outcome
 from peers.errors import WireError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ Road = tuple[Place, int, int]
 """How things travel: from rank to rank on a link, from a rank down a lane, or by themselves (from, to)."""
 
 Thing = Input | Operation
-_QUIET = frozenset(("beat", "clock", "period", "tally"))
+_QUIET = frozenset(("heartbeat", "clock", "period", "tally"))
 """Timers that never fire here."""
 _READS = (FindSales, Load, LookUp, RecordElection)
 _APPENDS, _READING, _MAKING = 0, 1, 2
@@ -58,7 +58,7 @@ class Node(NamedTuple):
     up: tuple[bool, ...]
     timers: frozenset[tuple[int, TimerName, float]]
     roads: frozenset[tuple[Road, tuple[Thing, ...]]]
-    asks: frozenset[tuple[int, int, int]]  # asker, number of its ask, whom it asked
+    asks: frozenset[tuple[int, int, int]]  # caller, number of its ask, whom it asked
     ledger: int
     faults: int
 
@@ -73,7 +73,7 @@ class Draft:
         self.up = list(node.up)
         self.timers = {(rank, name): due_s for rank, name, due_s in node.timers}
         self.roads = dict(node.roads)
-        self.asks = {(asker, ask_id): asked for asker, ask_id, asked in node.asks}
+        self.asks = {(caller, ask_id): asked for caller, ask_id, asked in node.asks}
         self.ledger = node.ledger
         self.faults = node.faults
 
@@ -109,7 +109,7 @@ class Draft:
         """A peer takes an input in, and its commands are carried out."""
         if not self.up[rank]:
             return
-        if isinstance(event, Replied):
+        if isinstance(event, CallCompleted):
             self.asks.pop((rank, event.ask_id), None)
         self.peers[rank], commands = self._explorer.peers.step(self.peers[rank], event, self.now_s)
         for command in commands:
@@ -125,13 +125,13 @@ class Draft:
             self.timers.pop((rank, command.timer), None)
         elif isinstance(command, Perform):
             self._perform(rank, command.operation)
-        elif isinstance(command, Ask):
+        elif isinstance(command, CallTrader):
             self._ask(rank, command)
-        elif isinstance(command, Answer):
+        elif isinstance(command, Respond):
             self._answer(rank, command)
-        elif isinstance(command, Tell):
+        elif isinstance(command, NotifySales):
             self._explorer.check_told(self.ledger, command.sales)
-            self.put(("any", rank, command.seller.rank), Told(sales=command.sales))
+            self.put(("any", rank, command.seller.rank), SalesNotified(sales=command.sales))
         elif isinstance(command, Stop):
             self.crash(rank)
 
@@ -155,23 +155,23 @@ class Draft:
         else:
             self.put(("link", rank, to), event)
 
-    def _ask(self, rank: int, command: Ask) -> None:
+    def _ask(self, rank: int, command: CallTrader) -> None:
         to = command.trader.rank
         self.asks[rank, command.ask_id] = to
         if self.up[to]:
-            self.put(("any", rank, to), Called(call_id=rank * 1000 + command.ask_id, call=command.call))
+            self.put(("any", rank, to), RequestReceived(call_id=rank * 1000 + command.ask_id, call=command.call))
         else:
-            self.put(("any", to, rank), Replied(ask_id=command.ask_id, reply=GONE))
+            self.put(("any", to, rank), CallCompleted(ask_id=command.ask_id, reply=GONE))
 
-    def _answer(self, rank: int, command: Answer) -> None:
+    def _answer(self, rank: int, command: Respond) -> None:
         reply = command.reply
         if isinstance(reply, Outcome):
             self._explorer.check_told(self.ledger, (reply,))
-        asker, ask_id = divmod(command.call_id, 1000)
-        if (asker, ask_id) in self.asks:
+        caller, ask_id = divmod(command.call_id, 1000)
+        if (caller, ask_id) in self.asks:
             if isinstance(reply, WireError):
                 reply = self._explorer.same_error(reply)
-            self.put(("any", rank, asker), Replied(ask_id=ask_id, reply=reply))
+            self.put(("any", rank, caller), CallCompleted(ask_id=ask_id, reply=reply))
 
     def perform(self, rank: int, lane: int, *, answer_lost: bool = False, done: bool = True) -> None:
         """The first operation of a lane reaches the ledger."""
@@ -195,9 +195,9 @@ class Draft:
         for road in [r for r in self.roads if r[2] == rank or (r[0] == "lane" and r[1] == rank)]:
             del self.roads[road]
         self.timers = {key: due_s for key, due_s in self.timers.items() if key[0] != rank}
-        for (asker, ask_id), asked in sorted(self.asks.items()):
-            if asked == rank and self.up[asker]:
-                self.put(("any", rank, asker), Replied(ask_id=ask_id, reply=GONE))
+        for (caller, ask_id), asked in sorted(self.asks.items()):
+            if asked == rank and self.up[caller]:
+                self.put(("any", rank, caller), CallCompleted(ask_id=ask_id, reply=GONE))
         self.asks = {key: asked for key, asked in self.asks.items() if key[0] != rank and asked != rank}
         for other, alive in enumerate(self.up):
             if alive:

@@ -18,26 +18,26 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from db.invariants import check_books
+from db.audit.invariants import check_books
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import Resign
 from peers.core.inputs import (
-    Called,
+    CallCompleted,
     PeerGone,
-    Replied,
+    RequestReceived,
+    SalesNotified,
     Start,
     TimerFired,
     TimerName,
-    Told,
 )
-from peers.core.ledger import AlreadyRecorded, Append, Appended, Loaded, Operation, Taken
-from peers.core.log import OfficeEntry
-from peers.core.membership import Member, Snapshot
+from peers.core.ledger.log import OfficeEntry
+from peers.core.ledger.port import AlreadyRecorded, Append, Appended, Loaded, Operation, Taken
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Member, Snapshot
 from peers.core.names import Role, peer_name
 from peers.core.peer import Peer
-from peers.core.records import Outcome
+from peers.core.settings import Settings, make_settings
 from peers.errors import WireError
-from peers.settings import Settings, make_settings
 from peers.simulator.draft import GONE, RESIGN_CALL, Draft, Node, Road, Thing
 from peers.simulator.history import describe_input, describe_operation
 from peers.simulator.interning import MIDDLE, Ledgers, Peers
@@ -154,7 +154,7 @@ class Explorer:
             draft.crash(rank)
             yield f"# {rank} crashes", draft.node()
             draft = self._fault(node)
-            draft.handle(rank, Called(call_id=RESIGN_CALL, call=Resign()))
+            draft.handle(rank, RequestReceived(call_id=RESIGN_CALL, call=Resign()))
             yield f"# {rank} is asked to resign", draft.node()
             for other, alive in enumerate(node.up):
                 if alive and other != rank:
@@ -171,11 +171,11 @@ class Explorer:
                 draft = self._fault(node)
                 draft.perform(source, to, answer_lost=True, done=done)
                 yield f"# unknown, {'done' if done else 'not done'}: {describe_operation(thing)}", draft.node()
-        elif kind == "link" or isinstance(thing, Called | Told):
+        elif kind == "link" or isinstance(thing, RequestReceived | SalesNotified):
             draft = self._fault(node)
             draft.take(road, 0)
-            if isinstance(thing, Called):
-                draft.put(("any", to, source), Replied(ask_id=thing.call_id % 1000, reply=GONE))
+            if isinstance(thing, RequestReceived):
+                draft.put(("any", to, source), CallCompleted(ask_id=thing.call_id % 1000, reply=GONE))
             yield f"# lost: {describe_input(thing)}", draft.node()  # type: ignore[arg-type]
 
     def _fault(self, node: Node) -> Draft:
@@ -297,7 +297,7 @@ _HURRY: dict[str, Any] = {
         "think_s": 0.01,
         "resign_after_sales": 0,
     },
-    "timing": {"beat_s": 3600, "suspect_s": 3600, "clock_gap_s": 3600},
+    "timing": {"heartbeat_interval_s": 3600, "suspect_s": 3600, "clock_gap_s": 3600},
 }
 _LINE = ((0, 1), (1, 2))
 _TRIANGLE = ((0, 1), (0, 2), (1, 2))

@@ -11,12 +11,29 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from peers.core.calls import Buy, MakeDeposit
-from peers.core.inputs import Called, Input, LedgerReplied, PeerGone, Received, Replied, TimerFired, Told
-from peers.core.ledger import Append, Loaded, Operation, Result, Taken
-from peers.core.log import Entry, OfficeEntry
-from peers.core.messages import Answer as ElectionAnswer
-from peers.core.messages import Beat, ClockNews, Coordinator, Election, LinkMessage, MemberNews, Vacancy
-from peers.core.records import Deposit, Outcome
+from peers.core.inputs import (
+    CallCompleted,
+    Input,
+    LedgerReplied,
+    PeerGone,
+    Received,
+    RequestReceived,
+    SalesNotified,
+    TimerFired,
+)
+from peers.core.ledger.log import Entry, OfficeEntry
+from peers.core.ledger.port import Append, Loaded, Operation, Result, Taken
+from peers.core.market.records import Deposit, Outcome
+from peers.core.messages import (
+    ClockNews,
+    Coordinator,
+    Election,
+    ElectionAnswer,
+    Heartbeat,
+    LinkMessage,
+    MemberNews,
+    Vacancy,
+)
 from peers.core.reports import Asked, LinksChanged, Offered, Report
 
 if TYPE_CHECKING:
@@ -99,7 +116,7 @@ class History:
             yield what
 
 
-_NOISE = ("<- Beat", "<- ClockNews", "timer beat", "timer clock", "-> ok (read)")
+_NOISE = ("<- Heartbeat", "<- ClockNews", "timer heartbeat", "timer clock", "-> ok (read)")
 
 
 def _quiet(report: Report) -> str | None:
@@ -119,7 +136,7 @@ def describe_input(event: Input) -> str:
         return f"<- {describe_message(event.message)} from {event.sender}"
     if isinstance(event, TimerFired):
         return f"timer {event.timer}"
-    if isinstance(event, Called):
+    if isinstance(event, RequestReceived):
         call = event.call
         of = ""
         if isinstance(call, Buy):
@@ -127,11 +144,11 @@ def describe_input(event: Input) -> str:
         elif isinstance(call, MakeDeposit):
             of = f" {call.offer.deposit_id}"
         return f"is asked {type(call).__name__}{of} (call {event.call_id})"
-    if isinstance(event, Replied):
+    if isinstance(event, CallCompleted):
         return f"hears {_describe_reply(event.reply)}"
     if isinstance(event, LedgerReplied):
         return f"ledger: {describe_operation(event.operation)} -> {describe_result(event.result)}"
-    if isinstance(event, Told):
+    if isinstance(event, SalesNotified):
         return f"is told of sales {', '.join(str(outcome.seq) for outcome in event.sales)}"
     if isinstance(event, PeerGone):
         return f"finds {event.rank} gone"
@@ -141,7 +158,7 @@ def describe_input(event: Input) -> str:
 def describe_message(message: LinkMessage) -> str:
     """One line on a link's message."""
     name = type(message).__name__
-    if isinstance(message, Beat):
+    if isinstance(message, Heartbeat):
         return f"{name}(term {message.term}, trader {message.trader})"
     if isinstance(message, ClockNews):
         return f"{name}({message.clock.time})"

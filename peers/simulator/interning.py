@@ -22,9 +22,9 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
-from peers.core.ledger import Operation, Result
+from peers.core.ledger.port import Operation, Result
 from peers.core.peer import Peer
-from peers.settings import Settings
+from peers.core.settings import Settings
 
 _T = TypeVar("_T")
 _ATOMS = frozenset((int, float, str, bool, type(None), Decimal, bytes))

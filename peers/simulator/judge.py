@@ -1,6 +1,6 @@
 """The judge: what a schedule's peers were told, held against the books, while it runs and at its end.
 
-Stands apart from what it judges. The invariants are those of `db.invariants`, the same that the audit uses.
+Stands apart from what it judges. The invariants are those of `db.audit.invariants`, the same that the audit uses.
 Some things are asked at once, because the end would hide them: that nobody is told what is not recorded *yet*, and
 that a term is won once. And some are asked only here, where it is known that all is calm: that everybody who asked
 was answered, that sellers heard of every sale, that all agree on the trader and on the time, and that the books hold
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from db.documents import PLAIN, Document, deposit_document, outcome_document
-from db.invariants import check_books
-from db.rows import JournalEntry
-from peers.core.commands import Answer, Tell
-from peers.core.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
+from db.audit.invariants import check_books
+from db.audit.rows import JournalEntry
+from db.ledger.documents import PLAIN, Document, deposit_document, outcome_document
+from peers.core.commands import NotifySales, Respond
+from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
 from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
 from peers.simulator.process import Process
 
@@ -81,7 +81,7 @@ class Judge:
         if first != report.peer:
             self.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
 
-    def on_answer(self, source: Process, command: Answer) -> None:
+    def on_answer(self, source: Process, command: Respond) -> None:
         """Nobody may be told of what is not recorded yet."""
         reply = command.reply
         if isinstance(reply, Outcome):
@@ -91,7 +91,7 @@ class Judge:
             if held is None or held[0].offer != reply.offer or held[1] > reply.remaining:
                 self._too_early(source, f"{reply.remaining} left in the deposit {reply.offer.deposit_id}")
 
-    def on_told(self, source: Process, command: Tell) -> None:
+    def on_told(self, source: Process, command: NotifySales) -> None:
         for outcome in command.sales:
             self._check_outcome(source, outcome)
 

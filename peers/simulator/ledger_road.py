@@ -17,7 +17,8 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform
 from peers.core.inputs import LedgerReplied
-from peers.core.ledger import (
+from peers.core.ledger.log import OfficeEntry, TradeEntry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
@@ -30,8 +31,7 @@ from peers.core.ledger import (
     Taken,
     Unknown,
 )
-from peers.core.log import OfficeEntry, TradeEntry
-from peers.core.records import Post
+from peers.core.market.records import Post
 from peers.simulator.process import Process
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from peers.core.calls import Call, Failure, MakeDeposit, Reply, Unreachable
-from peers.core.commands import Answer, Ask, Send, Tell
-from peers.core.inputs import Called, CallerLeft, PeerGone, Received, Replied, Told
+from peers.core.commands import CallTrader, NotifySales, Respond, Send
+from peers.core.inputs import CallCompleted, CallerLeft, PeerGone, Received, RequestReceived, SalesNotified
 from peers.simulator.process import Process
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class Weather:
 class _Waiting:
     """A call on its way: who asked, what number it gave the call, and whom it asked."""
 
-    __slots__ = ("ask_id", "asked", "asker")
+    __slots__ = ("ask_id", "asked", "caller")
 
-    def __init__(self, asker: Process, ask_id: int, asked: Process) -> None:
-        self.asker, self.ask_id, self.asked = asker, ask_id, asked
+    def __init__(self, caller: Process, ask_id: int, asked: Process) -> None:
+        self.caller, self.ask_id, self.asked = caller, ask_id, asked
 
 
 class Network:
@@ -87,7 +87,7 @@ class Network:
         for copy in range(copies):
             world.push(at_s + copy * HOP_S, world.arrive, target, event)
 
-    def tell(self, source: Process, command: Tell) -> None:
+    def tell(self, source: Process, command: NotifySales) -> None:
         at_s = self._world.now_s + HOP_S + _JITTER_S * self._rng.random()
         self._world.judge.on_told(source, command)
         copies = 1
@@ -97,7 +97,7 @@ class Network:
             copies, at_s = self._mistreat(at_s)
         target = self._world.by_uri.get(command.seller.uri)
         for copy in range(copies if target is not None else 0):
-            self._world.push(at_s + copy * HOP_S, self._world.arrive, target, Told(sales=command.sales))
+            self._world.push(at_s + copy * HOP_S, self._world.arrive, target, SalesNotified(sales=command.sales))
 
     def _mistreat(self, at_s: float) -> tuple[int, float]:
         """Returns how many copies arrive, and when the first does."""
@@ -115,61 +115,61 @@ class Network:
 
     # -- calls ---------------------------------------------------------------------------------------------
 
-    def ask(self, asker: Process, command: Ask) -> None:
+    def ask(self, caller: Process, command: CallTrader) -> None:
         world = self._world
-        asker.asks.add(command.ask_id)
+        caller.asks.add(command.ask_id)
         at_s = world.now_s + HOP_S + _JITTER_S * self._rng.random()
         target = world.by_uri.get(command.trader.uri)
-        there = (asker.rank, command.trader.rank) not in self.weather.cuts
+        there = (caller.rank, command.trader.rank) not in self.weather.cuts
         if there and (target is None or not target.up):
-            world.push(at_s, self._arrive_reply, asker, Replied(ask_id=command.ask_id, reply=_GONE))
+            world.push(at_s, self._arrive_reply, caller, CallCompleted(ask_id=command.ask_id, reply=_GONE))
             return
         call_id = self._next_call()
-        world.push(world.now_s + self._timeout_s, self._time_out, asker, (command.ask_id, call_id))
+        world.push(world.now_s + self._timeout_s, self._time_out, caller, (command.ask_id, call_id))
         if target is None or not there or self._rng.random() < self.weather.lost_calls / 2:
             return
-        self._calls[call_id] = _Waiting(asker, command.ask_id, target)
+        self._calls[call_id] = _Waiting(caller, command.ask_id, target)
         self._note(target, command.call)
         if not self.weather.clear:
             copies, at_s = self._mistreat(at_s)
             if copies == 2:  # sent again by something in between; nobody waits for the second answer
-                again = Called(call_id=self._next_call(), call=command.call)
+                again = RequestReceived(call_id=self._next_call(), call=command.call)
                 world.push(at_s + 0.1 * self._rng.random(), world.arrive, target, again)
-        world.push(at_s, world.arrive, target, Called(call_id=call_id, call=command.call))
+        world.push(at_s, world.arrive, target, RequestReceived(call_id=call_id, call=command.call))
 
     def call_from_outside(self, target: Process, call: Call) -> int:
         """A call by somebody who is no peer; the answer goes to the judge only."""
         call_id = self._next_call()
         at_s = self._world.now_s + HOP_S
-        self._world.push(at_s, self._world.arrive, target, Called(call_id=call_id, call=call))
+        self._world.push(at_s, self._world.arrive, target, RequestReceived(call_id=call_id, call=call))
         return call_id
 
-    def answer(self, source: Process, command: Answer) -> None:
+    def answer(self, source: Process, command: Respond) -> None:
         self._world.judge.on_answer(source, command)
         waiting = self._calls.pop(command.call_id, None)
         if waiting is None:
             return
-        cut = (source.rank, waiting.asker.rank) in self.weather.cuts
+        cut = (source.rank, waiting.caller.rank) in self.weather.cuts
         if cut or self._rng.random() < self.weather.lost_calls / 2:
             return
         at_s = self._world.now_s + HOP_S + _JITTER_S * self._rng.random()
         self._reply(waiting, command.reply, at_s)
 
     def _reply(self, waiting: _Waiting, reply: Reply | Failure, at_s: float) -> None:
-        self._world.push(at_s, self._arrive_reply, waiting.asker, Replied(ask_id=waiting.ask_id, reply=reply))
+        self._world.push(at_s, self._arrive_reply, waiting.caller, CallCompleted(ask_id=waiting.ask_id, reply=reply))
 
-    def _arrive_reply(self, asker: Process, replied: Replied) -> None:
-        if replied.ask_id in asker.asks:
-            asker.asks.remove(replied.ask_id)
-            self._world.arrive(asker, replied)
+    def _arrive_reply(self, caller: Process, replied: CallCompleted) -> None:
+        if replied.ask_id in caller.asks:
+            caller.asks.remove(replied.ask_id)
+            self._world.arrive(caller, replied)
 
-    def _time_out(self, asker: Process, which: tuple[int, int]) -> None:
+    def _time_out(self, caller: Process, which: tuple[int, int]) -> None:
         ask_id, call_id = which
         waiting = self._calls.pop(call_id, None)
-        if ask_id not in asker.asks or not asker.up:
+        if ask_id not in caller.asks or not caller.up:
             return
-        asker.asks.remove(ask_id)
-        self._world.arrive(asker, Replied(ask_id=ask_id, reply=_TIMEOUT))
+        caller.asks.remove(ask_id)
+        self._world.arrive(caller, CallCompleted(ask_id=ask_id, reply=_TIMEOUT))
         if waiting is not None:
             self._hang_up(call_id, waiting)
 
@@ -180,7 +180,7 @@ class Network:
             if waiting.asked is gone:
                 del self._calls[call_id]
                 self._reply(waiting, _BROKEN, at_s)
-            elif waiting.asker is gone:
+            elif waiting.caller is gone:
                 del self._calls[call_id]
                 self._hang_up(call_id, waiting)
         for other in self._world.processes:

@@ -6,10 +6,10 @@ from collections import deque
 from random import Random
 
 from peers.core.inputs import Input, TimerName
-from peers.core.ledger import MakeBooks, Operation
-from peers.core.membership import Member
+from peers.core.ledger.port import MakeBooks, Operation
+from peers.core.membership.members import Member
 from peers.core.peer import Peer
-from peers.settings import Settings
+from peers.core.settings import Settings
 
 
 class Process:

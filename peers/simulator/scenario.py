@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from peers.core.graph import build_graph
-from peers.core.membership import Edge
+from peers.core.membership.members import Edge
+from peers.core.membership.overlay_graph import build_graph
+from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.core.roles import draw_roles
+from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
-from peers.settings import Settings, make_settings
 from peers.simulator.faults import Fault, FaultOptions, draw_plan
 
 CHAOS_S = 14.0
@@ -50,13 +50,13 @@ def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: floa
         seed=seed,
         roles=roles,
         edges=build_graph(peers, rng),
-        settings=_draw_settings(rng, gather_s=0.05 if seed % 10 == 7 else 0.0),
+        settings=_draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0),
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,
     )
 
 
-def _draw_settings(rng: Random, *, gather_s: float) -> dict[str, Any]:
+def _draw_settings(rng: Random, *, group_commit_delay_s: float) -> dict[str, Any]:
     """A small market in a hurry: little stock, and traders that resign after a few sales."""
     return {
         "clock": rng.choice(("lamport", "lamport", "vector")),
@@ -70,7 +70,7 @@ def _draw_settings(rng: Random, *, gather_s: float) -> dict[str, Any]:
             "resign_after_sales": rng.choice((0, 3, 8, 20)),
             "barred_elections": rng.choice((0, 1, 2)),
         },
-        "timing": {"max_batch": rng.choice((1, 2, 256)), "gather_s": gather_s},
+        "timing": {"max_batch": rng.choice((1, 2, 256)), "group_commit_delay_s": group_commit_delay_s},
     }
 
 
@@ -80,7 +80,10 @@ def settings_of(scenario: Scenario) -> Settings:
     market = dict(values.get("market", {}))
     if "commission_rate" in market:
         market["commission_rate"] = Decimal(market["commission_rate"])
-    timing = {"gather_s": 0.0, **values.get("timing", {})}  # schedules kept from before there was such a thing
+    timing = {
+        "group_commit_delay_s": 0.0,
+        **values.get("timing", {}),
+    }  # schedules kept from before there was such a thing
     return make_settings({**values, "market": market, "timing": timing})
 
 

@@ -10,11 +10,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
-from peers.core.clocks import LamportStamp, Stamp, VectorStamp
-from peers.core.money import to_money
+from peers.core.market.money import to_money
+from peers.core.market.records import Offer, PurchaseRequest
+from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.names import ITEMS
-from peers.core.records import Offer, PurchaseRequest
-from peers.settings import Settings
+from peers.core.settings import Settings
 from peers.simulator.faults import Fault
 
 if TYPE_CHECKING:

@@ -12,21 +12,21 @@ from random import Random
 from typing import Any, get_args
 
 from peers.core.commands import (
-    Answer,
-    Ask,
+    CallTrader,
     CancelTimer,
     Command,
     HoldPost,
+    NotifySales,
     Perform,
-    Say,
+    Publish,
+    Respond,
     Send,
     SetLinks,
     SetTimer,
     Stop,
-    Tell,
 )
 from peers.core.inputs import Input, Now, Received, Start, TimerFired, TimerName
-from peers.core.membership import Member, Snapshot
+from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import MemberNews
 from peers.core.names import Role, peer_name
 from peers.core.reports import Elected, ElectionStarted, Opened, Returned
@@ -77,10 +77,10 @@ class World:
             SetTimer: self._set_timer,
             CancelTimer: self._cancel_timer,
             Perform: self.road.perform,
-            Ask: self.network.ask,
-            Answer: self.network.answer,
-            Tell: self.network.tell,
-            Say: self._say,
+            CallTrader: self.network.ask,
+            Respond: self.network.answer,
+            NotifySales: self.network.tell,
+            Publish: self._say,
             SetLinks: _nothing,
             HoldPost: _nothing,
             Stop: self._stop,
@@ -262,7 +262,7 @@ class World:
 
     # -- what is told --------------------------------------------------------------------------------------
 
-    def _say(self, process: Process, command: Say) -> None:
+    def _say(self, process: Process, command: Publish) -> None:
         report = command.report
         self.judge.on_report(process, report)
         if self.history is not None:

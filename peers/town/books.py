@@ -21,10 +21,10 @@ from pymongo.uri_parser import parse_uri
 
 from db.ledger.connection import connect
 from db.ledger.maker import catch_up
-from db.prepare import prepare
-from db.schema import DATABASE
+from db.schema.collections import DATABASE
+from db.schema.prepare import prepare
 from peers.books_address import without_secrets
-from peers.core.records import Post
+from peers.core.market.records import Post
 from peers.errors import LedgerError
 
 Document = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from peers.host.spec import ToPeer, ToTown
+from peers.runtime.spec import ToPeer, ToTown
 
 _decoder = msgspec.json.Decoder(cast("type[ToTown]", ToTown))
 

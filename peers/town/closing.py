@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nameserver.finder import Finder, Registered
-from peers.core.graph import is_sound
+from peers.core.market.records import Post
+from peers.core.membership.overlay_graph import is_sound
 from peers.core.names import rank_of
-from peers.core.records import Post
 from peers.errors import BazaarError, TownError
-from peers.town.crew import Crew
+from peers.town.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books
@@ -29,13 +29,13 @@ _PATIENCE_S = 3.0
 _LONGEST_S = 30.0  # with a large crowd on a busy machine, a change of trader alone takes seconds
 
 
-async def finish_in_order(crew: Crew, books: Books, *, leave: bool = False) -> None:
-    """Ends a crew. While its customers go, the trader decides what they asked for last."""
-    trader = crew.trader
-    await crew.finish([name for name in crew.alive() if name != trader], leave=leave)
+async def finish_in_order(processes: PeerProcesses, books: Books, *, leave: bool = False) -> None:
+    """Ends peer processes. While its customers go, the trader decides what they asked for last."""
+    trader = processes.trader
+    await processes.finish([name for name in processes.alive() if name != trader], leave=leave)
     if trader is not None and not leave:
         await drain(books)
-    await crew.finish(crew.alive(), leave=leave)
+    await processes.finish(processes.alive(), leave=leave)
 
 
 async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float = _LONGEST_S) -> bool:
@@ -82,10 +82,10 @@ def graph_is_sound(graph: dict[str, list[str]]) -> bool:
     return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()})
 
 
-def foreigners(finder: Finder, crew: Crew) -> list[Registered]:
+def foreigners(finder: Finder, processes: PeerProcesses) -> list[Registered]:
     """Returns the peers of other terminals that still listen; none if the name server does not answer."""
     try:
-        others = [peer for peer in finder.peers() if peer.name not in crew.names]
+        others = [peer for peer in finder.peers() if peer.name not in processes.names]
     except TownError:
         return []
     return [peer for peer in others if _listens(peer.uri)]

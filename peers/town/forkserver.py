@@ -27,7 +27,7 @@ from typing import NoReturn
 import msgspec
 
 from peers.books_address import without_secrets
-from peers.host.spec import PeerSpec
+from peers.runtime.spec import PeerSpec
 
 MAX_PACKET = 60_000
 _GRACE_S = 3.0  # for peers to end by themselves once the town is gone

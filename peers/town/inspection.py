@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db.audit import AuditReport, audit
+from db.audit.auditing import AuditReport, audit
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
 from peers.town.books import database_of
@@ -47,7 +47,7 @@ def _are_private(directory: Directory, state: TownState | None) -> bool:
 
 
 def _audit_private_books(directory: Directory, database: str) -> AuditReport:
-    from db.mongod import MongodProcess
+    from db.mongod.process import MongodProcess
 
     try:
         if not directory.claim():

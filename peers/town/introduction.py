@@ -8,7 +8,7 @@ import msgspec
 from Pyro5.api import Proxy
 from Pyro5.errors import PyroError
 
-from peers.core.membership import Member, Snapshot
+from peers.core.membership.members import Member, Snapshot
 from peers.errors import TownError
 
 _INTRODUCE_S = 5.0

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from peers.books_address import ENVIRONMENT
+from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
-from peers.settings import Settings, make_settings
 from peers.town.room import check_room
 
 DEFAULT_DIRECTORY = ".bazaar"
-DEFAULT_TARGET = "peers.host.process:run_peer"
+DEFAULT_TARGET = "peers.runtime.process:run_peer"
 
 MAX_PEERS = 1000
 _SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from peers.core.membership import Member
+from peers.core.membership.members import Member
 from peers.core.names import Role
 from peers.errors import TownError
-from peers.host.spec import Begin, PeerSpec
-from peers.town.crew import Crew
+from peers.runtime.spec import Begin, PeerSpec
 from peers.town.introduction import introduced
+from peers.town.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books
@@ -28,10 +28,10 @@ MakeSpecs = Callable[[dict[int, Role]], list[PeerSpec]]
 
 
 class Population:
-    """The comings and goings of a crew. `make_specs` says what newcomers of these ranks and roles are told."""
+    """Peers come and go. `make_specs` says what newcomers of these ranks and roles are told."""
 
-    def __init__(self, crew: Crew, books: Books, make_specs: MakeSpecs) -> None:
-        self._crew = crew
+    def __init__(self, processes: PeerProcesses, books: Books, make_specs: MakeSpecs) -> None:
+        self._processes = processes
         self._books = books
         self._make_specs = make_specs
 
@@ -42,29 +42,29 @@ class Population:
 
     async def revive(self, name: str) -> None:
         """Has a peer that has ended come back as what it was; TownError if that cannot be done."""
-        spec = self._crew.spec(name)
+        spec = self._processes.spec(name)
         now_ms = time.time_ns() // 1_000_000
         seed = random.Random(f"{spec.seed}/{now_ms}").getrandbits(53)
         await self._admit([msgspec.structs.replace(spec, incarnation=now_ms, seed=seed)])
 
     async def leave(self, name: str) -> None:
         """Has a peer say goodbye to the market and end; TownError if it had to be killed for that."""
-        if await self._crew.finish([name], leave=True):
+        if await self._processes.finish([name], leave=True):
             raise TownError(f"{name} did not leave in time, and was killed")
 
     async def _admit(self, specs: list[PeerSpec]) -> list[str]:
-        present = [(member.name, member.uri) for member in self._crew.members()]
-        newcomers = await self._crew.start(specs)
+        present = [(member.name, member.uri) for member in self._processes.members()]
+        newcomers = await self._processes.start(specs)
         names = [member.name for member in newcomers]
         try:
             for member in newcomers:
                 await self._introduce(member, present)
         except TownError:
-            await self._crew.finish(names)  # nobody knows them, and they know nobody
+            await self._processes.finish(names)  # nobody knows them, and they know nobody
             raise
         return names
 
     async def _introduce(self, member: Member, sponsors: list[tuple[str, str]]) -> None:
         random.Random(member.name).shuffle(sponsors)
         snapshot = await asyncio.to_thread(introduced, member, sponsors)
-        self._crew.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+        self._processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))

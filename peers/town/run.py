@@ -40,11 +40,11 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
     wanted = options.tls or (can_be_reached(host) and not options.insecure) or (town is not None and town.tls)
     if not wanted:
         return
-    from peers.host.tls import TlsFiles, secure
+    from peers.rpc.tls import TlsFiles, secure
 
     files = TlsFiles(directory.tls)
     if options.nameserver is None:
-        from peers.host.certificates import ensure_certificates
+        from peers.rpc.certificates import ensure_certificates
 
         ensure_certificates(files, [host])
     secure(files)
@@ -72,12 +72,12 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
 
 
 def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:
-    from peers.town.visit import Visit, where_to_join
+    from peers.town.joining import Joining, where_to_join
 
     nameserver = where_to_join(options, directory, claimed=claimed)
 
     async def live() -> int:
-        return await Visit(options, directory, console, host, nameserver, claimed=claimed).run()
+        return await Joining(options, directory, console, host, nameserver, claimed=claimed).run()
 
     return asyncio.run(live())
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from nameserver.finder import TRADER, Finder
 from nameserver.process import NameServerProcess
-from peers.core.membership import Member
+from peers.core.market.records import Post
+from peers.core.membership.members import Member
 from peers.core.names import peer_name
-from peers.core.records import Post
 from peers.errors import BazaarError, TownError
-from peers.host.tls import is_secured
+from peers.rpc.tls import is_secured
 from peers.town.console import Console
-from peers.town.crew import Crew
 from peers.town.directory import Directory
+from peers.town.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
-    from db.mongod import MongodProcess
+    from db.mongod.process import MongodProcess
     from peers.town.books import Books
 
 _WATCH_S = 0.1
@@ -50,7 +50,7 @@ class Services:
     def _start_books(self) -> Post:
         # The driver takes as long to import as everything else here; by now, other processes are at work.
         if self._mongo is None:
-            from db.mongod import MongodProcess
+            from db.mongod.process import MongodProcess
 
             self.mongod = MongodProcess(self._directory.mongo)
             self.mongod.start()
@@ -72,7 +72,7 @@ class Services:
         """Returns once names can be registered."""
         await asyncio.to_thread(self.nameserver.wait_ready)
 
-    async def keep(self, crew: Crew, card: dict[str, str]) -> None:
+    async def keep(self, processes: PeerProcesses, card: dict[str, str]) -> None:
         """Starts again what dies, for ever. A new name server is told all the names the old one knew of us.
 
         TownError if there is no place left to start it in."""
@@ -82,7 +82,7 @@ class Services:
             if self.mongod is not None and not self.mongod.alive():
                 await self._revive_mongod()
             if not self.nameserver.alive():
-                await self._revive_nameserver(crew, card)
+                await self._revive_nameserver(processes, card)
 
     async def _revive_mongod(self) -> None:
         assert self.mongod is not None
@@ -95,11 +95,11 @@ class Services:
             return
         self._console.say(f"mongod is back (process {self.mongod.pid})", "green")
 
-    async def _revive_nameserver(self, crew: Crew, card: dict[str, str]) -> None:
+    async def _revive_nameserver(self, processes: PeerProcesses, card: dict[str, str]) -> None:
         self._console.warn("the name server died; it is started again")
         try:
             await asyncio.to_thread(self.nameserver.restart)
-            await self.register(crew.members(), crew.trader, card)
+            await self.register(processes.members(), processes.trader, card)
         except BazaarError as error:
             self._console.warn(f"the name server cannot be started: {error}")
             await asyncio.sleep(_RETRY_S)

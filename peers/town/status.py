@@ -14,7 +14,7 @@ from nameserver.finder import Registered, find
 from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
 from peers.errors import LedgerError, TownError
-from peers.host.tls import TlsFiles, secure
+from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
 

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from db.journals import journal_files, read_journal
-from db.rows import JournalEntry
+from db.audit.journals import journal_files, read_journal
+from db.audit.rows import JournalEntry
 from peers.core.names import rank_of
 from peers.town.books import PeerTally, RunTally
 

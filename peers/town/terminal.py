@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from peers.core.membership import Member
+from peers.core.membership.members import Member
 from peers.core.names import Role, peer_name
 from peers.core.reports import Report
-from peers.host.spec import PeerSpec
-from peers.host.tls import is_secured
+from peers.core.settings import Settings
 from peers.processes import heeded
-from peers.settings import Settings
+from peers.rpc.tls import is_secured
+from peers.runtime.spec import PeerSpec
 from peers.town.console import Console
-from peers.town.crew import Crew
 from peers.town.directory import Directory, live_graph
 from peers.town.options import RunOptions, settings_of
+from peers.town.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books
@@ -36,7 +36,7 @@ class Interrupted(Exception):
 
 
 class Terminal:
-    """A console with a crew behind it. `on_death` hears which of its peers died."""
+    """A console with peer processes behind it. `on_death` hears which of its peers died."""
 
     def __init__(
         self, options: RunOptions, directory: Directory, console: Console, on_death: Callable[[Member], None]
@@ -44,11 +44,11 @@ class Terminal:
         self.options = options
         self.directory = directory
         self.console = console
-        self.crew = Crew(directory, console, options.target, on_report=self._hear, on_death=on_death)
+        self.processes = PeerProcesses(directory, console, options.target, on_report=self._hear, on_death=on_death)
         self.stop = asyncio.Event()
         self.closing = False
         self._drawn_of_ns: int | None = None  # the change of the peers' files that the graph was last drawn of
-        self._kill_hard: Callable[[], None] = self.crew.kill_hard
+        self._kill_hard: Callable[[], None] = self.processes.kill_hard
 
     def _hear(self, report: Report) -> None:
         # What peers notice of each other's leaving is no news once all are told to leave.
@@ -104,7 +104,7 @@ class Terminal:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_deserted(self) -> None:
-        while self.crew.alive():
+        while self.processes.alive():
             await asyncio.sleep(_FLUSH_S)
         self.console.warn("no peer is left")
 
@@ -124,7 +124,7 @@ class Terminal:
         The graph is drawn anew whoever changed a peer's file: of two terminals, the one that writes last may have
         read before the other wrote.
         """
-        self.crew.flush()
+        self.processes.flush()
         changed_ns = self.directory.peers_changed_ns()
         if changed_ns is not None and changed_ns == self._drawn_of_ns:
             return False

@@ -13,26 +13,26 @@ import msgspec
 
 from nameserver.finder import CARD
 from peers.books_address import has_secret
-from peers.core.graph import build_graph
-from peers.core.membership import Edge, Member, Snapshot
+from peers.core.market.records import Post
+from peers.core.membership.members import Edge, Member, Snapshot
+from peers.core.membership.overlay_graph import build_graph
+from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.core.records import Post
-from peers.core.roles import draw_roles
 from peers.errors import LedgerError, TownError
-from peers.host.spec import Begin, PeerSpec
-from peers.host.tls import is_secured
+from peers.rpc.tls import is_secured
+from peers.runtime.spec import Begin, PeerSpec
 from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound, until
 from peers.town.console import Console
-from peers.town.crew import Crew
 from peers.town.directory import Directory, TownState
 from peers.town.options import RunOptions
+from peers.town.peer_processes import PeerProcesses
 from peers.town.picture import Painter
 from peers.town.population import Population
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 
 if TYPE_CHECKING:
-    from db.audit import AuditReport
+    from db.audit.auditing import AuditReport
     from peers.town.books import Books, RunTally
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
@@ -55,7 +55,7 @@ class Town:
         self._began = time.monotonic()
         self._opened_s = self._began
         self._terminal = Terminal(options, directory, console, self._peer_died)
-        self._crew = self._terminal.crew
+        self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
         self._services = Services(
@@ -68,8 +68,8 @@ class Town:
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
-    def crew(self) -> Crew:
-        return self._crew
+    def processes(self) -> PeerProcesses:
+        return self._processes
 
     @property
     def services(self) -> Services:
@@ -103,7 +103,7 @@ class Town:
         except Interrupted:
             self._console.say("stopped before the market was open")
             return 130
-        work = [self._watch(), self._services.keep(self._crew, self._card(books))]
+        work = [self._watch(), self._services.keep(self._processes, self._card(books))]
         if visitor is not None:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
@@ -114,7 +114,7 @@ class Town:
 
     async def _open(self) -> Books:
         options = self._options
-        self._crew.launch()
+        self._processes.launch()
         self._services.launch()
         where = f"on {self._host}, in {self._directory.path}"
         self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
@@ -127,8 +127,8 @@ class Town:
         assert books is not None
         await asyncio.to_thread(books.set_ranks, options.n)
         self._tell_services(books)
-        self._population = Population(self._crew, books, lambda roles: self._make_specs(books, roles))
-        members = await self._crew.start(self._make_specs(books, dict(enumerate(roles))))
+        self._population = Population(self._processes, books, lambda roles: self._make_specs(books, roles))
+        members = await self._processes.start(self._make_specs(books, dict(enumerate(roles))))
         await self._services.register([], None, self._card(books))
         self._begin(members, edges)
         self._opened_s = time.monotonic()
@@ -171,8 +171,8 @@ class Town:
         # The same for all but one, and long where there are many: encoded once.
         others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
         for member in members[1:]:
-            self._crew.begin(member.name, others)
-        self._crew.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
+            self._processes.begin(member.name, others)
+        self._processes.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
 
     def _card(self, books: Books) -> dict[str, str]:
         """What others need to join, except a password."""
@@ -191,17 +191,22 @@ class Town:
             if not sold and first_s is not None:
                 sold = True
                 self._console.say(f"first sale {first_s - self._began:.2f} s after the start", "dim")
-            crew, server, mongod = self._crew, self._services.nameserver, self._services.mongod
+            processes, server, mongod = self._processes, self._services.nameserver, self._services.mongod
             self._write_state(
-                term=max(self._state.term, crew.term),
-                trader=crew.trader,
+                term=max(self._state.term, processes.term),
+                trader=processes.trader,
                 nameserver_pid=server.pid,
                 mongod_pid=mongod.pid if mongod else None,
             )
             graph = self._directory.read_network()
-            if self._options.picture and crew.trader is not None and graph != self._drawn and self._has_calmed_down():
+            if (
+                self._options.picture
+                and processes.trader is not None
+                and graph != self._drawn
+                and self._has_calmed_down()
+            ):
                 self._drawn = graph
-                self._painter.paint(crew.trader)
+                self._painter.paint(processes.trader)
             await asyncio.sleep(_WATCH_S)
 
     def _has_calmed_down(self) -> bool:
@@ -218,18 +223,18 @@ class Town:
     async def _close(self, books: Books) -> int:
         self._console.tick()
         self._console.say("the market closes", "bold")
-        if self._options.picture and self._drawn is None and self._crew.trader is not None:
-            self._painter.paint(self._crew.trader)  # so short a run never calmed down
-        self._crew.rest()
-        if self._crew.alive():
+        if self._options.picture and self._drawn is None and self._processes.trader is not None:
+            self._painter.paint(self._processes.trader)  # so short a run never calmed down
+        self._processes.rest()
+        if self._processes.alive():
             await until(self._is_settled, _SETTLE_S)
             await drain(books)
         graph = self._terminal.graph()
-        had_trader = self._crew.trader is not None
+        had_trader = self._processes.trader is not None
         self._terminal.closing = True
         self._write_state(phase="closing")
         strangers = await asyncio.to_thread(self._take_card_away)
-        await finish_in_order(self._crew, books)
+        await finish_in_order(self._processes, books)
         if strangers:
             await until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
         self._directory.check()  # without the journals there is less to hold the books against
@@ -239,13 +244,13 @@ class Town:
 
     def _is_settled(self) -> bool:
         """Whether the peers are done with the last change among them."""
-        self._crew.flush()
-        has_trader = self._crew.trader is not None or bool(self._foreigners())
+        self._processes.flush()
+        has_trader = self._processes.trader is not None or bool(self._foreigners())
         return has_trader and graph_is_sound(self._terminal.graph())
 
     def _foreigners(self) -> int:
         with self._services.finder() as finder:
-            return len(foreigners(finder, self._crew))
+            return len(foreigners(finder, self._processes))
 
     def _take_card_away(self) -> int:
         """Tells terminals that joined that it is over; returns how many peers they have."""
@@ -254,11 +259,11 @@ class Town:
                 finder.remove(CARD)
             except TownError:
                 return 0
-            return len(foreigners(finder, self._crew))
+            return len(foreigners(finder, self._processes))
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
-        from db.audit import audit, render
+        from db.audit.auditing import audit, render
         from peers.town.summary import latencies_of, print_summary
 
         self._console.tick()  # what came while the market closed belongs above the summary
@@ -266,7 +271,7 @@ class Town:
         try:
             tally: RunTally = books.tally(self._since)
             # The record of an election is written some time after it; a short term may end before.
-            tally.elections = self._crew.elections | tally.elections
+            tally.elections = self._processes.elections | tally.elections
             print_summary(out, tally, latencies_of(self._directory.path, self._state.started_at_ms))
         except LedgerError as error:
             self._console.warn(str(error))
@@ -284,7 +289,7 @@ class Town:
         self._terminal.closing = True
         for chore in list(self._chores):
             await chore
-        await self._crew.close()
+        await self._processes.close()
         await self._painter.close()
         await self._services.close()
         if not self._directory.has_gone():  # another town may be there by now
@@ -294,7 +299,7 @@ class Town:
 
     def _kill_hard(self) -> None:
         self._painter.kill()
-        self._crew.kill_hard()
+        self._processes.kill_hard()
         self._services.kill_hard()
 
     def _elapsed(self) -> float:

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from peers.customer import Customer
 from peers.errors import TownError
-from peers.host.customer import Customer
-from peers.host.journal import Journal
+from peers.runtime.journal import Journal
 from plots.bench.etcd_client import Address, EtcdWriter
 from plots.bench.floor import echo_proxy
 from plots.bench.stats import Turn
@@ -56,7 +56,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     due_s: tuple[float, ...] | None = None
 
 
-class _Errand(Protocol):
+class _Task(Protocol):
     """What a customer does over and over."""
 
     def once(self) -> None: ...
@@ -132,45 +132,45 @@ class Putting:
 def live(spec: Spec, orders: Connection) -> None:
     """The main program of a customer process: ends when its orders do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    errand = _errand_of(spec)
-    errand.once()
+    task = _task_of(spec)
+    task.once()
     with suppress(EOFError, ConnectionError):  # who gives the orders may be gone, even before the first
         orders.send(None)
         while True:
             order: Order = orders.recv()
-            took = _closed(errand, order) if order.due_s is None else _open(errand, order)
+            took = _closed(task, order) if order.due_s is None else _open(task, order)
             orders.send_bytes(took.tobytes())
-            errand.after_turn()
+            task.after_turn()
             orders.send(None)
-    errand.close()
+    task.close()
 
 
-def _errand_of(spec: Spec) -> _Errand:
+def _task_of(spec: Spec) -> _Task:
     if spec.uri is not None:
         return Echo(spec)
     return Putting(spec) if spec.etcd else Buying(spec)
 
 
-def _closed(errand: _Errand, order: Order) -> Values:
+def _closed(task: _Task, order: Order) -> Values:
     """As much as possible; returns pairs of end and latency, in seconds."""
     _sleep_until(order.start_s)
     rows: list[tuple[float, float]] = []
     began = time.monotonic()
     while began < order.end_s and len(rows) < order.count:
-        errand.once()
+        task.once()
         ended = time.monotonic()
         rows.append((ended, ended - began))
         began = ended
     return np.asarray(rows, dtype=np.float64).reshape(-1, 2)
 
 
-def _open(errand: _Errand, order: Order) -> Values:
+def _open(task: _Task, order: Order) -> Values:
     """One request whenever one is due, at once where one is overdue; latency counts from when it was due."""
     rows: list[tuple[float, float]] = []
     for due_s in order.due_s or ():
         at_s = order.start_s + due_s
         _sleep_until(at_s)
-        errand.once()
+        task.once()
         ended = time.monotonic()
         rows.append((ended, ended - at_s))
     return np.asarray(rows, dtype=np.float64).reshape(-1, 2)

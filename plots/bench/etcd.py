@@ -1,7 +1,8 @@
 """Three members of etcd on loopback, with free ports and their data in a directory that goes when they do.
 
 They are what a user of etcd runs for a store that survives one of its machines, less the machines. Each is tied to
-this process by the kernel (`db/leash.py`), so that none is left running, whatever becomes of the bench.
+this process by the kernel (`db/mongod/die_with_parent.py`), so that none is left running, whatever becomes of the
+bench.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import TracebackType
 
 import msgspec
 
-from db import leash
+from db.mongod import die_with_parent
 from peers.errors import SettingsError, TownError
 from plots.bench.etcd_client import Address, Gateway, GatewayFailed, MemberStatus
 from plots.bench.towns import wait_for
@@ -87,7 +88,7 @@ class Member:
             "logger": "zap",
             "log-level": "error",  # under load it would warn of every slow disk, and that takes time
         }
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(program)]
+        command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), str(program)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *(f"--{name}={value}" for name, value in options.items())],

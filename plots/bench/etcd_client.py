@@ -1,9 +1,10 @@
 """A client of etcd's v3 JSON gateway: one connection, a request at a time, as a customer of the market has it.
 
 The request's bytes go out in one piece on a plain socket, and the answer is mostly read in one: what the market's own
-customers do with Pyro5's messages (`peers.host.line`). Of what Python offers this is the fastest. Measured in turns,
-200 bytes a put, three members on two cores of a shared machine, writes a second from 1, 16 and 64 processes:
-1,260, 4,100 and 5,450 this way; 1,010, 2,590 and 2,310 through `http.client`; 1,120, 3,240 and 2,950 through grpcio.
+customers do with Pyro5's messages (`peers.rpc.rpc_connection`). Of what Python offers this is the fastest. Measured
+in turns, 200 bytes a put, three members on two cores of a shared machine, writes a second from 1, 16 and 64
+processes: 1,260, 4,100 and 5,450 this way; 1,010, 2,590 and 2,310 through `http.client`; 1,120, 3,240 and 2,950
+through grpcio.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from peers.errors import TownError
-from peers.host.line import Line
+from peers.rpc.rpc_connection import RpcConnection
 from peers.town.directory import PeerState
 from plots.bench.plan import Plan
 from plots.bench.prober import Prober
@@ -154,7 +154,7 @@ def _stop(watch: _Watch) -> float:
 
 def _wait_for_all(watch: _Watch) -> None:
     """Waits until one who was stopped counts as there again, everywhere."""
-    lines = [Line(peer.uri, 2.0) for peer in watch.peers.values()]
+    lines = [RpcConnection(peer.uri, 2.0) for peer in watch.peers.values()]
     try:
         everybody = len(watch.peers)
         wait_for(
@@ -168,7 +168,7 @@ def _wait_for_all(watch: _Watch) -> None:
 
 def _resign(watch: _Watch) -> float:
     def resign(trader: str) -> None:
-        line = Line(watch.peers[trader].uri, 5.0)
+        line = RpcConnection(watch.peers[trader].uri, 5.0)
         line.call("resign")
         line.close()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from peers.errors import WireError
-from peers.host.journal import Journal
-from peers.host.line import CallFailed, Line
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.runtime.journal import Journal
 from plots.bench.customers import ITEM
 
 _TIMEOUT_S = 0.15
@@ -31,7 +31,7 @@ class Prober:
         self.errors: list[BaseException] = []
         self._uris = dict(uris)
         self._journal = Journal(directory, name)
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, RpcConnection] = {}
         self._trader: str | None = None
         self._next = itertools.cycle(sorted(uris))
         self._avoid: frozenset[str] = frozenset()
@@ -117,8 +117,8 @@ class Prober:
         else:
             time.sleep(_PAUSE_S)
 
-    def _line(self, name: str, timeout_s: float) -> Line:
+    def _line(self, name: str, timeout_s: float) -> RpcConnection:
         line = self._lines.get(name)
         if line is None:
-            line = self._lines[name] = Line(self._uris[name], timeout_s)
+            line = self._lines[name] = RpcConnection(self._uris[name], timeout_s)
         return line

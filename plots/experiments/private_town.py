@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from peers.books_address import ENVIRONMENT
+from peers.customer import Customer
 from peers.errors import TownError
-from peers.host.customer import Customer
 from peers.town.directory import Directory, TownState
 
 _BAZAAR = (sys.executable, "-c", "from peers.cli.main import main; main()")

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from peers.customer import Customer
 from peers.errors import SettingsError, TownError
 from peers.files import write_json
-from peers.host.customer import Customer
 from plots.experiments.private_town import PrivateTown
 from plots.latency import Summary
 from plots.samples import Sample, read_samples, stamp, write_samples

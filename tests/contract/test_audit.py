@@ -9,8 +9,8 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from db.audit import audit, to_json
-from db.mongod import MongodProcess, free_port
+from db.audit.auditing import audit, to_json
+from db.mongod.process import MongodProcess, free_port
 from tests.bookkeeping import small_books
 from tests.fixtures_audit import Plant, Town, forget, printed, update
 from tests.fixtures_mongo import Books

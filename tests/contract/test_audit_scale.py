@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from db.audit import audit
-from db.mongod import MongodProcess
+from db.audit.auditing import audit
+from db.mongod.process import MongodProcess
 from tests.bookkeeping import RATE, long_books, to_bson
 from tests.fixtures_mongo import Books
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from db.documents import entry_document
 from db.ledger import maker, mongo
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
 from db.ledger.connection import connect
+from db.ledger.documents import entry_document
 from db.ledger.maker import catch_up, write_documents
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from db.prepare import prepare
-from peers.core.ledger import Appended, Ledger, LedgerAway, Load, Loaded, MakeBooks, Unknown
-from peers.core.post_state import PostState
+from db.mongod.process import MongodProcess
+from db.schema.prepare import prepare
+from peers.core.ledger.port import Appended, Ledger, LedgerAway, Load, Loaded, MakeBooks, Unknown
+from peers.core.ledger.post_state import PostState
 from peers.errors import LedgerError
 from tests.deals import accepted, at, office, stock, trade
 from tests.failpoints import failing

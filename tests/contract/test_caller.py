@@ -11,14 +11,14 @@ import pytest
 from Pyro5.server import expose
 
 from peers.core.calls import Buy, Failure, MakeDeposit, Reply, Search, Standing, Unreachable
-from peers.core.clocks import LamportStamp
-from peers.core.commands import Ask, Tell
-from peers.core.membership import Member
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.commands import CallTrader, NotifySales
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.membership.clocks import LamportStamp
+from peers.core.membership.members import Member
 from peers.errors import NotTrader
-from peers.host import wire
-from peers.host.caller import Asker, Teller
-from peers.host.server import Server
+from peers.rpc import wire
+from peers.rpc.server import Server
+from peers.runtime.trader_client import SaleNotifier, TraderClient
 from tests.hosting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
@@ -86,10 +86,10 @@ def served() -> Iterator[tuple[Served, Served]]:
 class Asking:
     def __init__(self) -> None:
         self.replies: dict[int, Reply | Failure] = {}
-        self.asker = Asker(5.0, self.replies.__setitem__)
+        self.asker = TraderClient(5.0, self.replies.__setitem__)
 
     def ask(self, ask_id: int, trader: Member, call: Buy | MakeDeposit | Standing | Search) -> None:
-        self.asker.ask(Ask(ask_id=ask_id, trader=trader, call=call))
+        self.asker.ask(CallTrader(ask_id=ask_id, trader=trader, call=call))
 
     def reply(self, ask_id: int) -> Reply | Failure:
         wait_until(lambda: ask_id in self.replies, what=f"reply {ask_id}", deadline_s=4)
@@ -149,16 +149,16 @@ def sale(seq: int) -> Outcome:
 
 
 def test_a_seller_that_hangs_does_not_hold_up_telling_others(served: tuple[Served, Served]) -> None:
-    teller = Teller()
+    teller = SaleNotifier()
     hung, fine = served
     hung.trader.mood = "hangs"
     for seq in range(20):
         for seller in (hung, fine):
-            teller.tell(Tell(seller=seller.member, sales=(sale(seq),)))
+            teller.tell(NotifySales(seller=seller.member, sales=(sale(seq),)))
     wait_until(lambda: fine.trader.heard == list(range(20)), what="all told", deadline_s=4)
     teller.rest()
     hung.trader.release.set()
-    teller.tell(Tell(seller=fine.member, sales=(sale(20),)))
+    teller.tell(NotifySales(seller=fine.member, sales=(sale(20),)))
     wait_until(lambda: fine.trader.heard[-1] == 20, what="told after a rest", deadline_s=4)
     teller.stop()
     teller.join(2.0)

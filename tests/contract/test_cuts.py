@@ -10,13 +10,13 @@ import pytest
 
 from nameserver.process import NameServerProcess
 from peers.core.reports import Lost, Returned
-from peers.host.cuts import Cuts
-from peers.host.spec import CutLinks
+from peers.runtime.cuts import Cuts
+from peers.runtime.spec import CutLinks
 from tests.hosting import Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
 
-QUICK = {"beat_s": 0.05, "suspect_s": 0.4, "call_timeout_s": 0.5}
+QUICK = {"heartbeat_interval_s": 0.05, "suspect_s": 0.4, "call_timeout_s": 0.5}
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from db.documents import entry_document
 from db.ledger import cutting
 from db.ledger.cutting import LogCutter, cut
+from db.ledger.documents import entry_document
 from db.ledger.maker import catch_up
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from db.prepare import prepare
-from peers.core.ledger import AlreadyRecorded, Appended, FindSales, Found, Load, Loaded, LookUp, Operation, Taken
+from db.mongod.process import MongodProcess
+from db.schema.prepare import prepare
+from peers.core.ledger.port import AlreadyRecorded, Appended, FindSales, Found, Load, Loaded, LookUp, Operation, Taken
+from peers.core.settings import make_settings
 from peers.errors import LedgerError, SettingsError
-from peers.settings import make_settings
 from tests.deals import accepted, at, office, sold, stock, trade, unavailable
 from tests.failpoints import failing
 from tests.fixtures_mongo import Books, MakeLedger

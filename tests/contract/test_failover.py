@@ -13,9 +13,9 @@ import pytest
 from pymongo import WriteConcern
 
 from db.ledger.mongo import MongoLedger
-from db.prepare import prepare
-from peers.core.ledger import Append, Appended, LedgerAway, Load, Loaded, Result, Taken, Unknown
-from peers.core.post_state import state_of
+from db.schema.prepare import prepare
+from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Result, Taken, Unknown
+from peers.core.ledger.post_state import state_of
 from tests.deals import at, office, stock
 from tests.fixtures_mongo import Books
 from tests.log_trader import LogTrader, assert_books_follow, state_in, summary

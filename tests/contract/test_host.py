@@ -18,21 +18,21 @@ from nameserver.process import NameServerProcess
 from peers.core.calls import Status
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
-from peers.core.ledger import Append, Operation
-from peers.core.log import TradeEntry
-from peers.core.membership import Member, Snapshot
+from peers.core.ledger.log import TradeEntry
+from peers.core.ledger.port import Append, Operation
+from peers.core.membership.members import Member, Snapshot
 from peers.core.reports import Answered, Departed, Earned, Elected, Lost
+from peers.core.settings import Settings
+from peers.customer import Customer
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError
-from peers.host import wire
-from peers.host.customer import Customer
-from peers.host.line import CallFailed, Line
-from peers.host.spec import PeerSpec
-from peers.settings import Settings
+from peers.rpc import wire
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.runtime.spec import PeerSpec
 from tests.hosting import Busy, Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
 
-PATIENT = {"beat_s": 10.0, "suspect_s": 60.0}
+PATIENT = {"heartbeat_interval_s": 10.0, "suspect_s": 60.0}
 """Beats so far apart that nothing in a test can come from one."""
 
 
@@ -75,7 +75,7 @@ def names(market: Market) -> dict[str, Any]:
 
 
 def call(market: Market, name: str, method: str, *arguments: object) -> Any:
-    line = Line(market.hosts[name].member.uri, 5.0)
+    line = RpcConnection(market.hosts[name].member.uri, 5.0)
     try:
         return line.call(method, *arguments)
     finally:

@@ -12,8 +12,9 @@ import pytest
 
 from db.ledger.memory import MemoryLedger
 from db.ledger.mongo import MongoLedger
-from db.prepare import prepare
-from peers.core.ledger import (
+from db.schema.prepare import prepare
+from peers.core.ledger.log import NOWHERE, Entry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Appended,
     Done,
@@ -26,9 +27,8 @@ from peers.core.ledger import (
     RecordElection,
     Taken,
 )
-from peers.core.log import NOWHERE, Entry
-from peers.core.post_state import PostState, state_of
-from peers.core.records import Outcome, Post
+from peers.core.ledger.post_state import PostState, state_of
+from peers.core.market.records import Outcome, Post
 from tests.deals import T0_MS, TRADER, accepted, at, election, office, sold, stock, trade, unavailable
 from tests.log_trader import LogTrader, summary
 

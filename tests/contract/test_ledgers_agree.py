@@ -19,9 +19,10 @@ from db.ledger.connection import connect
 from db.ledger.maker import catch_up
 from db.ledger.memory import MemoryLedger
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from db.prepare import ensure_schema, prepare
-from peers.core.ledger import (
+from db.mongod.process import MongodProcess
+from db.schema.prepare import ensure_schema, prepare
+from peers.core.ledger.log import Entry, OfficeEntry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Appended,
     FindSales,
@@ -32,9 +33,8 @@ from peers.core.ledger import (
     RecordElection,
     Result,
 )
-from peers.core.log import Entry, OfficeEntry
-from peers.core.post_state import PostState, state_of
-from peers.core.records import Deposit, Outcome
+from peers.core.ledger.post_state import PostState, state_of
+from peers.core.market.records import Deposit, Outcome
 from tests.deals import accepted, at, election, office, sold, stock, trade, unavailable
 from tests.log_trader import COLLECTIONS, by_id, summary, written
 

@@ -22,9 +22,9 @@ from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.server import expose
 
-from peers.host.line import Broken, Garbled, Line, Silent
-from peers.host.server import Server
-from peers.host.transport import MAX_MESSAGE
+from peers.rpc.rpc_connection import Broken, Garbled, RpcConnection, Silent
+from peers.rpc.server import Server
+from peers.rpc.transport import MAX_MESSAGE
 
 MSGPACK, JSON, MARSHAL = 4, 3, 2
 GREETING = {"handshake": "hello", "meta": {"methods": ["any"], "oneway": [], "attrs": []}}
@@ -107,9 +107,11 @@ class Impostor:
 
 
 @contextlib.contextmanager
-def line_to(first: Answers, timeout_s: float = 5.0, greeting: Callable[[], bytes] | None = None) -> Iterator[Line]:
+def line_to(
+    first: Answers, timeout_s: float = 5.0, greeting: Callable[[], bytes] | None = None
+) -> Iterator[RpcConnection]:
     impostor = Impostor(first, greeting)
-    line = Line(impostor.uri, timeout_s)
+    line = RpcConnection(impostor.uri, timeout_s)
     yield line
     line.close()
     impostor.close()
@@ -262,7 +264,7 @@ def test_a_part_of_an_answer_is_none(part: int) -> None:
 
 def test_who_does_not_read_is_silent() -> None:
     impostor = Impostor(saying(answer), deaf=True)
-    line = Line(impostor.uri, 0.2)
+    line = RpcConnection(impostor.uri, 0.2)
     with pytest.raises(Silent):
         line.call("any", b"x" * (MAX_MESSAGE - 1000))
     assert not line.connected
@@ -305,13 +307,13 @@ def uri() -> Iterator[str]:
 
 
 @pytest.fixture
-def line(uri: str) -> Iterator[Line]:
-    line = Line(uri, 5.0)
+def line(uri: str) -> Iterator[RpcConnection]:
+    line = RpcConnection(uri, 5.0)
     yield line
     line.close()
 
 
-def test_what_is_not_plain_comes_as_through_a_proxy(line: Line, uri: str) -> None:
+def test_what_is_not_plain_comes_as_through_a_proxy(line: RpcConnection, uri: str) -> None:
     with Proxy(uri) as proxy:
         proxy._pyroSerializer = "msgpack"
         expected = proxy.odd()
@@ -321,7 +323,7 @@ def test_what_is_not_plain_comes_as_through_a_proxy(line: Line, uri: str) -> Non
     assert repr(found[8:]) == repr(expected[8:])
 
 
-def test_arguments_go_as_through_a_proxy(line: Line, uri: str) -> None:
+def test_arguments_go_as_through_a_proxy(line: RpcConnection, uri: str) -> None:
     with Proxy(uri) as proxy:
         proxy._pyroSerializer = "msgpack"
         for value in (2**70, 1 + 2j, {"a": {1, 2}}, Decimal("1.20"), b"\x00", -1, 2**63, 0.1, "ü", None, [True, ()]):
@@ -333,29 +335,29 @@ SIZES = (8 * 1024 - 60, 8 * 1024, 64 * 1024, 5_000_000)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_large_calls_and_answers_come_whole(line: Line, size: int) -> None:
+def test_large_calls_and_answers_come_whole(line: RpcConnection, size: int) -> None:
     value = {"half": bytes(range(250)) * (size // 500), "other": ["fish"] * (size // 10)}
     assert line.call("echo", value) == value
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_large_prompt_answers_come_whole(line: Line, size: int) -> None:
+def test_large_prompt_answers_come_whole(line: RpcConnection, size: int) -> None:
     assert line.call("fill", size) == "x" * size
     assert line.call("echo", 1) == 1
 
 
-def test_a_call_too_large_is_not_sent(line: Line) -> None:
+def test_a_call_too_large_is_not_sent(line: RpcConnection) -> None:
     with pytest.raises(Garbled, match="too large"):
         line.call("echo", b"x" * MAX_MESSAGE)
     assert line.call("echo", 1) == 1
 
 
-def test_numbers_of_calls_start_again(line: Line) -> None:
+def test_numbers_of_calls_start_again(line: RpcConnection) -> None:
     line._seq = 0xFFFF - 3
     assert [line.call("echo", n) for n in range(8)] == list(range(8))
 
 
-def test_a_line_may_be_used_again_after_closing(line: Line) -> None:
+def test_a_line_may_be_used_again_after_closing(line: RpcConnection) -> None:
     assert line.fileno() == -1
     assert line.call("echo", 1) == 1
     line.close()

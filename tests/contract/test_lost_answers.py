@@ -14,8 +14,9 @@ from pymongo import MongoClient
 
 from db.ledger import mongo
 from db.ledger.mongo import MongoLedger
-from db.mongod import free_port
-from peers.core.ledger import (
+from db.mongod.process import free_port
+from peers.core.ledger.log import Entry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
@@ -31,7 +32,6 @@ from peers.core.ledger import (
     Taken,
     Unknown,
 )
-from peers.core.log import Entry
 from peers.errors import LedgerError
 from tests.deals import accepted, at, election, office, sold, stock, trade, unavailable
 from tests.failpoints import failing

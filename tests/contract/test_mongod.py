@@ -19,8 +19,8 @@ import pytest
 from pymongo import MongoClient
 
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess, free_port
-from db.prepare import prepare
+from db.mongod.process import MongodProcess, free_port
+from db.schema.prepare import prepare
 from peers.errors import LedgerError
 from tests.deals import stock
 from tests.log_trader import LogTrader, assert_books_follow
@@ -109,9 +109,9 @@ def test_a_port_lost_to_another_mongod_is_not_mistaken_for_ours(
 ) -> None:
     """Somebody took it between the looking and the starting; then another is picked."""
     ports = iter([own.port, free_port("127.0.0.1")])
-    monkeypatch.setattr("db.mongod.free_port", lambda _host: next(ports))
+    monkeypatch.setattr("db.mongod.process.free_port", lambda _host: next(ports))
     if not seen:
-        monkeypatch.setattr("db.mongod._is_free", lambda _host, _port: True)
+        monkeypatch.setattr("db.mongod.process._is_free", lambda _host, _port: True)
     with MongodProcess(tmp_path / "other") as other:
         assert other.port != own.port
         put(other, a=1)
@@ -148,7 +148,7 @@ def test_a_lock_file_that_names_a_stranger_harms_nobody(own: MongodProcess, dire
 
 _TOWN = """
 import sys
-from db.mongod import MongodProcess
+from db.mongod.process import MongodProcess
 process = MongodProcess(sys.argv[1])
 process.start()
 print(process.pid, flush=True)
@@ -156,7 +156,7 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers no such leash")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers nothing of the kind")
 def test_it_dies_with_the_process_that_started_it(directory: Path) -> None:
     command = [sys.executable, "-c", _TOWN, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as town:

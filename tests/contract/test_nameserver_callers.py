@@ -17,9 +17,9 @@ from Pyro5.serializers import serializers
 
 from nameserver.finder import Finder
 from nameserver.process import NameServerProcess
-from peers.host.certificates import ensure_certificates
-from peers.host.tls import TlsFiles
-from peers.host.transport import HEADER, MAGIC
+from peers.rpc.certificates import ensure_certificates
+from peers.rpc.tls import TlsFiles
+from peers.rpc.transport import HEADER, MAGIC
 from tests.silent_callers import is_sent_away, silent_callers
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
@@ -30,7 +30,7 @@ _MEMBER = """
 import sys
 from pathlib import Path
 from nameserver.finder import Finder
-from peers.host.tls import TlsFiles, secure
+from peers.rpc.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[2])))
 with Finder("127.0.0.1", int(sys.argv[1]), {timeout_s}) as finder:
     finder.register("bazaar.buyer0", "{uri}")

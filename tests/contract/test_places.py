@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from db.ledger.mongo import MongoLedger
-from peers.core.ledger import Append, Appended, LookUp, Result, Taken
-from peers.core.log import OfficeEntry, TradeEntry
-from peers.core.post_state import PostState
+from peers.core.ledger.log import OfficeEntry, TradeEntry
+from peers.core.ledger.port import Append, Appended, LookUp, Result, Taken
+from peers.core.ledger.post_state import PostState
 from tests.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
 from tests.fixtures_mongo import Books, MakeLedger
 from tests.log_trader import LogTrader, assert_books_follow, state_in, summary

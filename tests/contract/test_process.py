@@ -19,14 +19,14 @@ import pytest
 
 from nameserver.finder import Finder
 from nameserver.process import NameServerProcess
-from peers.core.membership import Member, Snapshot
+from peers.core.membership.members import Member, Snapshot
 from peers.core.reports import Departed, Lost, Opened, Slept
 from peers.errors import TownError
-from peers.host.herald import MOST_UNTOLD, Herald
-from peers.host.line import Line
-from peers.host.logs import NoLog
-from peers.host.process import FAULT
-from peers.host.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
+from peers.rpc.rpc_connection import RpcConnection
+from peers.runtime.logs import NoLog
+from peers.runtime.process import FAULT
+from peers.runtime.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
+from peers.runtime.town_reporter import MOST_UNTOLD, TownReporter
 from tests.hosting import Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -35,15 +35,15 @@ M = TypeVar("M")
 
 PROGRAM = """
 import socket, sys, msgspec
-from peers.host.process import run_peer
-from peers.host.spec import PeerSpec
+from peers.runtime.process import run_peer
+from peers.runtime.spec import PeerSpec
 run_peer(msgspec.json.decode(sys.argv[2], type=PeerSpec), socket.socket(fileno=int(sys.argv[1])))
 """
 BROKEN = PROGRAM.replace(
     "run_peer(",
     "from peers.core.peer import Peer\nPeer.handle = lambda *a: 1 / 0\nrun_peer(",
 )
-PATIENT = {"beat_s": 10.0, "suspect_s": 60.0}
+PATIENT = {"heartbeat_interval_s": 10.0, "suspect_s": 60.0}
 
 
 class Peer:
@@ -143,7 +143,7 @@ def listed(nameserver: NameServerProcess) -> set[str]:
 def test_ready_means_listening_and_registered(peer: Peer, nameserver: NameServerProcess) -> None:
     assert isinstance(peer.ready, Ready)
     assert peer.ready.pid == peer.process.pid
-    line = Line(peer.member.uri, 2.0)
+    line = RpcConnection(peer.member.uri, 2.0)
     assert line.call("ping") == "buyer7"
     line.close()
     assert "buyer7" in listed(nameserver)
@@ -188,24 +188,24 @@ def test_the_terminals_interrupt_is_not_for_it(peer: Peer) -> None:
 def test_a_town_that_does_not_listen_stops_nobody() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        herald = Herald(theirs, NoLog(), quiet=False)
+        reporter = TownReporter(theirs, NoLog(), quiet=False)
         report = Lost(peer="buyer7", lost="x" * 1000)
         began_s = time.monotonic()
         for _ in range(2 * MOST_UNTOLD):
-            herald.report(report)
+            reporter.report(report)
         assert time.monotonic() - began_s < 2
         ours.close()
-        herald.close(2.0)
+        reporter.close(2.0)
 
 
 @pytest.mark.parametrize(("quiet", "told"), [(False, {"Slept", "Lost"}), (True, {"Lost"})])
 def test_a_quiet_town_is_told_of_no_trade(quiet: bool, told: set[str]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        herald = Herald(theirs, NoLog(), quiet=quiet)
-        herald.report(Slept(peer="buyer7", sleep_s=1.0))
-        herald.report(Lost(peer="buyer7", lost="buyer8"))
-        herald.close(2.0)
+        reporter = TownReporter(theirs, NoLog(), quiet=quiet)
+        reporter.report(Slept(peer="buyer7", sleep_s=1.0))
+        reporter.report(Lost(peer="buyer7", lost="buyer8"))
+        reporter.close(2.0)
         lines = ours.recv(10_000).splitlines()
     assert {json.loads(line)["report"]["event"] for line in lines} == told
 
@@ -245,7 +245,7 @@ def link_ranks(host: object) -> set[int]:
 
 
 def test_without_a_name_server_it_says_so(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peers.host.host.REGISTER_PATIENCE_S", 0.1)
+    monkeypatch.setattr("peers.runtime.host.REGISTER_PATIENCE_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     spec = msgspec.structs.replace(market.spec(9, "buyer"), nameserver_port=port)

@@ -15,8 +15,18 @@ from db.ledger.connection import connect
 from db.ledger.cutting import cut
 from db.ledger.maker import catch_up
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from peers.core.ledger import AlreadyRecorded, Done, FindSales, Found, Load, Loaded, LookUp, RecordElection, Taken
+from db.mongod.process import MongodProcess
+from peers.core.ledger.port import (
+    AlreadyRecorded,
+    Done,
+    FindSales,
+    Found,
+    Load,
+    Loaded,
+    LookUp,
+    RecordElection,
+    Taken,
+)
 from tests.deals import accepted, at, election, office, stock, trade, unavailable
 from tests.fixtures_mongo import Books, MakeLedger
 from tests.log_trader import LogTrader, assert_books_follow

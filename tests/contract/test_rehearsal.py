@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import gc, os, threading
-from peers.host.process import prepare
+from peers.runtime.process import prepare
 
 def open_files():
     paths = [f'/proc/self/fd/{fd}' for fd in os.listdir('/proc/self/fd')]

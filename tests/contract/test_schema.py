@@ -12,13 +12,13 @@ from bson.decimal128 import Decimal128
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, WriteError
 
-from db.documents import deposit_document, entry_document, post_document, request_document
+from db.ledger.documents import deposit_document, entry_document, post_document, request_document
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess, free_port
-from db.prepare import prepare
-from db.schema import COLLECTIONS, VIEWS
-from peers.core.ledger import Appended, Load
-from peers.core.records import Post
+from db.mongod.process import MongodProcess, free_port
+from db.schema.collections import COLLECTIONS, VIEWS
+from db.schema.prepare import prepare
+from peers.core.ledger.port import Appended, Load
+from peers.core.market.records import Post
 from peers.errors import LedgerError
 from tests.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
 from tests.fixtures_mongo import Books

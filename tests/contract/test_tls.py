@@ -14,8 +14,8 @@ import pytest
 from cryptography import x509
 
 from peers.errors import TownError
-from peers.host.certificates import ensure_certificates
-from peers.host.tls import HANDSHAKE_S, TlsFiles
+from peers.rpc.certificates import ensure_certificates
+from peers.rpc.tls import HANDSHAKE_S, TlsFiles
 
 HOST = "127.0.0.2"
 ECHO = [sys.executable, "-m", "tests.contract.tls_echo"]

@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from db.ledger.mongo import MongoLedger
-from db.mongod import MongodProcess
-from peers.core.records import Post
+from db.mongod.process import MongodProcess
+from peers.core.market.records import Post
 from peers.errors import LedgerError
 from peers.town.books import Books, check_reachable, database_of
 from tests import fixtures_mongo

@@ -15,9 +15,9 @@ from Pyro5.client import BatchProxy, Proxy
 from Pyro5.server import expose
 
 from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError
-from peers.host.connection import Connection
-from peers.host.line import Broken, CallFailed, Garbled, Line, Refused, Silent
-from peers.host.server import Server, caller
+from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
+from peers.rpc.served_connection import ServedConnection
+from peers.rpc.server import Server, caller
 from tests.hosting import wait_until
 from tests.silent_callers import is_sent_away, silent_callers
 
@@ -58,7 +58,7 @@ class Target:
 class Served:
     def __init__(self) -> None:
         self.target = Target()
-        self.hangups: list[Connection] = []
+        self.hangups: list[ServedConnection] = []
         self.server = Server("127.0.0.1", self.target, "target", on_hangup=self.hangups.append)
         self.server.start()
         self.uri = self.server.uri
@@ -75,13 +75,13 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def line(served: Served) -> Iterator[Line]:
-    line = Line(served.uri, 2.0)
+def line(served: Served) -> Iterator[RpcConnection]:
+    line = RpcConnection(served.uri, 2.0)
     yield line
     line.close()
 
 
-def test_values_cross(line: Line) -> None:
+def test_values_cross(line: RpcConnection) -> None:
     for value in (None, 7, "fish", b"\x00\xff", {"a": [1, {"b": None}]}, "x" * 1_000_000):
         assert line.call("echo", value) == value
     for size in range(80):  # of which one makes a payload as long as a part of a header
@@ -107,7 +107,7 @@ def test_bare_pyro_is_told_the_name_of_our_error(served: Served) -> None:
     assert "peers.errors.NotTrader" in done.stderr
 
 
-def test_other_errors_are_garbled(line: Line) -> None:
+def test_other_errors_are_garbled(line: RpcConnection) -> None:
     with pytest.raises(Garbled, match="crash"):
         line.call("crash")
     with pytest.raises(Garbled):
@@ -120,41 +120,41 @@ def test_other_errors_are_garbled(line: Line) -> None:
 def test_nobody_there_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    line = Line(f"PYRO:target@127.0.0.1:{port}", 1.0)
+    line = RpcConnection(f"PYRO:target@127.0.0.1:{port}", 1.0)
     assert line.is_refused()
-    with pytest.raises(Refused):
+    with pytest.raises(NobodyListens):
         line.call("echo", 1)
 
 
 def test_a_server_that_ends_breaks_its_lines_and_then_refuses() -> None:
     served = Served()
-    line = Line(served.uri, 2.0)
+    line = RpcConnection(served.uri, 2.0)
     line.call("echo", 1)
     served.server.close()
     with pytest.raises(Broken):
         line.call("echo", 1)
-    with pytest.raises(Refused):
+    with pytest.raises(NobodyListens):
         line.call("echo", 1)
 
 
 def test_silence_is_neither(served: Served) -> None:
-    line = Line(served.uri, 0.1)
+    line = RpcConnection(served.uri, 0.1)
     assert not line.is_refused()
     with pytest.raises(Silent):
         line.call("hang")
     assert line.call("echo", 2) == 2
     line.close()
     with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(Silent):
-        Line(f"PYRO:target@127.0.0.1:{mute.getsockname()[1]}", 0.1).call("echo", 1)
+        RpcConnection(f"PYRO:target@127.0.0.1:{mute.getsockname()[1]}", 0.1).call("echo", 1)
 
 
 @pytest.mark.parametrize("uri", ["", "nonsense", "PYRO:x", "http://127.0.0.1:1"])
 def test_no_address(uri: str) -> None:
     with pytest.raises(CallFailed):
-        Line(uri, 1.0).call("echo", 1)
+        RpcConnection(uri, 1.0).call("echo", 1)
 
 
-def test_cut_breaks_off_a_call_from_another_thread(line: Line) -> None:
+def test_cut_breaks_off_a_call_from_another_thread(line: RpcConnection) -> None:
     line.call("echo", 1)
     failed: list[CallFailed] = []
 
@@ -173,7 +173,7 @@ def test_cut_breaks_off_a_call_from_another_thread(line: Line) -> None:
     assert [type(error) for error in failed] == [Broken]
 
 
-def test_hangups_are_noticed_with_the_rank(served: Served, line: Line) -> None:
+def test_hangups_are_noticed_with_the_rank(served: Served, line: RpcConnection) -> None:
     line.call("mark", 5)
     line.close()
     wait_until(lambda: [c.rank for c in served.hangups] == [5], what="the hangup", deadline_s=2)
@@ -273,7 +273,7 @@ def test_a_server_needs_an_address_that_can_be_called(host: str) -> None:
 
 def test_many_that_say_nothing_keep_nobody_waiting_and_are_sent_away(served: Served) -> None:
     with silent_callers(*served.address) as silent:
-        line = Line(served.uri, 30.0)
+        line = RpcConnection(served.uri, 30.0)
         assert line.call("echo", 1) == 1
         assert all(map(is_sent_away, silent))
         assert line.call("echo", 2) == 2  # who has been greeted may be idle for as long as it likes

@@ -16,8 +16,8 @@ from typing import Any
 from Pyro5.api import Daemon, Proxy, expose
 from Pyro5.errors import CommunicationError
 
-from peers.host.line import Line, Silent
-from peers.host.tls import TlsFiles, check_member, secure
+from peers.rpc.rpc_connection import RpcConnection, Silent
+from peers.rpc.tls import TlsFiles, check_member, secure
 
 
 @expose
@@ -58,10 +58,10 @@ def call(host: str, port: str, directory: str) -> None:
 
 def line(host: str, port: str, directory: str) -> None:
     secure(TlsFiles(Path(directory)))
-    line = Line(f"PYRO:echo@{host}:{port}", 5.0)
+    line = RpcConnection(f"PYRO:echo@{host}:{port}", 5.0)
     whole = all(line.call("echo", "x" * size) == "x" * size for size in (1, 20_000, 1_000_000))
     line.close()
-    hurried = Line(line.uri, 1.0)
+    hurried = RpcConnection(line.uri, 1.0)
     try:
         hurried.call("hang")
     except Silent:

@@ -16,18 +16,19 @@ from unittest.mock import patch
 import msgspec
 
 from db.ledger.memory import MemoryLedger
-from peers.core import gossip, market
 from peers.core.calls import Buy
-from peers.core.clocks import LamportClock, VectorClock
-from peers.core.commands import Answer, Tell
-from peers.core.customer import Errand
-from peers.core.ledger import AlreadyRecorded, Append, Appended, LedgerAway, Loaded, MakeBooks, Taken, Unknown
-from peers.core.log import NOWHERE, OfficeEntry, TradeEntry
-from peers.core.market import Draft, Stock
-from peers.core.money import CENT
+from peers.core.commands import NotifySales, Respond
+from peers.core.customers.retrying_call import RetryingCall
+from peers.core.ledger.log import NOWHERE, OfficeEntry, TradeEntry
+from peers.core.ledger.port import AlreadyRecorded, Append, Appended, LedgerAway, Loaded, MakeBooks, Taken, Unknown
+from peers.core.ledger.post_state import PostState, state_of
+from peers.core.market import rules
+from peers.core.market.money import CENT
+from peers.core.market.records import Outcome
+from peers.core.market.stock import Draft, Stock
+from peers.core.membership import gossip
+from peers.core.membership.clocks import LamportClock, VectorClock
 from peers.core.names import rank_of
-from peers.core.post_state import PostState, state_of
-from peers.core.records import Outcome
 from peers.core.trader import taking_office, term
 from peers.core.trader.committer import Committer
 from peers.core.trader.pending import PendingRequests
@@ -262,16 +263,16 @@ def successor_trusts_the_books_alone() -> Iterator[None]:
 
 @mistake(1, 2)
 def new_id_at_each_retry() -> Iterator[None]:
-    ask = Errand.ask
+    ask = RetryingCall.ask
 
-    def renamed(self: Errand) -> None:
+    def renamed(self: RetryingCall) -> None:
         if isinstance(self.call, Buy) and self.tries:
             request = self.call.request
             again = msgspec.structs.replace(request, request_id=f"{request.request_id}.{self.tries}")
             self.call = Buy(request=again)
         ask(self)
 
-    with patch.object(Errand, "ask", renamed):
+    with patch.object(RetryingCall, "ask", renamed):
         yield
 
 
@@ -319,7 +320,7 @@ def answer_before_append() -> Iterator[None]:
         for outcome in entry.outcomes:
             pending = self._pending._requests[outcome.request.request_id]
             for call_id in pending.callers:
-                self._ctx.emit(Answer(call_id=call_id, reply=outcome))
+                self._ctx.emit(Respond(call_id=call_id, reply=outcome))
             pending.callers = []
         return entry
 
@@ -337,7 +338,7 @@ def seller_told_before_append() -> Iterator[None]:
             sale = outcome.sale
             seller = self._ctx.members.get(rank_of(sale.seller)) if sale is not None else None
             if seller is not None:
-                self._ctx.emit(Tell(seller=seller, sales=(outcome,)))
+                self._ctx.emit(NotifySales(seller=seller, sales=(outcome,)))
         return entry
 
     with patch.object(TraderTerm, "_next_entry", hasty):
@@ -431,7 +432,7 @@ def buys_from_itself() -> Iterator[None]:
 @mistake(1, 2)
 def buyer_in_office_buys() -> Iterator[None]:
     """What a peer asked for before it took office is sold to it in office."""
-    decide = market.decide
+    decide = rules.decide
 
     def partial(accepted: Any, goods: Any, *, trader: str, **others: Any) -> Any:
         outcome = decide(accepted, goods, trader="nobody", **others)
@@ -447,7 +448,7 @@ def commission_rounded_down() -> Iterator[None]:
         commission = (amount * commission_rate).quantize(CENT, rounding=ROUND_DOWN)
         return commission, amount - commission
 
-    with patch.object(market, "split", split):
+    with patch.object(rules, "split", split):
         yield
 
 
@@ -485,13 +486,13 @@ def nobody_knocks() -> Iterator[None]:
 @mistake(1, 2)
 def gives_up_after_one_try() -> Iterator[None]:
     """A customer that hears nothing does not ask again."""
-    on_reply = Errand.on_reply
+    on_reply = RetryingCall.on_reply
 
-    def impatient(self: Errand, reply: Any) -> Any:
+    def impatient(self: RetryingCall, reply: Any) -> Any:
         ended = on_reply(self, reply)
         if ended is None and self.call is not None:
             self._ctx.cancel_timer(self._timer)
         return ended
 
-    with patch.object(Errand, "on_reply", impatient):
+    with patch.object(RetryingCall, "on_reply", impatient):
         yield

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from peers.core.membership import Member
+from peers.core.membership.members import Member
 from peers.core.peer import Peer
-from peers.settings import Settings
+from peers.core.settings import Settings
 from peers.simulator.exhaustive import WALKS, Walk, explore, show_walks
 from peers.simulator.interning import MIDDLE, Peers, freeze
 from tests.simulation.planted import MISTAKES

@@ -87,8 +87,8 @@ def check_peers() -> None:
         assert any(m.startswith("rank:") for m in metadata)
         with Pyro5.api.Proxy(uri) as peer:
             assert peer.ping() == name.removeprefix("bazaar.")
-            beat = peer.heartbeat()
-            assert set(beat) == {"peer", "term", "trader"}, beat
+            heartbeat = peer.heartbeat()
+            assert set(heartbeat) == {"peer", "term", "trader"}, heartbeat
             status = peer.status()
             wanted = {"name", "rank", "role", "term", "trader", "clock", "neighbours", "in_office", "counters"}
             assert wanted <= set(status), wanted - set(status)

@@ -10,10 +10,10 @@ import msgspec
 from Pyro5.api import Daemon, expose
 
 from nameserver.finder import Finder
-from peers.core.membership import Member, Snapshot
+from peers.core.membership.members import Member, Snapshot
 from peers.core.names import peer_name
 from peers.core.reports import Elected, Opened
-from peers.host.spec import Begin, Finished, PeerSpec, Ready, Told, ToPeer
+from peers.runtime.spec import Begin, Finished, PeerSpec, Ready, Told, ToPeer
 
 
 @expose

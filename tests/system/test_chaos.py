@@ -16,7 +16,7 @@ from bson.decimal128 import Decimal128
 from matplotlib import image
 from pymongo import MongoClient
 
-from db.invariants import INVARIANTS
+from db.audit.invariants import INVARIANTS
 from peers.chaos.plan import Plan, choose_kinds, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import ChaosOptions, run_chaos

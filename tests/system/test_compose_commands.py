@@ -20,7 +20,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from db.mongod import find_mongod, free_port
+from db.mongod.process import find_mongod, free_port
 from peers.town.directory import Directory
 from tests.composition import composition
 from tests.system.towns import eventually
@@ -32,8 +32,8 @@ HOST = "127.0.0.2"
 TRADE = """
 import sys
 from pathlib import Path
-from peers.host.customer import Customer
-from peers.host.tls import TlsFiles, secure
+from peers.customer import Customer
+from peers.rpc.tls import TlsFiles, secure
 host, port, certificates = sys.argv[1:]
 secure(TlsFiles(Path(certificates)))
 with Customer(host, int(port)) as seller, Customer(host, int(port)) as buyer:

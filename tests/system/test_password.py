@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from db.mongod import find_mongod, free_port
+from db.mongod.process import find_mongod, free_port
 from peers.books_address import ENVIRONMENT
 from tests.system.towns import ROOT, RunningTown, eventually
 

@@ -23,8 +23,8 @@ BUY = """
 import sys
 from pathlib import Path
 from peers.errors import TownError
-from peers.host.customer import Customer
-from peers.host.tls import TlsFiles, secure
+from peers.customer import Customer
+from peers.rpc.tls import TlsFiles, secure
 host, port, certificates = sys.argv[1:]
 if certificates != "-":
     secure(TlsFiles(Path(certificates)))

@@ -9,13 +9,13 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.documents import Document, deposit_from, request_document, request_from
 from db.ledger.backlog import Backlog, Changes, Round, encode_request, encode_requests
+from db.ledger.documents import Document, deposit_from, request_document, request_from
 from db.ledger.memory import MemoryLedger
-from peers.core.ledger import Load, Loaded, MakeBooks
-from peers.core.log import NOWHERE
-from peers.core.post_state import PostState
-from peers.core.records import Accepted, Deposit, Outcome
+from peers.core.ledger.log import NOWHERE
+from peers.core.ledger.port import Load, Loaded, MakeBooks
+from peers.core.ledger.post_state import PostState
+from peers.core.market.records import Accepted, Deposit, Outcome
 from tests.deals import accepted, stock
 from tests.log_trader import LogTrader, trade_a_while
 

@@ -127,7 +127,7 @@ def test_state_files_keep_a_password_for_their_owner_only(tmp_path: Path) -> Non
 
 def test_logs_hide_it(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from peers.host.logs import open_log\n"
+        "import sys; from pathlib import Path; from peers.runtime.logs import open_log\n"
         "open_log(Path(sys.argv[1]), 'buyer0').error('lost ' + sys.argv[2], traceback=f'at {sys.argv[2]}\\n', term=1)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path), WITH_PASSWORD], timeout=60, check=True)

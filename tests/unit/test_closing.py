@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from peers.core.records import Post
+from peers.core.market.records import Post
 from peers.errors import LedgerError
 from peers.town.books import Books
 from peers.town.closing import drain

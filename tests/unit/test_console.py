@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from peers.core.clocks import LamportStamp
-from peers.core.records import Accepted, Outcome, PurchaseRequest, Sale
+from peers.core.market.records import Accepted, Outcome, PurchaseRequest, Sale
+from peers.core.membership.clocks import LamportStamp
 from peers.core.reports import Answered, Asked, Elected, ElectionStarted, Lost, Slept
 from peers.town.console import LINES_A_SECOND, Console
 

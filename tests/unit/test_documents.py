@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.documents import (
+from db.ledger.documents import (
     BSON,
     PLAIN,
     WIRE,
@@ -34,10 +34,10 @@ from db.documents import (
     request_document,
     request_from,
 )
-from peers.core.clocks import MAX_TIME, LamportStamp, VectorStamp
-from peers.core.log import Entry, OfficeEntry, TradeEntry
-from peers.core.money import split
-from peers.core.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale
+from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.market.money import split
+from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale
+from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
 from tests.deals import accepted, office, sold, stock, trade, unavailable
 
 AWARE = CodecOptions[Document](tz_aware=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from db import mongod
-from db.mongod import find_mongod, free_port
+from db.mongod import process as mongod
+from db.mongod.process import find_mongod, free_port
 from peers.errors import LedgerError
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from bson.decimal128 import Decimal128
 
-import db
-from db.invariants import INVARIANTS, Books, check_books
-from db.verdicts import MOST_LISTED
+import db.audit
+from db.audit.findings import MOST_LISTED
+from db.audit.invariants import INVARIANTS, Books, check_books
 from tests.bookkeeping import RATE, small_books, sort_key, to_bson
 from tests.planting import (
     BOAR,
@@ -330,9 +330,9 @@ def test_a_sound_graph_holds(graph: dict[str, list[str]]) -> None:
 
 def test_the_invariants_stand_apart_from_what_they_judge() -> None:
     """They share no code with trader and ledger, and touch neither database nor network."""
-    folder = Path(db.__path__[0])
+    folder = Path(db.audit.__path__[0])
     modules = (
-        *("invariants", "checkers", "order_checks", "promises", "rows", "verdicts"),
+        *("invariants", "checkers", "fairness", "acknowledgements", "rows", "findings"),
         *("fold", "follow", "log_rows", "log_checks"),
     )
     imported = set()
@@ -342,7 +342,7 @@ def test_the_invariants_stand_apart_from_what_they_judge() -> None:
                 imported.add(node.module or "")
             elif isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
-    ours = {f"db.{module}" for module in modules}
+    ours = {f"db.audit.{module}" for module in modules}
     assert {name for name in imported if name.startswith(("db", "peers"))} <= ours
     assert not {name.split(".")[0] for name in imported} & {"pymongo", "bson", "socket", "time", "random", "os"}
 

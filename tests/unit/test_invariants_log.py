@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from db.invariants import INVARIANTS, Books, check_books
+from db.audit.invariants import INVARIANTS, Books, check_books
 from tests.bookkeeping import RATE, Document, LogBuilder, small_log, sort_key, to_bson
 from tests.planting import (
     BOAR,

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.invariants import check_books
+from db.audit.invariants import check_books
 from tests.bookkeeping import RATE, Document, LogBuilder, long_books
 from tests.planting import judge_log
 from tests.unit.test_invariants_model import operations

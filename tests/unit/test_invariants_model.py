@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.invariants import Books, check_books, lowest_clock_first
+from db.audit.invariants import Books, check_books, lowest_clock_first
 from tests.bookkeeping import RATE, Clerk, long_books
 
 TRADERS = ("merchant7", "merchant8", "buyer0")

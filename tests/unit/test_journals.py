@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from db.journals import Torn, Unreadable, journal_files, read_journal, trim_torn_tail
-from db.rows import JournalEntry
+from db.audit.journals import Torn, Unreadable, journal_files, read_journal, trim_torn_tail
+from db.audit.rows import JournalEntry
 
 ENTRY = b'{"at_ms": 7, "peer": "buyer0", "kind": "told", "outcome": {"_id": "r1", "status": "sold", "seq": 1}}\n'
 

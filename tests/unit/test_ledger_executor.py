@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from peers.core.ledger import (
+from peers.core.ledger.port import (
     Append,
     Appended,
     Done,
@@ -19,11 +19,11 @@ from peers.core.ledger import (
     Operation,
     Result,
 )
-from peers.core.records import Post
+from peers.core.market.records import Post
 from peers.errors import LedgerError
-from peers.host import ledger_executor
-from peers.host.ledger_executor import LedgerExecutor
-from peers.host.logs import NoLog
+from peers.runtime import ledger_executor
+from peers.runtime.ledger_executor import LedgerExecutor
+from peers.runtime.logs import NoLog
 from tests.deals import at, trade
 from tests.hosting import wait_until
 

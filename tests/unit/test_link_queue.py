@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from peers.core.clocks import LamportStamp
-from peers.core.membership import Member
-from peers.core.messages import Beat, ClockNews, Coordinator, LinkMessage, Vacancy
-from peers.host.links import MOST_WAITING, Links, _Link
-from peers.host.logs import NoLog
-from peers.host.wire import Parcel
+from peers.core.membership.clocks import LamportStamp
+from peers.core.membership.members import Member
+from peers.core.messages import ClockNews, Coordinator, Heartbeat, LinkMessage, Vacancy
+from peers.rpc.wire import Parcel
+from peers.runtime.links import MOST_WAITING, Links, _Link
+from peers.runtime.logs import NoLog
 
 
 class Nowhere:
@@ -26,8 +26,8 @@ def link() -> _Link:
     return _Link(Links(Nowhere(), 1.0, NoLog()), member, lasting=True)
 
 
-def beat(time: int, *, reply: bool = False) -> Beat:
-    return Beat(clock=LamportStamp(lamport=time), term=1, trader=1, incarnation=1, digest=time, reply=reply)
+def beat(time: int, *, reply: bool = False) -> Heartbeat:
+    return Heartbeat(clock=LamportStamp(lamport=time), term=1, trader=1, incarnation=1, digest=time, reply=reply)
 
 
 def clock(time: int) -> ClockNews:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from db.ledger.memory import MemoryLedger
-from peers.core.ledger import MakeBooks
-from peers.core.log import NOWHERE, Entry
-from peers.core.post_state import PostState
-from peers.core.records import Post
+from peers.core.ledger.log import NOWHERE, Entry
+from peers.core.ledger.port import MakeBooks
+from peers.core.ledger.post_state import PostState
+from peers.core.market.records import Post
 from tests.deals import T0_MS, TRADER, accepted, at, office, sold, stock, trade, unavailable
 
 FISH, SALT = stock("d1", 3), stock("d2", 1)

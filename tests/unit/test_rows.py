@@ -7,10 +7,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from db.documents import BSON, PLAIN, WIRE, Form, deposit_document, outcome_document
-from db.rows import derived_order, read_deposit, read_request
-from peers.core.clocks import LamportStamp, VectorStamp
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
+from db.audit.rows import derived_order, read_deposit, read_request
+from db.ledger.documents import BSON, PLAIN, WIRE, Form, deposit_document, outcome_document
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 
 STAMPS = [LamportStamp(lamport=17), VectorStamp(vector={"buyer0": 3, "seller1": 40}), VectorStamp(vector={})]
 

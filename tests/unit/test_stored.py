@@ -11,7 +11,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from db.stored import PLAIN, StoredDocument
+from db.audit.stored import PLAIN, StoredDocument
 
 FIELDS = {
     "_id": "buyer0.r1 ü",

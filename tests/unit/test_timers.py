@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from peers.core.inputs import TimerName
-from peers.host.bell import Bell
-from peers.host.timers import Timers
+from peers.rpc.wake_up import WakeUp
+from peers.runtime.timers import Timers
 from tests.hosting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
@@ -47,9 +47,9 @@ def test_timers_fire_in_order_when_due(clockwork: Clockwork) -> None:
     with clockwork.lock:
         clockwork.timers.set("sell", 0.06)
         clockwork.timers.set("buy", 0.03)
-        clockwork.timers.set("beat", 0.0)
+        clockwork.timers.set("heartbeat", 0.0)
     wait_until(lambda: len(clockwork.fired) == 3, what="three")
-    assert clockwork.names() == ["beat", "buy", "sell"]
+    assert clockwork.names() == ["heartbeat", "buy", "sell"]
     assert clockwork.fired[1][1] - began_s >= 0.03
     assert clockwork.fired[2][1] - began_s >= 0.06
 
@@ -58,17 +58,17 @@ def test_a_nearer_timer_wakes_it_from_waiting_for_a_farther_one(clockwork: Clock
     with clockwork.lock:
         clockwork.timers.set("period", 100.0)
     with clockwork.lock:
-        clockwork.timers.set("beat", 0.001)
+        clockwork.timers.set("heartbeat", 0.001)
     wait_until(clockwork.names, what="the beat", deadline_s=2)
-    assert clockwork.names() == ["beat"]
+    assert clockwork.names() == ["heartbeat"]
 
 
 def test_set_anew_or_cancelled_it_does_not_fire_as_before(clockwork: Clockwork) -> None:
     with clockwork.lock:
-        clockwork.timers.set("beat", 0.0)
+        clockwork.timers.set("heartbeat", 0.0)
         clockwork.timers.set("buy", 0.0)
         time.sleep(0.02)  # both are overdue, and the thread cannot come to them
-        clockwork.timers.cancel("beat")
+        clockwork.timers.cancel("heartbeat")
         clockwork.timers.set("buy", 0.05)
         clockwork.timers.set("sell", 0.01)
     wait_until(lambda: len(clockwork.fired) == 2, what="two")
@@ -79,14 +79,14 @@ def test_one_that_fires_may_cancel_another_that_is_due_as_well(clockwork: Clockw
     with clockwork.lock:
         clockwork.timers.set("clock", 0.0)
         clockwork.timers.set("tally", 0.001)
-        clockwork.timers.set("beat", 0.02)
+        clockwork.timers.set("heartbeat", 0.02)
         time.sleep(0.01)
-    wait_until(lambda: "beat" in clockwork.names(), what="the beat")
-    assert clockwork.names() == ["clock", "beat"]
+    wait_until(lambda: "heartbeat" in clockwork.names(), what="the beat")
+    assert clockwork.names() == ["clock", "heartbeat"]
 
 
 def test_a_ring_is_heard_once_whenever_it_came() -> None:
-    bell = Bell()
+    bell = WakeUp()
     bell.ring()
     bell.ring()
     assert bell.wait(0)

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
+from peers.core.settings import Settings
 from peers.errors import BazaarError, SettingsError, TownError
-from peers.settings import Settings
 from peers.town.addresses import can_be_reached, parse_endpoint, resolve_host
 from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_settings, settings_of
 
@@ -53,8 +53,10 @@ def test_one_peer_can_join_but_not_open_a_market() -> None:
 
 
 def test_settings_by_dotted_names() -> None:
-    made = settings("market.stock=20", "timing.beat_s=0.1", "market.commission_rate=0.10", "market.items=fish,salt")
-    assert (made.market.stock, made.timing.beat_s) == (20, 0.1)
+    made = settings(
+        "market.stock=20", "timing.heartbeat_interval_s=0.1", "market.commission_rate=0.10", "market.items=fish,salt"
+    )
+    assert (made.market.stock, made.timing.heartbeat_interval_s) == (20, 0.1)
     assert str(made.market.commission_rate) == "0.10"
     assert made.market.items == ("fish", "salt")
 
@@ -84,12 +86,16 @@ def test_bad_settings_are_named(pair: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("pairs", "names", "reason"),
     [
-        (["timing.beat_s=5"], ("suspect_s (1)", "beat_s (5)"), "taken for gone"),
-        (["timing.suspect_s=0.1"], ("suspect_s (0.1)", "beat_s (0.25)"), "taken for gone"),
-        (["timing.beat_s=0.6"], ("suspect_s (1)", "beat_s (0.6)"), "taken for gone"),
+        (["timing.heartbeat_interval_s=5"], ("suspect_s (1)", "heartbeat_interval_s (5)"), "taken for gone"),
+        (["timing.suspect_s=0.1"], ("suspect_s (0.1)", "heartbeat_interval_s (0.25)"), "taken for gone"),
+        (["timing.heartbeat_interval_s=0.6"], ("suspect_s (1)", "heartbeat_interval_s (0.6)"), "taken for gone"),
         (["timing.retry_s=2"], ("retry_max_s (1)", "retry_s (2)"), "waits grow"),
         (["timing.retry_max_s=0.05"], ("retry_max_s (0.05)", "retry_s (0.1)"), "waits grow"),
-        (["timing.gather_s=1", "timing.call_timeout_s=1"], ("call_timeout_s (1)", "gather_s (1)"), "give up"),
+        (
+            ["timing.group_commit_delay_s=1", "timing.call_timeout_s=1"],
+            ("call_timeout_s (1)", "group_commit_delay_s (1)"),
+            "give up",
+        ),
         (["market.price_min=20"], ("price_min (20)", "price_max (10)"), "prices are drawn"),
         (["market.items=fish,fish"], ("items",), "once"),
     ],
@@ -107,11 +113,15 @@ def test_settings_that_contradict_each_other_are_refused_with_the_reason(
 
 def test_settings_that_just_agree_are_taken() -> None:
     made = settings(
-        "timing.beat_s=0.5", "timing.suspect_s=1", "timing.retry_s=1", "timing.retry_max_s=1", "timing.gather_s=1"
+        "timing.heartbeat_interval_s=0.5",
+        "timing.suspect_s=1",
+        "timing.retry_s=1",
+        "timing.retry_max_s=1",
+        "timing.group_commit_delay_s=1",
     )
-    assert made.timing.beat_s == 0.5
+    assert made.timing.heartbeat_interval_s == 0.5
     # As good as no beats at all.
-    assert settings("timing.beat_s=3600", "timing.suspect_s=3600").timing.suspect_s == 3600
+    assert settings("timing.heartbeat_interval_s=3600", "timing.suspect_s=3600").timing.suspect_s == 3600
 
 
 def test_clash_of_value_and_group() -> None:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.clocks import MAX_TIME, LamportStamp, VectorStamp
-from peers.core.membership import Member
-from peers.core.messages import Beat, ClockNews, MemberNews
-from peers.core.money import MAX_PRICE
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.market.money import MAX_PRICE
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
+from peers.core.membership.members import Member
+from peers.core.messages import ClockNews, Heartbeat, MemberNews
+from peers.core.settings import Settings
 from peers.errors import BadRequest
-from peers.host import wire
-from peers.settings import Settings
+from peers.rpc import wire
 
 LAMPORT = wire.Reader(Settings())
 VECTOR = wire.Reader(Settings(clock="vector"))
@@ -245,7 +245,7 @@ def test_parcels_there_and_back() -> None:
         sender=3,
         incarnation=7,
         messages=(
-            Beat(clock=LamportStamp(lamport=1), term=1, trader=None, incarnation=2, digest=9, reply=True),
+            Heartbeat(clock=LamportStamp(lamport=1), term=1, trader=None, incarnation=2, digest=9, reply=True),
             ClockNews(clock=VectorStamp(vector={"a": 1})),
             MemberNews(members=(member,), whole=True),
         ),

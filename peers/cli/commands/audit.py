@@ -32,7 +32,7 @@ def command(
     """
     from rich.console import Console
 
-    from db.audit import render, to_json
+    from db.audit.auditing import render, to_json
     from peers.books_address import address_given
     from peers.town.directory import Directory
     from peers.town.inspection import inspect

@@ -30,8 +30,8 @@ def command(
     - `bazaar certs`
     - `bazaar certs --dir /town --host mongo --authority-key /authority/ca.key`
     """
-    from peers.host.certificates import ensure_certificates
-    from peers.host.tls import TlsFiles
+    from peers.rpc.certificates import ensure_certificates
+    from peers.rpc.tls import TlsFiles
     from peers.town.directory import Directory
 
     files = TlsFiles(Directory(directory).tls)

@@ -96,7 +96,7 @@ def command(
 
     - `bazaar run localhost 6`
     - `bazaar run localhost 6 --purchases 1000 --quiet`
-    - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20 --set timing.beat_s=0.1`
+    - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20`
     """
     if host is None or n is None:
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"

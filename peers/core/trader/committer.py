@@ -14,8 +14,8 @@ from __future__ import annotations
 from enum import Enum
 
 from peers.core.context import Context
-from peers.core.ledger import AlreadyRecorded, Append, Appended, LedgerAway, Operation, Result, Taken, Unknown
-from peers.core.log import Entry
+from peers.core.ledger.log import Entry
+from peers.core.ledger.port import AlreadyRecorded, Append, Appended, LedgerAway, Operation, Result, Taken, Unknown
 from peers.core.reports import LedgerBack, LedgerTrouble
 
 RETRY_LEDGER_S = 0.1

@@ -3,9 +3,9 @@
 
 Customers who buy one thing after another come back soon after they were answered. A commit begun with the first of
 them leaves the others waiting for the next, and so they split into two halves that forever wait for each other's
-commit. So a commit waits for as many as were there last time, but never longer than `gather_s`, and not at all where
-there was only one: a lone customer is served at once. (Measured in turns, with and without: 2 and 4 customers buy 1.8
-times as much, 8 buy 1.3 times, 16 and 48 some 1.1 and 1.2 times.)
+commit. So a commit waits for as many as were there last time, but never longer than `group_commit_delay_s`, and not
+at all where there was only one: a lone customer is served at once. (Measured in turns, with and without: 2 and 4
+customers buy 1.8 times as much, 8 buy 1.3 times, 16 and 48 some 1.1 and 1.2 times.)
 
 Where there are very many, two halves are just right: while one is recorded, the other is answered and comes back, and
 so database and trader work at the same time. So a commit waits for half of them only. (64 customers buy 1.1 times as
@@ -47,12 +47,12 @@ class GroupCommit:
 
     def is_worth_waiting(self, present: int) -> bool:
         """Whether the commit should begin later; if so, a `gather` timer has been set."""
-        gather_s, now_s = self._ctx.settings.timing.gather_s, self._ctx.now.mono_s
+        group_commit_delay_s, now_s = self._ctx.settings.timing.group_commit_delay_s, self._ctx.now.mono_s
         if self._until_s is None:
-            if gather_s == 0 or self._skip or self._crowd < CROWD or present >= self._crowd:
+            if group_commit_delay_s == 0 or self._skip or self._crowd < CROWD or present >= self._crowd:
                 return False
-            self._until_s, self._first = now_s + gather_s, present
-            self._ctx.set_timer("gather", gather_s)
+            self._until_s, self._first = now_s + group_commit_delay_s, present
+            self._ctx.set_timer("gather", group_commit_delay_s)
         return present < self._crowd and now_s < self._until_s
 
     def begins(self, present: int) -> None:

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from peers.core.calls import Reply
-from peers.core.commands import Answer
+from peers.core.commands import Respond
 from peers.core.context import Context
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
 from peers.errors import BadRequest, WireError
 
 REMEMBERED = 4096
@@ -138,7 +138,7 @@ class PendingRequests:
 
     def _answer(self, callers: Iterable[int], reply: Reply | WireError) -> None:
         for call_id in callers:
-            self._ctx.emit(Answer(call_id=call_id, reply=reply))
+            self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
 
 def require_same(field: str, known: PurchaseRequest | Offer, asked: PurchaseRequest | Offer) -> None:

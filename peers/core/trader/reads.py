@@ -7,10 +7,10 @@ so it waits for no entry, and what cannot be read is simply not answered with fa
 from __future__ import annotations
 
 from peers.core.calls import AskOutcome, Reply, Standing, StandingReply
-from peers.core.commands import Answer
+from peers.core.commands import Respond
 from peers.core.context import Context
-from peers.core.ledger import FindSales, Found, LookUp, Operation, Result
-from peers.core.records import Accepted, Outcome
+from peers.core.ledger.port import FindSales, Found, LookUp, Operation, Result
+from peers.core.market.records import Accepted, Outcome
 from peers.errors import PostClosed, WireError
 
 
@@ -45,7 +45,7 @@ class LedgerReads:
 
     def _answer(self, callers: list[int] | tuple[()], reply: Reply | WireError) -> None:
         for call_id in callers:
-            self._ctx.emit(Answer(call_id=call_id, reply=reply))
+            self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
 
 def _reply(operation: LookUp | FindSales, result: Result) -> Reply | WireError:

@@ -12,10 +12,10 @@ from enum import Enum
 import msgspec
 
 from peers.core.context import Context
-from peers.core.ledger import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
-from peers.core.log import OfficeEntry
-from peers.core.post_state import PostState, UnsoundLog, state_of
-from peers.core.records import Post
+from peers.core.ledger.log import OfficeEntry
+from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
+from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
+from peers.core.market.records import Post
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Committer
 

@@ -15,14 +15,15 @@ from __future__ import annotations
 import msgspec
 
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing
-from peers.core.commands import Answer, Tell
+from peers.core.commands import NotifySales, Respond
 from peers.core.context import Context
-from peers.core.ledger import AlreadyRecorded, Appended, Operation, Result, Taken
-from peers.core.log import OfficeEntry, TradeEntry
-from peers.core.market import Draft, decide
+from peers.core.ledger.log import OfficeEntry, TradeEntry
+from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result, Taken
+from peers.core.ledger.post_state import PostState
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, Post, PurchaseRequest
+from peers.core.market.rules import decide
+from peers.core.market.stock import Draft
 from peers.core.names import rank_of
-from peers.core.post_state import PostState
-from peers.core.records import Accepted, Deposit, Offer, Outcome, Post, PurchaseRequest
 from peers.core.trader.committer import Committer
 from peers.core.trader.group_commit import GroupCommit
 from peers.core.trader.pending import PendingRequest, PendingRequests, require_same
@@ -138,7 +139,7 @@ class TraderTerm:
             self._reads.outcome(call_id, call)
 
     def _answer(self, call_id: int, reply: Reply | WireError) -> None:
-        self._ctx.emit(Answer(call_id=call_id, reply=reply))
+        self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
     # -- deciding ------------------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class TraderTerm:
         for name, sales in told.items():
             seller = self._ctx.members.get(rank_of(name))
             if seller is not None and seller.up:
-                self._ctx.emit(Tell(seller=seller, sales=tuple(sales)))
+                self._ctx.emit(NotifySales(seller=seller, sales=tuple(sales)))
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
         if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
             self.leave("resigned")

@@ -5,14 +5,24 @@ from __future__ import annotations
 from random import Random
 
 from peers.core.calls import Call, Failure, Reply, Unreachable
-from peers.core.commands import Ask, CancelTimer, Command, Say, SetTimer
-from peers.core.inputs import Called, Input, Now, Received, Replied, Start, TimerFired, TimerName, Told
-from peers.core.membership import Member, Snapshot
+from peers.core.commands import CallTrader, CancelTimer, Command, Publish, SetTimer
+from peers.core.inputs import (
+    CallCompleted,
+    Input,
+    Now,
+    Received,
+    RequestReceived,
+    SalesNotified,
+    Start,
+    TimerFired,
+    TimerName,
+)
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import Coordinator, MemberNews, Vacancy
 from peers.core.peer import Peer
-from peers.core.records import Outcome
 from peers.core.reports import Report
-from peers.settings import Settings
+from peers.core.settings import Settings
 from tests.unit.core.words import T0_MS, peer, rules
 
 TRADER = peer(9, "merchant")
@@ -42,13 +52,13 @@ class Shop:
     def happens(self, event: Input) -> None:
         self.commands = self.peer.handle(event, Now(mono_s=self.now_s, wall_ms=T0_MS + int(self.now_s * 1000)))
         for command in self.commands:
-            if isinstance(command, Ask):
+            if isinstance(command, CallTrader):
                 self.asks.append((command.ask_id, command.trader, command.call))
             elif isinstance(command, SetTimer):
                 self.timers[command.timer] = self.now_s + command.after_s
             elif isinstance(command, CancelTimer):
                 self.timers.pop(command.timer, None)
-            elif isinstance(command, Say):
+            elif isinstance(command, Publish):
                 self.reports.append(command.report)
 
     # -- what happens to it --------------------------------------------------------------------------------
@@ -61,13 +71,13 @@ class Shop:
     def is_answered(self, reply: Reply | Failure) -> None:
         """The last thing it asked is answered so."""
         ask_id, _, _ = self.asks[-1]
-        self.happens(Replied(ask_id=ask_id, reply=reply))
+        self.happens(CallCompleted(ask_id=ask_id, reply=reply))
 
     def hears_nothing(self) -> None:
         self.is_answered(Unreachable(why="timeout"))
 
     def is_told(self, *sales: Outcome) -> None:
-        self.happens(Told(sales=sales))
+        self.happens(SalesNotified(sales=sales))
 
     def hears(self, message: Vacancy | Coordinator | MemberNews) -> None:
         self.happens(Received(sender=NEIGHBOUR.rank, incarnation=1, message=message))
@@ -79,7 +89,7 @@ class Shop:
         self.hears(Coordinator(term=term, trader=trader.rank, incarnation=trader.incarnation))
 
     def is_called(self, call: Call) -> None:
-        self.happens(Called(call_id=1, call=call))
+        self.happens(RequestReceived(call_id=1, call=call))
 
     # -- what it did ---------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ import pytest
 
 from peers.core.commands import SetTimer
 from peers.core.context import Context
-from peers.core.elections.base import ElectionMessage
-from peers.core.elections.bully import Bully
-from peers.core.messages import Answer, Election
+from peers.core.leadership.elections.base import ElectionMessage
+from peers.core.leadership.elections.bully import Bully
+from peers.core.messages import Election, ElectionAnswer
 from tests.unit.core.words import peer, rules
 
 ASKED = Election(after_term=0, attempt=0, candidate=0, reason="crashed")
@@ -40,7 +40,7 @@ class Electorate:
         self.nominated = True
 
     def answers(self) -> list[int]:
-        return [message.rank for message in self.said if isinstance(message, Answer)]
+        return [message.rank for message in self.said if isinstance(message, ElectionAnswer)]
 
     def waits_s(self) -> float:
         return next(c.after_s for c in reversed(self.ctx.take_commands()) if isinstance(c, SetTimer))
@@ -89,7 +89,7 @@ def test_the_lower_a_peer_the_longer_it_holds_its_answer_back() -> None:
 
 def test_one_who_has_heard_a_higher_answer_gives_none_and_does_not_stand() -> None:
     electorate, bully = asked(2)
-    bully.on_message(1, Answer(after_term=0, attempt=0, rank=3))
+    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, rank=3))
     bully.on_timer()
     bully.on_timer()
     assert electorate.answers() == [3]
@@ -98,7 +98,7 @@ def test_one_who_has_heard_a_higher_answer_gives_none_and_does_not_stand() -> No
 
 def test_a_lower_answer_is_not_passed_on_by_one_who_will_answer() -> None:
     electorate, bully = asked(3)
-    bully.on_message(1, Answer(after_term=0, attempt=0, rank=1))
+    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, rank=1))
     assert electorate.answers() == []
     bully.on_timer()
     assert electorate.answers() == [3]

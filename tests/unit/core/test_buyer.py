@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from peers.core.calls import Buy
-from peers.core.clocks import LamportStamp
 from peers.core.commands import Send
-from peers.core.inputs import Received, Rest
+from peers.core.inputs import Quiesce, Received
+from peers.core.market.records import Outcome, PurchaseRequest
+from peers.core.membership.clocks import LamportStamp
 from peers.core.messages import ClockNews, MemberNews
-from peers.core.records import Outcome, PurchaseRequest
 from peers.core.reports import Answered, Asked, Rejected, Slept
 from peers.errors import BadRequest, NotTrader, PostClosed
 from tests.unit.core.shop import NEIGHBOUR, Shop
@@ -228,7 +228,7 @@ def test_a_trader_it_had_not_heard_of_is_asked_as_soon_as_it_has() -> None:
 
 def test_before_the_market_closes_it_hears_its_answer_and_buys_nothing_more() -> None:
     shop = buying()
-    shop.happens(Rest())
+    shop.happens(Quiesce())
     shop.is_answered(sold(request(shop)))
     assert len(shop.said(Answered)) == 1
     asked = len(shop.asks)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.clocks import CLOCKS, MAX_TIME, LamportStamp, Stamp, VectorStamp, make_clock, zero_stamp
+from peers.core.membership.clocks import CLOCKS, MAX_TIME, LamportStamp, Stamp, VectorStamp, make_clock, zero_stamp
 from peers.core.names import NO_RANK, order_key, peer_name, rank_of
 
 NAMES = [peer_name("buyer", 0), peer_name("seller", 1), peer_name("merchant", 2), peer_name("buyer", 10)]

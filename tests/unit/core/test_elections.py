@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform
 from peers.core.inputs import LedgerReplied, Now, Received, Start
-from peers.core.membership import Snapshot
+from peers.core.membership.members import Snapshot
+from peers.core.membership.roles import draw_roles
 from peers.core.messages import Coordinator
 from peers.core.names import Role
 from peers.core.peer import Peer
 from peers.core.reports import ElectionStarted
-from peers.core.roles import draw_roles
 from tests.unit.core.town import Town
 from tests.unit.core.words import T0_MS, peer, rules
 

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peers.core.graph import MAX_NEIGHBOURS, Adjacency, build_graph, distances, is_sound, live_graph
-from peers.core.membership import Edge
+from peers.core.membership.members import Edge
+from peers.core.membership.overlay_graph import (
+    MAX_NEIGHBOURS,
+    Adjacency,
+    build_graph,
+    distances,
+    is_sound,
+    live_graph,
+)
 
 sizes = st.integers(2, 300)
 seeds = st.integers(0, 2**32)

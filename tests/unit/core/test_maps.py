@@ -8,8 +8,8 @@ import msgspec
 
 from peers.core.commands import Send
 from peers.core.inputs import Now, Received, Start
-from peers.core.membership import Snapshot
-from peers.core.messages import Beat, LinkMessage, MemberNews
+from peers.core.membership.members import Snapshot
+from peers.core.messages import Heartbeat, LinkMessage, MemberNews
 from peers.core.peer import Peer
 from tests.unit.core.words import T0_MS, at, peer, rules
 
@@ -30,7 +30,7 @@ class Neighbour:
         return [c.message for c in commands if isinstance(c, Send) and c.to.rank == 1]
 
     def gives_its_map(self, digest: int) -> bool:
-        said = self.hears(Beat(clock=at(1), term=1, trader=1, incarnation=1, digest=digest))
+        said = self.hears(Heartbeat(clock=at(1), term=1, trader=1, incarnation=1, digest=digest))
         return any(isinstance(message, MemberNews) and message.whole for message in said)
 
 

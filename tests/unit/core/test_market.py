@@ -8,8 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peers.core.market import BUYER_IN_OFFICE, NOT_ON_OFFER, Draft, Stock, decide
-from peers.core.records import Offer, Outcome, PurchaseRequest
+from peers.core.market.records import Offer, Outcome, PurchaseRequest
+from peers.core.market.rules import BUYER_IN_OFFICE, NOT_ON_OFFER, decide
+from peers.core.market.stock import Draft, Stock
 from tests.unit.core.words import T0_MS, accepted, deposited, offers, wants
 
 TRADER = "merchant2"

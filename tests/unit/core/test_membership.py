@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.commands import Command, Say, Send
+from peers.core.commands import Command, Publish, Send
 from peers.core.inputs import Now, Received, Start
-from peers.core.membership import Member, Membership, Snapshot
+from peers.core.membership.members import Member, Membership, Snapshot
 from peers.core.messages import MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Returned
@@ -100,7 +100,7 @@ def test_who_hears_that_it_is_gone_comes_back_with_the_next_incarnation() -> Non
     commands = hears(listener, neighbour, msgspec.structs.replace(me, up=False))
     assert listener.ctx.me.incarnation == 2
     assert listener.ctx.members.is_up(0)
-    assert any(isinstance(c, Say) and isinstance(c.report, Returned) for c in commands)
+    assert any(isinstance(c, Publish) and isinstance(c.report, Returned) for c in commands)
     told = [c.message for c in commands if isinstance(c, Send) and isinstance(c.message, MemberNews)]
     assert MemberNews(members=(listener.ctx.me,)) in told
 

@@ -8,15 +8,15 @@ import pytest
 
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import Buy, Failure, MakeDeposit, Reply, Search
-from peers.core.commands import Answer, Command, HoldPost, Perform, Say
-from peers.core.inputs import Called, Input, Leave, LedgerReplied, Now, Received, Start, TimerFired
-from peers.core.ledger import Append, LedgerAway, Load, LookUp, MakeBooks, Operation, Result
-from peers.core.log import OfficeEntry, TradeEntry
-from peers.core.membership import Snapshot
+from peers.core.commands import Command, HoldPost, Perform, Publish, Respond
+from peers.core.inputs import Input, Leave, LedgerReplied, Now, Received, RequestReceived, Start, TimerFired
+from peers.core.ledger.log import OfficeEntry, TradeEntry
+from peers.core.ledger.port import Append, LedgerAway, Load, LookUp, MakeBooks, Operation, Result
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Snapshot
 from peers.core.messages import Coordinator
 from peers.core.peer import Peer
-from peers.core.records import Outcome
-from peers.core.reports import Elected, LeftOffice, Refused, Report
+from peers.core.reports import Elected, EntryRefused, LeftOffice, Report
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH
 from tests.unit.core.trader.desk import Desk, takes_office
@@ -52,13 +52,13 @@ class Candidate:
                 self.under_way.append(command.operation)
         elif isinstance(command, HoldPost):
             self.held.append(command)
-        elif isinstance(command, Say):
+        elif isinstance(command, Publish):
             self.reports.append(command.report)
-        elif isinstance(command, Answer):
+        elif isinstance(command, Respond):
             self.replies.setdefault(command.call_id, []).append(command.reply)
 
     def asks(self, call_id: int, call: Buy | MakeDeposit | Search) -> None:
-        self.happens(Called(call_id=call_id, call=call))
+        self.happens(RequestReceived(call_id=call_id, call=call))
 
     def ledger_does(self, kind: type[Operation], result: Result | None = None) -> None:
         """The ledger does what is under way, or says this."""
@@ -176,8 +176,8 @@ def test_a_deposed_trader_names_its_successor_and_holds_the_post_no_more() -> No
     assert not candidate.is_in_office()
     assert candidate.held[-1] == HoldPost(term=1, held=False)
     assert candidate.peer.status().trader == "buyer2"
-    (report,) = candidate.said(Refused)
-    assert isinstance(report, Refused)
+    (report,) = candidate.said(EntryRefused)
+    assert isinstance(report, EntryRefused)
     assert (report.term, report.current_term, report.by) == (1, 2, "buyer2")
 
 

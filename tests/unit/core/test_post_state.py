@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peers.core.ledger import Loaded, MakeBooks, StockedDeposit
-from peers.core.log import NOWHERE, Entry
-from peers.core.post_state import PostState, UnsoundLog, state_of
-from peers.core.records import Accepted, Deposit, Outcome, Post
+from peers.core.ledger.log import NOWHERE, Entry
+from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
+from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
+from peers.core.market.records import Accepted, Deposit, Outcome, Post
 from tests.deals import TRADER, accepted, office, sold, stock, trade, unavailable
 from tests.log_trader import summary
 

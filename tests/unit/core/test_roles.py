@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.roles import draw_roles
+from peers.core.membership.roles import draw_roles
 
 
 @given(n=st.integers(2, 300), seed=st.integers(0, 2**32), merchants=st.booleans())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from peers.core.calls import Call, MakeDeposit, Standing, StandingReply
-from peers.core.inputs import Rest
-from peers.core.records import Deposit, Offer, Outcome
+from peers.core.inputs import Quiesce
+from peers.core.market.records import Deposit, Offer, Outcome
 from peers.core.reports import Deposited, Earned, Rejected
 from peers.errors import BadRequest, NotTrader
 from tests.unit.core.shop import NEIGHBOUR, Shop
@@ -189,7 +189,7 @@ def test_goods_are_stamped_with_a_clock_that_ticks() -> None:
 def test_before_the_market_closes_it_hears_of_its_sales_and_deposits_nothing_more() -> None:
     shop, offer = opened()
     asked = len(shop.asks)
-    shop.happens(Rest())
+    shop.happens(Quiesce())
     shop.is_told(sale_of(offer, 1, quantity=offer.quantity))
     assert len(shop.said(Earned)) == 1
     assert len(shop.asks) == asked

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from peers.core.commands import Command, Say, SetTimer
+from peers.core.commands import Command, Publish, SetTimer
 from peers.core.inputs import Input, Now, Received, Start, TimerFired
-from peers.core.membership import Snapshot
+from peers.core.membership.members import Snapshot
 from peers.core.messages import ClockNews
 from peers.core.peer import Peer
 from peers.core.reports import Lost
@@ -16,7 +16,7 @@ from tests.unit.core.words import T0_MS, at, peer, rules
 
 MEMBERS = (peer(0), peer(1, "seller"), peer(2))
 RULES = rules()
-BEAT_S, SUSPECT_S = RULES.timing.beat_s, RULES.timing.suspect_s
+BEAT_S, SUSPECT_S = RULES.timing.heartbeat_interval_s, RULES.timing.suspect_s
 
 
 class Listener:
@@ -37,16 +37,16 @@ class Listener:
             self._look_at(command)
 
     def _look_at(self, command: Command) -> None:
-        if isinstance(command, SetTimer) and command.timer == "beat":
+        if isinstance(command, SetTimer) and command.timer == "heartbeat":
             self.due_s = self.now_s + command.after_s
-        elif isinstance(command, Say) and isinstance(command.report, Lost):
+        elif isinstance(command, Publish) and isinstance(command.report, Lost):
             assert command.report.lost == "buyer2"
             self.lost_after_s = self.now_s - self._began_s
 
     def beat(self, late_s: float = 0.0) -> None:
         self.now_s = self.due_s + late_s
         self._hears(1)
-        self._take(TimerFired(timer="beat"))
+        self._take(TimerFired(timer="heartbeat"))
 
     def _hears(self, sender: int) -> None:
         self._take(Received(sender=sender, incarnation=1, message=ClockNews(clock=at(1))))

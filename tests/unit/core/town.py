@@ -13,27 +13,27 @@ from random import Random
 
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import Resign
-from peers.core.commands import CancelTimer, Command, HoldPost, Perform, Say, Send, SetTimer
-from peers.core.graph import build_graph
+from peers.core.commands import CancelTimer, Command, HoldPost, Perform, Publish, Send, SetTimer
 from peers.core.inputs import (
-    Called,
     Input,
     Leave,
     LedgerReplied,
     Now,
     PeerGone,
     Received,
+    RequestReceived,
     Start,
     TimerFired,
     TimerName,
 )
-from peers.core.ledger import Append, Appended, MakeBooks, Operation
-from peers.core.log import OfficeEntry
-from peers.core.membership import Snapshot
+from peers.core.ledger.log import OfficeEntry
+from peers.core.ledger.port import Append, Appended, MakeBooks, Operation
+from peers.core.membership.members import Snapshot
+from peers.core.membership.overlay_graph import build_graph
 from peers.core.names import Role
 from peers.core.peer import Peer
 from peers.core.reports import Elected, ElectionStarted, Report
-from peers.settings import Settings
+from peers.core.settings import Settings
 from tests.unit.core.words import T0_MS, peer, rules
 
 Way = tuple[int, int]
@@ -91,7 +91,7 @@ class Town:
                 self.held[rank] = command.term
             else:
                 self.held.pop(rank, None)
-        elif isinstance(command, Say):
+        elif isinstance(command, Publish):
             self.reports.append(command.report)
 
     def _post(self, rank: int, command: Send) -> None:
@@ -159,7 +159,7 @@ class Town:
         self.timers = {key: due for key, due in self.timers.items() if key[0] != rank}
 
     def resign(self, rank: int) -> None:
-        self.happens(rank, Called(call_id=1, call=Resign()))
+        self.happens(rank, RequestReceived(call_id=1, call=Resign()))
 
     def leave(self, rank: int) -> None:
         self.happens(rank, Leave())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from peers.core.clocks import LamportStamp
-from peers.core.market import Draft, Stock, decide
-from peers.core.membership import Member
-from peers.core.money import to_money
+from peers.core.market.money import to_money
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.market.rules import decide
+from peers.core.market.stock import Draft, Stock
+from peers.core.membership.clocks import LamportStamp
+from peers.core.membership.members import Member
 from peers.core.names import Role, peer_name
-from peers.core.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
-from peers.settings import Settings, make_settings
+from peers.core.settings import Settings, make_settings
 
 T0_MS = 1_800_000_000_000
 
@@ -71,5 +72,9 @@ def decided(
 def rules(*, timing: dict[str, object] | None = None, clock: str = "lamport", **market: object) -> Settings:
     """The settings, with these of the market (and of the timing) changed, and what has to wait queued at once."""
     return make_settings(
-        {"market": market, "timing": {"queue_after_s": 0.0, "gather_s": 0.0, **(timing or {})}, "clock": clock}
+        {
+            "market": market,
+            "timing": {"queue_after_s": 0.0, "group_commit_delay_s": 0.0, **(timing or {})},
+            "clock": clock,
+        }
     )

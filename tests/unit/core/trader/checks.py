@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peers.core.records import Post
+from peers.core.market.records import Post
 from peers.errors import BadRequest, PostClosed
 from tests.unit.core.trader.desk import Caller, Desk
 from tests.unit.core.words import offers

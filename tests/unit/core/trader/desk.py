@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, Reply, Resign, Search, Standing
-from peers.core.commands import Answer, Perform, Say, SetTimer, Tell
+from peers.core.commands import NotifySales, Perform, Publish, Respond, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now, TimerName
-from peers.core.ledger import (
+from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import (
     Append,
     Appended,
     Found,
@@ -28,14 +29,13 @@ from peers.core.ledger import (
     Result,
     Unknown,
 )
-from peers.core.log import Entry, OfficeEntry, TradeEntry
-from peers.core.membership import Membership
+from peers.core.ledger.post_state import PostState, state_of
+from peers.core.market.records import Deposit, Offer, Outcome, Post, PurchaseRequest
+from peers.core.membership.members import Membership
 from peers.core.names import Role, rank_of
-from peers.core.post_state import PostState, state_of
-from peers.core.records import Deposit, Offer, Outcome, Post, PurchaseRequest
 from peers.core.reports import Report
+from peers.core.settings import Settings
 from peers.core.trader.term import Ended, TraderTerm
-from peers.settings import Settings
 from tests.unit.core.words import T0_MS, accepted, deposited, peer, rules
 
 NAMES = ("buyer0", "seller1", "seller2", "buyer3", "merchant9")
@@ -226,16 +226,16 @@ class Desk:
 
     def _take_commands(self) -> None:
         for command in self.ctx.take_commands():
-            if isinstance(command, Answer):
+            if isinstance(command, Respond):
                 self.callers[command.call_id].replies.append(command.reply)
             elif isinstance(command, Perform) and isinstance(command.operation, MakeBooks):
                 if self._makes_books:  # or does not get round to it; nothing is heard of it either way
                     self.ledger.perform(command.operation)
             elif isinstance(command, Perform):
                 self.under_way.append(command.operation)
-            elif isinstance(command, Tell):
+            elif isinstance(command, NotifySales):
                 self.told += [(command.seller.name, outcome) for outcome in command.sales]
-            elif isinstance(command, Say):
+            elif isinstance(command, Publish):
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer):
                 self._timers.add(command.timer)

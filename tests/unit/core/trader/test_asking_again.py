@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peers.core.ledger import AlreadyRecorded
-from peers.core.records import Deposit
+from peers.core.ledger.port import AlreadyRecorded
+from peers.core.market.records import Deposit
 from peers.core.trader import pending
 from tests.unit.core.trader.checks import FISH, SALT, reason, was_turned_away
 from tests.unit.core.trader.desk import Desk, asked_for

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.ledger.memory import MemoryLedger
-from peers.core.commands import Command, Perform, Say, SetTimer
+from peers.core.commands import Command, Perform, Publish, SetTimer
 from peers.core.context import Context
-from peers.core.ledger import (
+from peers.core.ledger.log import NOWHERE, Entry
+from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
@@ -26,7 +27,6 @@ from peers.core.ledger import (
     Taken,
     Unknown,
 )
-from peers.core.log import NOWHERE, Entry
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Committer, Committing
 from tests.deals import accepted, at, election, office, stock, trade, unavailable
@@ -54,8 +54,8 @@ class Desk:
     def commands(self) -> list[Command]:
         """What it wants done since the last time; what it says is kept."""
         commands = self.ctx.take_commands()
-        self.reports += [type(each.report).__name__ for each in commands if isinstance(each, Say)]
-        return [each for each in commands if not isinstance(each, Say)]
+        self.reports += [type(each.report).__name__ for each in commands if isinstance(each, Publish)]
+        return [each for each in commands if not isinstance(each, Publish)]
 
     def performed(self) -> Operation:
         """The one operation it wants performed."""

@@ -14,7 +14,8 @@ GOODS = offers("d1", quantity=100)
 
 def at_work() -> Desk:
     return Desk(
-        goods=[GOODS], settings=rules(resign_after_sales=0, timing={"queue_after_s": 1.0, "gather_s": GATHER_S})
+        goods=[GOODS],
+        settings=rules(resign_after_sales=0, timing={"queue_after_s": 1.0, "group_commit_delay_s": GATHER_S}),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peers.core.ledger import Append, Appended, LookUp, Taken
-from peers.core.records import Deposit, Post
+from peers.core.ledger.port import Append, Appended, LookUp, Taken
+from peers.core.market.records import Deposit, Post
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH, SALT, reason, successor_post

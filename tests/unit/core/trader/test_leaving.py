@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peers.core.ledger import Append, Taken
+from peers.core.ledger.port import Append, Taken
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH, SALT, reason, successor_post, was_told_the_post_is_closed
 from tests.unit.core.trader.desk import Desk, asked_for, queued_in, recorded

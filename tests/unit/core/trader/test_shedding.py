@@ -7,12 +7,12 @@ from random import Random
 import pytest
 
 from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, Reply
-from peers.core.commands import Answer, Perform, SetTimer
+from peers.core.commands import Perform, Respond, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now
-from peers.core.ledger import Append, Appended, LedgerAway
-from peers.core.post_state import PostState
-from peers.core.records import Accepted, Outcome
+from peers.core.ledger.port import Append, Appended, LedgerAway
+from peers.core.ledger.post_state import PostState
+from peers.core.market.records import Accepted, Outcome
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
 from tests.deals import office
@@ -57,7 +57,7 @@ class Office:
 
     def _take_commands(self) -> None:
         for command in self.ctx.take_commands():
-            if isinstance(command, Answer):
+            if isinstance(command, Respond):
                 assert command.call_id not in self.answers
                 self.answers[command.call_id] = command.reply
             elif isinstance(command, Perform) and isinstance(command.operation, Append):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.ledger.memory import MemoryLedger
-from peers.core.ledger import Append, Found, LookUp
-from peers.core.log import TradeEntry
-from peers.core.records import Deposit, Outcome, PurchaseRequest
+from peers.core.ledger.log import TradeEntry
+from peers.core.ledger.port import Append, Found, LookUp
+from peers.core.market.records import Deposit, Outcome, PurchaseRequest
 from peers.errors import BadRequest, NotTrader, PostClosed
 from tests.unit.core.trader.desk import Caller, Desk, books, post_of, takes_office
 from tests.unit.core.words import offers, rules, wants

@@ -7,12 +7,12 @@ from random import Random
 import pytest
 
 from db.ledger.memory import MemoryLedger
-from peers.core.commands import Perform, Say, SetTimer
+from peers.core.commands import Perform, Publish, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now
-from peers.core.ledger import Append, Appended, LedgerAway, Load, Loaded, Operation, Result, Taken, Unknown
-from peers.core.log import NOWHERE, Entry, OfficeEntry
-from peers.core.records import Post
+from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry
+from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Operation, Result, Taken, Unknown
+from peers.core.market.records import Post
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
@@ -42,7 +42,7 @@ class Candidate:
 
     def _take_commands(self) -> None:
         for command in self.ctx.take_commands():
-            if isinstance(command, Say) and isinstance(command.report, LedgerTrouble | LedgerBack):
+            if isinstance(command, Publish) and isinstance(command.report, LedgerTrouble | LedgerBack):
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer):
                 assert (command.timer, command.after_s) == ("ledger", RETRY_LEDGER_S)

@@ -6,8 +6,8 @@ import msgspec
 
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import StandingReply
-from peers.core.ledger import FindSales, LookUp
-from peers.core.records import Accepted, Deposit
+from peers.core.ledger.port import FindSales, LookUp
+from peers.core.market.records import Accepted, Deposit
 from peers.core.trader.term import MAX_AHEAD
 from tests.unit.core.trader.checks import FISH, SALT, was_told_the_post_is_closed, was_turned_away
 from tests.unit.core.trader.desk import TRADER, Desk, asked_for, books, queued_in, recorded

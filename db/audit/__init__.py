@@ -1,0 +1,1 @@
+"""The proof: reads log, books and journals by itself, and judges them."""

@@ -1,0 +1,142 @@
+"""`acknowledged_is_recorded`: what buyers and sellers were told, held against what the ledger says.
+
+A peer's journal is the only witness outside the ledger. Each of its entries is held against the one record it
+speaks of, which whoever feeds the checker looks up; so journals of any length are judged in constant memory.
+
+What was told must be recorded. What was asked need not be (it may never have arrived), but if it is, it must be
+recorded as it was asked. Being told of a sale twice is no contradiction: a seller that came back is told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from db.audit.findings import Checker, Finding
+from db.audit.rows import DepositRow, JournalEntry, RequestRow, money, same_clock
+
+Subject = tuple[Literal["request", "deposit"], str]
+
+_PAYLOADS = {"asked": "request", "told": "outcome", "deposited": "deposit", "earned": "sale"}
+_MONEY = ("price", "amount", "commission", "earned")
+_ASKED = ("buyer", "item", "quantity", "clock")
+_TOLD = ("status", "seq", "term", "trader", "seller", "deposit", *_MONEY, "buyer", "item", "quantity", "clock")
+PROMISED_FIELDS = _TOLD
+"""The fields of a request that are judged here; there is no need to look up others."""
+
+_EARNED = ("seq", "item", "quantity", "buyer", "price", "earned")
+_DEPOSITED = ("seller", "item", "price", "quantity", "clock", "order", "term")
+
+
+class AcknowledgedIsRecorded(Checker):
+    name: ClassVar[str] = "acknowledged_is_recorded"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+        self.torn = 0
+        self._journals = 0
+        self._unreadable: list[str] = []
+
+    def journal(self) -> None:
+        """A journal was there, even if empty."""
+        self._journals += 1
+
+    def torn_line(self) -> None:
+        """A journal ended in the middle of a line: its peer was killed while writing. That is no fault."""
+        self.torn += 1
+
+    def unreadable(self, why: str) -> None:
+        """Something in a journal could not be read, so that what was told there is not known."""
+        self._unreadable.append(why)
+
+    def entry(self, entry: JournalEntry, record: RequestRow | DepositRow | None) -> None:
+        """Judges an entry; `record` is what the ledger holds of its `subject`."""
+        self.entries += 1
+        subject = subject_of(entry)
+        if subject is None:
+            if entry.kind in _PAYLOADS:
+                self.unreadable(f"an entry of {entry.peer} ({entry.kind}) does not say what it speaks of")
+            return
+        if record is None:
+            if entry.kind != "asked":
+                self.violate(
+                    subject[1],
+                    what=f"{entry.peer} was told of it ({entry.kind}); the ledger has no such {subject[0]}",
+                )
+        elif isinstance(record, DepositRow):
+            self._deposited(entry, record)
+        else:
+            self._of_request(entry, record)
+
+    def finish(self) -> Finding:
+        if self._found:
+            return super().finish()
+        if self._unreadable:
+            more = f" (and {len(self._unreadable) - 1} more)" if len(self._unreadable) > 1 else ""
+            return self.not_judged("could not tell", self._unreadable[0] + more)
+        if not self._journals:
+            return self.not_judged("not checked", "there are no journals")
+        return super().finish()
+
+    def _of_request(self, entry: JournalEntry, record: RequestRow) -> None:
+        payload = payload_of(entry)
+        if entry.kind == "asked":
+            self._compare(entry, payload, record, _ASKED)
+            return
+        if entry.kind == "told":
+            self._compare(entry, payload, record, _TOLD)
+            self._addressee(entry, record.id, record.buyer, "buyer")
+            return
+        if not record.sold:
+            self.violate(record.id, what=f"{entry.peer} was told that it was sold; the ledger says {record.status}")
+            return
+        self._compare(entry, payload, record, _EARNED)
+        self._addressee(entry, record.id, record.seller, "seller")
+
+    def _deposited(self, entry: JournalEntry, record: DepositRow) -> None:
+        payload = payload_of(entry)
+        self._compare(entry, payload, record, _DEPOSITED)
+        self._addressee(entry, record.id, record.seller, "seller")
+        told, now = payload.get("remaining"), record.remaining
+        # Stock only ever falls, so what is left now may be less than what was left when the seller was told.
+        if isinstance(told, int) and now is not None and told < now:
+            self.violate(record.id, what=f"{entry.peer} was told that {told} remain; the ledger says {now}")
+
+    def _compare(
+        self,
+        entry: JournalEntry,
+        payload: Mapping[str, Any],
+        record: RequestRow | DepositRow,
+        fields: tuple[str, ...],
+    ) -> None:
+        verb = "asked for" if entry.kind == "asked" else "was told"
+        for field in fields:
+            if field not in payload:
+                continue
+            theirs, ours = payload[field], getattr(record, field)
+            if field in _MONEY and theirs is not None:
+                theirs = money(theirs)
+            if not (same_clock(theirs, ours) if field == "clock" else theirs == ours):
+                said = f"{entry.peer} {verb} {field} {payload[field]}"
+                self.violate(record.id, what=f"{said}; the ledger says {ours}")
+
+    def _addressee(self, entry: JournalEntry, document: str, owner: str | None, role: str) -> None:
+        if entry.peer != owner:
+            self.violate(document, what=f"{entry.peer} was told of it ({entry.kind}); its {role} is {owner}")
+
+
+def payload_of(entry: JournalEntry) -> Mapping[str, Any]:
+    """What the entry says; empty where it says nothing that can be checked."""
+    payload = getattr(entry, _PAYLOADS[entry.kind], None) if entry.kind in _PAYLOADS else None
+    return payload or {}
+
+
+def subject_of(entry: JournalEntry) -> Subject | None:
+    """Which record the entry speaks of."""
+    payload = payload_of(entry)
+    if entry.kind == "deposited":
+        named = payload.get("_id", payload.get("deposit_id"))
+        return ("deposit", named) if isinstance(named, str) else None
+    named = payload.get("_id", payload.get("request_id"))
+    return ("request", named) if isinstance(named, str) else None

@@ -1,0 +1,282 @@
+"""The audit: reads a town's log, books and journals and judges them by the ten invariants.
+
+It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
+may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
+fold of the audit's own (`db.audit.fold`), and the books are held against it. Journals are held against log and books
+(`db.audit.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may never
+be newer than what it is held against.
+
+Whatever stands in the way of an answer (no database, no books, a journal that cannot be read) is *could not tell*,
+never *holds*.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.cursor import Cursor
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from db.audit.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
+from db.audit.checkers import Graph
+from db.audit.findings import Verdict
+from db.audit.fold import Fold, StoredBooks
+from db.audit.invariants import Checkers
+from db.audit.journals import Torn, Unreadable, journal_files, read_journal
+from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
+from db.audit.report import EXIT_CODES, Answer, AuditReport, render, to_json
+from db.audit.rows import (
+    MAIN_POST,
+    JournalEntry,
+    PostRow,
+    read_deposit,
+    read_election,
+    read_post,
+    read_request,
+    whole,
+)
+from db.audit.stored import RAW, StoredDocument
+from peers.errors import LedgerError
+
+__all__ = ["EXIT_CODES", "Answer", "AuditReport", "audit", "render", "to_json"]
+
+Documents = dict[str, Any]
+Fields = dict[str, int]
+_Kind = TypeVar("_Kind", bound=Mapping[str, Any])
+_BATCH = 1000
+_LOG_BATCH = 200
+"""Entries of a busy town hold dozens of sales each."""
+
+_POLL_S = 0.1
+_SNAPSHOT_TRIES = 3
+_SNAPSHOT_GONE = (239, 246)
+"""SnapshotTooOld, SnapshotUnavailable: another snapshot may do."""
+
+_SEQ = {"$gt": 0}
+"""Written so that a partial index on `seq` can serve it."""
+
+_OURS = {"log", "posts"}
+"""Collections that a prepared database has, even if nothing was written yet."""
+
+_Seen = tuple[int | None, PostRow | None]
+"""Last place of the log, and the post."""
+
+
+def audit(
+    uri: str,
+    database: str = "bazaar",
+    directory: Path | None = None,
+    *,
+    graph: Graph | None = None,
+    calm: bool | None = None,
+    commission_rate: Decimal | None = None,
+    timeout_s: float = 5.0,
+    patience_s: float = 3.0,
+) -> AuditReport:
+    """Judges log and books in `database`, and journals under the town's `directory`; never raises for their state.
+
+    `calm` says whether the town is at rest, so that nothing may be queued any more, and the books are made to the end
+    of the log. None finds out: if that is not so, log and post are watched for `patience_s`, and if neither moves in
+    that time, things are calm.
+    """
+    started = time.monotonic()
+    try:
+        verdict = _Audit(directory, graph, calm, commission_rate, patience_s).run(uri, database, timeout_s)
+    except LedgerError as error:
+        return AuditReport(database=database, seconds=time.monotonic() - started, why=str(error))
+    return AuditReport(database=database, seconds=time.monotonic() - started, verdict=verdict)
+
+
+class _Audit:
+    """One audit under way."""
+
+    def __init__(
+        self,
+        directory: Path | None,
+        graph: Graph | None,
+        calm: bool | None,
+        commission_rate: Decimal | None,
+        patience_s: float,
+    ) -> None:
+        self._directory = directory
+        self._graph = graph
+        self._calm = calm
+        self._commission_rate = commission_rate
+        self._patience_s = patience_s
+
+    def run(self, uri: str, name: str, timeout_s: float) -> Verdict:
+        """Reads and judges; LedgerError if the books cannot be read."""
+        try:
+            with _connect(uri, timeout_s) as client:
+                database = client.get_database(
+                    name, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority")
+                )
+                checkers, seen = self._read_books(client, database)
+                unfinished = checkers.queued > 0 or checkers.follow.behind
+                if self._calm is False:
+                    checkers.excuse("the town is at work")
+                elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
+                    checkers.excuse("the town is at work: decisions went on during the audit")
+                if self._directory is not None:
+                    _read_journals(database, self._directory, checkers.acknowledged)
+                return checkers.finish()
+        except ConnectionFailure as error:
+            raise LedgerError(f"no database answers: {_first_words(error)}; is the town's mongod running?") from error
+        except (PyMongoError, BSONError) as error:
+            raise LedgerError(f"the database cannot be read: {_first_words(error)}") from error
+
+    def _read_books(self, client: MongoClient[Documents], database: Database[Documents]) -> tuple[Checkers, _Seen]:
+        if "setName" not in client.admin.command("hello"):
+            if self._calm is not True:
+                raise LedgerError("only a replica set gives a snapshot of books in use; stop the town and say so")
+            return self._pass(database, None)
+        for left in reversed(range(_SNAPSHOT_TRIES)):
+            try:
+                with client.start_session(snapshot=True) as session:
+                    return self._pass(database, session)
+            except OperationFailure as error:
+                if error.code not in _SNAPSHOT_GONE or not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _pass(self, database: Database[Documents], session: ClientSession | None) -> tuple[Checkers, _Seen]:
+        """One pass over everything, in the order the checkers want it."""
+        checkers = Checkers(graph=self._graph, commission_rate=self._commission_rate, log_given=None)
+        posts = list(database.posts.find(session=session))
+        log = map(StoredDocument, _raw(database.log).find({}, batch_size=_LOG_BATCH, session=session).sort("_id", 1))
+        first = next(log, None)
+        if first is None:
+            end = -1
+            _feed_books(database, session, posts, checkers)
+        else:
+            end = _play_log(database, session, posts, chain((first,), log), checkers)
+        if checkers.empty and not _OURS & set(database.list_collection_names()):
+            raise LedgerError(f"there are no books in the database {database.name!r}; is it the right one?")
+        return checkers, (end, _main_of(posts))
+
+
+def _feed_books(
+    database: Database[Documents], session: ClientSession | None, posts: list[Documents], checkers: Checkers
+) -> None:
+    """Books without a log, by themselves."""
+    for post in map(read_post, posts):
+        checkers.post(post)
+        checkers.follow.book_post(post)
+    for election in map(read_election, database.elections.find(session=session)):
+        checkers.election(election)
+    for deposit in map(read_deposit, database.deposits.find({}, DEPOSIT_FIELDS, batch_size=_BATCH, session=session)):
+        checkers.deposit(deposit)
+        checkers.follow.unfolded(deposit.id, deposit.at)
+    for find in (_undecided, _decided):
+        for request in map(read_request, find(database.requests, session, REQUEST_FIELDS)):
+            checkers.request(request)
+            checkers.follow.unfolded(request.id, request.at)
+
+
+def _play_log(
+    database: Database[Documents],
+    session: ClientSession | None,
+    posts: list[Documents],
+    log: Iterable[StoredDocument],
+    checkers: Checkers,
+) -> int:
+    """Plays the log, and holds the books against it; returns its last place."""
+    for election in map(read_election, database.elections.find(session=session)):
+        checkers.election(election)
+    requests = _raw(database.requests)
+    books = StoredBooks(
+        posts=posts,
+        deposits=map(StoredDocument, _raw(database.deposits).find({}, batch_size=_BATCH, session=session)),
+        undecided=map(StoredDocument, _undecided(requests, session, None)),
+        decided=map(StoredDocument, _decided(requests, session, None)),
+    )
+    fold = Fold(checkers, checkers.follow, books)
+    for document in log:
+        fold.entry(document.fields)
+    fold.finish()
+    return fold.end
+
+
+def _connect(uri: str, timeout_s: float) -> MongoClient[Documents]:
+    """Dates beyond Python's calendar and broken texts are wrong entries, not a reason to stop reading."""
+    timeout_ms = round(timeout_s * 1000)
+    try:
+        return MongoClient(
+            uri,
+            appname="bazaar audit",
+            serverSelectionTimeoutMS=timeout_ms,
+            connectTimeoutMS=timeout_ms,
+            socketTimeoutMS=max(timeout_ms, 30_000),
+            datetime_conversion="DATETIME_AUTO",
+            unicode_decode_error_handler="replace",
+        )
+    except (PyMongoError, ValueError) as error:
+        raise LedgerError(f"the database's address is unusable: {error}") from error
+
+
+def _undecided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
+    """Those without a (sensible) `seq`."""
+    return requests.find({"seq": {"$not": _SEQ}}, fields, batch_size=_BATCH, session=session)
+
+
+def _decided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
+    """The others, along it."""
+    found = requests.find({"seq": _SEQ}, fields, batch_size=_BATCH, session=session)
+    return found.sort("seq", 1).allow_disk_use(True)
+
+
+def _raw(collection: Collection[Documents]) -> Collection[RawBSONDocument]:
+    return collection.with_options(codec_options=RAW)
+
+
+def _main_of(posts: Iterable[Documents]) -> PostRow | None:
+    return next((post for post in map(read_post, posts) if post.id == MAIN_POST), None)
+
+
+def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> bool:
+    """Whether the log or the post goes on from what was seen of it, within `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        last = next(database.log.find({}, {"_id": 1}).sort("_id", -1).limit(1), {"_id": -1})
+        if (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+
+
+def _read_journals(database: Database[Documents], directory: Path, acknowledged: AcknowledgedIsRecorded) -> None:
+    """Holds what peers were told against what is recorded once their lines were read."""
+    recorded = LogTail(database)
+    for path in journal_files(directory):
+        acknowledged.journal()
+        lines = read_journal(path)
+        while batch := list(islice(lines, _BATCH)):
+            entries: list[tuple[JournalEntry, Subject | None]] = []
+            for line in batch:
+                if isinstance(line, Torn):
+                    acknowledged.torn_line()
+                elif isinstance(line, Unreadable):
+                    acknowledged.unreadable(line.why)
+                else:
+                    entries.append((line, subject_of(line)))
+            records = recorded.look_up({subject for _, subject in entries if subject is not None})
+            for entry, subject in entries:
+                acknowledged.entry(entry, records.get(subject) if subject else None)
+
+
+def _first_words(error: Exception) -> str:
+    """A driver's message goes on with its whole view of the cluster; the first part says what is wrong."""
+    return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]

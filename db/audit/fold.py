@@ -1,0 +1,282 @@
+"""The fold: what a log adds up to, and what the books say of the same.
+
+The audit's own, and nobody else's: it shares no code with the trader or the ledgers. It takes the log an entry at a
+time, gives the checkers each record once (deposits and outcomes as the log brings them, what is still queued at the
+end), and holds every document of the books against what made it. Where entries were cut, the books' own documents
+take their place.
+
+Decided requests of the books come in a stream, by `seq`, and go along with the outcomes of the log: in sound books
+the next is always the one that is looked for. Those out of step are kept by id until their partner comes; so what is
+held in memory is what is queued, what is deposited, and what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from db.audit.follow import BooksFollowLog, PostState, Version
+from db.audit.log_rows import EntryRow, Places, read_entry
+from db.audit.rows import (
+    DepositRow,
+    Document,
+    ElectionRow,
+    RequestRow,
+    read_deposit,
+    read_post,
+    read_request,
+    whole,
+)
+
+_OF_A_TERM = frozenset(("term", "trader", "since"))
+
+
+class Taker(Protocol):
+    """Whoever is fed: one checker, or all of them."""
+
+    def election(self, row: ElectionRow) -> None: ...
+    def log_entry(self, row: EntryRow) -> None: ...
+    def deposit(self, row: DepositRow) -> None: ...
+    def request(self, row: RequestRow) -> None: ...
+
+
+class StoredBooks(msgspec.Struct, frozen=True, kw_only=True):
+    """The books as they are stored; the decided requests by rising `seq`, and all others apart from them."""
+
+    posts: Iterable[Document]
+    deposits: Iterable[Document]
+    undecided: Iterable[Document]
+    decided: Iterable[Document]
+
+
+class _Account:
+    """A deposit while the log is played: what is left of it, and what the books say about that."""
+
+    __slots__ = ("at", "due", "in_books", "last", "left", "remaining", "settled")
+
+    def __init__(self, left: int, place: int, book: Document | None) -> None:
+        self.left = left
+        self.last = place
+        self.due = -1
+        self.in_books = book is not None
+        self.settled = book is None
+        self.at = whole(book.get("at")) if book is not None else None
+        self.remaining = whole(book.get("remaining")) if book is not None else None
+
+
+class Fold:
+    """A log being played. Feed `entry`, then `finish` once."""
+
+    def __init__(self, taker: Taker, follow: BooksFollowLog, books: StoredBooks) -> None:
+        self._taker = taker
+        self._follow = follow
+        for post in books.posts:
+            follow.book_post(read_post(post))
+        self._deposits = {str(document.get("_id")): document for document in books.deposits}
+        self._undecided = {str(document.get("_id")): document for document in books.undecided}
+        self._decided = _Ahead(books.decided)
+        self._state = PostState()
+        self._queue: dict[str, tuple[int, RequestRow, Document]] = {}
+        self._accounts: dict[str, _Account] = {}
+        self._late: dict[str, list[Version]] = {}  # the books have not come to these outcomes
+        self._early: dict[str, Document] = {}  # nor the log to these documents
+        self._entered: dict[str, int] = {}  # requests that came in a place that was cut
+        self.cuts = Places()
+        self.entries = 0
+        self.end = -1
+        """The last place."""
+
+    def entry(self, document: Document) -> None:
+        """Takes in the next entry."""
+        self.entries += 1
+        entry = read_entry(document, self.end)
+        self._taker.log_entry(entry)
+        if entry.misplaced:
+            return
+        place = self.end = entry.place
+        if entry.cut:
+            self._cut(entry)
+        else:
+            self._of_term(entry)
+            for deposit, given in entry.deposits:
+                self._take_in(place, deposit, given)
+            for outcome, given in entry.decided:
+                self._decide(place, outcome, given)
+            for waiting, given in entry.queued:
+                self._queue.setdefault(waiting.id, (place, waiting, given))
+                self._state.arrival = max(self._state.arrival, waiting.arrival or 0)
+        self._follow.after(place, self._state)
+
+    def finish(self) -> None:
+        """Feeds what is still queued, and judges what of the books found no partner, or none yet."""
+        for document in self._decided:
+            self._unlooked_for(document)
+        for request_id, versions in self._late.items():
+            self._follow.judge_request(request_id, versions, None)
+        for request_id, (place, row, document) in self._queue.items():
+            self._taker.request(row)
+            book = self._undecided.pop(request_id, None) or self._early.pop(request_id, None)
+            self._follow.judge_request(request_id, [Version(place, document)], book)
+        for request_id, document in self._undecided.items():
+            self._leftover(request_id, document)
+        for request_id in self._early:
+            self._follow.stranger(request_id, "outcome")
+        for request_id, place in self._entered.items():
+            self._follow.judge_request(request_id, [Version(place, None)], None)
+        for deposit_id, account in self._accounts.items():
+            self._settle(deposit_id, account)
+            self._follow.touched(deposit_id, account.due, account.at, in_books=account.in_books)
+        for deposit_id in self._deposits:
+            self._follow.stranger(deposit_id, "deposit")
+
+    # -- what an entry does --------------------------------------------------------------------------------
+
+    def _of_term(self, entry: EntryRow) -> None:
+        state, office = self._state, entry.kind == "office"
+        if "term" in state.unknown and entry.place == self._follow.made + 1:
+            self._follow.goes_on(entry.term, None if office else entry.trader)
+        state.term, state.trader = entry.term, entry.trader
+        state.since = entry.written_at if office else state.since
+        state.unknown -= _OF_A_TERM if office else {"term", "trader"}
+
+    def _take_in(self, place: int, row: DepositRow, document: Document) -> None:
+        if row.id in self._accounts:
+            return  # decided_once says so
+        self._taker.deposit(row)
+        book = self._deposits.pop(row.id, None)
+        self._follow.judge_deposit(row.id, document, book)
+        self._open_account(row, place, book)
+
+    def _open_account(self, row: DepositRow, place: int, book: Document | None) -> None:
+        account = self._accounts[row.id] = _Account(row.quantity or 0, place, book)
+        if place <= self._follow.made:
+            account.due = place
+
+    def _decide(self, place: int, row: RequestRow, document: Document) -> None:
+        self._taker.request(row)
+        self._count(place, row)
+        versions = self._versions_before(row.id)
+        if self._decided.head is not None and self._decided.head == document:
+            self._decided.take()  # word for word, as it nearly always is
+            return
+        versions.append(Version(place, document))
+        book = self._partner(row)
+        if book is None and not self._decided.over:
+            self._late[row.id] = self._late.get(row.id, []) + versions
+        else:
+            self._follow.judge_request(row.id, versions, book)
+
+    def _count(self, place: int, row: RequestRow) -> None:
+        state = self._state
+        state.seq = max(state.seq, row.seq or 0)
+        state.arrival = max(state.arrival, row.arrival or 0)
+        account = self._accounts.get(row.deposit or "") if row.sold else None
+        if account is None or row.deposit is None:
+            return
+        if account.at is None or place > account.at:
+            self._settle(row.deposit, account)
+        account.left -= row.quantity or 0
+        account.last = place
+        if place <= self._follow.made:
+            account.due = place
+
+    def _versions_before(self, request_id: str) -> list[Version]:
+        place, _, document = self._queue.pop(request_id, (-1, None, None))
+        if place < 0:
+            place = self._entered.pop(request_id, -1)
+        return [] if place < 0 else [Version(place, document)]
+
+    def _cut(self, entry: EntryRow) -> None:
+        """The books speak for what this entry held: their next outcomes, as far as their places go."""
+        self._follow.cut(entry.place)
+        self.cuts.add(entry.place)
+        self._state.unknown = _OF_A_TERM | {"arrival"}
+        for request_id in entry.new_requests:
+            self._entered.setdefault(request_id, entry.place)
+        for deposit_id in entry.new_deposits:
+            if deposit_id not in self._accounts:
+                book = self._deposits.pop(deposit_id, None)
+                row = read_deposit(book or {"_id": deposit_id})
+                if book is not None:
+                    self._taker.deposit(row)
+                self._open_account(row, entry.place, book)
+        while (head := self._decided.head) is not None:
+            at = whole(head.get("at"))
+            if at is None or at > entry.place:
+                break
+            self._unlooked_for(self._decided.take())
+
+    # -- what the books say of it --------------------------------------------------------------------------
+
+    def _partner(self, row: RequestRow) -> Document | None:
+        """The books' document of an outcome that the log has come to, if the books have come to it, too."""
+        while (head := self._decided.head) is not None:
+            if str(head.get("_id")) == row.id:
+                return self._decided.take()
+            seq = whole(head.get("seq"))
+            if seq is not None and (row.seq is None or seq > row.seq):
+                break
+            self._unlooked_for(self._decided.take())
+        return self._early.pop(row.id, None) or self._undecided.pop(row.id, None)
+
+    def _unlooked_for(self, document: Document) -> None:
+        """Of a decided document of the books that is not the partner of the outcome at hand."""
+        request_id = str(document.get("_id"))
+        versions = self._late.pop(request_id, None)
+        at = whole(document.get("at"))
+        if versions is not None:
+            self._follow.judge_request(request_id, versions, document)
+        elif at in self.cuts:
+            self._decided_where_cut(request_id, at or 0, document)
+        else:
+            self._early[request_id] = document
+
+    def _decided_where_cut(self, request_id: str, place: int, document: Document) -> None:
+        versions = self._versions_before(request_id)
+        if not versions or place < versions[-1].place:
+            self._follow.stranger(request_id, "outcome", f"no entry up to {place}, which was cut, brought it")
+            return
+        row = read_request(document)
+        self._taker.request(row)
+        self._count(place, row)
+        versions.append(Version(place, None))
+        self._follow.judge_request(request_id, versions, document)
+
+    def _leftover(self, request_id: str, document: Document) -> None:
+        """Of an undecided document of the books that the log does not have waiting, where it is not cut."""
+        place = self._entered.pop(request_id, None)
+        if place is None:
+            self._follow.stranger(request_id, "request")
+        else:
+            self._taker.request(read_request(document))
+            self._follow.judge_request(request_id, [Version(place, None)], document)
+
+    def _settle(self, deposit_id: str, account: _Account) -> None:
+        """Compares what the books say is left with what the log has left up to there: once, before that changes."""
+        if not account.settled:
+            account.settled = True
+            self._follow.account(deposit_id, account.at, account.remaining, account.last, account.left)
+
+
+class _Ahead:
+    """A stream of documents of which the next one can be seen before it is taken."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._documents = iter(documents)
+        self.head: Document | None = next(self._documents, None)
+
+    @property
+    def over(self) -> bool:
+        return self.head is None
+
+    def take(self) -> Document:
+        """Gives the head; only while there is one."""
+        assert self.head is not None
+        taken, self.head = self.head, next(self._documents, None)
+        return taken
+
+    def __iter__(self) -> Iterator[Document]:
+        while self.head is not None:
+            yield self.take()

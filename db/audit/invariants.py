@@ -1,0 +1,369 @@
+"""The ten invariants of the trading post, by name: what is always true of its log, books, journals and graph.
+
+What was decided stands in the log, so that is what is judged; the books are made from it, behind it, and have to
+follow it (`books_follow_log`). Where there is no log, the books are judged by themselves.
+
+The simulator, the chaos runs and the audit all judge by these. They are computed from the documents alone, with
+code of their own: a checker that shared the trader's arithmetic would share its mistakes.
+
+Each invariant is a checker that sees every document once, in one ordered pass, so that books of any length are
+judged in a stream (`Checkers`, used by the audit). For books that are in memory there are functions of the same
+names, each giving its `Finding`, and `check_books`, which judges by all ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
+
+import msgspec
+
+from db.audit.acknowledgements import AcknowledgedIsRecorded, subject_of
+from db.audit.checkers import (
+    DecidedOnce,
+    Graph,
+    GraphSound,
+    MoneyConserved,
+    NoOversell,
+    NothingForgotten,
+    OneTraderATerm,
+    TraderNeutral,
+)
+from db.audit.fairness import LowestClockFirst
+from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
+from db.audit.fold import Fold, StoredBooks, Taker
+from db.audit.follow import BooksFollowLog
+from db.audit.log_rows import EntryRow, place_of
+from db.audit.rows import (
+    DepositRow,
+    Document,
+    ElectionRow,
+    JournalEntry,
+    PostRow,
+    RequestRow,
+    read_deposit,
+    read_election,
+    read_post,
+    read_request,
+    whole,
+)
+
+__all__ = [
+    "INVARIANTS",
+    "Books",
+    "Checkers",
+    "Finding",
+    "Verdict",
+    "Violation",
+    "acknowledged_is_recorded",
+    "books_follow_log",
+    "check_books",
+    "decided_once",
+    "graph_sound",
+    "lowest_clock_first",
+    "money_conserved",
+    "no_oversell",
+    "nothing_forgotten",
+    "one_trader_a_term",
+    "trader_neutral",
+]
+
+
+class Checkers:
+    """All ten at once, fed in a stream (see `Checker` for the order of feeding, `Fold` for who feeds from a log)."""
+
+    def __init__(
+        self,
+        *,
+        graph: Graph | None = None,
+        not_calm: str = "",
+        commission_rate: Decimal | None = None,
+        log_given: bool | None = False,
+    ) -> None:
+        self._money = MoneyConserved(commission_rate)
+        self._forgotten = NothingForgotten(not_calm)
+        self.acknowledged = AcknowledgedIsRecorded()
+        self.follow = BooksFollowLog(not_calm, log_given=log_given)
+        self._all: tuple[Checker, ...] = (
+            NoOversell(),
+            DecidedOnce(),
+            self.acknowledged,
+            self._money,
+            OneTraderATerm(),
+            LowestClockFirst(),
+            TraderNeutral(),
+            self.follow,
+            self._forgotten,
+            GraphSound(graph),
+        )
+        self._posts = _overridden(self._all, "post")
+        self._elections = _overridden(self._all, "election")
+        self._entries = _overridden(self._all, "log_entry")
+        self._deposits = _overridden(self._all, "deposit")
+        self._requests = _overridden(self._all, "request")
+        self._counted = {"posts": 0, "elections": 0, "entries": 0, "cut": 0, "deposits": 0, "requests": 0}
+        self._by_status: dict[str | None, int] = {}
+
+    def post(self, row: PostRow) -> None:
+        self._counted["posts"] += 1
+        for take in self._posts:
+            take(row)
+
+    def election(self, row: ElectionRow) -> None:
+        self._counted["elections"] += 1
+        for take in self._elections:
+            take(row)
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._counted["entries"] += 1
+        self._counted["cut"] += row.cut
+        for take in self._entries:
+            take(row)
+
+    def deposit(self, row: DepositRow) -> None:
+        self._counted["deposits"] += 1
+        for take in self._deposits:
+            take(row)
+
+    def request(self, row: RequestRow) -> None:
+        self._counted["requests"] += 1
+        self._by_status[row.status] = self._by_status.get(row.status, 0) + 1
+        for take in self._requests:
+            take(row)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all was in the books so far."""
+        return not any(self._counted.values())
+
+    @property
+    def queued(self) -> int:
+        """How many requests are queued, so far."""
+        return self._by_status.get("queued", 0)
+
+    def excuse(self, why: str) -> None:
+        """Things turned out not to be calm: what is queued is not forgotten, and the books may be behind the log."""
+        self._forgotten.not_calm = self.follow.not_calm = why
+
+    def finish(self) -> Verdict:
+        findings = tuple(checker.finish() for checker in self._all)
+        counts = Counts(
+            requests=self._counted["requests"],
+            sales=self._by_status.get("sold", 0),
+            unavailable=self._by_status.get("unavailable", 0),
+            queued=self.queued,
+            deposits=self._counted["deposits"],
+            elections=self._counted["elections"],
+            entries=self._counted["entries"],
+            cut=self._counted["cut"],
+            journal_entries=self.acknowledged.entries,
+            torn_lines=self.acknowledged.torn,
+            amount=self._money.amount,
+            commission=self._money.commission,
+            earned=self._money.earned,
+        )
+        return Verdict(findings=findings, counts=counts)
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """Books in memory: documents in the form of the database, entries of journals, the graph of live peers.
+
+    `log` is the log they are made from; None if there is none, and the books are all there is. `not_calm` is empty
+    once things are calm, otherwise it says why they are not.
+    """
+
+    requests: Collection[Document] = ()
+    deposits: Collection[Document] = ()
+    posts: Collection[Document] = ()
+    log: Collection[Document] | None = None
+    elections: Collection[Document] = ()
+    journals: Collection[JournalEntry | Document] = ()
+    graph: Graph | None = None
+    not_calm: str = ""
+    commission_rate: Decimal | None = None
+
+
+def no_oversell(books: Books) -> Finding:
+    """For every deposit: nothing below zero remains, and what is gone is exactly what its sales add up to."""
+    return _judge(NoOversell(), books)
+
+
+def decided_once(books: Books) -> Finding:
+    """A request has at most one outcome; `seq` has no gap and no repeat."""
+    return _judge(DecidedOnce(), books)
+
+
+def acknowledged_is_recorded(books: Books) -> Finding:
+    """What a buyer or seller was told is what the ledger says, and nothing they were told is missing from it."""
+    checker = AcknowledgedIsRecorded()
+    _feed_journals(checker, books)
+    return checker.finish()
+
+
+def money_conserved(books: Books) -> Finding:
+    """Amount = quantity × price = commission + earned, to the cent, for each sale and in total."""
+    return _judge(MoneyConserved(books.commission_rate), books)
+
+
+def one_trader_a_term(books: Books) -> Finding:
+    """A term has one trader; along the log, and along `seq`, the terms never fall."""
+    return _judge(OneTraderATerm(), books)
+
+
+def lowest_clock_first(books: Books) -> Finding:
+    """No request was decided while another with a lower order was already waiting in the queue."""
+    return _judge(LowestClockFirst(), books)
+
+
+def trader_neutral(books: Books) -> Finding:
+    """A peer in office neither buys nor sells; nobody buys from itself."""
+    return _judge(TraderNeutral(), books)
+
+
+def books_follow_log(books: Books) -> Finding:
+    """The books are what the log adds up to, as far as they say they are made; all of it once things are calm."""
+    follow = BooksFollowLog(books.not_calm, log_given=books.log is not None)
+    _feed(follow, books, follow)
+    return follow.finish()
+
+
+def nothing_forgotten(books: Books) -> Finding:
+    """Once things are calm, no request stays queued."""
+    return _judge(NothingForgotten(books.not_calm), books)
+
+
+def graph_sound(books: Books) -> Finding:
+    """The live peers form one connected graph, at most three neighbours each."""
+    return _judge(GraphSound(books.graph), books)
+
+
+INVARIANTS: dict[str, Callable[[Books], Finding]] = {
+    invariant.__name__: invariant
+    for invariant in (
+        no_oversell,
+        decided_once,
+        acknowledged_is_recorded,
+        money_conserved,
+        one_trader_a_term,
+        lowest_clock_first,
+        trader_neutral,
+        books_follow_log,
+        nothing_forgotten,
+        graph_sound,
+    )
+}
+"""All ten, in the contract's order."""
+
+
+def check_books(
+    requests: Iterable[Document],
+    deposits: Iterable[Document],
+    posts: Iterable[Document],
+    *,
+    log: Iterable[Document] | None = None,
+    elections: Iterable[Document] = (),
+    journals: Iterable[JournalEntry | Document] = (),
+    graph: Graph | None = None,
+    calm: bool = True,
+    commission_rate: Decimal | None = None,
+) -> Verdict:
+    """Judges books in memory by all ten invariants.
+
+    Where a `log` is given (documents in the form of the database), it is what is judged, and the books have to follow
+    it; otherwise the books are judged by themselves. Never raises for what stands in the documents.
+    """
+    books = Books(
+        requests=list(requests),
+        deposits=list(deposits),
+        posts=list(posts),
+        log=None if log is None else list(log),
+        elections=list(elections),
+        journals=list(journals),
+        graph=graph,
+        not_calm="" if calm else "things are not calm yet",
+        commission_rate=commission_rate,
+    )
+    checkers = Checkers(
+        graph=graph, not_calm=books.not_calm, commission_rate=commission_rate, log_given=log is not None
+    )
+    _feed(checkers, books, checkers.follow)
+    _feed_journals(checkers.acknowledged, books)
+    return checkers.finish()
+
+
+def _judge(checker: Checker, books: Books) -> Finding:
+    _feed(checker, books, BooksFollowLog(log_given=books.log is not None))
+    return checker.finish()
+
+
+def _feed(taker: Checker | Checkers, books: Books, follow: BooksFollowLog) -> None:
+    if not books.log:
+        for post in map(read_post, books.posts):
+            taker.post(post)
+            follow.book_post(post)
+    for election in map(read_election, books.elections):
+        taker.election(election)
+    if books.log:
+        _play(taker, books, follow)
+        return
+    for deposit in map(read_deposit, books.deposits):
+        taker.deposit(deposit)
+        follow.unfolded(deposit.id, deposit.at)
+    for row in sorted(map(read_request, books.requests), key=lambda row: (row.seq is not None, row.seq or 0)):
+        taker.request(row)
+        follow.unfolded(row.id, row.at)
+
+
+def _play(taker: Taker, books: Books, follow: BooksFollowLog) -> None:
+    """Plays the log, and holds the books against it."""
+    decided = [document for document in books.requests if (whole(document.get("seq")) or 0) > 0]
+    decided.sort(key=lambda document: document["seq"])
+    undecided = [document for document in books.requests if (whole(document.get("seq")) or 0) <= 0]
+    stored = StoredBooks(posts=books.posts, deposits=books.deposits, undecided=undecided, decided=decided)
+    fold = Fold(taker, follow, stored)
+    for document in sorted(books.log or (), key=place_of):
+        fold.entry(document)
+    fold.finish()
+
+
+class _Recorded:
+    """Everything that is recorded, by id, as whoever was told of it may hold it against."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, RequestRow] = {}
+        self.deposits: dict[str, DepositRow] = {}
+
+    def election(self, row: ElectionRow) -> None: ...
+    def log_entry(self, row: EntryRow) -> None: ...
+
+    def deposit(self, row: DepositRow) -> None:
+        self.deposits[row.id] = row
+
+    def request(self, row: RequestRow) -> None:
+        self.requests[row.id] = row
+        source = self.deposits.get(row.deposit or "") if row.sold else None
+        if source is not None and source.remaining is not None:
+            left = source.remaining - (row.quantity or 0)
+            self.deposits[source.id] = msgspec.structs.replace(source, remaining=left)
+
+
+def _feed_journals(checker: AcknowledgedIsRecorded, books: Books) -> None:
+    if not books.journals:
+        return
+    checker.journal()
+    recorded = _Recorded()
+    if books.log:
+        _play(recorded, books, BooksFollowLog())
+    else:
+        recorded.requests = {row.id: row for row in map(read_request, books.requests)}
+        recorded.deposits = {row.id: row for row in map(read_deposit, books.deposits)}
+    for given in books.journals:
+        entry = given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
+        kind, record_id = subject_of(entry) or ("request", "")
+        known = recorded.deposits if kind == "deposit" else recorded.requests
+        checker.entry(entry, known.get(record_id))
+
+
+def _overridden(checkers: tuple[Checker, ...], method: str) -> list[Callable[..., None]]:
+    """The checkers' methods of that name, without those that do nothing: this is the inner loop of an audit."""
+    return [getattr(each, method) for each in checkers if getattr(type(each), method) is not getattr(Checker, method)]

@@ -1,0 +1,1 @@
+"""A `mongod` of one's own: found, started, ended."""

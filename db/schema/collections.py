@@ -1,0 +1,297 @@
+"""The database's shape: collections with their validators, indexes, and the views for people.
+
+This module is the list; `db.schema.prepare` makes it so. The validators are strict and name every field, so that a
+mistake (money in a float, a sale without its seller) is refused where it would otherwise be kept for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+DATABASE = "bazaar"
+POST = "main"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """An index; `partial` leaves out the documents it does not match, and the cost of keeping them in."""
+
+    name: str
+    keys: Sequence[tuple[str, int]]
+    unique: bool = False
+    sparse: bool = False
+    partial: Json | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A collection, what its documents must look like, and its indexes besides `_id`."""
+
+    name: str
+    schema: Json
+    indexes: Sequence[Index] = ()
+    compressed: bool = False  # as well as the server can, for what is kept for long and seldom read
+
+    @property
+    def validator(self) -> dict[str, Any]:
+        return {"$jsonSchema": self.schema}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A view for people at the Mongo shell; the program itself never reads it."""
+
+    name: str
+    source: str
+    pipeline: Sequence[Json]
+    collation: Json | None = None
+
+
+_TEXT: Json = {"bsonType": "string"}
+_DATE: Json = {"bsonType": "date"}
+_MONEY: Json = {"bsonType": "decimal", "minimum": Decimal128("0"), "multipleOf": Decimal128("0.01")}
+
+
+def _whole(minimum: int) -> Json:
+    return {"bsonType": ["int", "long"], "minimum": minimum}
+
+
+def _exactly(fields: Json, optional: Sequence[str] = ()) -> dict[str, Any]:
+    """An object with these fields and no others."""
+    return {
+        "bsonType": "object",
+        "required": [name for name in fields if name not in optional],
+        "properties": dict(fields),
+        "additionalProperties": False,
+    }
+
+
+# `anyOf` with the common case first: of the branches of a `oneOf` the server has to try every one.
+_CLOCK: Json = {
+    "anyOf": [
+        _exactly({"lamport": _whole(0)}),
+        _exactly({"vector": {"bsonType": "object", "additionalProperties": _whole(0)}}),
+    ]
+}
+
+_REQUEST: Json = {
+    "_id": _TEXT,
+    "buyer": _TEXT,
+    "item": _TEXT,
+    "quantity": _whole(1),
+    "clock": _CLOCK,
+    "order": _TEXT,
+    "queued_at": _DATE,
+    "queued_term": _whole(1),
+    "arrival": _whole(0),
+    "at": _whole(0),
+}
+"""`at` is the place in the log of the entry that put the document there."""
+_DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE}
+_SOLD: Json = {
+    "seller": _TEXT,
+    "deposit": _TEXT,
+    "price": _MONEY,
+    "amount": _MONEY,
+    "commission": _MONEY,
+    "earned": _MONEY,
+}
+
+REQUESTS = Collection(
+    name="requests",
+    schema={
+        "anyOf": [
+            _exactly({**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD}),
+            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
+            _exactly(
+                {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT}, optional=["reason"]
+            ),
+        ]
+    },
+    indexes=[
+        Index(name="queue", keys=[("order", 1)], partial={"status": "queued"}),
+        Index(name="seq", keys=[("seq", 1)], unique=True, partial={"seq": {"$exists": True}}),
+        Index(name="sales", keys=[("seller", 1), ("seq", 1)], partial={"seller": {"$exists": True}}),
+    ],
+)
+
+_DEPOSIT: Json = _exactly(
+    {
+        "_id": _TEXT,
+        "seller": _TEXT,
+        "item": _TEXT,
+        "price": _MONEY,
+        "quantity": _whole(1),
+        "remaining": _whole(0),
+        "clock": _CLOCK,
+        "order": _TEXT,
+        "deposited_at": _DATE,
+        "term": _whole(1),
+        "at": _whole(0),
+    }
+)
+
+DEPOSITS = Collection(
+    name="deposits",
+    schema=_DEPOSIT,
+    indexes=[
+        Index(name="stock", keys=[("order", 1)], partial={"remaining": {"$gt": 0}}),
+        Index(name="stock_of", keys=[("seller", 1), ("order", 1)], partial={"remaining": {"$gt": 0}}),
+    ],
+)
+
+POSTS = Collection(
+    name="posts",
+    schema=_exactly(
+        {
+            "_id": _TEXT,
+            "term": _whole(0),
+            "trader": {"bsonType": ["string", "null"]},
+            "since": {"bsonType": ["date", "null"]},
+            "seq": _whole(0),
+            "arrival": _whole(0),
+            # The books are made up to this entry of the log; a majority has every document up to there.
+            "made": _whole(-1),
+        }
+    ),
+)
+
+_IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
+_DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
+_ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
+_NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS}
+
+LOG = Collection(
+    name="log",
+    schema={
+        "anyOf": [
+            _exactly(
+                {
+                    **_ENTRY,
+                    "kind": {"enum": ["decide", "queue"]},
+                    **_NEW,
+                    # What is in these is checked where the books are made of it: here it would cost every purchase.
+                    "deposits": _DOCUMENTS,
+                    "decided": _DOCUMENTS,
+                    "queued": _DOCUMENTS,
+                },
+                optional=[*_NEW, "deposits", "decided", "queued"],
+            ),
+            _exactly({**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT}),
+            # The body was cut away behind the books. The place stays taken, and so do the ids.
+            _exactly({"_id": _whole(0), "cut": {"enum": [True]}, **_NEW}, optional=[*_NEW]),
+        ]
+    },
+    indexes=[
+        # An id comes into the log once, however long ago and under whichever trader that was.
+        Index(name="new_requests", keys=[("new_requests", 1)], unique=True, sparse=True),
+        Index(name="new_deposits", keys=[("new_deposits", 1)], unique=True, sparse=True),
+    ],
+    compressed=True,
+)
+
+ELECTIONS = Collection(
+    name="elections",
+    schema=_exactly(
+        {
+            "_id": _whole(0),
+            "term": _whole(0),
+            "algorithm": _TEXT,
+            "reason": _TEXT,
+            "started_by": _TEXT,
+            "trader": _TEXT,
+            "messages": _whole(0),
+            "started_at": _DATE,
+            "took_ms": {"bsonType": "double", "minimum": 0},
+        }
+    ),
+)
+
+COLLECTIONS = (LOG, REQUESTS, DEPOSITS, POSTS, ELECTIONS)
+
+_NOTHING = Decimal128("0.00")
+_BY_NUMBER: Json = {"locale": "en", "numericOrdering": True}
+"""Sorts `buyer2` before `buyer10`."""
+
+
+def _part(peer: str, **shares: object) -> dict[str, Any]:
+    """What one sale means to one of the three it concerns."""
+    return {
+        "peer": peer,
+        "sold": 0,
+        "bought": 0,
+        "spent": _NOTHING,
+        "earned": _NOTHING,
+        "commission": _NOTHING,
+        **shares,
+    }
+
+
+_SHARES = ("sold", "bought", "spent", "earned", "commission")
+
+VIEWS = (
+    View(name="queue", source="requests", pipeline=[{"$match": {"status": "queued"}}, {"$sort": {"order": 1}}]),
+    View(
+        name="sales",
+        source="requests",
+        pipeline=[{"$match": {"status": "sold", "seq": {"$gte": 1}}}, {"$sort": {"seq": 1}}],
+    ),
+    View(
+        name="market",
+        source="deposits",
+        collation=_BY_NUMBER,
+        pipeline=[
+            {"$match": {"remaining": {"$gt": 0}}},
+            {
+                "$group": {
+                    "_id": {"item": "$item", "seller": "$seller"},
+                    "stock": {"$sum": "$remaining"},
+                    "lowest_price": {"$min": "$price"},
+                }
+            },
+            {"$sort": {"_id.item": 1, "_id.seller": 1}},
+            {
+                "$group": {
+                    "_id": "$_id.item",
+                    "item": {"$first": "$_id.item"},
+                    "stock": {"$sum": "$stock"},
+                    "sellers": {"$push": "$_id.seller"},
+                    "lowest_price": {"$min": "$lowest_price"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+    ),
+    View(
+        name="earnings",
+        source="requests",
+        collation=_BY_NUMBER,
+        pipeline=[
+            {"$match": {"status": "sold"}},
+            {
+                "$project": {
+                    "part": [
+                        _part("$buyer", bought="$quantity", spent="$amount"),
+                        _part("$seller", sold="$quantity", earned="$earned"),
+                        _part("$trader", commission="$commission"),
+                    ]
+                }
+            },
+            {"$unwind": "$part"},
+            {
+                "$group": {
+                    "_id": "$part.peer",
+                    "peer": {"$first": "$part.peer"},
+                    **{share: {"$sum": f"$part.{share}"} for share in _SHARES},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+    ),
+)

@@ -1,0 +1,1 @@
+"""What a peer does for itself: buying, selling, and asking until it is answered. Pure."""

@@ -1,0 +1,109 @@
+"""The buyer: picks an item and a quantity, stamps the request, tells the market its clock, and buys.
+
+Sold: it thinks for a while and may go on. Unavailable: it picks another item. It has one request at a time.
+"""
+
+from __future__ import annotations
+
+from peers.core.calls import Buy, Failure, Reply
+from peers.core.context import Context
+from peers.core.customers.retrying_call import RetryingCall
+from peers.core.market.records import Outcome, PurchaseRequest
+from peers.core.membership.clocks import Stamp
+from peers.core.membership.gossip import Gossip
+from peers.core.reports import Answered, Asked, Rejected, Slept
+from peers.errors import BadRequest
+
+
+class Buyer:
+    """The buying side of a peer."""
+
+    def __init__(self, ctx: Context, gossip: Gossip) -> None:
+        self._ctx = ctx
+        self._gossip = gossip
+        self._errand = RetryingCall(ctx, "ask")
+        self._number = 0
+        self._bought = 0
+        self._session = ctx.me.incarnation  # ids stay unique when the same peer is started again
+        self._last_item: str | None = None  # what was not to be had
+        self._resting = False
+        self._stalled = False  # would have bought, but there was no trader
+
+    def start(self) -> None:
+        self._ctx.set_timer("buy", self._ctx.rng.uniform(0, 1) * self._ctx.settings.market.think_s)
+
+    def on_buy_timer(self) -> None:
+        """Time for the next purchase."""
+        ctx = self._ctx
+        if self._errand.busy or self._resting:
+            return
+        if ctx.in_office or ctx.trader() is None:
+            self._stalled = True  # on_new_trader goes on
+            return
+        stamp = ctx.tick()
+        self._gossip.announce_clock(stamp)
+        request = self._pick(stamp)
+        ctx.say(Asked(peer=ctx.name, request=request))
+        self._errand.begin(Buy(request=request))
+
+    def _pick(self, stamp: Stamp) -> PurchaseRequest:
+        market = self._ctx.settings.market
+        others = [item for item in market.items if item != self._last_item]
+        self._number += 1
+        return PurchaseRequest(
+            request_id=f"{self._ctx.name}-{self._session:x}-{self._number}",
+            buyer=self._ctx.name,
+            item=self._ctx.rng.choice(others or market.items),
+            quantity=self._ctx.rng.randint(1, market.quantity_max),
+            clock=stamp,
+        )
+
+    def rest(self) -> None:
+        """Buys nothing more; what was asked for is still to be answered."""
+        self._resting = True
+
+    def on_ask_timer(self) -> None:
+        self._errand.ask()
+
+    def on_new_trader(self) -> None:
+        """The post is filled again: ask it what is still unanswered, or go on buying."""
+        if self._errand.busy:
+            self._errand.ask()
+        elif self._stalled:
+            self._stalled = False
+            self.start()
+
+    def is_mine(self, ask_id: int) -> bool:
+        return self._errand.is_mine(ask_id)
+
+    def on_reply(self, reply: Reply | Failure) -> None:
+        ended = self._errand.on_reply(reply)
+        if isinstance(ended, Outcome):
+            self._on_outcome(ended)
+        elif isinstance(ended, BadRequest):
+            self._ctx.say(Rejected(peer=self._ctx.name, why=str(ended)))
+            self._ctx.set_timer("buy", self._ctx.settings.market.period_s)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        ctx, market = self._ctx, self._ctx.settings.market
+        ctx.say(Answered(peer=ctx.name, outcome=outcome))
+        if outcome.sale is None:
+            self._last_item = outcome.request.item
+            ctx.count("unavailable")
+            ctx.set_timer("buy", market.think_s)
+            return
+        self._last_item = None
+        self._bought += 1
+        ctx.count("bought")
+        if self._done():
+            return
+        if market.slow_after and self._bought % market.slow_after == 0:
+            ctx.say(Slept(peer=ctx.name, sleep_s=market.slow_sleep_s))
+            ctx.set_timer("buy", market.slow_sleep_s)
+        else:
+            goes_on = ctx.rng.random() < market.buy_probability
+            ctx.set_timer("buy", market.think_s if goes_on else market.period_s)
+
+    def _done(self) -> bool:
+        limit = self._ctx.settings.market.max_purchases
+        return 0 < limit <= self._bought

@@ -1,0 +1,1 @@
+"""Who is trader: the view of it, elections, who may stand. Pure."""

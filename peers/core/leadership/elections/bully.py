@@ -1,0 +1,127 @@
+"""The bully election (Garcia-Molina, 1982), carried by the edges of the graph.
+
+Its rules: who finds the post vacant asks all of higher rank (Election); each of these that is alive answers and
+takes over (Answer); one whom nobody higher answers takes office and tells all (Coordinator). The peer that knows
+itself to be the highest need not ask.
+
+What differs from the text book is the carriage. Messages are flooded, each peer passing on an Election once a
+round, and an Answer only if it is the highest so far. The highest of all answers at once; every other holds its
+answer back for a moment, the lower the longer, and for good if it hears a higher one. Asked and answered that way, an
+election costs messages in proportion to the edges, not to the pairs. A peer that hears a higher answer stands back
+and waits for the announcement; where none comes, the next attempt begins.
+"""
+
+from __future__ import annotations
+
+from peers.core.leadership.elections.base import ElectionMessage, Electorate, patience_s
+from peers.core.messages import Election, ElectionAnswer
+from peers.core.reports import ElectionStarted
+
+NOBODY = -1
+PATIENCE = 4
+"""How many times `election_s` one who stood back waits for the announcement, before another attempt."""
+MAX_WAIT_S = 5.0
+HOLD_FROM, HOLD_TO = 0.25, 0.5
+"""Parts of `election_s` for which an answer is held back: that of the second highest, and that of the lowest."""
+
+
+class Bully:
+    """The bully's part of one peer."""
+
+    name = "bully"
+
+    def __init__(self, electorate: Electorate) -> None:
+        self._peers = electorate
+        self._round: tuple[int, int] | None = None  # (after_term, attempt)
+        self._reason = ""
+        self._highest = NOBODY  # the highest rank that answered or stands
+        self._stood_back = False
+        self._held_back_s: float | None = None  # for how long our answer is held back, while it is
+
+    def attempt(self) -> int | None:
+        return self._round[1] if self._round else None
+
+    def start(self, *, after_term: int, attempt: int, reason: str) -> None:
+        if self._round is not None and self._round >= (after_term, attempt):
+            return
+        ctx = self._peers.ctx
+        ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
+        eligible = self._peers.eligible(after_term, attempt)
+        if ctx.me.rank != eligible[-1]:  # the highest of all asks nobody
+            self._peers.flood(
+                Election(
+                    after_term=after_term,
+                    attempt=attempt,
+                    candidate=ctx.me.rank,
+                    reason=reason,
+                    stands=ctx.me.rank in eligible,
+                )
+            )
+        self._join(after_term, attempt, None, reason)
+
+    def on_message(self, sender: int, message: ElectionMessage) -> None:
+        if isinstance(message, Election):
+            self._on_election(sender, message)
+        else:
+            self._on_answer(sender, message)
+
+    def _on_election(self, sender: int, election: Election) -> None:
+        if self._round is not None and self._round >= (election.after_term, election.attempt):
+            return
+        self._peers.flood(election, but=sender)
+        candidate = election.candidate if election.stands else NOBODY
+        self._join(election.after_term, election.attempt, candidate, election.reason)
+
+    def _join(self, after_term: int, attempt: int, candidate: int | None, reason: str) -> None:
+        """Takes part in a round; `candidate` asked for it, NOBODY if it does not stand, None if we began it."""
+        rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term, attempt)
+        self._round, self._reason, self._stood_back = (after_term, attempt), reason, False
+        self._highest = candidate if candidate is not None and candidate in eligible else NOBODY
+        self._held_back_s = None
+        wait_s = self._patience_s()
+        if rank in eligible and rank > self._highest:
+            self._highest = rank
+            if candidate is not None and rank == eligible[-1]:
+                self._answer(after_term, attempt)
+            elif candidate is not None:
+                above = 1 - eligible.index(rank) / len(eligible)
+                wait_s = self._held_back_s = wait_s * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * above)
+        if rank == eligible[-1]:
+            self._peers.nominate(after_term)
+        self._peers.ctx.set_timer("election", wait_s)
+
+    def _answer(self, after_term: int, attempt: int) -> None:
+        self._peers.flood(ElectionAnswer(after_term=after_term, attempt=attempt, rank=self._peers.ctx.me.rank))
+
+    def _on_answer(self, sender: int, answer: ElectionAnswer) -> None:
+        if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
+            return
+        self._highest = answer.rank
+        self._peers.flood(answer, but=sender)
+
+    def on_timer(self) -> None:
+        if self._round is None:
+            return
+        ctx = self._peers.ctx
+        after_term, attempt = self._round
+        if self._held_back_s is not None:
+            if self._highest == ctx.me.rank:
+                self._answer(after_term, attempt)
+            ctx.set_timer("election", max(self._patience_s() - self._held_back_s, 0.0))
+            self._held_back_s = None
+            return
+        if self._stood_back:
+            self.start(after_term=after_term, attempt=attempt + 1, reason=self._reason)
+            return
+        if self._highest == ctx.me.rank:  # nobody higher answered
+            self._peers.nominate(after_term)
+        self._stood_back = True
+        ctx.set_timer("election", min(PATIENCE * self._patience_s() * (attempt + 1), MAX_WAIT_S))
+
+    def _patience_s(self) -> float:
+        return patience_s(self._peers.ctx, self._reason)
+
+    def stop(self) -> None:
+        if self._round is not None:
+            self._round = None
+            self._peers.ctx.cancel_timer("election")

@@ -1,0 +1,66 @@
+"""The log of a post: what was decided, in which order, by whom. The ledger is this log and nothing else.
+
+Places are numbered 0, 1, 2, …, and each is taken once. Whoever writes an entry has read, or written, all before it;
+so of two who try one place one succeeds, and the other is told and reads what stands there. That is fence, order
+and commit in one: a shared log as in Corfu (Balakrishnan et al., 2012), Tango (2013) and Delos (2020).
+
+An entry carries an id of its writer's making. An answer that was lost is asked for again by writing the same entry
+at the same place, and the id says whether what stands there is one's own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from peers.core.market.records import Accepted, Deposit, Outcome
+
+EntryKind = Literal["office", "queue", "decide"]
+
+NOWHERE = -1
+"""The place before the first."""
+
+
+class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
+    """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant."""
+
+    entry_id: str
+    term: int
+    trader: str
+    written_at_ms: int
+    reason: str
+
+    @property
+    def kind(self) -> EntryKind:
+        return "office"
+
+
+class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
+    """What a trader in office takes in and decides, in one piece.
+
+    `deposits` come in first, with all their goods; then `outcomes` are decided in order, and may draw on these
+    deposits; `queued` are requests that are accepted and have to wait. `new_requests` are the ids of those among
+    outcomes and queued that the log has not seen before: of these ids, and of those of deposits, each comes in once.
+    """
+
+    entry_id: str
+    term: int
+    trader: str
+    written_at_ms: int
+    deposits: tuple[Deposit, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    queued: tuple[Accepted, ...] = ()
+    new_requests: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> EntryKind:
+        return "decide" if self.outcomes or self.deposits else "queue"
+
+    @property
+    def new_deposits(self) -> tuple[str, ...]:
+        """The ids of the deposits that come in."""
+        return tuple(deposit.offer.deposit_id for deposit in self.deposits)
+
+
+Entry = OfficeEntry | TradeEntry

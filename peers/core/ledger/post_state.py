@@ -1,0 +1,125 @@
+"""The state of a post: what its log adds up to. A fold, the same for trader, simulator, books and replays.
+
+The state is small, whatever the log's length: the post itself, the requests that wait, the deposits that hold
+something. It may begin at the books, as far as they are made, instead of at the first entry. Documents of the books
+may be newer than that, some of them; what is newer already is left as it is (`torn`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
+from peers.core.market.records import Accepted, Deposit, Post
+from peers.core.market.stock import Stock
+
+
+class UnsoundLog(ValueError):
+    """The entry does not follow from the state before it: somebody wrote to the log who is none of ours."""
+
+
+class PostState:
+    """The state after entry `place`; `post`, `queue` (by request id) and `stock` are to be read, and not changed."""
+
+    def __init__(
+        self,
+        *,
+        place: int = NOWHERE,
+        post: Post | None = None,
+        queue: Iterable[Accepted] = (),
+        stock: Iterable[StockedDeposit] = (),
+    ) -> None:
+        stock = tuple(stock)
+        self.place = place
+        self.post = post or Post()
+        self.queue = {accepted.request.request_id: accepted for accepted in queue}
+        self.stock = Stock(each.deposit for each in stock)
+        # Deposits of which the books already say more than the log up to `place`.
+        self._newer = {each.deposit.offer.deposit_id: each.at for each in stock if each.at > place}
+
+    def copy(self) -> PostState:
+        """Returns a state that goes its own way from here. The records in it are shared."""
+        twin = PostState.__new__(PostState)
+        twin.place, twin.post, twin.queue = self.place, self.post, self.queue.copy()
+        twin.stock, twin._newer = self.stock.copy(), self._newer.copy()
+        return twin
+
+    def take_in(self, entry: Entry, *, torn: bool = False) -> MakeBooks:
+        """Goes one entry further; returns what that changes in the books.
+
+        `torn`: the state began at books that may be newer than their own word in part, and the entry may be in them.
+        Raises UnsoundLog where the entry cannot follow.
+        """
+        if isinstance(entry, OfficeEntry):
+            return self._take_in_office(entry)
+        if (entry.term, entry.trader) != (self.post.term, self.post.trader):
+            raise UnsoundLog(f"{entry.trader} is not in office for term {entry.term} at place {self.place + 1}")
+        self.place += 1
+        touched: dict[str, None] = {}
+        for deposit in entry.deposits:
+            if self._newer.get(deposit.offer.deposit_id, NOWHERE) < self.place:
+                self.stock.add(deposit)
+                touched[deposit.offer.deposit_id] = None
+        drained = self._draw(entry, torn, touched)
+        for outcome in entry.outcomes:
+            self.queue.pop(outcome.request.request_id, None)
+        self.queue.update((accepted.request.request_id, accepted) for accepted in entry.queued)
+        self.post = self._post_after(entry)
+        deposits = (drained.get(deposit_id) or self.stock.get(deposit_id) for deposit_id in touched)
+        return MakeBooks(
+            place=self.place,
+            requests=(*entry.outcomes, *entry.queued),
+            new_requests=entry.new_requests,
+            deposits=tuple(deposit for deposit in deposits if deposit is not None),
+            post=self.post,
+        )
+
+    def _take_in_office(self, entry: OfficeEntry) -> MakeBooks:
+        if entry.term != self.post.term + 1:
+            raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {self.post.term}")
+        self.place += 1
+        self.post = msgspec.structs.replace(
+            self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
+        )
+        return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=(), post=self.post)
+
+    def _draw(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
+        """Takes what was sold out of the stock; returns the deposits that hold nothing any more."""
+        drained: dict[str, Deposit] = {}
+        for outcome in entry.outcomes:
+            sale, quantity = outcome.sale, outcome.request.quantity
+            if sale is None or self._newer.get(sale.deposit, NOWHERE) >= self.place:
+                continue
+            deposit = self.stock.get(sale.deposit)
+            if deposit is None and torn:
+                continue  # the books know already that nothing is left of it
+            if deposit is None or deposit.remaining < quantity:
+                raise UnsoundLog(f"{quantity} cannot be sold out of {sale.deposit} at place {self.place}")
+            touched[sale.deposit] = None
+            self.stock.take(deposit, quantity)
+            if deposit.remaining == quantity:
+                drained[sale.deposit] = msgspec.structs.replace(deposit, remaining=0)
+        return drained
+
+    def _post_after(self, entry: TradeEntry) -> Post:
+        seq, arrival = self.post.seq, self.post.arrival
+        if entry.outcomes:
+            seq = entry.outcomes[-1].seq
+            if (entry.outcomes[0].seq, seq) != (self.post.seq + 1, self.post.seq + len(entry.outcomes)):
+                raise UnsoundLog(f"the decisions at place {self.place} are not numbered on from {self.post.seq}")
+            arrival = max(arrival, *(outcome.accepted.arrival for outcome in entry.outcomes))
+        if entry.queued:
+            arrival = max(arrival, *(accepted.arrival for accepted in entry.queued))
+        return msgspec.structs.replace(self.post, seq=seq, arrival=arrival)
+
+
+def state_of(loaded: Loaded) -> tuple[PostState, tuple[MakeBooks, ...]]:
+    """Returns the state at the end of the log that was loaded, and what is still to be made of the books.
+
+    Raises UnsoundLog where the entries do not follow from the books.
+    """
+    state = PostState(place=loaded.made, post=loaded.post, queue=loaded.queue, stock=loaded.stock)
+    return state, tuple(state.take_in(entry, torn=True) for entry in loaded.entries)

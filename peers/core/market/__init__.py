@@ -1,0 +1,1 @@
+"""Every rule of the market: records, money, stock, decisions. Pure."""

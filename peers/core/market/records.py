@@ -1,0 +1,132 @@
+"""What the books hold: requests, deposits, outcomes, the post, elections.
+
+Frozen values, the same for the trader, the ledgers, the wire and the audit. (`gc=False`: they are trees, and
+there are many of them; the garbage collector need not look.) Times of day are milliseconds since
+1970 (`…_ms`), given in from outside; they are written down for people and never compared to decide anything.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
+from peers.core.names import order_key
+
+Status = Literal["queued", "sold", "unavailable"]
+
+
+class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a buyer wants: `quantity` (1 or more) of `item`, stamped with its clock, under an id of its own."""
+
+    request_id: str
+    buyer: str
+    item: str
+    quantity: int
+    clock: LamportStamp | VectorStamp
+
+    @property
+    def order(self) -> str:
+        """The sort key: lowest is decided first."""
+        return order_key(self.clock, self.buyer, self.request_id)
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a seller deposits: `quantity` (1 or more) of `item` at `price` each, under an id of its own."""
+
+    deposit_id: str
+    seller: str
+    item: str
+    quantity: int
+    price: Decimal
+    clock: LamportStamp | VectorStamp
+
+    @property
+    def order(self) -> str:
+        """The sort key: among those that hold enough, the lowest sells."""
+        return order_key(self.clock, self.seller, self.deposit_id)
+
+
+class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance."""
+
+    offer: Offer
+    remaining: int
+    deposited_at_ms: int
+    term: int
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term."""
+
+    request: PurchaseRequest
+    arrival: int
+    queued_at_ms: int
+    queued_term: int
+
+
+class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who sold what was asked for, out of which deposit, and how the amount is split (all to the cent)."""
+
+    seller: str
+    deposit: str
+    price: Decimal
+    amount: Decimal
+    commission: Decimal
+    earned: Decimal
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The one decision on a request: sold (`sale` is there) or unavailable (`reason` says why).
+
+    `seq` is the running number of decision, without gaps; `term` and `trader` say who decided.
+    """
+
+    accepted: Accepted
+    seq: int
+    term: int
+    trader: str
+    decided_at_ms: int
+    sale: Sale | None = None
+    reason: str | None = None
+
+    @property
+    def request(self) -> PurchaseRequest:
+        return self.accepted.request
+
+    @property
+    def status(self) -> Status:
+        return "sold" if self.sale else "unavailable"
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """The post of trader: who holds it, since when, and the last running numbers given out.
+
+    `seq` counts decisions, `arrival` requests accepted. `term` 0 and no trader before the first election.
+    """
+
+    term: int = 0
+    trader: str | None = None
+    since_ms: int | None = None
+    seq: int = 0
+    arrival: int = 0
+
+
+class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished election; `messages` counts what peers sent for it, `took_ms` from vacancy to office."""
+
+    term: int
+    algorithm: str
+    reason: str
+    started_by: str
+    trader: str
+    messages: int
+    started_at_ms: int
+    took_ms: float
+
+
+def clock_of(stamp: Stamp) -> dict[str, object]:
+    """A stamp as it is written down and sent: {"lamport": 17} or {"vector": {…}}."""
+    return msgspec.structs.asdict(stamp)

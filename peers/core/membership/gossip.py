@@ -1,0 +1,283 @@
+"""The links: beats, news of members and clocks, and who counts as gone.
+
+Everything a peer hears along an edge is merged into what it knows, and passed on only if that changed something.
+A link that stays silent for `suspect_s` has a dead, hung or cut-off peer at its other end: that peer counts as
+gone, the news floods the graph, and everybody computes the same healed graph from it. One who was only slow finds
+out from its neighbours, and comes back with a new incarnation. Being wrong here costs an election, never a sale.
+
+Where processor time is short, silence says little. So, after Lifeguard (Dadgar, Phillips and Currey, 2018), a peer
+is the more patient with all the later its own timers come, and the longer those were silent that it has heard of
+again. Otherwise a crowded machine would be crowded further by the news of losses that are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from peers.core.commands import Send, SetLinks
+from peers.core.context import Context
+from peers.core.membership.clocks import Stamp, make_clock
+from peers.core.membership.members import Member
+from peers.core.membership.overlay_graph import live_graph
+from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
+from peers.core.reports import LinksChanged, Lost, Returned
+
+LATE_FOR = 4
+"""How many times the lateness is added to the patience."""
+STAYS_LATE = 0.8
+"""What is left of the lateness a beat later."""
+UNHEARD_FOR = 10
+"""How many times `suspect_s` a neighbour has at the start to be heard of: it may still be starting itself."""
+
+
+class Gossip:
+    """Keeps links, membership and clock news of one peer."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._graph_of: list[int] | None = None  # who was up when the graph was last computed
+        self._heard_s: dict[int, float] = {}  # when something last came from a neighbour
+        self._mismatches: dict[int, tuple[int, int]] = {}  # digests, ours and theirs, that last differed
+        self._news = make_clock(ctx.settings.clock, ctx.name)  # newest clock known; a trader's own stays behind it
+        self._told: dict[int, Stamp] = {}  # newest clock a neighbour is known to know
+        self._clock_sent_s: dict[int, float] = {}
+        self._clock_timer = False
+        self._beat_due_s = 0.0
+        self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
+        self._last_knock_s = 0.0
+        self.leaving = False
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def send(self, rank: int, message: LinkMessage) -> None:
+        member = self._ctx.members.get(rank)
+        if member is not None:
+            self._ctx.emit(Send(to=member, message=message))
+
+    def flood(self, message: LinkMessage, *, but: int | None = None) -> int:
+        """Sends to every neighbour but one; returns to how many."""
+        others = [rank for rank in self._ctx.neighbours if rank != but]
+        for rank in others:
+            self.send(rank, message)
+        return len(others)
+
+    # -- beats ---------------------------------------------------------------------------------------------
+
+    def start(self, *, newcomer: bool) -> None:
+        """Takes up the links; a newcomer tells its neighbours of itself, for nobody else does."""
+        self.relink()
+        self._unheard = set(self._ctx.neighbours)
+        if newcomer:
+            self.flood(MemberNews(members=(self._ctx.me,)))
+        self._last_knock_s = self._ctx.now.mono_s
+        self._set_beat_timer(self._ctx.settings.timing.heartbeat_interval_s * self._ctx.rng.uniform(0.5, 1.0))
+
+    def _set_beat_timer(self, after_s: float) -> None:
+        self._beat_due_s = self._ctx.now.mono_s + after_s
+        self._ctx.set_timer("heartbeat", after_s)
+
+    def on_beat_timer(self) -> list[int]:
+        """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long.
+
+        Also to one of higher rank that should have beaten and did not: its beat may be lost, or it does not count
+        us among its neighbours, and then our beat is what shows that the maps differ. A silent one is told who we
+        are as well, for it may know us only by an earlier life, and answer there.
+        """
+        ctx, timing = self._ctx, self._ctx.settings.timing
+        now_s = ctx.now.mono_s
+        late_s = now_s - self._beat_due_s
+        self._set_beat_timer(timing.heartbeat_interval_s)
+        if late_s > timing.suspect_s / 2:  # it was us who did not listen, so their silence says nothing
+            self._heard_s = dict.fromkeys(self._heard_s, now_s)
+        self._note_late(late_s, STAYS_LATE * ctx.late_s)
+        patience_s = timing.suspect_s + LATE_FOR * ctx.late_s
+        for rank in ctx.neighbours:
+            silent = now_s - self._heard_s[rank] > patience_s / 2
+            if silent:
+                self.send(rank, MemberNews(members=(ctx.me,)))
+            if silent or rank < ctx.me.rank:
+                self._beat(rank, reply=False)
+        if now_s - self._last_knock_s > timing.suspect_s:
+            self._last_knock_s = now_s
+            self._knock()
+        first_s = UNHEARD_FOR * timing.suspect_s
+        return [
+            rank
+            for rank in ctx.neighbours
+            if now_s - self._heard_s[rank] > (first_s if rank in self._unheard else patience_s)
+        ]
+
+    def _beat(self, rank: int, *, reply: bool) -> None:
+        ctx, view = self._ctx, self._ctx.view
+        stamp = self._news.stamp()
+        self._told[rank] = stamp
+        trader = None if view.vacant else view.trader
+        digest = ctx.members.digest()
+        heartbeat = Heartbeat(
+            clock=stamp,
+            term=view.term,
+            trader=trader,
+            incarnation=view.incarnation,
+            digest=digest,
+            reply=reply,
+        )
+        self.send(rank, heartbeat)
+
+    def _knock(self) -> None:
+        """Asks one who counts as gone whether it is there after all.
+
+        When the two halves of a split graph can reach each other again, no edge leads from one to the other, so
+        without this they would never find out. One peer of each part does it, the lowest.
+        """
+        ctx = self._ctx
+        gone = [m for m in ctx.members.all() if not m.up]
+        if gone and ctx.members.up()[0].rank == ctx.me.rank:
+            member = ctx.rng.choice(gone)
+            self.send(member.rank, MemberNews(members=ctx.members.all(), whole=True))
+
+    def heard(self, sender: int) -> None:
+        """Notes that `sender` is alive."""
+        last_s = self._heard_s.get(sender)
+        if last_s is None:
+            return
+        now_s = self._ctx.now.mono_s
+        self._heard_s[sender] = now_s
+        if sender in self._unheard:
+            self._unheard.remove(sender)
+        else:
+            self._note_late(now_s - last_s - self._ctx.settings.timing.heartbeat_interval_s, self._ctx.late_s)
+
+    def _note_late(self, late_s: float, otherwise_s: float) -> None:
+        self._ctx.late_s = min(max(late_s, otherwise_s), self._ctx.settings.timing.suspect_s)
+
+    def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
+        self.on_clock(sender, heartbeat.clock)
+        self._compare(sender, heartbeat.digest)
+        if not heartbeat.reply:
+            self._beat(sender, reply=True)
+
+    def _compare(self, sender: int, digest: int) -> None:
+        ours = self._ctx.members.digest()
+        if digest == ours:
+            self._mismatches.pop(sender, None)
+        elif self._mismatches.get(sender) != (ours, digest):  # news may be under way
+            self._mismatches[sender] = (ours, digest)
+        else:
+            self._mismatches.pop(sender)
+            self.send(sender, MemberNews(members=self._ctx.members.all(), whole=True))
+
+    # -- clocks --------------------------------------------------------------------------------------------
+
+    def announce_clock(self, stamp: Stamp) -> None:
+        """Multicasts a request's stamp: every link carries it, or a newer one, within `clock_gap_s`."""
+        if self._news.merge(stamp):
+            self._pass_clock_on()
+
+    def on_clock(self, sender: int, stamp: Stamp) -> None:
+        """Merges; everybody but the trader makes it its own, and everybody passes it on."""
+        self._told[sender] = stamp
+        if not self._ctx.in_office:
+            self._ctx.clock.merge(stamp)
+        if self._news.merge(stamp):
+            self._pass_clock_on()
+
+    def rejoin_clock(self) -> None:
+        """Makes the newest clock known our own: what a trader does when it leaves office."""
+        self._ctx.clock.merge(self._news.stamp())
+
+    def on_clock_timer(self) -> None:
+        self._clock_timer = False
+        self._pass_clock_on()
+
+    def _pass_clock_on(self) -> None:
+        gap_s = self._ctx.settings.timing.clock_gap_s
+        now_s = self._ctx.now.mono_s
+        stamp = self._news.stamp()
+        for rank in self._ctx.neighbours:
+            if self._told.get(rank) == stamp:
+                continue
+            if now_s - self._clock_sent_s.get(rank, -gap_s) >= gap_s:
+                self._clock_sent_s[rank] = now_s
+                self._told[rank] = stamp
+                self.send(rank, ClockNews(clock=stamp))
+            elif not self._clock_timer:
+                self._clock_timer = True
+                self._ctx.set_timer("clock", gap_s)
+
+    # -- members -------------------------------------------------------------------------------------------
+
+    def spread(self, news: Iterable[Member], *, sender: int | None = None) -> list[Member]:
+        """Merges records of members, passes on what was new, heals the graph; returns what was new.
+
+        Being reported gone ourselves is refuted with a new incarnation.
+        """
+        ctx = self._ctx
+        fresh = ctx.members.merge(news)
+        mine = next((m for m in fresh if m.rank == ctx.me.rank), None)
+        if mine is not None and not self.leaving:
+            fresh = [m for m in fresh if m.rank != ctx.me.rank]
+            fresh += self._refute(mine.incarnation)
+        if fresh:
+            self.relink()  # first, so that the news crosses the new edges too
+            told = MemberNews(members=tuple(fresh))
+            self.flood(told, but=None if mine else sender)
+            if mine is not None and sender is not None and sender not in ctx.neighbours:
+                self.send(sender, told)  # who reported us gone no longer counts us among its neighbours
+        return fresh
+
+    def _refute(self, reported: int) -> list[Member]:
+        ctx = self._ctx
+        ctx.me = msgspec.structs.replace(ctx.me, incarnation=reported + 1)
+        ctx.say(Returned(peer=ctx.name, incarnation=ctx.me.incarnation))
+        return ctx.members.merge([ctx.me])
+
+    def on_member_news(self, sender: int, news: MemberNews) -> list[Member]:
+        """Takes news in, and answers with what the sender turns out not to know."""
+        known = [self._ctx.members.get(m.rank) for m in news.members]
+        newer = tuple(k for k, m in zip(known, news.members, strict=True) if k is not None and k.is_newer_than(m))
+        fresh = self.spread(news.members, sender=sender)
+        if news.whole:
+            theirs = {m.rank: m for m in news.members}
+            newer = tuple(m for m in self._ctx.members.all() if theirs.get(m.rank) != m)
+        if newer:
+            self.send(sender, MemberNews(members=newer))
+        return fresh
+
+    def greet_stranger(self, sender: int, incarnation: int) -> None:
+        """Answers one who is not up by our map: tell it so, and it will refute, or bring its own record."""
+        known = self._ctx.members.get(sender)
+        if known is not None and not known.up and incarnation <= known.incarnation:
+            self.send(sender, MemberNews(members=(known,)))
+
+    def declare_gone(self, rank: int) -> Member | None:
+        """Counts a peer as gone and spreads the news; returns its record, None if it was gone already."""
+        member = self._ctx.members.get(rank)
+        if member is None or not member.up:
+            return None
+        self._ctx.say(Lost(peer=self._ctx.name, lost=member.name))
+        gone = msgspec.structs.replace(member, up=False)
+        self.spread([gone])
+        return gone
+
+    def relink(self) -> None:
+        """Computes the live graph anew and links to whom it names."""
+        ctx = self._ctx
+        before = ctx.neighbours
+        up = [m.rank for m in ctx.members.up()]
+        if up != self._graph_of:
+            self._graph_of = up
+            ctx.graph = live_graph(ctx.members.edges, up)
+        for rank in ctx.neighbours:
+            if rank not in before:
+                self._heard_s[rank] = ctx.now.mono_s
+                self._told.pop(rank, None)
+        for rank in set(self._heard_s) - set(ctx.neighbours):
+            for kept in (self._heard_s, self._mismatches, self._told, self._clock_sent_s):
+                kept.pop(rank, None)
+            self._unheard.discard(rank)
+        linked = tuple(m for m in map(ctx.members.get, ctx.neighbours) if m is not None)
+        ctx.emit(SetLinks(neighbours=linked))
+        if ctx.neighbours != before:
+            ctx.say(LinksChanged(peer=ctx.name, neighbours=tuple(m.name for m in linked)))

@@ -1,0 +1,1 @@
+"""All that touches Pyro5, and the public form of what travels by it."""

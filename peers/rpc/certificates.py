@@ -1,0 +1,136 @@
+"""Makes a town's own certificate authority, and the certificate its members show."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from peers.errors import TownError
+from peers.files import PRIVATE, write_whole
+from peers.rpc.tls import TlsFiles
+
+VALID_DAYS = 825
+_USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority_key: Path | None = None) -> bool:
+    """Makes what is missing; returns False where a member has all it needs already.
+
+    `hosts` are names and addresses that programs which look at them (MongoDB's do) may reach members at. The
+    authority's key goes to `authority_key`, or beside the rest.
+    """
+    if files.authority.exists() and files.member.exists():
+        return False
+    key_path = authority_key or files.authority_key
+    try:
+        for directory in (files.directory, key_path.parent):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        authority, key = _authority(files, key_path)
+        _issue(files, authority, key, (*_USUAL_HOSTS, socket.gethostname(), *hosts))
+    except OSError as error:
+        why = error.strerror or error
+        raise TownError(
+            f"certificates cannot be written to {files.directory} ({why}): choose another --dir"
+        ) from error
+    return True
+
+
+def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Returns the authority that is there, or a new one."""
+    if files.authority.exists() and key_path.exists():
+        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TownError(f"{key_path} is not a key made by this program")
+        return x509.load_pem_x509_certificate(files.authority.read_bytes()), key
+    if files.authority.exists():
+        # A new authority would shut out everybody who holds a certificate of this one.
+        raise TownError(
+            f"{files.member} is missing, and so is the authority's key {key_path}: copy {files.member.name} "
+            f"from another member, or remove {files.authority} to start a new town"
+        )
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("trading post authority")
+    usage = _usage(signs_certificates=True)
+    certificate = (
+        _builder(name, name, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    write_whole(key_path, _key_bytes(key), mode=PRIVATE)
+    write_whole(files.authority, certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate, key
+
+
+def _issue(
+    files: TlsFiles, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    # A member is server to some and caller of others.
+    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys(hosts)])
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    certificate = (
+        _builder(_name("trading post member"), authority.subject, key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(both, critical=False)
+        .add_extension(names, critical=False)
+        .add_extension(issuer_id, critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    both_parts = _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM)
+    write_whole(files.member, both_parts, mode=PRIVATE)
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # clocks of machines differ
+        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,94 @@
+"""The counter: where answers are handed to callers that no thread waits for.
+
+A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
+purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer
+sends it, at a moment of its choice. Only what it cannot send itself is left to the counter's own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from peers.core.calls import Failure, Reply
+from peers.rpc.wake_up import WakeUp
+
+Answered = Callable[[Reply | Failure], None]
+
+_LOOK_S = 0.25
+
+
+class DeferredReply:
+    """A caller that nobody waits for: how to answer it, and until when it is worth it."""
+
+    __slots__ = ("answered", "due_s")
+
+    def __init__(self, answered: Answered, due_s: float) -> None:
+        self.answered = answered
+        self.due_s = due_s
+
+
+class DeferredReplies:
+    """`expire` is called now and then, without locks, while there are deferred; it returns whether there are more."""
+
+    def __init__(self, patience_s: float, expire: Callable[[], bool]) -> None:
+        self._patience_s = patience_s
+        self._expire = expire
+        self._ready: deque[tuple[Answered, Reply | Failure]] = deque()
+        self._bell = WakeUp()
+        self._sleeps = True
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    # Called under the host's lock:
+
+    def defer(self, answered: Answered) -> DeferredReply:
+        """Notes a caller down."""
+        if self._thread is None and not self._closed:
+            self._thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
+            self._thread.start()
+        if self._sleeps:
+            self._bell.ring()
+        return DeferredReply(answered, time.monotonic() + self._patience_s)
+
+    def put(self, deferred: DeferredReply, reply: Reply | Failure) -> None:
+        """Has the caller answered, once the lock is released and somebody hands out, or rings."""
+        self._ready.append((deferred.answered, reply))
+
+    # Called without it:
+
+    def hand_out(self) -> None:
+        """Sends what is ready."""
+        while self._ready:
+            try:
+                answered, reply = self._ready.popleft()
+            except IndexError:  # another thread was faster
+                return
+            answered(reply)
+
+    def ring(self) -> None:
+        """Sees to it that what is ready is sent; from any thread, the lock held or not."""
+        if self._ready:
+            self._bell.ring()
+
+    def close(self) -> None:
+        """Sends what is ready, and ends."""
+        self._closed = True
+        self._bell.ring()
+        self.hand_out()
+
+    def join(self, timeout_s: float) -> None:
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        more = True
+        while not self._closed:
+            self._sleeps = not more
+            if not more:
+                more = self._expire()  # one may have come before it could see that it has to ring
+            self._bell.wait(_LOOK_S if more else None)
+            self.hand_out()
+            more = self._expire()

@@ -1,0 +1,226 @@
+"""A `Line` calls one object through Pyro5, at little more than what the kernel takes.
+
+Connecting is Pyro5's part. The calls themselves go past its proxy, whose machinery would cost several times as much:
+a call leaves in one piece, and its answer is mostly read in one. Whatever goes wrong is a `CallFailed` (see there) or
+one of the errors of the contract, with its fields.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any, NoReturn
+
+import msgspec
+from Pyro5 import errors, protocol
+from Pyro5.client import Proxy
+from Pyro5.socketutil import SocketConnection
+
+from peers.errors import BazaarError, WireError
+from peers.rpc.transport import (
+    ANSWER,
+    CALL,
+    HEADER,
+    MAGIC,
+    MAX_MESSAGE,
+    MSGPACK,
+    configure,
+    keep_time_in_kernel,
+    message,
+    pack,
+)
+
+_CHUNK = 8 * 1024
+_FLAGS = protocol.FLAGS_EXCEPTION | protocol.FLAGS_CORR_ID
+"""That an answer may carry; with any other it is none that we asked for."""
+
+
+class CallFailed(BazaarError):
+    """A remote call was not answered. Unless a subclass says so, nobody knows whether it ran."""
+
+
+class NobodyListens(CallFailed):
+    """Nobody listens there: it certainly did not run, and whoever was there is gone."""
+
+
+class Broken(CallFailed):
+    """The connection ended before the answer came."""
+
+
+class Silent(CallFailed):
+    """No answer in time."""
+
+
+class Garbled(CallFailed):
+    """What came back is not an answer: the other side misbehaves."""
+
+
+class RpcConnection:
+    """A connection to one object, made when first needed and again after a failure.
+
+    It belongs to the thread that calls; only `cut` may come from another. Arguments are plain (see `pack`).
+    """
+
+    def __init__(self, uri: str, timeout_s: float) -> None:
+        configure()
+        self.uri = uri
+        self._timeout_s = timeout_s
+        self._connection: SocketConnection | None = None
+        self._seq = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    def _connect(self) -> SocketConnection:
+        try:
+            proxy = Proxy(self.uri)
+        except errors.PyroError as error:
+            raise Garbled(f"{self.uri[:100]} is no address: {error}") from error
+        proxy._pyroTimeout = self._timeout_s
+        proxy._pyroSerializer = "msgpack"
+        try:
+            proxy._pyroBind()
+            keep_time_in_kernel(proxy._pyroConnection.sock, self._timeout_s)
+        except errors.PyroError as error:
+            raise _failure(error, self.uri) from error
+        except OSError as error:
+            raise Silent(f"{self.uri} cannot be reached: {error}") from error
+        except Exception as error:
+            raise Garbled(f"{self.uri} greeted with what cannot be read: {error}") from error
+        connection, proxy._pyroConnection = proxy._pyroConnection, None
+        self._connection = connection
+        return connection
+
+    def call(self, method: str, *arguments: object, **named: object) -> Any:
+        """Calls a method there; raises WireError as answered, or CallFailed."""
+        connection = self._connection or self._connect()
+        self._seq = seq = (self._seq + 1) & 0xFFFF
+        try:
+            _send(connection.sock, message(CALL, 0, seq, _pack_call(connection.objectId, method, arguments, named)))
+            flags, payload = _receive(connection.sock, seq)
+        except BaseException as error:
+            self.close()  # or else an answer that comes late would be taken for that of the next call
+            if isinstance(error, OSError | errors.PyroError):
+                raise _failure(error, self.uri) from error
+            raise
+        try:
+            answer = MSGPACK.loads(payload) if flags & protocol.FLAGS_EXCEPTION else _unpack(payload)
+        except Exception as error:
+            raise Garbled(f"{self.uri} answered what cannot be read: {error}") from error
+        if not flags & protocol.FLAGS_EXCEPTION:
+            return answer
+        if isinstance(answer, WireError):
+            raise answer
+        raise Garbled(f"{self.uri} failed at {method}: {str(answer)[:200]}")
+
+    def is_refused(self) -> bool:
+        """Whether nobody listens there any more, found out without touching the connection that there is."""
+        host, _, port = self.uri.rpartition("@")[2].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), self._timeout_s).close()
+        except ConnectionRefusedError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
+
+    def fileno(self) -> int:
+        """Of the socket, for waiting on; -1 while there is none."""
+        return self._connection.fileno() if self._connection is not None else -1
+
+    def cut(self) -> None:
+        """Has a call under way fail at once. From any thread."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Ends the connection; the next call makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    sent = sock.send(data)
+    while sent < len(data):  # each part has its own time, as a large message may take a while
+        sent += sock.send(memoryview(data)[sent:])
+
+
+def _receive(sock: socket.socket, seq: int) -> tuple[int, bytes | bytearray]:
+    """Reads the answer to the call of this number; returns its flags and its payload."""
+    data: bytes | bytearray = _read(sock)
+    while len(data) < HEADER.size:
+        data += _read(sock)
+    start, flags, answered, size, notes, magic = HEADER.unpack_from(data)
+    if start != ANSWER or magic != MAGIC:
+        raise errors.ProtocolError("what came is no answer, or not in msgpack")
+    if answered != seq or flags & ~_FLAGS:
+        raise errors.ProtocolError(f"answer {answered} with flags {flags:#x} came for call {seq}")
+    if notes + size > MAX_MESSAGE:
+        raise errors.ProtocolError(f"message too large ({notes + size}, max={MAX_MESSAGE})")
+    end = HEADER.size + notes + size
+    if len(data) < end:
+        data = _read_rest(sock, data, end)
+    elif len(data) > end:
+        raise errors.ProtocolError("more came than one answer")
+    return flags, data[HEADER.size + notes :]
+
+
+def _read(sock: socket.socket) -> bytes:
+    return sock.recv(_CHUNK) or _closed()
+
+
+def _read_rest(sock: socket.socket, data: bytes | bytearray, end: int) -> bytearray:
+    whole = bytearray(end)
+    have = len(data)
+    whole[:have] = data
+    with memoryview(whole) as view:
+        while have < end:
+            have += sock.recv_into(view[have:]) or _closed()
+    return whole
+
+
+def _closed() -> NoReturn:
+    raise ConnectionError("the connection was closed")
+
+
+def _pack_call(target: str, method: str, arguments: tuple[object, ...], named: dict[str, object]) -> bytes:
+    try:
+        return pack((target, method, arguments, named))
+    except (TypeError, ValueError, OverflowError):
+        packed: bytes = MSGPACK.dumpsCall(target, method, arguments, named)
+        return packed
+
+
+def _foreign(code: int, _data: memoryview) -> NoReturn:
+    raise msgspec.ValidationError(f"extension {code}")
+
+
+_unpack_plain = msgspec.msgpack.Decoder(ext_hook=_foreign).decode
+
+
+def _unpack(payload: bytes | bytearray) -> Any:
+    """Unpacks a result, with Pyro5's help where it has put more into it than is plain."""
+    if b"__class__" not in payload:
+        try:
+            return _unpack_plain(payload)
+        except (ValueError, RecursionError):
+            pass  # but it may be more than plain
+    return MSGPACK.loads(payload)
+
+
+def _failure(error: Exception, uri: str) -> CallFailed:
+    """Says in our words how a call failed."""
+    said = f"{uri}: {error}"
+    if isinstance(error.__cause__, ConnectionRefusedError):
+        return NobodyListens(said)
+    if isinstance(error, errors.TimeoutError | TimeoutError | BlockingIOError):
+        return Silent(f"{uri}: no answer in time")
+    if isinstance(error.__cause__, OSError):
+        return Silent(said)
+    if isinstance(error, errors.ConnectionClosedError | OSError):
+        return Broken(said)
+    return Garbled(said)

@@ -1,0 +1,177 @@
+"""A caller's connection as the server sees it, and an answer that it will get later."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+
+from Pyro5 import errors, protocol, serializers
+from Pyro5.socketutil import SocketConnection
+
+from peers.errors import WireError
+from peers.rpc.transport import (
+    ANSWER,
+    CALL,
+    HEADER,
+    MAGIC,
+    MAX_MESSAGE,
+    MSGPACK,
+    STALLED_S,
+    keep_time_in_kernel,
+    message,
+    pack,
+)
+
+_MARSHAL_ID = serializers.MarshalSerializer.serializer_id
+_REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
+_CHUNK = 64 * 1024
+
+Finish = Callable[[Callable[[], None]], None]
+"""Has something done, on a thread that may wait."""
+
+
+class ServedConnection(SocketConnection):  # type: ignore[misc]
+    """Reads ahead, and refuses what is not taken. `rank` is that of the neighbour it has turned out to come from.
+
+    Pyro reads and sends, on a thread that waits; what is at hand, and goes out at once, needs no thread of its own.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, keep_open=True)  # Pyro closes the one it made
+        self.rank: int | None = None
+        self.greeted = False
+        self.owed = False  # an answer that will be sent later
+        self._sending = threading.Lock()
+        self._read = bytearray()
+        self._part = 0  # of a message, that comes next: tag and version, rest of the header, payload
+        self._finishing = False  # what of an answer did not go out at once
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be read and written without waiting; TLS may have to wait in the middle of either."""
+        return not isinstance(self.sock, ssl.SSLSocket)
+
+    def keep_time(self) -> None:
+        """From now on the kernel knows how long to wait, and both is possible: to wait, and not to."""
+        keep_time_in_kernel(self.sock, STALLED_S)
+
+    # -- for Pyro, which waits -----------------------------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        """Gives the next part of a message. Reads ahead: the three mostly come in one packet."""
+        read, part = self._read, self._part
+        self._part = (part + 1) % 3
+        while len(read) < size:
+            try:
+                chunk = self.sock.recv(_CHUNK)
+            except (TimeoutError, BlockingIOError) as error:
+                if read or part or not self.greeted:
+                    raise errors.TimeoutError("receiving: timeout") from error
+                continue
+            except OSError as error:
+                raise errors.ConnectionClosedError(f"receiving: {error}") from error
+            if not chunk:
+                raise errors.ConnectionClosedError("receiving: closed")
+            read += chunk
+        taken = bytes(memoryview(read)[:size])
+        del read[:size]
+        if part == 1 and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
+            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        return taken
+
+    def send(self, data: bytes) -> None:
+        """Sends an answer; answers of several threads never mix."""
+        with self._sending:
+            super().send(data)
+
+    # -- without waiting -----------------------------------------------------------------------------------
+
+    @property
+    def has_read_ahead(self) -> bool:
+        return bool(self._read)
+
+    def read_at_hand(self) -> None:
+        """Reads what has come; ConnectionClosedError if that is the end."""
+        try:
+            chunk = self.sock.recv(_CHUNK, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise errors.ConnectionClosedError(f"receiving: {error}") from error
+        if not chunk:
+            raise errors.ConnectionClosedError("receiving: closed")
+        self._read += chunk
+
+    def plain_call(self) -> tuple[int, bytearray] | None:
+        """Returns number and payload of the next message if it is all there, a call in msgpack, and nothing more."""
+        read = self._read
+        if len(read) < HEADER.size:
+            return None
+        start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
+        end = HEADER.size + size
+        if start != CALL or flags or notes or magic != MAGIC or size > MAX_MESSAGE or len(read) < end:
+            return None
+        return seq, read[HEADER.size : end]
+
+    def drop_call(self, payload: bytearray) -> None:
+        """The call that `plain_call` returned has been taken."""
+        del self._read[: HEADER.size + len(payload)]
+
+    def send_at_once(self, data: bytes, finish: Finish | None = None) -> None:
+        """Sends an answer without ever waiting. `finish` is given what must wait for a caller that reads slowly;
+        without it such a caller loses the connection."""
+        with self._sending:
+            try:
+                sent = -1 if self._finishing else self.sock.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                sent = -1
+            if sent == len(data):
+                return
+            if finish is None or sent < 0:
+                self.hang_up()
+                return
+            self._finishing = True
+        finish(lambda: self._finish(data[sent:]))
+
+    def _finish(self, rest: bytes) -> None:
+        try:
+            self.send(rest)
+        except errors.CommunicationError:
+            self.hang_up()
+        self._finishing = False
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Ends the connection for the other side; whoever reads from it here hears of it."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class Later:
+    """The answer that one call will get, once and from any thread. `finish` is for large ones; see `Connection`."""
+
+    __slots__ = ("_finish", "_seq", "connection")
+
+    def __init__(self, connection: ServedConnection, seq: int, finish: Finish) -> None:
+        self.connection = connection
+        self._seq = seq
+        self._finish = finish
+        connection.owed = True
+
+    def give(self, answer: object, *, large: bool = False) -> None:
+        """Answers the call; `large`: with what a caller may take a while to read."""
+        self._send(0, pack(answer), self._finish if large else None)
+
+    def fail(self, error: WireError) -> None:
+        """Answers the call with one of the errors of the contract."""
+        self._send(protocol.FLAGS_EXCEPTION, MSGPACK.dumps(error), None)
+
+    def _send(self, flags: int, packed: bytes, finish: Finish | None) -> None:
+        self.connection.owed = False  # first, for its next call may come at once
+        self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), finish)

@@ -1,0 +1,266 @@
+"""A `Server` that serves one object through Pyro5.
+
+It never unpickles and never loads marshal data, takes no message larger than `MAX_MESSAGE`, compressed, oneway, or in
+any other way that costs it more than the caller. A connection may be idle for as long as it likes once it has been
+greeted; one that does not greet is closed after `HANDSHAKE_S`, one that stops in the middle of a message after
+`STALLED_S`.
+
+A connection has a thread only while there is something to do that may take long. Until then all are watched together,
+and what can be answered without waiting is (`prompt`). Only TLS needs a thread for each of its connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+from Pyro5 import errors
+from Pyro5.callcontext import current_context
+from Pyro5.server import Daemon
+from Pyro5.socketutil import SocketConnection
+from Pyro5.svr_threads import PoolError
+
+from peers.errors import SettingsError
+from peers.rpc.reactor import Afterwards, Reactor
+from peers.rpc.served_connection import Later, ServedConnection
+from peers.rpc.tls import HANDSHAKE_S, check_member
+from peers.rpc.transport import configure
+
+_NOWHERE = ("", "0.0.0.0", "::")
+_calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
+_log = logging.getLogger(__name__)
+
+
+class MayWait(Exception):
+    """Raised by a prompt answer to a call that is better answered by a thread of its own."""
+
+
+Prompt = Callable[[Later, tuple[Any, ...], dict[str, Any]], Afterwards | None]
+"""Takes in a call without waiting, and answers it now or later, from any thread. Returns what else is to be done for
+it and may take long. May raise MayWait, before it has done anything."""
+
+OnHangup = Callable[[ServedConnection], None]
+
+
+class _Daemon(Daemon):  # type: ignore[misc]
+    """Pyro's daemon, seeing its callers through `Connection`. `prompt`: methods answered without waiting, by name."""
+
+    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, prompt: Mapping[str, Prompt]) -> None:
+        self._prompt = prompt
+        self._on_hangup = on_hangup
+        self._greeted: dict[SocketConnection, ServedConnection] = {}  # by Pyro's own, while that has a thread
+        self._watched: set[ServedConnection] = set()
+        super().__init__(host, port)
+        # It only looks after streams, which we have not; and every peer would have a thread for it.
+        self.transportServer.housekeeper.stop.set()
+        self._watch = Reactor()
+
+    # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
+
+    def validateHandshake(self, conn: ServedConnection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's name and arguments
+        check_member(conn)
+        return "welcome"
+
+    def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
+        connection = ServedConnection(conn.sock)
+        # Who is denied is so in the thread that accepts all others, and who says nothing holds a thread.
+        usual: float = conn.timeout
+        conn.timeout = min(usual, HANDSHAKE_S if denied_reason is None else 0.2)
+        greeted: bool = super()._handshake(connection, denied_reason)
+        if greeted:
+            conn.timeout = usual
+            connection.greeted = True
+            self._greeted[conn] = connection
+        return greeted
+
+    def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+        connection = self._greeted[conn]
+        if not connection.is_plain:
+            super().handleRequest(connection)
+            return
+        del self._greeted[conn]
+        conn.keep_open = True  # Pyro is about to close it
+        connection.keep_time()
+        self._watched.add(connection)
+        self._go_on(connection)
+        raise errors.ConnectionClosedError("for this thread")
+
+    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+        connection = self._greeted.pop(conn, None)
+        if connection is not None:
+            self._tell_hangup(connection)
+
+    # -- what the watch calls ------------------------------------------------------------------------------
+
+    def _on_readable(self, connection: ServedConnection) -> Afterwards | None:
+        """Takes in what has come; returns what is to be done afterwards."""
+        try:
+            connection.read_at_hand()
+            return self._take_in(connection)
+        except errors.ConnectionClosedError:
+            pass
+        except Exception:  # noqa: BLE001 - of one call; the watch must go on for all others
+            _log.exception("a call could not be taken in")
+        self._watch.remove(connection.sock)
+        self._end(connection)
+        return None
+
+    def _take_in(self, connection: ServedConnection) -> Afterwards | None:
+        """Answers what it can, and leaves to a thread what may take long."""
+        tasks: list[Afterwards] = []
+        while not connection.owed and (call := connection.plain_call()) is not None:
+            try:
+                task = self._answer_promptly(connection, *call)
+            except MayWait:
+                break
+            connection.drop_call(call[1])
+            if task is not None:
+                tasks.append(task)
+        if connection.has_read_ahead:
+            self._watch.remove(connection.sock)
+            self._employ(connection)
+        return partial(_all, tasks) if tasks else None
+
+    def _answer_promptly(self, connection: ServedConnection, seq: int, payload: bytearray) -> Afterwards | None:
+        try:
+            target, method, arguments, named = _calls.decode(payload)
+        except msgspec.MsgspecError:
+            raise MayWait from None  # Pyro says what is wrong with it
+        answer = self._prompt.get(method)
+        if answer is None or target not in self.objectsById:
+            raise MayWait
+        try:
+            return answer(Later(connection, seq, partial(self._finish, connection)), tuple(arguments), named)
+        except MayWait:
+            connection.owed = False
+            raise
+
+    # -- what may take long --------------------------------------------------------------------------------
+
+    def _employ(self, connection: ServedConnection) -> None:
+        """Has a thread serve a connection, which ends if there is none left."""
+        try:
+            self.transportServer.pool.process(partial(self._serve, connection))
+        except PoolError:
+            self._end(connection)
+
+    def _finish(self, connection: ServedConnection, task: Afterwards) -> None:
+        """Has a thread send the rest of an answer."""
+        try:
+            self.transportServer.pool.process(task)
+        except PoolError:
+            connection.hang_up()  # the watch will end it
+
+    def _serve(self, connection: ServedConnection) -> None:
+        """Has Pyro answer what has come, and the connection watched again."""
+        served = False
+        try:
+            super().handleRequest(connection)
+            served = True
+        except (OSError, errors.CommunicationError, errors.SecurityError):
+            pass  # it ends, as its caller wanted, or deserves
+        finally:
+            if served:
+                self._go_on(connection)
+            else:
+                self._end(connection)
+
+    def _go_on(self, connection: ServedConnection) -> None:
+        if connection.has_read_ahead:
+            self._employ(connection)
+        else:
+            self._watch.add(connection.sock, partial(self._on_readable, connection))
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def _end(self, connection: ServedConnection) -> None:
+        """Ends a connection that is not being watched."""
+        connection.hang_up()
+        connection.sock.close()
+        if connection in self._watched:
+            self._watched.discard(connection)
+            self._tell_hangup(connection)
+
+    def _tell_hangup(self, connection: ServedConnection) -> None:
+        if self._on_hangup is not None:
+            self._on_hangup(connection)
+
+    def connections(self) -> list[ServedConnection]:
+        """All that there are now."""
+        return [*self._greeted.values(), *self._watched]
+
+    def hang_up(self) -> None:
+        """Ends all connections."""
+        for connection in self.connections():
+            connection.hang_up()
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self._watch.close()
+        for connection in list(self._watched):
+            self._end(connection)
+        super().close()
+
+
+def _all(tasks: list[Afterwards]) -> None:
+    for task in tasks:
+        task()
+
+
+class Server:
+    """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
+
+    `prompt`: methods that are answered without waiting. They are called for plain calls only; the method of that name
+    of `target` must do the same for all others.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        target: object,
+        name: str,
+        *,
+        on_hangup: Callable[[ServedConnection], None] | None = None,
+        prompt: Mapping[str, Prompt] | None = None,
+    ) -> None:
+        if host in _NOWHERE:
+            raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
+        configure()
+        self._daemon = _Daemon(host, 0, on_hangup, prompt or {})
+        self.uri = str(self._daemon.register(target, name))
+        self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._thread.start()
+
+    def connections(self) -> list[ServedConnection]:
+        """All that there are now."""
+        return self._daemon.connections()
+
+    def stop_listening(self) -> None:
+        """Takes no new connections: whoever tries is refused."""
+        transport = self._daemon.transportServer
+        if transport is None or transport.shutting_down:
+            return
+        transport.shutting_down = True
+        if self._thread.ident is not None:
+            transport.wakeup()
+            self._thread.join()
+        transport.sock.close()
+
+    def close(self) -> None:
+        """Stops listening and ends all connections."""
+        self.stop_listening()
+        self._daemon.hang_up()
+        self._daemon.close()
+
+
+def caller() -> ServedConnection | None:
+    """The connection of the call that this thread is answering."""
+    connection = current_context.client
+    return connection if isinstance(connection, ServedConnection) else None

@@ -1,0 +1,148 @@
+"""Two-way TLS for a town that others can reach: who holds a certificate of the town's own authority may speak.
+
+A town has an authority of its own and one certificate that all its members show, servers and callers alike; no
+other authority counts, nor what a host happens to be called, for peers come and go at any address. Whoever may be
+elected trader can write the books, so there is nothing to keep from one member that another may do: membership is
+the one question asked.
+
+Pyro5 keeps such settings for the whole process, and so do we: after `secure`, this process speaks TLS only. The
+files are made by `peers.rpc.certificates`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from Pyro5 import config, socketutil
+from Pyro5.errors import SecurityError
+
+from peers.errors import TownError
+
+HANDSHAKE_S = 2.0
+"""How long a caller may take over the handshake, TLS or Pyro's, before its connection is closed."""
+
+
+class TlsFiles(msgspec.Struct, frozen=True):
+    """The files of one town in `directory`. Members need all but the authority's key."""
+
+    directory: Path
+
+    @property
+    def authority(self) -> Path:
+        """The authority's certificate: what the others' are checked against."""
+        return self.directory / "ca.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        """For making further certificates; best kept away from the members."""
+        return self.directory / "ca.key"
+
+    @property
+    def member(self) -> Path:
+        """A member's key and certificate, in one file, as MongoDB wants them too."""
+        return self.directory / "member.pem"
+
+    def check(self) -> None:
+        """Raises TownError if a member cannot do with what is there."""
+        for path in (self.authority, self.member):
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise TownError(
+                    f"{path} cannot be read ({error.strerror or error}): make it with `bazaar certs`, or copy "
+                    f"{self.authority.name} and {self.member.name} from the town that is to be joined"
+                ) from error
+
+
+def secure(files: TlsFiles) -> None:
+    """Has this process speak TLS only, as a member of the town these files are of. Before any daemon or proxy."""
+    files.check()
+    try:
+        server, client = _server_context(files), _client_context(files)
+    except (ssl.SSLError, OSError) as error:
+        raise TownError(f"the certificates in {files.directory} cannot be used: {error}") from error
+
+    def context_for(*, servercert: str = "", **_others: object) -> ssl.SSLContext:
+        return server if servercert else client
+
+    # Pyro5's own contexts also trust every authority the system knows, and look at host names.
+    socketutil.get_ssl_context = context_for
+    config.SSL = True
+    config.SSL_REQUIRECLIENTCERT = True
+    config.SSL_SERVERCERT = config.SSL_CLIENTCERT = str(files.member)
+    config.SSL_CACERTS = str(files.authority)
+    # Pyro's multiplexing server would wait for a caller that connects and then says nothing, and serve nobody else.
+    config.SERVERTYPE = "thread"
+
+
+def is_secured() -> bool:
+    """Whether this process speaks TLS."""
+    return bool(config.SSL)
+
+
+def check_member(connection: Any) -> None:
+    """Refuses a connection whose other end has shown no certificate; for `Daemon.validateHandshake`.
+
+    The handshake itself has refused what is not of the town's authority. This is the second lock, for a daemon made
+    before `secure` was called, or with other contexts.
+    """
+    if is_secured() and not connection.getpeercert():
+        raise SecurityError("this town speaks to its members only: no certificate was shown")
+
+
+class _LateHandshake(ssl.SSLSocket):
+    """Shakes hands when it is first read from, which is in the thread of that one connection.
+
+    The usual place is inside `accept`, where one silent caller would keep all others waiting.
+    """
+
+    _pending = False
+
+    def accept(self) -> tuple[ssl.SSLSocket, Any]:
+        self.do_handshake_on_connect = False
+        accepted, address = super().accept()
+        if isinstance(accepted, _LateHandshake):
+            accepted._pending = True
+        return accepted, address
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        if self._pending:
+            self._shake_hands()
+        return super().recv(buflen, flags)
+
+    def _shake_hands(self) -> None:
+        self._pending = False
+        usual = self.gettimeout()
+        self.settimeout(HANDSHAKE_S)
+        try:
+            self.do_handshake()
+            self.settimeout(usual)
+        except OSError:
+            # Or else Pyro5 would answer with a refusal, and wait for a handshake to send it over.
+            self.close()
+            raise
+
+
+def _server_context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _LateHandshake
+    # Nothing is resumed, and a caller that waits for news should not be woken by tickets.
+    context.num_tickets = 0
+    return _members_only(context, files)
+
+
+def _client_context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    return _members_only(context, files)
+
+
+def _members_only(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(files.member)
+    context.load_verify_locations(files.authority)
+    return context

@@ -1,0 +1,203 @@
+"""Carries out what the core wants of the ledger, outside the core's lock, in the right order.
+
+Entries and readings have a queue and a thread each: what callers want to read does not stand in the way of trade. An
+entry that finds its queue idle is carried out by the very thread that caused it: two switches of threads less, which
+is much of what a lone purchase costs. What an entry changes in the books is handed on in the order of the log.
+
+What an entry's end leaves to be done (answers to send) is done by the thread that has it, unless the next entry waits
+for that thread already: then another one does it while the ledger works.
+
+The ledger is made when it is first needed, and closed again some time after this peer was last in office: of the
+peers, only the trader talks to the database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from peers.core.ledger.port import Append, Ledger, LedgerAway, Load, MakeBooks, Operation, Result
+from peers.errors import LedgerError
+from peers.rpc.wake_up import WakeUp
+from peers.runtime.logs import Log
+
+REST_AFTER_S = 5.0
+
+OnResult = Callable[[Operation, Result], None]
+
+
+class Replies(Protocol):
+    """Answers that are ready to be sent."""
+
+    def hand_out(self) -> None:
+        """Sends them, on this thread."""
+
+    def ring(self) -> None:
+        """Has another thread send them."""
+
+
+class LedgerExecutor:
+    """`on_result` gets every result but those of MakeBooks, on the thread that got it from the ledger."""
+
+    def __init__(self, make_ledger: Callable[[], Ledger], on_result: OnResult, replies: Replies, log: Log) -> None:
+        self._make_ledger = make_ledger
+        self._on_result = on_result
+        self._replies = replies
+        self._log = log
+        self._lock = threading.Lock()
+        self._ledger: Ledger | None = None
+        self._users = 0
+        self._in_office = False
+        self._appends = _Queue("appends", self._work_on, self._rest)
+        self._reads = _Queue("reads", self._work_on, self._rest)
+        self._to_make: deque[MakeBooks] = deque()
+        self._making = threading.Lock()
+
+    # Called under the host's lock:
+
+    def put(self, operation: Operation) -> None:
+        """Has `operation` carried out."""
+        if isinstance(operation, MakeBooks):
+            self._to_make.append(operation)  # follows from a result, and is handed on by the thread that brought it
+        else:
+            (self._appends if isinstance(operation, Append) else self._reads).put(operation)
+
+    def claim(self, operation: Operation) -> bool:
+        """Whether the caller may, and then must, `carry_out` this operation itself."""
+        return type(operation) is Append and self._appends.claim()
+
+    def hold(self, in_office: bool) -> None:
+        """While in office, the ledger stays open."""
+        self._in_office = in_office
+
+    # Called without it:
+
+    def carry_out(self, operation: Operation) -> None:
+        """Carries out what was claimed."""
+        self._work(self._appends, operation)
+        self._replies.hand_out()
+        self._make_books()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Ends both threads; what is under way is waited for, but not longer than that. The books are finished."""
+        self._appends.close(timeout_s)
+        self._reads.close(timeout_s)
+        with self._lock:
+            ledger, self._ledger = self._ledger, None
+            busy = self._users > 0
+        if ledger is not None and not busy:
+            ledger.close()
+
+    def _work_on(self, queue: _Queue, operation: Operation) -> None:
+        self._work(queue, operation)
+        if queue.is_waited_for:
+            self._replies.ring()
+        else:
+            self._replies.hand_out()
+        self._make_books()
+
+    def _work(self, queue: _Queue, operation: Operation) -> None:
+        result = self._perform(operation)
+        queue.release()
+        self._on_result(operation, result)
+
+    def _make_books(self) -> None:
+        """Hands on what entries changed, in their order. Nobody waits for it."""
+        with self._making:
+            while self._to_make:
+                self._perform(self._to_make.popleft())
+
+    def _perform(self, operation: Operation) -> Result:
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = self._make_ledger()
+            ledger = self._ledger
+            self._users += 1
+        try:
+            return ledger.perform(operation)
+        except LedgerError as error:
+            # Nothing was changed, and trying again may not help: people must be told, and trade waits for them.
+            self._log.error("the ledger refuses", operation=type(operation).__name__, why=str(error))
+            return LedgerAway(why=str(error))
+        finally:
+            with self._lock:
+                self._users -= 1
+
+    def _rest(self) -> None:
+        with self._lock:
+            if self._in_office or self._users or self._ledger is None:
+                return
+            ledger, self._ledger = self._ledger, None
+        ledger.close()
+
+
+class _Queue:
+    """One operation at a time, by a thread that exists once there is something to do, or by who claimed the turn."""
+
+    def __init__(self, name: str, work: Callable[[_Queue, Operation], None], rest: Callable[[], None]) -> None:
+        self._name = name
+        self._work = work
+        self._rest = rest
+        self._lock = threading.Lock()
+        self._bell = WakeUp()
+        self._waiting: deque[Operation] = deque()
+        self._busy = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, operation: Operation) -> None:
+        with self._lock:
+            if isinstance(operation, Load):
+                self._waiting.appendleft(operation)  # a market without a trader waits for it
+            else:
+                self._waiting.append(operation)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            if not self._busy:
+                self._bell.ring()
+
+    def claim(self) -> bool:
+        with self._lock:
+            if self._busy or self._waiting or self._closed:
+                return False
+            self._busy = True
+            return True
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether there is more to carry out."""
+        return bool(self._waiting)
+
+    def release(self) -> None:
+        with self._lock:
+            self._busy = False
+            if self._waiting:
+                self._bell.ring()
+
+    def close(self, timeout_s: float) -> None:
+        with self._lock:
+            self._closed = True
+            self._bell.ring()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        patience_s: float | None = REST_AFTER_S
+        while not self._closed:
+            operation = self._next()
+            if operation is not None:
+                self._work(self, operation)
+                patience_s = REST_AFTER_S
+            elif not self._bell.wait(patience_s):
+                self._rest()
+                patience_s = None  # until there is something to do again
+
+    def _next(self) -> Operation | None:
+        with self._lock:
+            if self._busy or not self._waiting:
+                return None
+            self._busy = True
+            return self._waiting.popleft()

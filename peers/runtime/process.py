@@ -1,0 +1,173 @@
+"""The main program of a peer's process: the channel to its town, signals, beginning and end.
+
+Called in a child of a forkserver that has imported this module, which starts nothing and connects to nothing.
+The peer ends when the town says so, when the channel ends (the town is gone: at once), or on SIGTERM (it leaves the
+market first). Ctrl-C is for the town.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Literal, cast
+
+import msgspec
+
+from db.ledger.mongo import MongoLedger
+from peers.books_address import without_secrets
+from peers.core.settings import make_settings
+from peers.rpc.tls import TlsFiles, secure
+from peers.runtime.host import PeerHost
+from peers.runtime.logs import Log, open_log
+from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, ToPeer
+from peers.runtime.town_reporter import TownReporter
+from peers.runtime.warm_up import warm_up
+
+LEAVE_WITHIN_S = 3.0
+FAULT = 70
+"""Exit code: there is a bug, and the peer must not go on."""
+
+End = Literal["finished", "left", "orphaned"]
+
+_orders = msgspec.json.Decoder(cast("type[ToPeer]", ToPeer))
+
+
+def prepare() -> None:
+    """To be called before the first fork; what it starts has ended when it returns."""
+    with contextlib.suppress(OSError):  # no loopback here, or no place for files: it only saves time
+        warm_up()
+
+
+def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
+    """Lives a peer's life; returns when it is over."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if spec.tls is not None:
+        secure(TlsFiles(Path(spec.tls)))
+    log = open_log(Path(spec.directory), spec.name)
+
+    def fault(error: BaseException) -> None:
+        _die(log, error)
+
+    threading.excepthook = lambda args: _die(log, args.exc_value)
+    reporter = TownReporter(channel, log, quiet=spec.quiet)
+    orders = _Orders(channel)
+    keep_entries = make_settings(spec.settings).ledger.keep_entries
+    host = PeerHost(
+        spec,
+        make_ledger=lambda: MongoLedger(spec.mongo_uri, spec.database, warn=log.error, keep_entries=keep_entries),
+        log=log,
+        on_report=reporter.report,
+        on_stop=orders.departed,
+        on_fault=fault,
+    )
+    host.register()
+    reporter.say(Ready(member=host.member, pid=os.getpid()))
+    how = _live(host, orders)
+    if how == "orphaned":
+        return  # at once: whatever is under way, the ledger keeps it whole
+    host.stop(farewell=how == "left")
+    reporter.say(Finished(name=spec.name))
+    reporter.close(0.5)
+
+
+def _live(host: PeerHost, orders: _Orders) -> End:
+    """Returns when it is time to end, and how it came to that."""
+    begun = False
+    while True:
+        order = orders.next(None)
+        if isinstance(order, Begin):
+            host.begin(order.snapshot, starts_election=order.starts_election)
+            begun = True
+        elif isinstance(order, Rest):
+            host.rest()
+        elif isinstance(order, CutLinks):
+            host.cut_links(order)
+        elif isinstance(order, Finish):
+            return "left" if order.leave and begun and _leave(host, orders) else "finished"
+        else:
+            return "orphaned"
+
+
+def _leave(host: PeerHost, orders: _Orders) -> bool:
+    """Leaves the market; gives up after a while."""
+    host.leave()
+    deadline_s = time.monotonic() + LEAVE_WITHIN_S
+    while not orders.has_departed and time.monotonic() < deadline_s:
+        if orders.next(deadline_s - time.monotonic()) is None and not orders.has_departed:
+            return False
+    return orders.has_departed
+
+
+class _Orders:
+    """What the main thread waits for: lines of the channel, SIGTERM, and the core having left."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._rest = b""
+        self._lines: list[bytes] = []
+        self._told_to_leave = False
+        self.has_departed = False
+        self._ears, self._mouth = os.pipe()
+        os.set_blocking(self._mouth, False)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        # The kernel may hand the signal to any thread, and only this wakes the main one then.
+        signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+
+    def departed(self) -> None:
+        """The core has left the market. From any thread."""
+        self.has_departed = True
+        with contextlib.suppress(BlockingIOError):  # full: it will wake up anyway
+            os.write(self._mouth, b".")
+
+    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
+        self._told_to_leave = True
+
+    def next(self, timeout_s: float | None) -> ToPeer | None:
+        """The next order; None at the end of the channel, when the time is up, or when the core has left."""
+        while True:
+            if self._lines:
+                order: ToPeer = _orders.decode(self._lines.pop(0))
+                return order
+            if self._told_to_leave:
+                self._told_to_leave = False
+                return Finish(leave=True)
+            ready = self._wait(timeout_s)
+            if not ready:
+                return None
+            if self._ears in ready:
+                os.read(self._ears, 100)
+                if self.has_departed:
+                    return None
+            if self._channel in ready and not self._read():
+                return None
+
+    def _wait(self, timeout_s: float | None) -> list[socket.socket | int]:
+        waiting: list[socket.socket | int] = [self._channel, self._ears]
+        return select.select(waiting, [], [], timeout_s)[0]
+
+    def _read(self) -> bool:
+        """Takes in what came; False at the end."""
+        try:
+            chunk = self._channel.recv(1 << 16)
+        except OSError:
+            return False
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self._lines += [line for line in lines if line]
+        return bool(chunk)
+
+
+def _die(log: Log, error: BaseException | None) -> None:
+    """A bug: says so wherever it may be read, and ends the process before it can do harm."""
+    trace = "".join(traceback.format_exception(error)) if error is not None else "no traceback"
+    log.error("a bug; the peer ends", traceback=trace)
+    print(without_secrets(trace), file=sys.stderr, flush=True)
+    os._exit(FAULT)

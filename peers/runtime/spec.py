@@ -1,0 +1,88 @@
+"""What a peer process is told when it starts, and what it and its town say to each other.
+
+The channel between town and peer is a socket pair that carries JSON lines. The town sends `Begin` once all peers
+are ready, and `Finish` to end the peer; the end of the channel means that the town is gone, and the peer ends too.
+The peer sends `Ready`, then what it has to tell people (`Told`), and `Finished`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from peers.core.membership.members import Member, Snapshot
+from peers.core.names import Role
+from peers.core.reports import AnyReport
+
+
+class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One peer process. `settings` is `Settings.model_dump(mode="json")`; `incarnation` is the wall clock in ms
+    at its start, so that it grows from one start of the same peer to the next."""
+
+    name: str
+    rank: int
+    role: Role
+    host: str  # address to listen on, and to be called at
+    directory: str  # of the town
+    nameserver_host: str
+    nameserver_port: int
+    mongo_uri: str
+    database: str
+    seed: int
+    incarnation: int
+    settings: dict[str, object]
+    quiet: bool = False  # no reports over the channel but those of elections and losses (for benches)
+    tls: str | None = None  # directory of the town's certificates, where it speaks to members only
+    trades: bool = True  # False: neither buys nor sells of its own accord (customers come from outside)
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: the market opens."""
+
+    snapshot: Snapshot
+    starts_election: bool
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: end. `leave`: say goodbye to the market first (it goes on without you)."""
+
+    leave: bool = False
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: the market is about to close; buy and sell nothing more of your own accord."""
+
+
+class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, for chaos runs and tests: behave as if links were cut (`peers.runtime.cuts`).
+
+    `neighbours` are ranks, none for all there are; `way` is seen from the peer that is told: with "out" nothing of
+    its own gets through, with "in" nothing of the others'."""
+
+    neighbours: tuple[int, ...] = ()
+    seconds: float
+    way: Literal["out", "in", "both"] = "both"
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Peer to town: listening, registered with the name server."""
+
+    member: Member
+    pid: int
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Peer to town: tell people."""
+
+    report: AnyReport
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Peer to town: ended in order; nothing follows."""
+
+    name: str
+
+
+ToPeer = Begin | Rest | Finish | CutLinks
+ToTown = Ready | Told | Finished

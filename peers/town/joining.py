@@ -1,0 +1,226 @@
+"""A terminal that joins a town that runs: n more peers, drawn into the graph one after the other.
+
+Only the name server has to be known: the town's card there says where the books are and what the settings are. A
+newcomer listens first; then some peer of the market is asked to introduce it, and hands back what it must know.
+When the town takes its card away, it is closing, and so does this terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import suppress
+
+from nameserver.finder import Finder, find
+from peers.books_address import ENVIRONMENT, address_from_environment
+from peers.core.membership.members import Member, Snapshot
+from peers.core.membership.roles import draw_roles
+from peers.core.names import Role
+from peers.core.settings import Settings
+from peers.errors import SettingsError, TownError
+from peers.rpc.tls import is_secured
+from peers.runtime.spec import Begin
+from peers.town.addresses import parse_endpoint
+from peers.town.books import Books, database_of
+from peers.town.closing import finish_in_order
+from peers.town.console import Console
+from peers.town.directory import Directory, Phase, TownState
+from peers.town.introduction import introduced
+from peers.town.options import RunOptions
+from peers.town.services import forget_member
+from peers.town.terminal import Interrupted, Terminal, make_specs
+
+_LOOK_S = 0.3
+_MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
+
+
+class Joining:
+    """The peers of one terminal in the town of another."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        directory: Directory,
+        console: Console,
+        host: str,
+        nameserver: tuple[str, int],
+        *,
+        claimed: bool,
+    ) -> None:
+        self._options = options
+        self._directory = directory
+        self._console = console
+        self._host = host
+        self._nameserver = nameserver
+        self._terminal = Terminal(options, directory, console, self._peer_died)
+        self._processes = self._terminal.processes
+        self._own_directory = claimed  # not that of the town, so that its state files are ours to write
+        self._town_closes = False
+        self._books: Books | None = None
+
+    async def run(self) -> int:
+        """Joins, stays until the end, leaves; returns the exit code."""
+        self._terminal.install_signals(self._processes.kill_hard)
+        try:
+            with self._directory.checked():
+                return await self._live()
+        finally:
+            await self._end_everything()
+
+    async def _live(self) -> int:
+        try:
+            books = await self._terminal.unless_stopped(self._join())
+        except Interrupted:
+            self._console.say("stopped before the peers had joined; the town goes on")
+            return 130
+        since = await asyncio.to_thread(books.post)
+        await self._terminal.until_over(books, since.seq, self._until_town_closes())
+        return await self._leave(books)
+
+    async def _join(self) -> Books:
+        options = self._options
+        self._processes.launch()
+        card = await asyncio.to_thread(_card_of, self._nameserver)
+        uri = options.mongo or card.get("mongo_uri") or address_from_environment()
+        if uri is None:
+            raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
+        settings = Settings.model_validate_json(card["settings"])
+        if options.settings not in (Settings(), settings):
+            raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
+        books = self._books = Books(uri, card.get("database") or database_of(uri))
+        ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
+        host, port = self._nameserver
+        self._console.say(
+            f"joining the town at {host} port {port}: {options.n} more peers, seed {seed}, "
+            f"logs in {self._directory.logs}",
+            "bold",
+        )
+        if self._own_directory:
+            self._directory.forget_peers()
+            self._directory.write_town(self._state(books, seed, "open"))
+        specs = make_specs(
+            options,
+            self._directory,
+            books,
+            settings,
+            host=self._host,
+            nameserver=self._nameserver,
+            seed=seed,
+            roles=dict(zip(ranks, _draw_roles(options, random.Random(f"{seed}/{ranks.start}")), strict=True)),
+        )
+        for member in await self._processes.start(specs):
+            await self._introduce(member)
+        self._terminal.flush()  # who reads the state files on our word shall find the newcomers there
+        joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
+        self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
+        return books
+
+    def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
+        return TownState(
+            phase=phase,
+            pid=os.getpid(),
+            host=self._host,
+            n=self._options.n,
+            seed=seed,
+            private_books=False,
+            tls=is_secured(),
+            nameserver_host=self._nameserver[0],
+            nameserver_port=self._nameserver[1],
+            mongo_uri=books.uri,
+            database=books.database,
+            started_at_ms=time.time_ns() // 1_000_000,
+        )
+
+    async def _introduce(self, member: Member) -> None:
+        snapshot = await asyncio.to_thread(_introduced, self._nameserver, member, frozenset(self._processes.names))
+        self._processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+
+    async def _until_town_closes(self) -> None:
+        missed = 0
+        while missed < _MISSED_LOOKS:
+            await asyncio.sleep(_LOOK_S)
+            missed = 0 if await asyncio.to_thread(_has_card, self._nameserver) else missed + 1
+        self._town_closes = True
+
+    def _peer_died(self, member: Member) -> None:
+        def work() -> None:
+            with suppress(TownError), Finder(*self._nameserver) as finder:
+                forget_member(finder, member)
+
+        asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def _leave(self, books: Books) -> int:
+        self._console.tick()
+        if self._town_closes:
+            self._console.say("the town closes, and so do the peers of this terminal", "bold")
+        else:
+            self._console.say("the peers of this terminal leave; the town goes on", "bold")
+        self._terminal.closing = True
+        await finish_in_order(self._processes, books, leave=not self._town_closes)
+        return 0
+
+    async def _end_everything(self) -> None:
+        self._terminal.closing = True
+        await self._processes.close()
+        if self._books is not None:
+            self._books.close()
+        if not self._directory.has_gone():
+            if self._books is not None and self._own_directory:
+                self._directory.write_town(self._state(self._books, 0, "closed"))
+            self._directory.forget_peers(self._processes.names)
+        self._console.close()
+
+
+def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
+    with find(*nameserver) as finder:
+        card = finder.card()
+    if card is None or "settings" not in card:
+        raise TownError(f"the name server at {nameserver[0]} port {nameserver[1]} knows of no town that is open")
+    return card
+
+
+def _has_card(nameserver: tuple[str, int]) -> bool:
+    try:
+        with Finder(*nameserver) as finder:
+            return finder.card() is not None
+    except TownError:
+        return False
+
+
+def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
+    with Finder(*nameserver) as finder:
+        sponsors = finder.peers()
+    # Those of other terminals first: of ours the last may not have begun yet.
+    random.Random(member.name).shuffle(sponsors)
+    sponsors.sort(key=lambda sponsor: sponsor.name in ours)
+    return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])
+
+
+def _draw_roles(options: RunOptions, rng: random.Random) -> tuple[Role, ...]:
+    if options.n > 1:
+        return draw_roles(options.n, rng, merchants=options.merchants)
+    return (rng.choice(("buyer", "seller", "merchant") if options.merchants else ("buyer", "seller")),)
+
+
+def where_to_join(
+    options: RunOptions, directory: Directory, *, claimed: bool, timeout_s: float = 60.0
+) -> tuple[str, int]:
+    """Returns where the name server of the town to join is; waits while the town of this directory still starts."""
+    given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
+    if given is not None and claimed:
+        return given
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and directory.in_use():
+        state = directory.running_town()
+        if state is not None and state.phase == "open":
+            here = (state.nameserver_host, state.nameserver_port)
+            if given not in (None, here):
+                raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
+            return here
+        if state is not None and state.phase == "closing":
+            raise TownError(f"the town in {directory.path} is closing; try again in a moment")
+        time.sleep(0.05)
+    raise TownError(f"the town in {directory.path} did not open; try again")
