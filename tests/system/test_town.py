@@ -124,6 +124,7 @@ def test_hung_peers_do_not_keep_the_town(start: Start) -> None:
 def test_a_killed_town_leaves_nothing(start: Start) -> None:
     town = start()
     town.says("I am the new coordinator")
+    eventually(lambda: len(town.peers()) == 4, "all peers answer, and are known by their processes")
     psutil.Process(next(iter(town.peers().values()))["pid"]).suspend()
     town.note_family()
     town.process.kill()

@@ -42,7 +42,7 @@ def buying(**market: Any) -> Shop:
 def test_a_buyer_stamps_its_request_and_tells_the_market_its_clock_first() -> None:
     shop = buying()
     kinds = [type(c).__name__ for c in shop.commands]
-    assert kinds.index("Send") < kinds.index("Ask")
+    assert kinds.index("Send") < kinds.index("CallTrader")
     sent = [c.message for c in shop.commands if isinstance(c, Send)]
     assert sent == [ClockNews(clock=request(shop).clock)]
     assert request(shop).clock == LamportStamp(lamport=1)
