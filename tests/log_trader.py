@@ -182,7 +182,7 @@ def state_in(loaded: Loaded) -> dict[str, Any]:
 
 def summary(state: PostState) -> dict[str, Any]:
     """A state, to be compared."""
-    queue = sorted(state.queue.values(), key=lambda each: each.request.order)
+    queue = sorted(state.queue.values(), key=lambda each: each.request.sort_key)
     return {"place": state.place, "post": state.post, "queue": queue, "stock": state.stock.on_offer()}
 
 

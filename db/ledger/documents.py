@@ -113,7 +113,7 @@ def _request(accepted: Accepted, status: str, form: Form) -> Document:
         "item": request.item,
         "quantity": request.quantity,
         "clock": clock_of(request.clock),
-        "order": request.order,
+        "order": request.sort_key,
         "status": status,
         "queued_at": form.date(accepted.queued_at_ms),
         "queued_term": accepted.queued_term,
@@ -132,7 +132,7 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
         "quantity": offer.quantity,
         "remaining": deposit.remaining,
         "clock": clock_of(offer.clock),
-        "order": offer.order,
+        "order": offer.sort_key,
         "deposited_at": form.date(deposit.deposited_at_ms),
         "term": deposit.term,
     }

@@ -199,8 +199,8 @@ class MemoryLedger:
         return Loaded(
             made=self._made,
             post=self._post,
-            queue=tuple(sorted(queue, key=lambda accepted: accepted.request.order)),
-            stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.order)),
+            queue=tuple(sorted(queue, key=lambda accepted: accepted.request.sort_key)),
+            stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.sort_key)),
             entries=tuple(self._log[self._made + 1 :]),
         )
 
@@ -223,5 +223,5 @@ class MemoryLedger:
         ]
         return Found(
             outcomes=tuple(sales[first : first + operation.limit]),
-            deposits=tuple(sorted(held, key=lambda deposit: deposit.offer.order)),
+            deposits=tuple(sorted(held, key=lambda deposit: deposit.offer.sort_key)),
         )

@@ -104,7 +104,7 @@ def read_sales(database: Database[Document], seller: str, after_seq: int, limit:
                 ours = (each for each in entry.outcomes if each.sale is not None and each.sale.seller == seller)
                 outcomes += [outcome for outcome in ours if outcome.seq > after_seq]
         deposits = [each for each in state.stock.on_offer() if each.offer.seller == seller]
-        deposits.sort(key=lambda deposit: deposit.offer.order)
+        deposits.sort(key=lambda deposit: deposit.offer.sort_key)
         return Found(outcomes=tuple(outcomes[:limit]), deposits=tuple(deposits))
 
     return _consistently(database, read)

@@ -28,7 +28,7 @@ from peers.core.settings import make_settings
 from peers.rpc.tls import TlsFiles, secure
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
-from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, ToPeer
+from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, ToPeer
 from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
 
@@ -87,7 +87,7 @@ def _live(host: PeerHost, orders: _Orders) -> End:
         if isinstance(order, Begin):
             host.begin(order.snapshot, starts_election=order.starts_election)
             begun = True
-        elif isinstance(order, Rest):
+        elif isinstance(order, Quiesce):
             host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)

@@ -50,7 +50,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leave: bool = False
 
 
-class Rest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Quiesce(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Town to peer: the market is about to close; buy and sell nothing more of your own accord."""
 
 
@@ -84,5 +84,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Rest | Finish | CutLinks
+ToPeer = Begin | Quiesce | Finish | CutLinks
 ToTown = Ready | Told | Finished

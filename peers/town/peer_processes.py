@@ -14,7 +14,7 @@ from contextlib import suppress
 from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
-from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Ready, Rest, Told, ToTown
+from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToTown
 from peers.town.channel import Channel
 from peers.town.console import Console
 from peers.town.directory import Directory, PeerState
@@ -161,7 +161,7 @@ class PeerProcesses:
     def rest(self) -> None:
         """Has nobody buy or sell anything more of their own accord."""
         for name in self.alive():
-            self._residents[name].channel.send(Rest())
+            self._residents[name].channel.send(Quiesce())
 
     async def finish(
         self, names: Iterable[str], *, leave: bool = False, timeout_s: float = _FINISH_TIMEOUT_S

@@ -113,7 +113,7 @@ def test_ctrl_c_while_it_starts(start: Start) -> None:
 def test_hung_peers_do_not_keep_the_town(start: Start) -> None:
     town = start()
     town.says("I am the new coordinator")
-    victim = next(iter(town.peers().values()))
+    victim = eventually(lambda: next(iter(town.peers().values()), None), "a peer answers")
     psutil.Process(victim["pid"]).suspend()
     town.interrupt()
     assert town.wait() == 0, town.text

@@ -51,4 +51,4 @@ def test_the_order_is_derived_as_the_market_does(seller: str, stamp: LamportStam
     document = deposit_document(Deposit(offer=offer, remaining=1, deposited_at_ms=1_700_000_000_000, term=1))
     row = read_deposit(document | {"at": 7})
     assert None not in msgspec.structs.astuple(row)
-    assert derived_order(row.clock, row.seller, row.id) == offer.order
+    assert derived_order(row.clock, row.seller, row.id) == offer.sort_key

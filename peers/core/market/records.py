@@ -28,7 +28,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     clock: LamportStamp | VectorStamp
 
     @property
-    def order(self) -> str:
+    def sort_key(self) -> str:
         """The sort key: lowest is decided first."""
         return order_key(self.clock, self.buyer, self.request_id)
 
@@ -44,7 +44,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     clock: LamportStamp | VectorStamp
 
     @property
-    def order(self) -> str:
+    def sort_key(self) -> str:
         """The sort key: among those that hold enough, the lowest sells."""
         return order_key(self.clock, self.seller, self.deposit_id)
 

@@ -1,7 +1,7 @@
 """The market's one rule: who gets what, from whom, at what price. Pure decisions over goods at hand.
 
-Requests are decided lowest order first; of the sellers that hold enough of the item, the one with the lowest
-order sells. Nobody buys from itself, and the trader in office neither buys nor sells.
+Requests are decided lowest sort key first; of the sellers that hold enough of the item, the one whose deposit has the
+lowest sells. Nobody buys from itself, and the trader in office neither buys nor sells.
 """
 
 from __future__ import annotations

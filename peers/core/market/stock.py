@@ -12,7 +12,7 @@ from peers.core.market.records import Deposit
 
 
 class Stock:
-    """The goods deposited, by item, lowest order first. Holds only deposits that hold something."""
+    """The goods deposited, by item, lowest sort key first. Holds only deposits that hold something."""
 
     def __init__(self, deposits: Iterable[Deposit] = ()) -> None:
         self._deposits: dict[str, Deposit] = {}
@@ -40,7 +40,7 @@ class Stock:
             return
         self._deposits[offer.deposit_id] = deposit
         self._left[offer.deposit_id] = deposit.remaining
-        insort(self._by_item.setdefault(offer.item, []), (offer.order, offer.deposit_id))
+        insort(self._by_item.setdefault(offer.item, []), (offer.sort_key, offer.deposit_id))
 
     def take(self, deposit: Deposit, quantity: int) -> None:
         """Takes `quantity` out of a deposit that holds as much; an emptied one is gone."""
@@ -49,7 +49,7 @@ class Stock:
         if self._left[deposit_id] == 0:
             gone = self._deposits.pop(deposit_id)
             self._left.pop(deposit_id)
-            self._by_item[gone.offer.item].remove((gone.offer.order, deposit_id))
+            self._by_item[gone.offer.item].remove((gone.offer.sort_key, deposit_id))
 
     def in_order(self, item: str) -> list[tuple[str, str]]:
         """Returns order and id of the deposits of `item`, lowest first. Not to be changed."""
@@ -60,7 +60,7 @@ class Stock:
         return self._deposits[deposit_id], self._left[deposit_id]
 
     def on_offer(self, item: str | None = None) -> tuple[Deposit, ...]:
-        """Returns what is there (of `item`, or of all), lowest order first within an item, `remaining` as of now."""
+        """Returns what is there (of `item`, or of all), lowest sort key first in an item, `remaining` as of now."""
         keys = [item] if item is not None else sorted(self._by_item)
         return tuple(
             msgspec.structs.replace(self._deposits[deposit_id], remaining=self._left[deposit_id])

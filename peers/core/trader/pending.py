@@ -28,7 +28,7 @@ class PendingRequest:
         self.accepted = accepted
         self.queued = queued
         self.since_s = since_s
-        self.sort_key = accepted.request.order
+        self.sort_key = accepted.request.sort_key
         self.callers: list[int] = []
 
 

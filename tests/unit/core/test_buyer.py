@@ -63,7 +63,7 @@ def test_sold_it_thinks_and_buys_again_under_another_id() -> None:
     assert shop.timers["buy"] == pytest.approx(shop.now_s + 0.5)
     shop.time_comes("buy")
     assert request(shop).request_id != first.request_id
-    assert request(shop).order > first.order
+    assert request(shop).sort_key > first.sort_key
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -82,7 +82,7 @@ def test_decisions_are_those_of_the_oracle(
     stock = Stock(map(deposited, offered[:there_already]))
     before, draft = stock.on_offer(), Draft(stock, map(deposited, offered[there_already:]))
     found = {}
-    for seq, wish in enumerate(sorted(asked, key=lambda w: w.order), 1):
+    for seq, wish in enumerate(sorted(asked, key=lambda w: w.sort_key), 1):
         outcome = rule(wish, draft, seq=seq)
         sale = outcome.sale
         assert outcome.seq == seq

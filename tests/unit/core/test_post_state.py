@@ -164,8 +164,8 @@ def test_a_log_adds_up_to_what_was_written(history: History) -> None:
     assert summary(state) == {
         "place": history.end,
         "post": history.post,
-        "queue": sorted(history.waiting(), key=lambda each: each.request.order),
-        "stock": tuple(sorted(left, key=lambda each: each.offer.order)),
+        "queue": sorted(history.waiting(), key=lambda each: each.request.sort_key),
+        "stock": tuple(sorted(left, key=lambda each: each.offer.sort_key)),
     }
 
 

@@ -182,7 +182,7 @@ def test_a_refusal_that_names_the_trader_is_followed_at_once() -> None:
 def test_goods_are_stamped_with_a_clock_that_ticks() -> None:
     shop, offer = opened()
     shop.is_told(*(sale_of(offer, seq) for seq in (1, 2, 3)))
-    assert offer_of(shop.asked).order > offer.order
+    assert offer_of(shop.asked).sort_key > offer.sort_key
     assert msgspec.structs.asdict(offer_of(shop.asked).clock)["lamport"] > 1
 
 
