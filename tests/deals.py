@@ -116,6 +116,7 @@ def election(term: int, **changes: object) -> ElectionRecord:
         "started_by": "buyer0",
         "trader": TRADER,
         "messages": 12,
+        "complete": True,
         "started_at_ms": T0_MS,
         "took_ms": 12.5 + term,
     }

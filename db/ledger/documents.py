@@ -192,6 +192,7 @@ def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
         "started_by": record.started_by,
         "trader": record.trader,
         "messages": record.messages,
+        "complete": record.complete,
         "started_at": form.date(record.started_at_ms),
         "took_ms": float(record.took_ms),
     }
@@ -301,6 +302,7 @@ def election_from(document: Mapping[str, Any]) -> ElectionRecord:
         started_by=document["started_by"],
         trader=document["trader"],
         messages=document["messages"],
+        complete=document["complete"],
         started_at_ms=_ms_from(document["started_at"]),
         took_ms=document["took_ms"],
     )

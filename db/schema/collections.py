@@ -207,6 +207,7 @@ ELECTIONS = Collection(
             "started_by": _TEXT,
             "trader": _TEXT,
             "messages": _whole(0),
+            "complete": {"bsonType": "bool"},
             "started_at": _DATE,
             "took_ms": {"bsonType": "double", "minimum": 0},
         }

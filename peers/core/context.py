@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-import msgspec
-
 from peers.core.calls import Call
 from peers.core.commands import CallTrader, CancelTimer, Command, Perform, Publish, SetTimer
 from peers.core.inputs import Now, TimerName
+from peers.core.leadership.state import LeadershipMachine, LeadershipView
 from peers.core.ledger.port import Operation
 from peers.core.membership.clocks import Stamp, make_clock
 from peers.core.membership.members import Member, Membership
 from peers.core.membership.overlay_graph import Adjacency
 from peers.core.reports import Report
 from peers.core.settings import Settings
-
-
-class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer believes of the post. Views are ordered: a later term is newer, and within a term *vacant* is.
-
-    `trader` is the rank of who holds (or held) the post of `term`, None where that is not known; `incarnation` is
-    the one in which it took office: a later one of the same peer does not hold it.
-    """
-
-    term: int = 0
-    trader: int | None = None
-    incarnation: int = 0
-    vacant: bool = True
-    reason: str = "start"
-
-    def is_newer_than(self, other: LeadershipView) -> bool:
-        return (self.term, self.vacant) > (other.term, other.vacant)
 
 
 class Context:
@@ -44,8 +26,8 @@ class Context:
         self.clock = make_clock(settings.clock, me.name)
         self.members = Membership([me], [])
         self.graph: Adjacency = {}
-        self.view = LeadershipView()
-        self.in_office = False
+        self.leadership = LeadershipMachine()
+        self.departing = False  # It was told to leave the market; only `Peer` writes this.
         self.late_s = 0.0  # how late things come here, of late; see `gossip`
         self.now = Now(mono_s=0.0, wall_ms=0)
         self.counters: dict[str, int] = {}
@@ -94,6 +76,14 @@ class Context:
     @property
     def neighbours(self) -> tuple[int, ...]:
         return self.graph.get(self.me.rank, ())
+
+    @property
+    def view(self) -> LeadershipView:
+        return self.leadership.view
+
+    @property
+    def in_office(self) -> bool:
+        return self.leadership.in_office
 
     def trader(self) -> Member | None:
         """The trader in office as far as is known, None while the post is vacant."""

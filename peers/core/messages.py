@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.membership.members import Member
 
@@ -52,7 +53,7 @@ class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     after_term: int
     attempt: int
     candidate: int
-    reason: str
+    reason: VacancyReason
     stands: bool = True
 
 
@@ -76,15 +77,16 @@ class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """The trader of `term` has left office; `barred` are the ranks that take no part in the next election."""
 
     term: int
-    reason: str
+    reason: VacancyReason
     barred: tuple[int, ...] = ()
 
 
 class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """How many election messages the peers behind the sender sent for the election that gave `term`."""
+    """What the sender and `peers` in all sent for the election that gave `term`, as far as not said before."""
 
     term: int
     messages: int
+    peers: int
 
 
 LinkMessage = Heartbeat | ClockNews | MemberNews | Election | ElectionAnswer | Coordinator | Vacancy | Tally

@@ -32,7 +32,10 @@ from peers.core.inputs import (
     TimerFired,
     TimerName,
 )
+from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.leadership import Leadership
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import clock_of
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member, Membership, Snapshot
@@ -46,7 +49,7 @@ from peers.core.messages import (
     Tally,
     Vacancy,
 )
-from peers.core.reports import Departed, Opened
+from peers.core.reports import Departed, LeadershipChanged, Opened
 from peers.core.settings import Settings
 
 
@@ -59,15 +62,15 @@ class Peer:
         self._buyer = Buyer(self._ctx, self._gossip) if trades and me.role != "seller" else None
         self._seller = Seller(self._ctx) if trades and me.role != "buyer" else None
         self._customers = [c for c in (self._buyer, self._seller) if c is not None]
-        self._post = Leadership(self._ctx, self._gossip, self._customers)
-        self._departed = False
+        self._incumbency = Incumbency(self._ctx, self._gossip)
+        self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers)
         # By exact type, so that the common input finds its way as fast as the rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             TimerFired: self._on_timer,
-            RequestReceived: self._post.on_called,
-            CallerLeft: self._on_caller_left,
-            LedgerReplied: self._post.on_ledger,
+            RequestReceived: self._incumbency.on_called,
+            CallerLeft: self._incumbency.on_caller_left,
+            LedgerReplied: self._leadership.on_ledger,
             CallCompleted: self._on_replied,
             SalesNotified: self._on_told,
             PeerGone: self._on_peer_gone,
@@ -79,20 +82,20 @@ class Peer:
             Heartbeat: self._on_heartbeat,
             ClockNews: self._on_clock_news,
             MemberNews: self._on_member_news,
-            Coordinator: self._post.on_coordinator,
-            Vacancy: self._post.on_vacancy,
-            Election: self._post.on_election_message,
-            ElectionAnswer: self._post.on_election_message,
-            Tally: self._post.on_tally,
+            Coordinator: self._leadership.on_coordinator,
+            Vacancy: self._leadership.on_vacancy,
+            Election: self._leadership.on_election_message,
+            ElectionAnswer: self._leadership.on_election_message,
+            Tally: self._on_tally,
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
             "heartbeat": self._on_heartbeat_timer,
             "clock": self._gossip.on_clock_timer,
-            "election": self._post.on_election_timer,
-            "vacancy": self._post.on_vacancy_timer,
-            "tally": self._post.on_tally_timer,
-            "ledger": self._post.on_ledger_timer,
-            "gather": self._post.on_gather_timer,
+            "election": self._leadership.on_election_timer,
+            "vacancy": self._leadership.on_vacancy_timer,
+            "tally": self._leadership.cost.on_timer,
+            "ledger": self._incumbency.on_ledger_timer,
+            "gather": self._incumbency.on_gather_timer,
             "period": self._on_period_timer,
         }
         if self._seller is not None:
@@ -109,12 +112,16 @@ class Peer:
 
     def handle(self, event: Input, now: Now) -> list[Command]:
         """Takes in one input at time `now` (which never goes back); returns what is to be done, in order."""
-        self._ctx.now = now
-        self._routes[type(event)](event)
-        self._post.mind_office()
-        if self._gossip.leaving and self._post.office is None and not self._departed:
-            self._depart()
-        return self._ctx.take_commands()
+        ctx = self._ctx
+        ctx.now = now
+        if ctx.leadership.state is not LeadershipState.GONE or type(event) is RequestReceived:
+            self._routes[type(event)](event)
+            self._leadership.mind_office()
+            if ctx.departing and ctx.leadership.may_depart and not self._incumbency.may_win:
+                self._depart()
+            for before, by, after in ctx.leadership.take_transitions():
+                ctx.say(LeadershipChanged(peer=ctx.name, before=before, by=by, after=after))
+        return ctx.take_commands()
 
     def status(self) -> Status:
         """What there is to know about this peer."""
@@ -155,13 +162,16 @@ class Peer:
 
     def _on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
         self._gossip.on_heartbeat(sender, heartbeat)
-        self._post.on_heartbeat(sender, heartbeat)
+        self._leadership.on_heartbeat(sender, heartbeat)
+
+    def _on_tally(self, _sender: int, tally: Tally) -> None:
+        self._leadership.cost.on_tally(tally)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
         self._gossip.on_clock(sender, news.clock)
 
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
-        self._post.on_members(self._gossip.on_member_news(sender, news))
+        self._leadership.on_members(self._gossip.on_member_news(sender, news))
 
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
@@ -174,14 +184,14 @@ class Peer:
 
     def _lose(self, rank: int) -> None:
         if self._gossip.declare_gone(rank) is not None:
-            self._post.on_lost(rank)
+            self._leadership.on_lost(rank)
 
     # -- the trade -----------------------------------------------------------------------------------------
 
     def _on_replied(self, event: CallCompleted) -> None:
         hint = hint_of(event.reply)
         if hint is not None:
-            self._post.on_hint(hint.trader, hint.term)
+            self._leadership.on_hint(hint.trader, hint.term)
         for customer in self._customers:
             if customer.is_mine(event.ask_id):
                 customer.on_reply(event.reply)
@@ -190,10 +200,6 @@ class Peer:
     def _on_told(self, event: SalesNotified) -> None:
         if self._seller is not None:
             self._seller.on_told(event.sales)
-
-    def _on_caller_left(self, event: CallerLeft) -> None:
-        if self._post.office is not None:
-            self._post.office.on_caller_left(event.call_id)
 
     # -- beginning, end and what is done by the clock ------------------------------------------------------
 
@@ -212,13 +218,13 @@ class Peer:
         ctx.set_timer("period", ctx.settings.market.period_s)
         if self._buyer is not None:
             self._buyer.start()
-        self._post.start(snapshot.term, snapshot.trader, starts_election=event.starts_election)
+        self._leadership.start(snapshot.term, snapshot.trader, starts_election=event.starts_election)
 
     def _on_period_timer(self) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
         ctx.set_timer("period", market.period_s)
-        if self._post.office is not None:
-            self._post.on_period(self._post.office)
+        if ctx.in_office:
+            self._leadership.on_period()
         elif self._seller is not None and ctx.trader() is not None:
             self._seller.on_period_timer()
 
@@ -228,12 +234,12 @@ class Peer:
                 customer.rest()
 
     def _on_leave(self, _event: Leave) -> None:
-        self._gossip.leaving = True
-        if self._post.office is not None:
-            self._post.office.leave("left")  # handle goes on once the office is over, however it ends
+        self._ctx.departing = True
+        self._incumbency.leave(VacancyReason.LEFT)  # `handle` goes on once the office is over, however it ends.
 
     def _depart(self) -> None:
-        self._departed = True
+        self._incumbency.drop_bid()
+        self._ctx.leadership.depart()
         self._gossip.declare_gone(self._ctx.me.rank)
         self._ctx.say(Departed(peer=self._ctx.name))
         self._ctx.emit(Stop())

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipEvent, LeadershipState
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
 
 
@@ -34,13 +36,13 @@ class LinksChanged(Report, frozen=True, kw_only=True):
 class ElectionStarted(Report, frozen=True, kw_only=True):
     after_term: int
     attempt: int
-    reason: str
+    reason: VacancyReason
 
     def sentence(self) -> str:
         again = f", attempt {self.attempt + 1}" if self.attempt else ""
         return (
-            f"{self.peer} starts an election (the last trader {self.reason}{again})"
-            if self.after_term or (self.reason != "start")
+            f"{self.peer} starts an election (the last trader {self.reason.sentence}{again})"
+            if self.after_term or self.reason is not VacancyReason.START
             else f"{self.peer} starts the first election{again}"
         )
 
@@ -60,11 +62,11 @@ class Elected(Report, frozen=True, kw_only=True):
 
 class LeftOffice(Report, frozen=True, kw_only=True):
     term: int
-    reason: str
+    reason: VacancyReason
     sales: int
 
     def sentence(self) -> str:
-        return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason})"
+        return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason.value})"
 
 
 class EntryRefused(Report, frozen=True, kw_only=True):
@@ -79,6 +81,14 @@ class EntryRefused(Report, frozen=True, kw_only=True):
             f"{self.peer}: my commit of term {self.term} was refused, "
             f"{self.by or 'somebody'} holds term {self.current_term}"
         )
+
+
+class LeadershipChanged(Report, frozen=True, kw_only=True):
+    """Log: what a peer is to the post of trader has changed, by a row of the table of transitions."""
+
+    before: LeadershipState
+    by: LeadershipEvent
+    after: LeadershipState
 
 
 class LedgerTrouble(Report, frozen=True, kw_only=True):
@@ -181,7 +191,7 @@ class Departed(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LedgerTrouble | LedgerBack | Lost
-    | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept | Departed
+    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
+    | LedgerBack | Lost | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

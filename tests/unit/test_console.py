@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Accepted, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp
 from peers.core.reports import Answered, Asked, Elected, ElectionStarted, Lost, Slept
@@ -90,7 +91,7 @@ def test_a_storm_of_losses_is_summed_up_and_who_takes_office_still_told(out: io.
     console = Console(quiet=True, out=out, clock=clock)
     for _ in range(3000):
         console.tell(Lost(peer="buyer0", lost="buyer2"))
-        console.tell(ElectionStarted(peer="buyer0", after_term=1, attempt=0, reason="crashed"))
+        console.tell(ElectionStarted(peer="buyer0", after_term=1, attempt=0, reason=VacancyReason.CRASHED))
     console.tell(elected())
     console.tick()
     lines = out.getvalue().splitlines()

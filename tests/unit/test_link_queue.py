@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.clocks import LamportStamp
 from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Coordinator, Heartbeat, LinkMessage, Vacancy
@@ -35,7 +36,7 @@ def clock(time: int) -> ClockNews:
 
 
 def vacancy(term: int) -> Vacancy:
-    return Vacancy(term=term, reason="left")
+    return Vacancy(term=term, reason=VacancyReason.LEFT)
 
 
 def test_a_newer_beat_takes_the_place_of_the_one_that_waits() -> None:

@@ -115,7 +115,11 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished election; `messages` counts what peers sent for it, `took_ms` from vacancy to office."""
+    """One finished election: `took_ms` from vacancy to office, `messages` that peers sent for it.
+
+    `complete`: everybody who was up when it ended has been counted. Until then `messages` is less than it cost, and
+    no figure may use it.
+    """
 
     term: int
     algorithm: str
@@ -123,6 +127,7 @@ class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_by: str
     trader: str
     messages: int
+    complete: bool
     started_at_ms: int
     took_ms: float
 

@@ -47,7 +47,6 @@ class Gossip:
         self._beat_due_s = 0.0
         self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
         self._last_knock_s = 0.0
-        self.leaving = False
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -216,7 +215,7 @@ class Gossip:
         ctx = self._ctx
         fresh = ctx.members.merge(news)
         mine = next((m for m in fresh if m.rank == ctx.me.rank), None)
-        if mine is not None and not self.leaving:
+        if mine is not None and not ctx.departing:
             fresh = [m for m in fresh if m.rank != ctx.me.rank]
             fresh += self._refute(mine.incarnation)
         if fresh:

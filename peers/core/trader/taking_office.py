@@ -12,12 +12,13 @@ from enum import Enum
 import msgspec
 
 from peers.core.context import Context
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Post
 from peers.core.reports import LedgerBack, LedgerTrouble
-from peers.core.trader.committer import RETRY_LEDGER_S, Committer
+from peers.core.trader.committer import RETRY_LEDGER_S, Committer, Committing
 
 
 class Bidding(Enum):
@@ -45,7 +46,7 @@ class Lost(msgspec.Struct, frozen=True):
 class TakingOffice:
     """One bid for the term after `after_term`."""
 
-    def __init__(self, ctx: Context, after_term: int, reason: str) -> None:
+    def __init__(self, ctx: Context, after_term: int, reason: VacancyReason) -> None:
         self._ctx = ctx
         self._after_term = after_term
         self._reason = reason
@@ -55,6 +56,11 @@ class TakingOffice:
         self._to_make: tuple[MakeBooks, ...] = ()
         self._trouble = False
         ctx.perform(Load())
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the office entry is on its way, and may stand at any moment."""
+        return self._committer is not None and self._committer.state is Committing.APPENDING
 
     def on_ledger(self, operation: Operation, result: Result) -> Won | Lost | None:
         """Takes in an answer; returns how the bid ended, None while it has not."""
@@ -105,7 +111,7 @@ class TakingOffice:
                 term=self._after_term + 1,
                 trader=self._ctx.name,
                 written_at_ms=self._ctx.now.wall_ms,
-                reason=self._reason,
+                reason=self._reason.value,
             )
         )
         return None

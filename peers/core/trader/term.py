@@ -17,6 +17,7 @@ import msgspec
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing
 from peers.core.commands import NotifySales, Respond
 from peers.core.context import Context
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState
@@ -39,7 +40,7 @@ _SOON_S = 1e-6  # what is ripe that soon is ripe: a timer may come a rounding to
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Why a term is over: left of the trader's own accord (`post` is None), or the post is another's."""
 
-    reason: str
+    reason: VacancyReason
     post: Post | None = None
 
 
@@ -57,7 +58,6 @@ class TraderTerm:
         self._group_commit = GroupCommit(ctx)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place)
-        self._leaving: str | None = None
         self._leave_callers: list[int] = []
 
     # -- what callers ask ----------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class TraderTerm:
                 self._reads.standing(call_id, call)
             else:
                 self._leave_callers.append(call_id)
-                self.leave("resigned")
+                self.leave(VacancyReason.RESIGNED)
         except WireError as error:
             self._answer(call_id, error)
 
@@ -122,7 +122,7 @@ class TraderTerm:
         self.pump()
 
     def _open_for_business(self) -> None:
-        if self._leaving is not None:
+        if self._ctx.leadership.leaving_for is not None:
             raise PostClosed(why="the trader is leaving office")
 
     def _count_event(self, time: int, stamped: PurchaseRequest | Offer) -> None:
@@ -147,12 +147,13 @@ class TraderTerm:
         """Writes the next entry if nothing stands in its way."""
         if not self._committer.is_idle or self.ended is not None:
             return
-        if self._leaving is not None:
+        leaving_for = self._ctx.leadership.leaving_for
+        if leaving_for is not None:
             left_behind = [pending.accepted for pending in self._pending.not_queued()]
             if left_behind:  # the successor shall find all that was accepted
                 self._committer.append(self._entry(queued=tuple(left_behind)))
             else:
-                self.ended = Ended(reason=self._leaving)
+                self.ended = Ended(reason=leaving_for)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
             self._group_commit.begins(len(self._pending))
             self._committer.append(self._next_entry())
@@ -234,7 +235,7 @@ class TraderTerm:
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
-            self.ended = Ended(reason="deposed", post=self._post_of(settled))
+            self.ended = Ended(reason=VacancyReason.DEPOSED, post=self._post_of(settled))
         if settled is not None:
             self.pump()
 
@@ -269,7 +270,7 @@ class TraderTerm:
                 self._ctx.emit(NotifySales(seller=seller, sales=tuple(sales)))
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
         if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
-            self.leave("resigned")
+            self.leave(VacancyReason.RESIGNED)
 
     def _on_already_recorded(self, recorded: AlreadyRecorded) -> None:
         """Somebody asked again for what was recorded long ago: it is answered, and the entry drawn up without it."""
@@ -281,15 +282,14 @@ class TraderTerm:
             self._pending.settle_deposit(msgspec.structs.replace(deposit, remaining=0))
         self._ctx.count("asked_again")
         if len(self._pending) == before:  # nor would the entry be accepted the next time
-            self.ended = Ended(reason="found the books changed")
+            self.ended = Ended(reason=VacancyReason.BOOKS_CHANGED)
 
     # -- leaving -------------------------------------------------------------------------------------------
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: VacancyReason) -> None:
         """Takes in nothing more; ends the term once nothing is under way."""
-        if self._leaving is None:
-            self._leaving = reason
-            self.pump()
+        self._ctx.leadership.leave_office(reason)
+        self.pump()
 
     def close(self, *, trader: str | None, term: int) -> None:
         """Answers everybody who still waits: ask the next trader, with the same id."""

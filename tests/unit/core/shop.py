@@ -17,6 +17,7 @@ from peers.core.inputs import (
     TimerFired,
     TimerName,
 )
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import Coordinator, MemberNews, Vacancy
@@ -83,7 +84,7 @@ class Shop:
         self.happens(Received(sender=NEIGHBOUR.rank, incarnation=1, message=message))
 
     def loses_the_trader(self, term: int = 1) -> None:
-        self.hears(Vacancy(term=term, reason="resigned", barred=(TRADER.rank,)))
+        self.hears(Vacancy(term=term, reason=VacancyReason.RESIGNED, barred=(TRADER.rank,)))
 
     def gets_a_trader(self, trader: Member = NEIGHBOUR, *, term: int = 2) -> None:
         self.hears(Coordinator(term=term, trader=trader.rank, incarnation=trader.incarnation))

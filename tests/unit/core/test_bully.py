@@ -11,10 +11,11 @@ from peers.core.commands import SetTimer
 from peers.core.context import Context
 from peers.core.leadership.elections.base import ElectionMessage
 from peers.core.leadership.elections.bully import Bully
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.messages import Election, ElectionAnswer
 from tests.unit.core.words import peer, rules
 
-ASKED = Election(after_term=0, attempt=0, candidate=0, reason="crashed")
+ASKED = Election(after_term=0, attempt=0, candidate=0, reason=VacancyReason.CRASHED)
 ELECTION_S = rules().timing.election_s
 
 
@@ -76,7 +77,7 @@ def test_another_answers_after_a_moment_if_nobody_higher_has(rank: int) -> None:
 def test_at_the_start_and_where_things_come_late_all_are_more_patient() -> None:
     first, late = Electorate(2), Electorate(2)
     late.ctx.late_s = 0.1
-    Bully(first).on_message(0, msgspec.structs.replace(ASKED, reason="start"))
+    Bully(first).on_message(0, msgspec.structs.replace(ASKED, reason=VacancyReason.START))
     Bully(late).on_message(0, ASKED)
     assert min(first.waits_s(), late.waits_s()) > asked(2)[0].waits_s()
 

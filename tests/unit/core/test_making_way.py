@@ -6,7 +6,6 @@ from random import Random
 
 from peers.core.context import Context
 from peers.core.leadership.eligibility import Eligibility
-from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member, Membership
 from tests.unit.core.words import peer, rules
 
@@ -14,7 +13,7 @@ from tests.unit.core.words import peer, rules
 def is_needed(me: Member, *others: Member) -> bool:
     ctx = Context(me, rules(), Random(1))
     ctx.members = Membership([me, *others], [])
-    return Eligibility(ctx, Gossip(ctx)).is_needed_in_the_market()
+    return Eligibility(ctx).is_needed_in_the_market()
 
 
 def test_the_only_seller_is_needed_where_two_buy() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from peers.core.context import Context
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.messages import Election, ElectionAnswer
 
 ElectionMessage = Election | ElectionAnswer
@@ -17,10 +18,10 @@ AT_THE_START = 5
 """How many times longer than later peers wait for each other in the first election: some are still starting."""
 
 
-def patience_s(ctx: Context, reason: str | None) -> float:
+def patience_s(ctx: Context, reason: VacancyReason | None) -> float:
     """How long to wait for an answer, in an election for this reason: the longer, the later things come here."""
     wait_s = ctx.settings.timing.election_s + ctx.late_s
-    return AT_THE_START * wait_s if reason == "start" else wait_s
+    return AT_THE_START * wait_s if reason is VacancyReason.START else wait_s
 
 
 class Electorate(Protocol):
@@ -47,7 +48,7 @@ class ElectionAlgorithm(Protocol):
 
     name: str
 
-    def start(self, *, after_term: int, attempt: int, reason: str) -> None:
+    def start(self, *, after_term: int, attempt: int, reason: VacancyReason) -> None:
         """Begins a round, unless the same or a later one is on already."""
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:

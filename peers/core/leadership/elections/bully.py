@@ -14,6 +14,7 @@ and waits for the announcement; where none comes, the next attempt begins.
 from __future__ import annotations
 
 from peers.core.leadership.elections.base import ElectionMessage, Electorate, patience_s
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.messages import Election, ElectionAnswer
 from peers.core.reports import ElectionStarted
 
@@ -33,7 +34,7 @@ class Bully:
     def __init__(self, electorate: Electorate) -> None:
         self._peers = electorate
         self._round: tuple[int, int] | None = None  # (after_term, attempt)
-        self._reason = ""
+        self._reason = VacancyReason.START
         self._highest = NOBODY  # the highest rank that answered or stands
         self._stood_back = False
         self._held_back_s: float | None = None  # for how long our answer is held back, while it is
@@ -41,7 +42,7 @@ class Bully:
     def attempt(self) -> int | None:
         return self._round[1] if self._round else None
 
-    def start(self, *, after_term: int, attempt: int, reason: str) -> None:
+    def start(self, *, after_term: int, attempt: int, reason: VacancyReason) -> None:
         if self._round is not None and self._round >= (after_term, attempt):
             return
         ctx = self._peers.ctx
@@ -72,7 +73,7 @@ class Bully:
         candidate = election.candidate if election.stands else NOBODY
         self._join(election.after_term, election.attempt, candidate, election.reason)
 
-    def _join(self, after_term: int, attempt: int, candidate: int | None, reason: str) -> None:
+    def _join(self, after_term: int, attempt: int, candidate: int | None, reason: VacancyReason) -> None:
         """Takes part in a round; `candidate` asked for it, NOBODY if it does not stand, None if we began it."""
         rank, eligible = self._peers.ctx.me.rank, self._peers.eligible(after_term, attempt)
         self._round, self._reason, self._stood_back = (after_term, attempt), reason, False

@@ -15,6 +15,8 @@ from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, Reply,
 from peers.core.commands import NotifySales, Perform, Publish, Respond, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now, TimerName
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipMachine, LeadershipView
 from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import (
     Append,
@@ -31,7 +33,7 @@ from peers.core.ledger.port import (
 )
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Deposit, Offer, Outcome, Post, PurchaseRequest
-from peers.core.membership.members import Membership
+from peers.core.membership.members import Member, Membership
 from peers.core.names import Role, rank_of
 from peers.core.reports import Report
 from peers.core.settings import Settings
@@ -69,6 +71,15 @@ class Caller:
         return self.answer
 
 
+def takes_the_post(machine: LeadershipMachine, me: Member, term: int = 1) -> None:
+    """The way of a candidate into office."""
+    machine.find_vacant(LeadershipView(term=term - 1))
+    machine.stand()
+    machine.take_office(
+        LeadershipView(term=term, trader=me.rank, incarnation=me.incarnation, vacant=False, reason=None)
+    )
+
+
 class Desk:
     """The term of merchant9, who took office with `queue` pending and `goods` deposited."""
 
@@ -86,7 +97,7 @@ class Desk:
         me = peer(9, "merchant", incarnation=next(_NUMBERS))  # so that no two desks write entries of the same id
         self.ctx = Context(me, settings or rules(resign_after_sales=0), Random(1))
         self.ctx.members = Membership([me, *(peer(rank_of(name), _role(name)) for name in NAMES[:-1])], [])
-        self.ctx.in_office = True
+        takes_the_post(self.ctx.leadership, me)
         self.ctx.now = Now(mono_s=0.0, wall_ms=T0_MS)
         self.office = TraderTerm(self.ctx, takes_office(self.ledger, TRADER))
         self.under_way: list[Operation] = []
@@ -130,7 +141,7 @@ class Desk:
         self.office.on_caller_left(caller.call_id)
         self._take_commands()
 
-    def is_told_to_leave(self, reason: str = "left") -> None:
+    def is_told_to_leave(self, reason: VacancyReason = VacancyReason.LEFT) -> None:
         self.office.leave(reason)
         self._take_commands()
 

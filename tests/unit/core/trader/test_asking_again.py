@@ -176,6 +176,6 @@ def test_a_refusal_that_answers_nobody_ends_the_term_rather_than_being_asked_for
     desk = Desk(goods=[FISH])
     buyer = desk.buy(wants("r1"))
     desk.answers(desk.under_way[0], AlreadyRecorded())
-    assert reason(desk) == "found the books changed"
+    assert reason(desk) == "books changed"
     assert desk.is_idle
     assert buyer.waits  # to be sent on when the term is closed

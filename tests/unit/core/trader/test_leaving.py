@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.port import Append, Taken
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH, SALT, reason, successor_post, was_told_the_post_is_closed
@@ -102,17 +103,17 @@ def test_a_deposit_that_one_who_leaves_has_not_written_yet_is_to_be_made_with_th
 
 def test_an_idle_trader_leaves_at_once() -> None:
     desk = Desk()
-    desk.is_told_to_leave("left")
+    desk.is_told_to_leave(VacancyReason.LEFT)
     assert reason(desk) == "left"
 
 
 def test_the_first_reason_for_leaving_is_the_one_that_is_told() -> None:
     desk = Desk(goods=[FISH])
     desk.buy(wants("r1"))
-    desk.is_told_to_leave("needed in the market")
-    desk.is_told_to_leave("left")
+    desk.is_told_to_leave(VacancyReason.NEEDED)
+    desk.is_told_to_leave(VacancyReason.LEFT)
     desk.ledger_does()
-    assert reason(desk) == "needed in the market"
+    assert reason(desk) == "needed"
 
 
 @pytest.mark.parametrize("happened", [True, False])

@@ -10,6 +10,7 @@ from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform, Publish, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now
+from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry
 from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Operation, Result, Taken, Unknown
 from peers.core.market.records import Post
@@ -29,7 +30,9 @@ PREDECESSOR = "merchant8"
 class Candidate:
     """merchant9 bids for the term after `after_term`; the test decides what the ledger does, and when."""
 
-    def __init__(self, ledger: MemoryLedger, after_term: int = 1, reason: str = "crashed") -> None:
+    def __init__(
+        self, ledger: MemoryLedger, after_term: int = 1, reason: VacancyReason = VacancyReason.CRASHED
+    ) -> None:
         self.ledger = ledger
         self.ctx = Context(peer(9, "merchant"), rules(), Random(1))
         self.ctx.now = Now(mono_s=0.0, wall_ms=T0_MS)
@@ -113,7 +116,7 @@ def last_entry(ledger: MemoryLedger) -> Entry | None:
 
 
 def test_the_first_trader_of_all_writes_the_first_entry(ledger: MemoryLedger) -> None:
-    candidate = Candidate(ledger, after_term=0, reason="start")
+    candidate = Candidate(ledger, after_term=0, reason=VacancyReason.START)
     assert candidate.asked == [Load()]
     candidate.reads()
     assert candidate.ended is None
@@ -147,7 +150,7 @@ def test_each_bid_of_a_peer_writes_an_entry_of_its_own(ledger: MemoryLedger) -> 
     candidate = Candidate(ledger, after_term=0)
     candidate.reads()
     first = candidate.writes()
-    candidate.bid, candidate.ended = TakingOffice(candidate.ctx, 1, "resigned"), None
+    candidate.bid, candidate.ended = TakingOffice(candidate.ctx, 1, VacancyReason.RESIGNED), None
     candidate._take_commands()
     candidate.reads()
     assert candidate.writes().entry.entry_id != first.entry.entry_id

@@ -1,0 +1,107 @@
+"""What an election cost: the messages that all peers sent for it, added up by the peers themselves.
+
+The count travels home as a sum: after the announcement every peer waits a little, the farther from the trader the
+shorter, and passes on what it and those behind it sent, one message each. What comes in later is passed on at once.
+The trader writes the record: not `complete` until everybody who was up has been counted, however soon the term ends.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from peers.core.context import Context
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.ledger.port import RecordElection
+from peers.core.market.records import ElectionRecord
+from peers.core.membership.gossip import Gossip
+from peers.core.membership.overlay_graph import distances
+from peers.core.messages import Tally
+
+TALLY_STEP_S = 0.05
+"""How much longer a peer waits for its count than the next farther one. No setting: only a record waits for it."""
+TALLY_BASE_S = 0.1
+"""For how long the farthest waits: an election's last messages are still under way when it hears of the trader."""
+
+
+class ElectionCost:
+    """One peer's part in counting what the last election cost."""
+
+    def __init__(self, ctx: Context, gossip: Gossip) -> None:
+        self._ctx = ctx
+        self._gossip = gossip
+        self._next = 0  # messages we sent for the election under way
+        self._term = 0  # the term whose election is being added up
+        self._messages = 0  # sent for it by us and by those behind us, and not yet passed on
+        self._peers = 0  # who sent them
+        self._parent: int | None = None  # the one who told us of the trader: the way home
+        self._is_late = False  # our own count is on its way already
+        self._record: ElectionRecord | None = None
+        self._up = 0  # how many have to be counted
+        self.started_by: str | None = None  # who began the election under way
+
+    def count(self, messages: int, term: int) -> None:
+        """Counts messages that this peer sent for the election that gives, or gave, `term`."""
+        if term == self._term:
+            self._messages += messages
+        else:
+            self._next += messages
+        self._ctx.count("election_messages", messages)
+
+    def on_won(self, term: int, algorithm: str, took_s: float, *, reason: VacancyReason) -> None:
+        """This peer took office: it writes the record, and again once the counts have come home."""
+        ctx = self._ctx
+        self._record = ElectionRecord(
+            term=term,
+            algorithm=algorithm,
+            reason=reason.value,
+            started_by=self.started_by or ctx.name,
+            trader=ctx.name,
+            messages=self._next,
+            complete=False,
+            started_at_ms=ctx.now.wall_ms - round(took_s * 1000),
+            took_ms=round(took_s * 1000, 3),
+        )
+        self._up = len(ctx.members.up())
+        ctx.perform(RecordElection(record=self._record))
+        farthest = max(distances(ctx.graph, ctx.me.rank).values(), default=0)
+        self._begin(term, None, TALLY_BASE_S + TALLY_STEP_S * (farthest + 2))
+
+    def on_filled(self, term: int, trader: int | None, *, parent: int | None) -> None:
+        """Somebody else took office; `parent` is the neighbour that said so."""
+        self._record = None
+        hops = distances(self._ctx.graph, trader) if trader is not None else {}
+        farthest = max(hops.values(), default=0)
+        mine = hops.get(self._ctx.me.rank, farthest)
+        self._begin(term, parent, TALLY_BASE_S + TALLY_STEP_S * (farthest - mine))
+
+    def _begin(self, term: int, parent: int | None, wait_s: float) -> None:
+        self._term, self._parent, self.started_by = term, parent, None
+        self._messages, self._next = self._next, 0
+        self._peers, self._is_late = 1, False
+        self._ctx.set_timer("tally", wait_s)
+
+    def on_tally(self, tally: Tally) -> None:
+        """Takes in a sum from a neighbour; one for another election is dropped, and leaves its record incomplete."""
+        if tally.term == self._term:
+            self._messages += tally.messages
+            self._peers += tally.peers
+            if self._is_late:
+                self._pass_on()
+
+    def on_timer(self) -> None:
+        """Time to pass the sum on, or, for the trader, to write it down."""
+        self._is_late = True
+        self._pass_on()
+
+    def on_term_over(self) -> None:
+        """This peer left office: the record stays as it is, complete or not."""
+        self._record = None
+
+    def _pass_on(self) -> None:
+        if self._record is not None:
+            complete = self._peers >= self._up
+            self._record = msgspec.structs.replace(self._record, messages=self._messages, complete=complete)
+            self._ctx.perform(RecordElection(record=self._record))
+        elif self._parent is not None:
+            self._gossip.send(self._parent, Tally(term=self._term, messages=self._messages, peers=self._peers))
+            self._messages, self._peers = 0, 0

@@ -1,0 +1,135 @@
+"""The way into office and the office itself: the bid in the log, then the term, and whoever asks this peer meanwhile.
+
+What this peer is to the post says `LeadershipMachine`; here is what it has to do for it. The bid exists while it is a
+candidate, the term while it is in office.
+"""
+
+from __future__ import annotations
+
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
+from peers.core.commands import HoldPost, Respond
+from peers.core.context import Context
+from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.membership.gossip import Gossip
+from peers.core.reports import Elected
+from peers.core.trader.taking_office import Lost, TakingOffice, Won
+from peers.core.trader.term import Ended, TraderTerm
+from peers.errors import NotTrader, PostClosed
+
+
+class Incumbency:
+    """One peer's bid for the post, and its term."""
+
+    def __init__(self, ctx: Context, gossip: Gossip) -> None:
+        self._ctx = ctx
+        self._gossip = gossip
+        self._bid: TakingOffice | None = None
+        self._term: TraderTerm | None = None
+        self._held_calls: list[RequestReceived] = []  # They came while it was a candidate.
+
+    @property
+    def ended(self) -> Ended | None:
+        """How the term ended, None while there is none or it goes on."""
+        return self._term.ended if self._term is not None else None
+
+    @property
+    def sales(self) -> int:
+        """How much was sold in this term."""
+        return self._term.sales if self._term is not None else 0
+
+    @property
+    def may_win(self) -> bool:
+        """Whether the log may have this peer's office entry at any moment."""
+        return self._bid is not None and self._bid.is_writing
+
+    # -- the bid -------------------------------------------------------------------------------------------
+
+    def bid(self, after_term: int, reason: VacancyReason) -> None:
+        """Tries to get the post that `after_term` left vacant."""
+        self._bid = TakingOffice(self._ctx, after_term, reason)
+
+    def drop_bid(self) -> None:
+        """Somebody else holds the post: whatever the log still says to our bid is of no use."""
+        self._bid = None
+        self.refuse_held_calls()
+
+    def refuse_held_calls(self) -> None:
+        """Whoever asked a candidate is told whom to ask instead."""
+        held, self._held_calls = self._held_calls, []
+        for called in held:
+            self._refuse(called)
+
+    # -- the office ----------------------------------------------------------------------------------------
+
+    def enter(self, won: Won, took_s: float) -> None:
+        """Takes up trade, first with what the trader before left behind; `took_s` is how long the post was vacant."""
+        ctx, term = self._ctx, won.state.post.term
+        self._term = TraderTerm(ctx, won.state)
+        ctx.emit(HoldPost(term=term, held=True))
+        for changes in won.to_make:
+            ctx.perform(changes)
+        pending = len(won.state.queue)
+        ctx.say(Elected(peer=ctx.name, rank=ctx.me.rank, term=term, pending=pending, took_ms=took_s * 1000))
+        ctx.count("terms")
+        self._term.pump()
+        held, self._held_calls = self._held_calls, []
+        for called in held:
+            self._term.on_call(called.call_id, called.call)
+
+    def leave(self, reason: VacancyReason) -> None:
+        """Takes nothing more in; the term ends once nothing is under way."""
+        if self._term is not None:
+            self._term.leave(reason)
+
+    def close(self, trader: str | None, term: int) -> None:
+        """Ends the term at once. Whoever waits is sent to `trader`, who holds `term`."""
+        closed, self._term = self._term, None
+        assert closed is not None
+        self._ctx.emit(HoldPost(term=closed.term, held=False))
+        self._gossip.rejoin_clock()
+        closed.close(trader=trader, term=term)
+
+    # -- what comes in -------------------------------------------------------------------------------------
+
+    def on_called(self, event: RequestReceived) -> None:
+        if self._term is not None:
+            self._term.on_call(event.call_id, event.call)
+        elif self._bid is not None and _is_trade(event.call):
+            self._held_calls.append(event)
+        else:
+            self._refuse(event)
+
+    def on_caller_left(self, event: CallerLeft) -> None:
+        if self._term is not None:
+            self._term.on_caller_left(event.call_id)
+
+    def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
+        """Takes in what the ledger says; returns how the bid ended, if it did now."""
+        if self._term is not None:
+            self._term.on_ledger(event.operation, event.result)
+        elif self._bid is not None:
+            ended = self._bid.on_ledger(event.operation, event.result)
+            if ended is not None:
+                self._bid = None
+            return ended
+        return None
+
+    def on_ledger_timer(self) -> None:
+        if self._bid is not None:
+            self._bid.on_timer()
+        elif self._term is not None:
+            self._term.on_ledger_timer()
+
+    def on_gather_timer(self) -> None:
+        if self._term is not None:
+            self._term.on_gather_timer()
+
+    def _refuse(self, event: RequestReceived) -> None:
+        trader = self._ctx.trader()
+        error = NotTrader(trader=trader.name, term=self._ctx.view.term) if trader else PostClosed()
+        self._ctx.emit(Respond(call_id=event.call_id, reply=error))
+
+
+def _is_trade(call: Call) -> bool:
+    return isinstance(call, Buy | MakeDeposit | AskOutcome | Search | Standing)
