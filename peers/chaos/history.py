@@ -153,7 +153,7 @@ class History:
             reason=row["reason"],
             started_by=row.get("started_by"),
             took_ms=float(row["took_ms"]),
-            messages=row.get("messages"),
+            messages=row["messages"] if row["complete"] else None,
         )
 
 

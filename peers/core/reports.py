@@ -7,8 +7,9 @@ from decimal import Decimal
 import msgspec
 
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.leadership.state import LeadershipEvent, LeadershipState
+from peers.core.leadership.state import LeadershipEvent, LeadershipState, LeadershipTransition
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.state_machine import Transition
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
@@ -89,6 +90,10 @@ class LeadershipChanged(Report, frozen=True, kw_only=True):
     before: LeadershipState
     by: LeadershipEvent
     after: LeadershipState
+
+    @property
+    def transition(self) -> LeadershipTransition:
+        return Transition(self.before, self.by, self.after)
 
 
 class LedgerTrouble(Report, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from peers.simulator.faults import KINDS, FaultOptions
 from peers.simulator.judge import Breach
 from peers.simulator.play import play
 from peers.simulator.scenario import draw_scenario
-from peers.simulator.sometimes import ENOUGH_SEEDS, SOMETIMES
+from peers.simulator.sometimes import ENOUGH_SEEDS, SOMETIMES, TRANSITIONS_TAKEN
 
 MOST_FAILURES = 20
 """A run stops after so many failed seeds: more of them teach nothing."""
@@ -56,6 +56,11 @@ class Summary(msgspec.Struct, kw_only=True):
         if not self.demanding or self.seeds < ENOUGH_SEEDS:
             return []
         return [what for what in SOMETIMES if not self.sometimes.get(what)]
+
+    @property
+    def transitions(self) -> dict[str, int]:
+        """How often each row of the table of leadership was taken."""
+        return {title: self.sometimes.get(title, 0) for title in TRANSITIONS_TAKEN}
 
     @property
     def holds(self) -> bool:

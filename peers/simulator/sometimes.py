@@ -5,6 +5,8 @@ A long run in which one of these never happened says nothing about it, however g
 
 from __future__ import annotations
 
+from peers.core.leadership.state import TRANSITIONS
+
 SOMETIMES = (
     "two peers were in office by their own belief",
     "a deposed trader's entry was refused",
@@ -41,6 +43,9 @@ SOMETIMES = (
     "an election had two starters",
     "an election took another attempt",
 )
+
+TRANSITIONS_TAKEN = tuple(row.title for row in TRANSITIONS)
+"""Rows of the table of leadership. A run names those that it never took; to take some needs thousands of seeds."""
 
 ENOUGH_SEEDS = 1000
 """From so many seeds on, with every kind of fault switched on, each of them must have happened."""

@@ -18,6 +18,7 @@ from peers.simulator.play import play
 from peers.simulator.runner import Failure, Summary, run_seeds
 from peers.simulator.scenario import Scenario, draw_scenario, load, save
 from peers.simulator.shrink import shrink
+from peers.simulator.sometimes import SOMETIMES
 
 MOST_SHRUNK = 3
 MOST_SHOWN = 5
@@ -77,8 +78,11 @@ def show_summary(console: Console, summary: Summary) -> None:
         f"real time; {summary.inputs:,} inputs handled, {summary.decisions:,} requests decided"
     )
     console.print("How often the interesting happened:")
-    for what, number in summary.sometimes.items():
-        console.print(f"  {number:>9,}  {what}")
+    for what in SOMETIMES:
+        console.print(f"  {summary.sometimes.get(what, 0):>9,}  {what}")
+    console.print("What peers were to the post, and what became of that (bazaar states draws it):")
+    for title, number in summary.transitions.items():
+        console.print(f"  {f'{number:,}' if number else 'never':>9}  {title}")
     for what in summary.never:
         console.print(f"NEVER: {what}. The schedules do not reach what they are meant to try.")
     if summary.failures:

@@ -29,7 +29,7 @@ from peers.core.inputs import Input, Now, Received, Start, TimerFired, TimerName
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import MemberNews
 from peers.core.names import Role, peer_name
-from peers.core.reports import Elected, ElectionStarted, Opened, Returned
+from peers.core.reports import Elected, ElectionStarted, LeadershipChanged, Opened, Returned
 from peers.simulator.faultplay import FaultPlay
 from peers.simulator.history import History
 from peers.simulator.judge import Breach, Judge
@@ -275,6 +275,8 @@ class World:
                 self.saw("an election took another attempt")
             elif self._elections.setdefault(report.after_term, report.peer) != report.peer:
                 self.saw("an election had two starters")
+        elif isinstance(report, LeadershipChanged):
+            self.saw(report.transition.title)
         elif isinstance(report, Opened):
             process.started = True
         elif isinstance(report, Returned):

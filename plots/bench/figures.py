@@ -295,7 +295,7 @@ def _scale(report: Report) -> Figure:
     _bars(row[1], "PSS of a peer (MB)", [(f.peers, f.pss_mb) for f in report.footprint], style.BLUE)
     _bars(row[2], "all idle (cores)", [(f.peers, f.idle_cores) for f in report.footprint], style.ORANGE)
     _bars(row[3], "election (ms)", [(e.peers, e.took_ms.p50) for e in elections], style.PURPLE)
-    messages = ", ".join(f"{e.messages:.0f} at {e.peers}" for e in elections)
+    messages = ", ".join(f"{e.messages:.0f} at {e.peers}" for e in elections if e.messages is not None)
     said = f"Messages of an election, by number of peers: {messages}. " if messages else ""
     note(figure, f"{said}\nMedians; from the command to the first sale recorded. {report.machine}.".strip())
     return figure

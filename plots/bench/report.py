@@ -226,10 +226,16 @@ def _elections(report: Report) -> list[Row]:
         (
             f"election, {each.peers} peers ({each.reason})",
             *_ms(each.took_ms),
-            f"{each.messages:.0f} messages, at most {each.messages_max}; {each.took_ms.count} times",
+            f"{_messages(each)}; {each.took_ms.count} times",
         )
         for each in report.elections
     ]
+
+
+def _messages(elections: Elections) -> str:
+    if elections.messages is None:
+        return "no record complete, so no messages are given"
+    return f"{elections.messages:.0f} messages, at most {elections.messages_max}, counted {elections.counted} times"
 
 
 def _against(report: Report) -> list[Row]:

@@ -10,6 +10,8 @@ import pytest
 import typer
 
 from peers.cli.main import app
+from peers.core.leadership.state import TRANSITIONS, LeadershipState
+from peers.core.state_machine import draw
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,6 +34,11 @@ def test_every_command_exists_with_its_options(words: list[str]) -> None:
     known = {option for parameter in command.params for option in parameter.opts}
     used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
     assert used <= known, used - known
+
+
+def test_the_diagram_of_states_is_what_the_command_draws() -> None:
+    (shown,) = re.findall(r"```mermaid\n(.*?)```", README, flags=re.DOTALL)
+    assert shown == draw(TRANSITIONS, LeadershipState.JOINING), "replace it by what `bazaar states` prints"
 
 
 def test_there_are_commands() -> None:

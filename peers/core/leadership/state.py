@@ -7,11 +7,11 @@ The table is the whole of it: what it does not list raises `IllegalTransition`. 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.state_machine import IllegalTransition, StateMachine, Table, Transition, make_table
 
 
 class LeadershipState(Enum):
@@ -48,62 +48,39 @@ class LeadershipEvent(Enum):
     DEPARTED = "leaves the market"
 
 
-class Transition(NamedTuple):
-    """One row of the table: what a peer was, what happened, what it is now."""
-
-    before: LeadershipState
-    event: LeadershipEvent
-    after: LeadershipState
-
-
-def _table(*rows: tuple[LeadershipState, dict[LeadershipEvent, LeadershipState]]) -> tuple[Transition, ...]:
-    return tuple(Transition(before, event, after) for before, row in rows for event, after in row.items())
-
-
 _S, _E = LeadershipState, LeadershipEvent
 
-TRANSITIONS = _table(
-    (_S.JOINING, {_E.TRADER_KNOWN: _S.FOLLOWER, _E.POST_VACANT: _S.ELECTING}),
-    (_S.FOLLOWER, {_E.TRADER_KNOWN: _S.FOLLOWER, _E.POST_VACANT: _S.ELECTING, _E.DEPARTED: _S.GONE}),
-    (
-        _S.ELECTING,
-        {
+TRANSITIONS: Table[LeadershipState, LeadershipEvent] = make_table(
+    {
+        _S.JOINING: {_E.TRADER_KNOWN: _S.FOLLOWER, _E.POST_VACANT: _S.ELECTING},
+        _S.FOLLOWER: {_E.TRADER_KNOWN: _S.FOLLOWER, _E.POST_VACANT: _S.ELECTING, _E.DEPARTED: _S.GONE},
+        _S.ELECTING: {
             _E.TRADER_KNOWN: _S.FOLLOWER,
             _E.POST_VACANT: _S.ELECTING,
             _E.NOMINATED: _S.CANDIDATE,
             _E.DEPARTED: _S.GONE,
         },
-    ),
-    (
-        _S.CANDIDATE,
-        {
+        _S.CANDIDATE: {
             _E.BID_WON: _S.TRADER,
             _E.BID_LOST: _S.ELECTING,
             _E.TRADER_KNOWN: _S.FOLLOWER,
             _E.POST_VACANT: _S.CANDIDATE,  # of a later term; the bid under way finds that out by itself
             _E.DEPARTED: _S.GONE,
         },
-    ),
-    (
-        _S.TRADER,
-        {
+        _S.TRADER: {
             _E.TOLD_TO_LEAVE: _S.LEAVING,
             _E.VOTED_OUT: _S.LEAVING,
             _E.TERM_OVER: _S.ELECTING,  # without leaving first: it cannot go on
             _E.DEPOSED: _S.ELECTING,
         },
-    ),
-    (_S.LEAVING, {_E.VOTED_OUT: _S.LEAVING, _E.TERM_OVER: _S.ELECTING, _E.DEPOSED: _S.ELECTING}),
+        _S.LEAVING: {_E.VOTED_OUT: _S.LEAVING, _E.TERM_OVER: _S.ELECTING, _E.DEPOSED: _S.ELECTING},
+    }
 )
 """All that may happen. Who is gone stays gone."""
 
-_AFTER = {(row.before, row.event): row.after for row in TRANSITIONS}
-
 _IN_OFFICE = frozenset((LeadershipState.TRADER, LeadershipState.LEAVING))
 
-
-class IllegalTransition(RuntimeError):
-    """Something happened that the table does not list for what the peer is: a fault of ours, never of the input."""
+LeadershipTransition = Transition[LeadershipState, LeadershipEvent]
 
 
 class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,14 +104,14 @@ class LeadershipMachine:
     """What one peer is, and what it believes of the post; both change here and nowhere else."""
 
     def __init__(self) -> None:
-        self._state = LeadershipState.JOINING
+        self._machine = StateMachine(TRANSITIONS, LeadershipState.JOINING)
         self._view = LeadershipView()
         self._leaving_for: VacancyReason | None = None
-        self._taken: list[Transition] = []
+        self._taken: list[LeadershipTransition] = []
 
     @property
     def state(self) -> LeadershipState:
-        return self._state
+        return self._machine.state
 
     @property
     def view(self) -> LeadershipView:
@@ -142,19 +119,19 @@ class LeadershipMachine:
 
     @property
     def in_office(self) -> bool:
-        return self._state in _IN_OFFICE
+        return self._machine.state in _IN_OFFICE
 
     @property
     def may_depart(self) -> bool:
         """Whether this peer may leave the market now."""
-        return (self._state, LeadershipEvent.DEPARTED) in _AFTER
+        return self._machine.allows(LeadershipEvent.DEPARTED)
 
     @property
     def leaving_for(self) -> VacancyReason | None:
         """Why this peer is leaving office, None unless it is."""
         return self._leaving_for
 
-    def take_transitions(self) -> list[Transition]:
+    def take_transitions(self) -> list[LeadershipTransition]:
         """Returns what was gone through since the last time, in order."""
         taken, self._taken = self._taken, []
         return taken
@@ -185,7 +162,7 @@ class LeadershipMachine:
 
     def leave_office(self, reason: VacancyReason) -> None:
         """Takes in nothing more; one who leaves already goes on. Raises IllegalTransition if not in office."""
-        if self._state is not LeadershipState.LEAVING:
+        if self.state is not LeadershipState.LEAVING:
             self._become(LeadershipEvent.TOLD_TO_LEAVE)
             self._leaving_for = reason
 
@@ -203,16 +180,12 @@ class LeadershipMachine:
         """The peer has left the market. Raises IllegalTransition while it is in office."""
         self._become(LeadershipEvent.DEPARTED)
 
-    def _become(self, event: LeadershipEvent) -> Transition:
-        after = _AFTER.get((self._state, event))
-        if after is None:
-            raise IllegalTransition(f"{event.name} cannot happen to a peer that is {self._state.value}")
-        transition = Transition(self._state, event, after)
+    def _become(self, event: LeadershipEvent) -> LeadershipTransition:
+        transition = self._machine.fire(event)
         self._taken.append(transition)
-        self._state = after
         return transition
 
-    def _see(self, view: LeadershipView, transition: Transition) -> None:
+    def _see(self, view: LeadershipView, transition: LeadershipTransition) -> None:
         is_first = transition.before is LeadershipState.JOINING
         if not (is_first or view.is_newer_than(self._view)):
             raise IllegalTransition(f"{view} does not follow on {self._view}")

@@ -1,10 +1,5 @@
 """One entry under way at a time: written, and written again at the same place until its fate is known.
 
-    idle ── append ──> appending ── appended, or refused for good ──> idle
-                       appending ── no answer ──> in doubt ── time ──> appending
-                       appending ── not reached ──> away ── time ──> appending
-                       appending ── another's entry stands there ──> deposed, for good
-
 The same entry at the same place: it is there already (ours: done), another's is (deposed), or it gets there now. A
 first attempt that lands late finds its place taken. Nothing else may be tried before that, for it would overtake.
 """
@@ -17,12 +12,13 @@ from peers.core.context import Context
 from peers.core.ledger.log import Entry
 from peers.core.ledger.port import AlreadyRecorded, Append, Appended, LedgerAway, Operation, Result, Taken, Unknown
 from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.state_machine import StateMachine, Table, make_table
 
 RETRY_LEDGER_S = 0.1
 """How long to wait before the same entry is written again. (The `ledger` timer.)"""
 
 
-class Committing(Enum):
+class CommitState(Enum):
     """What a committer is doing."""
 
     IDLE = "idle"
@@ -32,18 +28,36 @@ class Committing(Enum):
     DEPOSED = "deposed"
 
 
+class CommitEvent(Enum):
+    """What makes a committer do something else. The value labels the arrow in the diagram."""
+
+    APPENDED = "an entry is drawn up"
+    SETTLED = "it stands, or never can"
+    UNANSWERED = "no answer"
+    UNREACHED = "not reached"
+    TRIED_AGAIN = "tried again"
+    OVERTAKEN = "another's entry stands there"
+
+
+_S, _E = CommitState, CommitEvent
+
+COMMIT_TRANSITIONS: Table[CommitState, CommitEvent] = make_table(
+    {
+        _S.IDLE: {_E.APPENDED: _S.APPENDING},
+        _S.APPENDING: {
+            _E.SETTLED: _S.IDLE,
+            _E.UNANSWERED: _S.IN_DOUBT,
+            _E.UNREACHED: _S.AWAY,
+            _E.OVERTAKEN: _S.DEPOSED,
+        },
+        _S.IN_DOUBT: {_E.TRIED_AGAIN: _S.APPENDING},
+        _S.AWAY: {_E.TRIED_AGAIN: _S.APPENDING},
+    }
+)
+"""All that may happen. Who is deposed writes nothing more."""
+
 Settled = Appended | AlreadyRecorded | Taken
 """How the entry under way ended."""
-
-_NEXT: dict[Committing, frozenset[Committing]] = {
-    Committing.IDLE: frozenset((Committing.APPENDING,)),
-    Committing.APPENDING: frozenset(
-        (Committing.IDLE, Committing.IN_DOUBT, Committing.AWAY, Committing.DEPOSED),
-    ),
-    Committing.IN_DOUBT: frozenset((Committing.APPENDING,)),
-    Committing.AWAY: frozenset((Committing.APPENDING,)),
-    Committing.DEPOSED: frozenset(),
-}
 
 
 class Committer:
@@ -54,11 +68,15 @@ class Committer:
         self._place = place  # the last one that is known to be ours, or read
         self._under_way: Append | None = None
         self._trouble = False  # as people have been told
-        self.state = Committing.IDLE
+        self._machine = StateMachine(COMMIT_TRANSITIONS, CommitState.IDLE)
+
+    @property
+    def state(self) -> CommitState:
+        return self._machine.state
 
     @property
     def is_idle(self) -> bool:
-        return self.state is Committing.IDLE
+        return self.state is CommitState.IDLE
 
     @property
     def entry(self) -> Entry:
@@ -67,44 +85,37 @@ class Committer:
         return self._under_way.entry
 
     def append(self, entry: Entry) -> None:
-        """Has `entry` written at the next place. Raises RuntimeError unless idle."""
-        if not self.is_idle:  # one in doubt may be written again, but not another in its place
-            raise RuntimeError(f"a committer that is {self.state.value} cannot write another entry")
-        self._become(Committing.APPENDING)
+        """Has `entry` written at the next place. Raises IllegalTransition unless idle."""
+        self._machine.fire(CommitEvent.APPENDED)  # one in doubt may be written again, but not another in its place
         self._under_way = Append(place=self._place + 1, entry=entry)
         self._ctx.perform(self._under_way)
 
     def on_ledger(self, operation: Operation, result: Result) -> Settled | None:
         """Takes in an answer; returns how the entry under way ended, None if it has not or was not meant."""
         mine = self._under_way
-        if mine is None or self.state is not Committing.APPENDING or not isinstance(operation, Append):
+        if mine is None or self.state is not CommitState.APPENDING or not isinstance(operation, Append):
             return None
         if (operation.place, operation.entry.entry_id) != (mine.place, mine.entry.entry_id):
             return None
         self._report(result)
         if isinstance(result, Unknown | LedgerAway):
-            self._become(Committing.AWAY if isinstance(result, LedgerAway) else Committing.IN_DOUBT)
+            self._machine.fire(CommitEvent.UNREACHED if isinstance(result, LedgerAway) else CommitEvent.UNANSWERED)
             self._ctx.set_timer("ledger", RETRY_LEDGER_S)
             return None
         assert isinstance(result, Appended | AlreadyRecorded | Taken)
         if isinstance(result, Taken):
-            self._become(Committing.DEPOSED)
+            self._machine.fire(CommitEvent.OVERTAKEN)
             return result
-        self._become(Committing.IDLE)
+        self._machine.fire(CommitEvent.SETTLED)
         self._place += isinstance(result, Appended)
         return result
 
     def on_timer(self) -> None:
         """Time to write the entry under way again."""
-        if self.state in (Committing.IN_DOUBT, Committing.AWAY):
+        if self.state in (CommitState.IN_DOUBT, CommitState.AWAY):
             assert self._under_way is not None
-            self._become(Committing.APPENDING)
+            self._machine.fire(CommitEvent.TRIED_AGAIN)
             self._ctx.perform(self._under_way)
-
-    def _become(self, state: Committing) -> None:
-        if state not in _NEXT[self.state]:
-            raise RuntimeError(f"a committer that is {self.state.value} cannot become {state.value}")
-        self.state = state
 
     def _report(self, result: Result) -> None:
         away = isinstance(result, LedgerAway)

@@ -18,7 +18,7 @@ from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Post
 from peers.core.reports import LedgerBack, LedgerTrouble
-from peers.core.trader.committer import RETRY_LEDGER_S, Committer, Committing
+from peers.core.trader.committer import RETRY_LEDGER_S, CommitState, Committer
 
 
 class Bidding(Enum):
@@ -60,7 +60,7 @@ class TakingOffice:
     @property
     def is_writing(self) -> bool:
         """Whether the office entry is on its way, and may stand at any moment."""
-        return self._committer is not None and self._committer.state is Committing.APPENDING
+        return self._committer is not None and self._committer.state is CommitState.APPENDING
 
     def on_ledger(self, operation: Operation, result: Result) -> Won | Lost | None:
         """Takes in an answer; returns how the bid ended, None while it has not."""

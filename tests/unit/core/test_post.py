@@ -10,13 +10,16 @@ from db.ledger.memory import MemoryLedger
 from peers.core.calls import Buy, Failure, MakeDeposit, Reply, Search
 from peers.core.commands import Command, HoldPost, Perform, Publish, Respond
 from peers.core.inputs import Input, Leave, LedgerReplied, Now, Received, RequestReceived, Start, TimerFired
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipEvent, LeadershipState
 from peers.core.ledger.log import OfficeEntry, TradeEntry
-from peers.core.ledger.port import Append, LedgerAway, Load, LookUp, MakeBooks, Operation, Result
+from peers.core.ledger.port import AlreadyRecorded, Append, LedgerAway, Load, LookUp, MakeBooks, Operation, Result
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Snapshot
 from peers.core.messages import Coordinator
 from peers.core.peer import Peer
-from peers.core.reports import Elected, EntryRefused, LeftOffice, Report
+from peers.core.reports import Elected, EntryRefused, LeadershipChanged, LeftOffice, Report
+from peers.core.state_machine import Transition
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH
 from tests.unit.core.trader.desk import Desk, takes_office
@@ -195,6 +198,20 @@ def test_who_is_asked_to_leave_while_bidding_enters_and_leaves_at_once() -> None
     (left,) = candidate.said(LeftOffice)
     assert isinstance(left, LeftOffice)
     assert left.reason == "left"
+
+
+def test_a_trader_whose_books_somebody_changed_gives_the_post_back() -> None:
+    candidate = Candidate()
+    candidate.takes_office()
+    candidate.asks(1, Buy(request=wants("r1")))
+    candidate.ledger_does(Append, AlreadyRecorded())
+    assert not candidate.is_in_office()
+    (left,) = candidate.said(LeftOffice)
+    assert isinstance(left, LeftOffice)
+    assert left.reason is VacancyReason.BOOKS_CHANGED
+    changes = [each.transition for each in candidate.said(LeadershipChanged) if isinstance(each, LeadershipChanged)]
+    given_back = Transition(LeadershipState.TRADER, LeadershipEvent.TERM_OVER, LeadershipState.ELECTING)
+    assert changes.count(given_back) == 1
 
 
 LATE_ENTRY = TradeEntry(entry_id="x", term=1, trader="merchant3", written_at_ms=T0_MS)

@@ -28,7 +28,8 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.reports import LedgerBack, LedgerTrouble
-from peers.core.trader.committer import RETRY_LEDGER_S, Committer, Committing
+from peers.core.state_machine import IllegalTransition
+from peers.core.trader.committer import COMMIT_TRANSITIONS, RETRY_LEDGER_S, CommitEvent, CommitState, Committer
 from tests.deals import accepted, at, election, office, stock, trade, unavailable
 from tests.unit.core.words import peer, rules
 
@@ -48,7 +49,7 @@ class Desk:
         self.reports: list[str] = []
 
     @property
-    def state(self) -> Committing:
+    def state(self) -> CommitState:
         return self.committer.state
 
     def commands(self) -> list[Command]:
@@ -72,16 +73,16 @@ class Desk:
         return self.performed()
 
 
-def in_state(state: Committing) -> Desk:
+def in_state(state: CommitState) -> Desk:
     """A committer that has come to be in `state`, by what may happen to one."""
     desk = Desk()
-    results: dict[Committing, Result | None] = {
-        Committing.APPENDING: None,
-        Committing.IN_DOUBT: LOST,
-        Committing.AWAY: AWAY,
-        Committing.DEPOSED: TAKEN,
+    results: dict[CommitState, Result | None] = {
+        CommitState.APPENDING: None,
+        CommitState.IN_DOUBT: LOST,
+        CommitState.AWAY: AWAY,
+        CommitState.DEPOSED: TAKEN,
     }
-    if state is not Committing.IDLE:
+    if state is not CommitState.IDLE:
         operation, result = desk.begin(), results[state]
         if result is not None:
             desk.committer.on_ledger(operation, result)
@@ -90,60 +91,51 @@ def in_state(state: Committing) -> Desk:
     return desk
 
 
-every_state = pytest.mark.parametrize("state", Committing)
-BUSY = [state for state in Committing if state is not Committing.IDLE]
+every_state = pytest.mark.parametrize("state", CommitState)
+BUSY = [state for state in CommitState if state is not CommitState.IDLE]
 
 # -- the table ---------------------------------------------------------------------------------------------
 
-ALLOWED = {
-    (Committing.IDLE, Committing.APPENDING),
-    (Committing.APPENDING, Committing.IDLE),
-    (Committing.APPENDING, Committing.IN_DOUBT),
-    (Committing.APPENDING, Committing.AWAY),
-    (Committing.APPENDING, Committing.DEPOSED),
-    (Committing.IN_DOUBT, Committing.APPENDING),
-    (Committing.AWAY, Committing.APPENDING),
-}
-
 
 @every_state
-@pytest.mark.parametrize("following", Committing)
-def test_what_is_not_in_the_table_raises(state: Committing, following: Committing) -> None:
+@pytest.mark.parametrize("event", CommitEvent)
+def test_what_is_not_in_the_table_raises(state: CommitState, event: CommitEvent) -> None:
     committer = in_state(state).committer
-    if (state, following) in ALLOWED:
-        committer._become(following)
-        assert committer.state is following
+    after = {(row.before, row.event): row.after for row in COMMIT_TRANSITIONS}.get((state, event))
+    if after is not None:
+        committer._machine.fire(event)
+        assert committer.state is after
         return
-    with pytest.raises(RuntimeError, match=f"is {state.value} cannot become {following.value}"):
-        committer._become(following)
+    with pytest.raises(IllegalTransition, match=f"{event.name} cannot happen to what is {state.value}"):
+        committer._machine.fire(event)
     assert committer.state is state
 
 
 @pytest.mark.parametrize(
     ("result", "following"),
     [
-        (Appended(), Committing.IDLE),
-        (KNOWN, Committing.IDLE),
-        (LOST, Committing.IN_DOUBT),
-        (AWAY, Committing.AWAY),
-        (TAKEN, Committing.DEPOSED),
+        (Appended(), CommitState.IDLE),
+        (KNOWN, CommitState.IDLE),
+        (LOST, CommitState.IN_DOUBT),
+        (AWAY, CommitState.AWAY),
+        (TAKEN, CommitState.DEPOSED),
     ],
-    ids=lambda value: type(value).__name__ if not isinstance(value, Committing) else value.value,
+    ids=lambda value: type(value).__name__ if not isinstance(value, CommitState) else value.value,
 )
-def test_each_answer_leads_where_it_should(result: Result, following: Committing) -> None:
-    desk = in_state(Committing.IDLE)
+def test_each_answer_leads_where_it_should(result: Result, following: CommitState) -> None:
+    desk = in_state(CommitState.IDLE)
     operation = desk.begin()
     settled = desk.committer.on_ledger(operation, result)
     assert desk.state is following
     assert settled == (None if isinstance(result, LedgerAway | Unknown) else result)
-    assert desk.committer.is_idle == (following is Committing.IDLE)
+    assert desk.committer.is_idle == (following is CommitState.IDLE)
 
 
 @pytest.mark.parametrize("state", BUSY)
-def test_there_is_one_entry_under_way(state: Committing) -> None:
+def test_there_is_one_entry_under_way(state: CommitState) -> None:
     desk = in_state(state)
     mine = desk.committer.entry
-    with pytest.raises(RuntimeError, match="cannot write another entry"):
+    with pytest.raises(IllegalTransition, match="APPENDED cannot happen"):
         desk.committer.append(trade())
     assert desk.commands() == []
     assert (desk.state, desk.committer.entry) == (state, mine)
@@ -183,8 +175,8 @@ def test_the_very_same_entry_is_written_again_at_the_same_place(result: Result, 
     assert desk.committer.on_ledger(first, end) == end
 
 
-@pytest.mark.parametrize("state", [Committing.IDLE, Committing.APPENDING, Committing.DEPOSED])
-def test_a_timer_of_the_past_does_nothing(state: Committing) -> None:
+@pytest.mark.parametrize("state", [CommitState.IDLE, CommitState.APPENDING, CommitState.DEPOSED])
+def test_a_timer_of_the_past_does_nothing(state: CommitState) -> None:
     desk = in_state(state)
     desk.committer.on_timer()
     assert desk.commands() == []
@@ -213,13 +205,13 @@ def test_answers_that_are_not_meant_change_nothing() -> None:
     for operation, result in someone_elses(mine):
         assert desk.committer.on_ledger(operation, result) is None
         assert desk.commands() == []
-        assert desk.state is Committing.APPENDING
+        assert desk.state is CommitState.APPENDING
     assert desk.committer.on_ledger(mine, Appended()) == Appended()
 
 
-@pytest.mark.parametrize("state", [state for state in BUSY if state is not Committing.APPENDING])
+@pytest.mark.parametrize("state", [state for state in BUSY if state is not CommitState.APPENDING])
 @pytest.mark.parametrize("result", [Appended(), LOST, AWAY, TAKEN, KNOWN], ids=lambda each: type(each).__name__)
-def test_an_answer_given_twice_counts_once(state: Committing, result: Result) -> None:
+def test_an_answer_given_twice_counts_once(state: CommitState, result: Result) -> None:
     desk = in_state(state)
     again = Append(place=LAST + 1, entry=desk.committer.entry)
     assert desk.committer.on_ledger(again, result) is None
@@ -316,4 +308,4 @@ def test_whatever_is_lost_or_late_each_entry_stands_once_and_in_order(entries: i
         written.append(entry)
     fate.delivers_the_rest()
     assert [fate.ledger.entry_at(place) for place in range(entries + 1)] == [*written, None]
-    assert desk.state is Committing.IDLE
+    assert desk.state is CommitState.IDLE
