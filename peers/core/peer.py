@@ -91,9 +91,9 @@ class Peer:
         self._timers: dict[TimerName, Callable[[], None]] = {
             "heartbeat": self._on_heartbeat_timer,
             "clock": self._gossip.on_clock_timer,
-            "election": self._leadership.on_election_timer,
-            "vacancy": self._leadership.on_vacancy_timer,
-            "tally": self._leadership.cost.on_timer,
+            "election": self._leadership.elections.on_election_timer,
+            "vacancy": self._leadership.elections.on_vacancy_timer,
+            "tally": self._leadership.elections.cost.on_timer,
             "ledger": self._incumbency.on_ledger_timer,
             "gather": self._incumbency.on_gather_timer,
             "period": self._on_period_timer,
@@ -165,7 +165,7 @@ class Peer:
         self._leadership.on_heartbeat(sender, heartbeat)
 
     def _on_tally(self, _sender: int, tally: Tally) -> None:
-        self._leadership.cost.on_tally(tally)
+        self._leadership.elections.cost.on_tally(tally)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
         self._gossip.on_clock(sender, news.clock)

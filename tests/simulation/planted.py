@@ -29,8 +29,9 @@ from peers.core.market.stock import Draft, Stock
 from peers.core.membership import gossip
 from peers.core.membership.clocks import LamportClock, VectorClock
 from peers.core.names import rank_of
-from peers.core.trader import taking_office, term
+from peers.core.trader import drafting, taking_office
 from peers.core.trader.committer import Committer
+from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.pending import PendingRequests
 from peers.core.trader.taking_office import TakingOffice
 from peers.core.trader.term import TraderTerm
@@ -313,10 +314,10 @@ def refusal_taken_as_failed() -> Iterator[None]:
 
 @mistake(1, 2)
 def answer_before_append() -> Iterator[None]:
-    next_entry = TraderTerm._next_entry
+    next_entry = EntryDrafter.next_entry
 
-    def hasty(self: TraderTerm) -> TradeEntry:
-        entry = next_entry(self)
+    def hasty(self: EntryDrafter, sales: int) -> TradeEntry:
+        entry = next_entry(self, sales)
         for outcome in entry.outcomes:
             pending = self._pending._requests[outcome.request.request_id]
             for call_id in pending.callers:
@@ -324,16 +325,16 @@ def answer_before_append() -> Iterator[None]:
             pending.callers = []
         return entry
 
-    with patch.object(TraderTerm, "_next_entry", hasty):
+    with patch.object(EntryDrafter, "next_entry", hasty):
         yield
 
 
 @mistake(1, 2)
 def seller_told_before_append() -> Iterator[None]:
-    next_entry = TraderTerm._next_entry
+    next_entry = EntryDrafter.next_entry
 
-    def hasty(self: TraderTerm) -> TradeEntry:
-        entry = next_entry(self)
+    def hasty(self: EntryDrafter, sales: int) -> TradeEntry:
+        entry = next_entry(self, sales)
         for outcome in entry.outcomes:
             sale = outcome.sale
             seller = self._ctx.members.get(rank_of(sale.seller)) if sale is not None else None
@@ -341,7 +342,7 @@ def seller_told_before_append() -> Iterator[None]:
                 self._ctx.emit(NotifySales(seller=seller, sales=(outcome,)))
         return entry
 
-    with patch.object(TraderTerm, "_next_entry", hasty):
+    with patch.object(EntryDrafter, "next_entry", hasty):
         yield
 
 
@@ -438,7 +439,7 @@ def buyer_in_office_buys() -> Iterator[None]:
         outcome = decide(accepted, goods, trader="nobody", **others)
         return msgspec.structs.replace(outcome, trader=trader)
 
-    with patch.object(term, "decide", partial):
+    with patch.object(drafting, "decide", partial):
         yield
 
 

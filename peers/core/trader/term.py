@@ -21,20 +21,17 @@ from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState
-from peers.core.market.records import Accepted, Deposit, Offer, Outcome, Post, PurchaseRequest
-from peers.core.market.rules import decide
-from peers.core.market.stock import Draft
+from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
 from peers.core.names import rank_of
 from peers.core.trader.committer import Committer
+from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
-from peers.core.trader.pending import PendingRequest, PendingRequests, require_same
+from peers.core.trader.pending import PendingRequests, require_same
 from peers.core.trader.reads import LedgerReads
 from peers.errors import BadRequest, NotTrader, PostClosed, WireError
 
 MAX_AHEAD = 1_000_000
 """How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
-
-_SOON_S = 1e-6  # what is ripe that soon is ripe: a timer may come a rounding too early
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +52,7 @@ class TraderTerm:
         self._state = state
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue.values())
+        self._drafter = EntryDrafter(ctx, state, self._pending)
         self._group_commit = GroupCommit(ctx)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place)
@@ -151,73 +149,12 @@ class TraderTerm:
         if leaving_for is not None:
             left_behind = [pending.accepted for pending in self._pending.not_queued()]
             if left_behind:  # the successor shall find all that was accepted
-                self._committer.append(self._entry(queued=tuple(left_behind)))
+                self._committer.append(self._drafter.entry(queued=tuple(left_behind)))
             else:
                 self.ended = Ended(reason=leaving_for)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
             self._group_commit.begins(len(self._pending))
-            self._committer.append(self._next_entry())
-
-    def _next_entry(self) -> TradeEntry:
-        """What is pending, decided as far as there is room."""
-        now_ms = self._ctx.now.wall_ms
-        deposits = tuple(
-            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self.term)
-            for offer in self._pending.offers()
-        )
-        waiting = self._pending.in_order()
-        outcomes = self._decide_in_order(waiting, deposits)
-        ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
-        late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
-        new = [each for each in waiting[: len(outcomes)] if not each.queued] + late
-        return self._entry(
-            deposits=deposits,
-            outcomes=tuple(outcomes),
-            queued=tuple(each.accepted for each in late),
-            new_requests=tuple(each.accepted.request.request_id for each in new),
-        )
-
-    def _entry(
-        self,
-        *,
-        deposits: tuple[Deposit, ...] = (),
-        outcomes: tuple[Outcome, ...] = (),
-        queued: tuple[Accepted, ...] = (),
-        new_requests: tuple[str, ...] | None = None,
-    ) -> TradeEntry:
-        if new_requests is None:
-            new_requests = tuple(accepted.request.request_id for accepted in queued)
-        return TradeEntry(
-            entry_id=self._ctx.next_entry_id(),
-            term=self.term,
-            trader=self._ctx.name,
-            written_at_ms=self._ctx.now.wall_ms,
-            deposits=deposits,
-            outcomes=outcomes,
-            queued=queued,
-            new_requests=new_requests,
-        )
-
-    def _decide_in_order(self, waiting: list[PendingRequest], deposits: tuple[Deposit, ...]) -> list[Outcome]:
-        market, timing = self._ctx.settings.market, self._ctx.settings.timing
-        to_go = market.resign_after_sales - self.sales if market.resign_after_sales else timing.max_batch
-        goods = Draft(self._state.stock, deposits)
-        outcomes: list[Outcome] = []
-        for pending in waiting:
-            if len(outcomes) == timing.max_batch or to_go <= 0:
-                break
-            outcome = decide(
-                pending.accepted,
-                goods,
-                seq=self._state.post.seq + len(outcomes) + 1,
-                term=self.term,
-                trader=self._ctx.name,
-                now_ms=self._ctx.now.wall_ms,
-                commission_rate=market.commission_rate,
-            )
-            outcomes.append(outcome)
-            to_go -= outcome.sale is not None
-        return outcomes
+            self._committer.append(self._drafter.next_entry(self.sales))
 
     def on_gather_timer(self) -> None:
         """Those who were likely to come are there, or will not come."""

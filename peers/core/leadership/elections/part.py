@@ -1,0 +1,114 @@
+"""One peer's part in elections, whatever the algorithm: sees to it that somebody begins one, and counts the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peers.core.context import Context
+from peers.core.leadership.election_cost import ElectionCost
+from peers.core.leadership.elections.base import ElectionAlgorithm, ElectionMessage, patience_s
+from peers.core.leadership.elections.bully import Bully
+from peers.core.leadership.eligibility import Eligibility
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipState, LeadershipView
+from peers.core.membership.gossip import Gossip
+from peers.core.messages import Coordinator, Election
+
+RECHECK_VACANCY_S = 1.0
+"""How often a peer looks whether the post is filled. No setting: it only mends what elections left undone."""
+
+
+class ElectionPart:
+    """The Electorate of the algorithm. `on_nominated` hears that this peer shall take office after a term."""
+
+    def __init__(self, ctx: Context, gossip: Gossip, on_nominated: Callable[[int], None]) -> None:
+        self._ctx = ctx
+        self._gossip = gossip
+        self._on_nominated = on_nominated
+        self._algorithm: ElectionAlgorithm = Bully(self)
+        self._vacant_since_s = 0.0
+        self.eligibility = Eligibility(ctx)
+        self.cost = ElectionCost(ctx, gossip)
+
+    # -- that one is held ----------------------------------------------------------------------------------
+
+    def on_vacant(self, *, started: bool) -> None:
+        """The post is vacant: begins an election if that is this peer's to do, else sees to it that somebody does."""
+        ctx = self._ctx
+        self._vacant_since_s = ctx.now.mono_s
+        ctx.set_timer("vacancy", 4 * patience_s(ctx, ctx.view.reason) * ctx.rng.uniform(1.0, 1.5))
+        if started or self._is_mine_to_begin():
+            self._begin()
+
+    def mind_the_lost(self) -> None:
+        """Whoever was to begin, or to win, may be among the lost: do not wait out its silence."""
+        term, attempt = self._ctx.view.term, self._algorithm.attempt()
+        if attempt is None:
+            if self._is_mine_to_begin():
+                self._begin()
+        elif self.eligible(term, attempt)[-1] == self._ctx.me.rank:
+            self.nominate(term)
+
+    def _is_mine_to_begin(self) -> bool:
+        reason = self._ctx.view.reason
+        return reason is not None and reason.is_orderly and self.eligibility.starts_after_resignation()
+
+    def _begin(self) -> None:
+        view = self._ctx.view
+        self.cost.started_by = self._ctx.name
+        self._algorithm.start(after_term=view.term, attempt=0, reason=reason_of(view))
+
+    def on_vacancy_timer(self) -> None:
+        leadership = self._ctx.leadership
+        if not leadership.view.vacant:
+            return
+        if self._algorithm.attempt() is None and leadership.state is not LeadershipState.CANDIDATE:
+            self._begin()
+        self._ctx.set_timer("vacancy", RECHECK_VACANCY_S)
+
+    def on_message(self, sender: int, message: ElectionMessage) -> None:
+        """Takes in a message of the present vacancy."""
+        if isinstance(message, Election) and self.cost.started_by is None:
+            candidate = self._ctx.members.get(message.candidate)
+            self.cost.started_by = candidate.name if candidate is not None else None
+        self._algorithm.on_message(sender, message)
+
+    def on_election_timer(self) -> None:
+        self._algorithm.on_timer()
+
+    def stop(self) -> None:
+        """What is under way is about another vacancy than the present."""
+        self._algorithm.stop()
+
+    def on_filled(self) -> None:
+        """Somebody holds the post."""
+        self._algorithm.stop()
+        self._ctx.cancel_timer("vacancy")
+
+    def on_won(self, term: int) -> float:
+        """This peer takes office: it keeps the record. Returns for how long the post was vacant, in seconds."""
+        took_s = self._ctx.now.mono_s - self._vacant_since_s
+        self.cost.on_won(term, self._algorithm.name, took_s, reason=reason_of(self._ctx.view))
+        self.on_filled()
+        return took_s
+
+    # -- for the algorithm ---------------------------------------------------------------------------------
+
+    @property
+    def ctx(self) -> Context:
+        return self._ctx
+
+    def eligible(self, after_term: int, attempt: int) -> list[int]:
+        return self.eligibility.eligible(after_term, attempt)
+
+    def flood(self, message: ElectionMessage | Coordinator, *, but: int | None = None) -> None:
+        term = message.term if isinstance(message, Coordinator) else message.after_term + 1
+        self.cost.count(self._gossip.flood(message, but=but), term)
+
+    def nominate(self, after_term: int) -> None:
+        self._on_nominated(after_term)
+
+
+def reason_of(view: LeadershipView) -> VacancyReason:
+    """Why the post is vacant; a crash, as far as the view does not say."""
+    return view.reason or VacancyReason.CRASHED
