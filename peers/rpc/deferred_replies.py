@@ -1,8 +1,8 @@
-"""The counter: where answers are handed to callers that no thread waits for.
+"""Where replies of the core are handed to callers, whether or not a thread waits for them.
 
 A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
-purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer
-sends it, at a moment of its choice. Only what it cannot send itself is left to the counter's own thread.
+purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the reply
+sends it, at a moment of its choice. Only what it cannot send itself is left to a thread of this module's own.
 """
 
 from __future__ import annotations
@@ -21,13 +21,33 @@ _LOOK_S = 0.25
 
 
 class DeferredReply:
-    """A caller that nobody waits for: how to answer it, and until when it is worth it."""
+    """A caller to be answered: how, and until when it is worth it."""
 
     __slots__ = ("answered", "due_s")
 
     def __init__(self, answered: Answered, due_s: float) -> None:
         self.answered = answered
         self.due_s = due_s
+
+
+class AwaitedReply:
+    """A reply that a thread waits for; it is put there by another."""
+
+    __slots__ = ("_put", "_reply")
+
+    def __init__(self) -> None:
+        self._put = WakeUp()
+        self._reply: Reply | Failure = None
+
+    def put(self, reply: Reply | Failure) -> None:
+        """Gives the reply to the thread that waits."""
+        self._reply = reply
+        self._put.ring()
+
+    def wait(self) -> Reply | Failure:
+        """Returns the reply once it is there, as it must be in the end: a DeferredReply expires."""
+        self._put.wait()
+        return self._reply
 
 
 class DeferredReplies:

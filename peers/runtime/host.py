@@ -54,13 +54,14 @@ from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import Answered, DeferredReplies, DeferredReply
-from peers.rpc.endpoint import PeerEndpoint, prompt_answers
+from peers.rpc.deferred_replies import Answered, AwaitedReply, DeferredReplies, DeferredReply
+from peers.rpc.endpoint import PeerEndpoint, handlers
+from peers.rpc.public_form import Reader
+from peers.rpc.reactor import Afterwards
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
-from peers.rpc.wake_up import WakeUp
-from peers.rpc.wire import Parcel, Reader
+from peers.rpc.wire import Parcel
 from peers.runtime.journal import JOURNALED, Journal
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links import Links
@@ -94,16 +95,6 @@ def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
     return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
 
 
-class _Waiter:
-    """Somebody who waits for an Answer."""
-
-    __slots__ = ("bell", "reply")
-
-    def __init__(self) -> None:
-        self.bell = WakeUp()
-        self.reply: Reply | Failure = None
-
-
 class PeerHost:
     """One peer, listening from the start; `register` it, then `begin`.
 
@@ -130,7 +121,7 @@ class PeerHost:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._waiting: dict[int, _Waiter | DeferredReply] = {}
+        self._waiting: dict[int, DeferredReply] = {}
         self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._expire_tickets)
         self._last_call = 0
         self._incarnation = spec.incarnation
@@ -140,14 +131,8 @@ class PeerHost:
         self._links = Links(self, timing.call_timeout_s, log)
         self._asker = TraderClient(timing.call_timeout_s, self._on_replied)
         self._teller = SaleNotifier()
-        reader = Reader(settings)
-        self._server = Server(
-            spec.host,
-            PeerEndpoint(self, reader),
-            spec.name,
-            on_hangup=self._on_hangup,
-            prompt=prompt_answers(self, reader),
-        )
+        endpoint = PeerEndpoint(self, Reader(settings))
+        self._server = Server(spec.host, endpoint, spec.name, on_hangup=self._on_hangup, handlers=handlers(endpoint))
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
@@ -213,29 +198,18 @@ class PeerHost:
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer."""
-        waiter = _Waiter()
-        with self._lock:
-            if self._ended:
-                raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = waiter
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
-        if claimed is not None:
-            self._ledger.carry_out(claimed)
-        if not waiter.bell.wait(ANSWER_WITHIN * self._timeout_s):
-            with self._lock:
-                if self._waiting.pop(call_id, None) is not None:
-                    self._step(CallerLeft(call_id=call_id))
-                    raise PostClosed(why="not decided yet")
-        reply = waiter.reply
+        awaited = AwaitedReply()
+        afterwards = self.call_later(call, awaited.put)
+        if afterwards is not None:
+            afterwards()
+        reply = awaited.wait()
         if isinstance(reply, WireError):
             raise type(reply)(**reply.fields())  # one of its own: several callers may have been given the same
         if isinstance(reply, Unreachable):
             raise PostClosed(why=reply.why)
         return reply
 
-    def call_later(self, call: Call, answered: Answered) -> Callable[[], None] | None:
+    def call_later(self, call: Call, answered: Answered) -> Afterwards | None:
         """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block.
 
         Returns what the calling thread is to do next, once it may wait.
@@ -254,20 +228,19 @@ class PeerHost:
         """Turns away those who have waited for too long; returns whether others still wait."""
         now_s = time.monotonic()
         with self._lock:
-            deferred = [(call_id, each) for call_id, each in self._waiting.items() if isinstance(each, DeferredReply)]
-            late = [call_id for call_id, deferred in deferred if deferred.due_s <= now_s]
+            late = [call_id for call_id, deferred in self._waiting.items() if deferred.due_s <= now_s]
             for call_id in late:
                 self._step(CallerLeft(call_id=call_id))
                 self._answer(call_id, PostClosed(why="not decided yet"))
-        return len(late) < len(deferred)
+            return bool(self._waiting)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
         try:
             return self.call(call)
         except NotTrader as refusal:
-            uri = self._uri_of(refusal.trader)
-            if uri is None:
+            uri = refusal.trader_uri
+            if uri is None or uri == self.member.uri:
                 raise
         line = RpcConnection(uri, self._timeout_s)
         try:
@@ -276,11 +249,6 @@ class PeerHost:
             raise PostClosed(why="the trader does not answer") from error
         finally:
             line.close()
-
-    def _uri_of(self, name: str | None) -> str | None:
-        with self._lock:
-            members = self._core.snapshot().members
-        return next((m.uri for m in members if m.name == name and m.name != self.name), None)
 
     def status(self) -> Status:
         """What the core says of itself."""
@@ -426,12 +394,9 @@ class PeerHost:
             raise TypeError(f"not a command: {command!r}")
 
     def _answer(self, call_id: int, reply: Reply | Failure) -> None:
-        waiter = self._waiting.pop(call_id, None)
-        if isinstance(waiter, DeferredReply):
-            self._deferred_replies.put(waiter, reply)
-        elif waiter is not None:
-            waiter.reply = reply
-            waiter.bell.ring()
+        deferred = self._waiting.pop(call_id, None)
+        if deferred is not None:
+            self._deferred_replies.put(deferred, reply)
 
     def _say(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):

@@ -25,7 +25,7 @@ from peers.core.reports import Answered, Departed, Earned, Elected, Lost
 from peers.core.settings import Settings
 from peers.customer import Customer
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError
-from peers.rpc import wire
+from peers.rpc import public_form, wire
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import PeerSpec
 from tests.hosting import Busy, Market, running_market, wait_until
@@ -135,10 +135,10 @@ def test_the_contract_of_a_trader(quiet: Market, customer: Customer) -> None:
 
 
 def test_a_peer_not_in_office_names_the_trader(quiet: Market) -> None:
-    offer = wire.Reader(Settings()).offer(
+    offer = public_form.Reader(Settings()).offer(
         {"deposit_id": "d", "seller": "s", "item": "fish", "quantity": 1, "price": "1", "clock": {"lamport": 1}}
     )
-    for method, *arguments in (("buy", request(1)), ("deposit", wire.offer_dict(offer.offer)), ("resign",)):
+    for method, *arguments in (("buy", request(1)), ("deposit", public_form.offer_dict(offer.offer)), ("resign",)):
         with pytest.raises(NotTrader) as raised:
             call(quiet, "buyer0", str(method), *arguments)
         assert (raised.value.trader, raised.value.term) == ("buyer2", 1)

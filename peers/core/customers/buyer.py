@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from peers.core.calls import Buy, Failure, Reply
 from peers.core.context import Context
-from peers.core.customers.retrying_call import RetryingCall
+from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.market.records import Outcome, PurchaseRequest
 from peers.core.membership.clocks import Stamp
 from peers.core.membership.gossip import Gossip
@@ -37,7 +37,7 @@ class Buyer:
         ctx = self._ctx
         if self._errand.busy or self._resting:
             return
-        if ctx.in_office or ctx.trader() is None:
+        if ctx.trader() is None or not is_free_to_trade(ctx):
             self._stalled = True  # on_new_trader goes on
             return
         stamp = ctx.tick()

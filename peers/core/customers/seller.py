@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from peers.core.calls import Failure, MakeDeposit, Reply, Standing, StandingReply
 from peers.core.context import Context
-from peers.core.customers.retrying_call import RetryingCall
+from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.market.money import to_money
 from peers.core.market.records import Deposit, Offer, Outcome
 from peers.core.reports import Deposited, Earned, Offered, Rejected
@@ -57,7 +57,7 @@ class Seller:
         self.on_new_trader()
 
     def _next(self) -> None:
-        if self._errand.busy or self._ctx.in_office or not self._due:
+        if self._errand.busy or not self._due or not is_free_to_trade(self._ctx):
             return
         call = self._due.pop(0)
         if isinstance(call, Standing):
@@ -128,6 +128,6 @@ class Seller:
         self._left = {deposit: left for deposit, left in self._left.items() if left}
         standing_due = isinstance(self._errand.call, Standing) or any(isinstance(c, Standing) for c in self._due)
         sold_out = not any(left > 0 for left in self._left.values())
-        if sold_out and not standing_due and not self._ctx.in_office:
+        if sold_out and not standing_due and is_free_to_trade(self._ctx):
             self._offer_more()
         self._next()

@@ -11,6 +11,7 @@ import msgspec
 from peers.core.context import Context
 from peers.core.ledger.port import RecordElection
 from peers.core.market.records import ElectionRecord
+from peers.core.market.resignation import barred_until
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.overlay_graph import distances
 from peers.core.messages import Tally
@@ -39,7 +40,7 @@ class Eligibility:
 
     def bar(self, ranks: tuple[int, ...], term: int) -> bool:
         """`ranks` resigned in `term`: they sit out so many elections. Returns whether that was news."""
-        until = term + self._ctx.settings.market.barred_elections
+        until = barred_until(term, self._ctx.settings.market.barred_elections)
         fresh = [rank for rank in ranks if self._barred_until.get(rank, 0) < until]
         self._barred_until.update(dict.fromkeys(fresh, until))
         return bool(fresh)

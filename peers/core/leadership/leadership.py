@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing, not_in_office
 from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context, LeadershipView
 from peers.core.inputs import LedgerReplied, RequestReceived
@@ -25,7 +25,6 @@ from peers.core.names import rank_of
 from peers.core.reports import Elected, EntryRefused, LeftOffice
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
-from peers.errors import NotTrader, PostClosed
 
 ORDERLY = ("resigned", "left")
 """Reasons for which a trader says goodbye: then the lowest-ranked buyer begins the election."""
@@ -375,7 +374,7 @@ class Leadership:
 
     def _refuse(self, event: RequestReceived) -> None:
         trader = self._ctx.trader()
-        error = NotTrader(trader=trader.name, term=self._ctx.view.term) if trader else PostClosed()
+        error = not_in_office(trader.name if trader else None, self._ctx.view.term, self._ctx.members)
         self._ctx.emit(Respond(call_id=event.call_id, reply=error))
 
 
