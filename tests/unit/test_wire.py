@@ -33,6 +33,7 @@ OFFER: dict[str, Any] = {
 }
 READINGS = st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)])
 WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 
 keys = st.text(max_size=8) | st.integers()
 anything = st.recursive(
@@ -54,6 +55,10 @@ def is_word(value: object, longest: int) -> bool:
     return isinstance(value, str) and len(value) <= longest and WORD.fullmatch(value) is not None
 
 
+def is_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100 and ID.fullmatch(value) is not None
+
+
 def is_whole(value: object, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
 
@@ -65,8 +70,8 @@ def is_price(value: object) -> bool:
 
 
 FINE: dict[str, Callable[[Any], bool]] = {
-    "request_id": lambda v: is_word(v, 100),
-    "deposit_id": lambda v: is_word(v, 100),
+    "request_id": is_id,
+    "deposit_id": is_id,
     "buyer": lambda v: is_word(v, 64),
     "seller": lambda v: is_word(v, 64),
     "item": lambda v: v in ("fish", "salt", "boar"),
@@ -171,7 +176,7 @@ def test_prices(price: str, read: str) -> None:
 
 @given(value=anything)
 def test_questions(value: object) -> None:
-    if is_word(value, 100):
+    if is_id(value):
         LAMPORT.request_id(value)
     else:
         assert complaint(LAMPORT.request_id, value).field == "request_id"
@@ -213,7 +218,7 @@ def outcome(*, sold: bool) -> Outcome:
 @pytest.mark.parametrize("sold", [True, False])
 def test_outcomes_there_and_back(sold: bool) -> None:
     there = public_form.outcome_dict(outcome(sold=sold))
-    assert there["_id"] == "r"
+    assert there["request_id"] == there["_id"] == "r"
     assert there["status"] == ("sold" if sold else "unavailable")
     assert there.get("earned") == ("5.76" if sold else None)
     assert public_form.outcome_of(there) == outcome(sold=sold)

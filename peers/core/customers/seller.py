@@ -30,9 +30,6 @@ class Seller:
         self._due: list[Standing | MakeDeposit] = []
         self._items_before: str | None = None
 
-    def start(self) -> None:
-        """Nothing to do before there is a trader; `on_new_trader` begins."""
-
     def on_new_trader(self) -> None:
         """Asks for its standing; what was being asked before is asked again first."""
         if not any(isinstance(call, Standing) for call in self._due):
