@@ -15,7 +15,7 @@ from collections.abc import Callable
 from peers.core.calls import Failure, Reply
 from peers.rpc.wake_up import WakeUp
 
-Answered = Callable[[Reply | Failure], None]
+OnReply = Callable[[Reply | Failure], None]
 
 _LOOK_S = 0.25
 
@@ -23,10 +23,10 @@ _LOOK_S = 0.25
 class DeferredReply:
     """A caller to be answered: how, and until when it is worth it."""
 
-    __slots__ = ("answered", "due_s")
+    __slots__ = ("due_s", "on_reply")
 
-    def __init__(self, answered: Answered, due_s: float) -> None:
-        self.answered = answered
+    def __init__(self, on_reply: OnReply, due_s: float) -> None:
+        self.on_reply = on_reply
         self.due_s = due_s
 
 
@@ -56,26 +56,28 @@ class DeferredReplies:
     def __init__(self, patience_s: float, expire: Callable[[], bool]) -> None:
         self._patience_s = patience_s
         self._expire = expire
-        self._ready: deque[tuple[Answered, Reply | Failure]] = deque()
+        self._ready: deque[tuple[OnReply, Reply | Failure]] = deque()
         self._bell = WakeUp()
         self._sleeps = True
+        self._came = False  # somebody, since the thread looked last
         self._closed = False
         self._thread: threading.Thread | None = None
 
     # Called under the host's lock:
 
-    def defer(self, answered: Answered) -> DeferredReply:
+    def defer(self, on_reply: OnReply) -> DeferredReply:
         """Notes a caller down."""
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
             self._thread.start()
+        self._came = True
         if self._sleeps:
             self._bell.ring()
-        return DeferredReply(answered, time.monotonic() + self._patience_s)
+        return DeferredReply(on_reply, time.monotonic() + self._patience_s)
 
     def put(self, deferred: DeferredReply, reply: Reply | Failure) -> None:
         """Has the caller answered, once the lock is released and somebody hands out, or rings."""
-        self._ready.append((deferred.answered, reply))
+        self._ready.append((deferred.on_reply, reply))
 
     # Called without it:
 
@@ -83,10 +85,10 @@ class DeferredReplies:
         """Sends what is ready."""
         while self._ready:
             try:
-                answered, reply = self._ready.popleft()
+                on_reply, reply = self._ready.popleft()
             except IndexError:  # another thread was faster
                 return
-            answered(reply)
+            on_reply(reply)
 
     def ring(self) -> None:
         """Sees to it that what is ready is sent; from any thread, the lock held or not."""
@@ -104,6 +106,7 @@ class DeferredReplies:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        """Looks now and then, and sleeps once nobody has come between two looks: to be woken costs each who comes."""
         more = True
         while not self._closed:
             self._sleeps = not more
@@ -111,4 +114,5 @@ class DeferredReplies:
                 more = self._expire()  # one may have come before it could see that it has to ring
             self._bell.wait(_LOOK_S if more else None)
             self.hand_out()
-            more = self._expire()
+            came, self._came = self._came, False
+            more = self._expire() or came

@@ -17,10 +17,10 @@ from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc import public_form, wire
-from peers.rpc.deferred_replies import Answered
+from peers.rpc.deferred_replies import OnReply
 from peers.rpc.reactor import Afterwards
-from peers.rpc.served_connection import Answer
-from peers.rpc.server import Handler, MayWait, served_on_thread
+from peers.rpc.served_connection import CallAnswer
+from peers.rpc.server import CallHandler, MayWait, served_on_thread
 
 
 class ServedPeer(Protocol):
@@ -35,8 +35,8 @@ class ServedPeer(Protocol):
     def call(self, call: Call) -> Reply:
         """Answers a call, and may wait for that. Raises WireError where that is the answer."""
 
-    def call_later(self, call: Call, answered: Answered) -> Afterwards | None:
-        """Has a call answered: `answered` gets the answer, on whichever thread has it. Raises WireError instead if
+    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+        """Has a call answered: `on_reply` gets the answer, on whichever thread has it. Raises WireError instead if
         the answer is known to be one. Returns what the calling thread is to do next, once it may wait."""
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
@@ -156,12 +156,12 @@ class PeerEndpoint:
 
     # -- the handlers --------------------------------------------------------------------------------------
 
-    def _on_buy(self, answer: Answer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
+    def _on_buy(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
         """No thread need wait for the outcome of a purchase: it is sent by the one that has it."""
         call = self._reader.request(_only(arguments, named, "request"))
         return self._peer.call_later(call, partial(_give_outcome, answer))
 
-    def _on_deliver(self, answer: Answer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _on_deliver(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """A delivery is answered at once, unless the peer has not begun, or is to keep its neighbour waiting."""
         parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
         if not (answer.may_wait or self._peer.is_prompt(parcel.sender)):
@@ -171,13 +171,13 @@ class PeerEndpoint:
         answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
 
 
-def _give_outcome(answer: Answer, reply: Reply | Failure) -> None:
+def _give_outcome(answer: CallAnswer, reply: Reply | Failure) -> None:
     if isinstance(reply, Outcome):
         answer.give(public_form.outcome_dict(reply))
     else:
         answer.fail(reply if isinstance(reply, WireError) else PostClosed(why="the trader is not in office"))
 
 
-def handlers(endpoint: PeerEndpoint) -> dict[str, Handler]:
+def handlers(endpoint: PeerEndpoint) -> dict[str, CallHandler]:
     """Returns those of the endpoint's methods that a server can have answered without a thread."""
     return {"buy": endpoint._on_buy, "deliver": endpoint._on_deliver}

@@ -5,8 +5,8 @@ A stock client makes an exception anew only if its class is a builtin or one of 
 attributes `error` (our name for it) and those of `peers.errors` say it once more to programs. This is the one place
 that decides how an exception leaves this process, whatever the serializer, alone or in a batch.
 
-Whatever else happens here is a `Fault` to callers: the kind of it is named, and nothing more, for what an unexpected
-exception says may be a path, an address or a secret. No traceback travels either.
+Whatever else happens here is a `ServerFault` to callers: the kind of it is named, and nothing more, for what an
+unexpected exception says may be a path, an address or a secret. No traceback travels either.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _TRAVELS_AS: dict[type[WireError], str] = {
 
 _OF_DISPATCH = (AttributeError, TypeError, ValueError)
 """What Pyro5 itself raises where it finds no such method, or no sense in what was sent. From a method of ours it
-would be a bug, and is a Fault by then (`raise_as_fault`)."""
+would be a bug, and is a ServerFault by then (`raise_as_fault`)."""
 
 
-class Fault(Exception):
+class ServerFault(Exception):
     """The call met something unexpected here: a bug, or the end of the world around it. Whether it ran is unknown."""
 
     def __init__(self, error: BaseException) -> None:
@@ -49,8 +49,8 @@ def error_form(error: BaseException) -> dict[str, object]:
     elif type(error) in _OF_DISPATCH:
         travels_as, attributes = f"builtins.{type(error).__name__}", {}
     else:
-        if not isinstance(error, Fault):
-            error = Fault(error)
+        if not isinstance(error, ServerFault):
+            error = ServerFault(error)
         travels_as, attributes = "builtins.RuntimeError", {}
     attributes = {"error": type(error).__name__, **attributes}
     return {"__class__": travels_as, "__exception__": True, "args": [str(error)], "attributes": attributes}
@@ -69,10 +69,10 @@ def send_errors_readably() -> None:
 def raise_as_fault(
     _daemon: object, _caller: object, method: object, _arguments: object, _named: object, error: Exception
 ) -> None:
-    """What Pyro5's daemon calls when a method has raised: our own errors pass, for all others it raises Fault."""
+    """What Pyro5's daemon calls when a method has raised: our own errors pass, any other becomes a ServerFault."""
     if not isinstance(error, WireError):
         log_fault(getattr(method, "__name__", method), error)
-        raise Fault(error) from error
+        raise ServerFault(error) from error
 
 
 def log_fault(method: object, error: Exception) -> None:

@@ -12,7 +12,7 @@ from Pyro5 import errors, protocol, serializers
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
-from peers.rpc.public_errors import Fault, error_form
+from peers.rpc.public_errors import ServerFault, error_form
 from peers.rpc.transport import (
     ANSWER,
     CALL,
@@ -174,7 +174,7 @@ class LaterAnswer:
         """Answers the call; `large`: with what a caller may take a while to read."""
         self._send(0, pack(answer), self._finish if large else None)
 
-    def fail(self, error: WireError | Fault) -> None:
+    def fail(self, error: WireError | ServerFault) -> None:
         """Answers the call with an error."""
         self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)), None)
 
@@ -215,5 +215,5 @@ class AwaitedAnswer:
         return self._answer
 
 
-Answer = LaterAnswer | AwaitedAnswer
+CallAnswer = LaterAnswer | AwaitedAnswer
 """How a handler answers the one call that it is given. Where `may_wait` is false, the handler must not."""

@@ -25,9 +25,9 @@ from Pyro5.socketutil import SocketConnection
 from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
-from peers.rpc.public_errors import Fault, log_fault, raise_as_fault
+from peers.rpc.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.reactor import Afterwards, Reactor
-from peers.rpc.served_connection import Answer, AwaitedAnswer, LaterAnswer, ServedConnection
+from peers.rpc.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
 from peers.rpc.tls import HANDSHAKE_S, check_member
 from peers.rpc.transport import configure
 
@@ -40,7 +40,7 @@ class MayWait(Exception):
     """Raised by a handler for a call that is better answered by a thread of its own."""
 
 
-Handler = Callable[[Answer, tuple[Any, ...], dict[str, Any]], Afterwards | None]
+CallHandler = Callable[[CallAnswer, tuple[Any, ...], dict[str, Any]], Afterwards | None]
 """Takes in a call and answers it now or later, from any thread. Returns what else is to be done for it and may take
 long. Raises WireError where that is the answer. Where the answer says that it must not wait, it does not, and may
 raise MayWait before it has done anything."""
@@ -51,7 +51,7 @@ OnHangup = Callable[[ServedConnection], None]
 class _Daemon(Daemon):  # type: ignore[misc]
     """Pyro's daemon, seeing its callers through `ServedConnection`. `handlers`: of calls that need no thread."""
 
-    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, handlers: Mapping[str, CallHandler]) -> None:
         self._handlers = handlers
         self._on_hangup = on_hangup
         self._greeted: dict[SocketConnection, ServedConnection] = {}  # by Pyro's own, while that has a thread
@@ -148,7 +148,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             if not connection.owed:
                 raise  # it has been answered; what is left is for whoever watches
             log_fault(method, error)
-            answer.fail(Fault(error))
+            answer.fail(ServerFault(error))
         return None
 
     # -- what may take long --------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class Server:
         name: str,
         *,
         on_hangup: Callable[[ServedConnection], None] | None = None,
-        handlers: Mapping[str, Handler] | None = None,
+        handlers: Mapping[str, CallHandler] | None = None,
     ) -> None:
         if host in _NOWHERE:
             raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
@@ -278,7 +278,7 @@ def caller() -> ServedConnection | None:
     return connection if isinstance(connection, ServedConnection) else None
 
 
-def served_on_thread(handler: Handler, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def served_on_thread(handler: CallHandler, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """Has a handler take in the call that this thread is answering; returns the answer, or raises WireError."""
     answer = AwaitedAnswer(caller())
     afterwards = handler(answer, arguments, named)

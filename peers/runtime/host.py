@@ -54,7 +54,7 @@ from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import Answered, AwaitedReply, DeferredReplies, DeferredReply
+from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, DeferredReply, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
 from peers.rpc.public_form import Reader
 from peers.rpc.reactor import Afterwards
@@ -209,8 +209,8 @@ class PeerHost:
             raise PostClosed(why=reply.why)
         return reply
 
-    def call_later(self, call: Call, answered: Answered) -> Afterwards | None:
-        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block.
+    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+        """Has the core answer a call; `on_reply` gets the answer, on whichever thread has it, and must not block.
 
         Returns what the calling thread is to do next, once it may wait.
         """
@@ -219,7 +219,7 @@ class PeerHost:
                 raise PostClosed(why="the peer is leaving")
             self._last_call += 1
             call_id = self._last_call
-            self._waiting[call_id] = self._deferred_replies.defer(answered)
+            self._waiting[call_id] = self._deferred_replies.defer(on_reply)
             claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
         self._deferred_replies.hand_out()
         return None if claimed is None else partial(self._ledger.carry_out, claimed)

@@ -14,7 +14,7 @@ from Pyro5.server import expose
 
 from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError, wire_error_of
 from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
-from peers.rpc.served_connection import Answer, ServedConnection
+from peers.rpc.served_connection import CallAnswer, ServedConnection
 from peers.rpc.server import Server, caller, served_on_thread
 from tests.hosting import wait_until
 from tests.silent_callers import is_sent_away, silent_callers
@@ -148,7 +148,7 @@ def test_of_the_unexpected_callers_are_told_what_to_do_and_no_secret(
     assert not any(word in told for word in ("secret", "/", "Traceback", "test_transport"))
     if method != "give_what_cannot_be_sent":
         assert type(error) is RuntimeError
-        assert vars(error) == {"error": "Fault"}
+        assert vars(error) == {"error": "ServerFault"}
         assert "ask again with the same id" in str(error)
 
 
@@ -167,7 +167,7 @@ def test_in_a_batch_the_sentence_arrives(served: Served) -> None:
 def test_handlers_serve_both_ways_alike(serializer: str) -> None:
     """A plain call in msgpack gets its answer without a thread, all others on one."""
 
-    def handle(answer: Answer, arguments: tuple[object, ...], _named: dict[str, object]) -> None:
+    def handle(answer: CallAnswer, arguments: tuple[object, ...], _named: dict[str, object]) -> None:
         given = arguments[0]
         if given == "refused":
             raise BadRequest(field="given", why="is refused")
