@@ -130,9 +130,9 @@ class Customer:
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                line = self._trader or self._find_trader()
+                connection = self._trader or self._find_trader()
                 self.tries += 1
-                return line.call(method, argument)
+                return connection.call(method, argument)
             except BadRequest:
                 raise
             except (CallFailed, WireError) as error:
@@ -146,14 +146,14 @@ class Customer:
 
     def _find_trader(self) -> RpcConnection:
         uri, _ = self._names.call("lookup", TRADER, True)
-        line = RpcConnection(str(uri), self._timeout_s)
+        connection = RpcConnection(str(uri), self._timeout_s)
         try:
-            self._follow(line.call("status"))
+            self._follow(connection.call("status"))
         except BaseException:
-            line.close()
+            connection.close()
             raise
-        self._trader = line
-        return line
+        self._trader = connection
+        return connection
 
     def _follow(self, status: Document) -> None:
         """Takes in the trader's clock, so as not to jump the queue."""
@@ -162,6 +162,6 @@ class Customer:
             self._clock.merge(stamp)
 
     def _drop_trader(self) -> None:
-        line, self._trader = self._trader, None
-        if line is not None:
-            line.close()
+        connection, self._trader = self._trader, None
+        if connection is not None:
+            connection.close()

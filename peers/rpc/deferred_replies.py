@@ -57,7 +57,7 @@ class DeferredReplies:
         self._patience_s = patience_s
         self._expire = expire
         self._ready: deque[tuple[OnReply, Reply | Failure]] = deque()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._sleeps = True
         self._came = False  # somebody, since the thread looked last
         self._closed = False
@@ -72,7 +72,7 @@ class DeferredReplies:
             self._thread.start()
         self._came = True
         if self._sleeps:
-            self._bell.ring()
+            self._wake_up.ring()
         return DeferredReply(on_reply, time.monotonic() + self._patience_s)
 
     def put(self, deferred: DeferredReply, reply: Reply | Failure) -> None:
@@ -93,12 +93,12 @@ class DeferredReplies:
     def ring(self) -> None:
         """Sees to it that what is ready is sent; from any thread, the lock held or not."""
         if self._ready:
-            self._bell.ring()
+            self._wake_up.ring()
 
     def close(self) -> None:
         """Sends what is ready, and ends."""
         self._closed = True
-        self._bell.ring()
+        self._wake_up.ring()
         self.hand_out()
 
     def join(self, timeout_s: float) -> None:
@@ -112,7 +112,7 @@ class DeferredReplies:
             self._sleeps = not more
             if not more:
                 more = self._expire()  # one may have come before it could see that it has to ring
-            self._bell.wait(_LOOK_S if more else None)
+            self._wake_up.wait(_LOOK_S if more else None)
             self.hand_out()
             came, self._came = self._came, False
             more = self._expire() or came

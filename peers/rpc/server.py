@@ -60,7 +60,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         # It only looks after streams, which we have not; and every peer would have a thread for it.
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault
-        self._watch = Reactor()
+        self._reactor = Reactor()
 
     # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
 
@@ -97,7 +97,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         if connection is not None:
             self._tell_hangup(connection)
 
-    # -- what the watch calls ------------------------------------------------------------------------------
+    # -- what the reactor calls ----------------------------------------------------------------------------
 
     def _on_readable(self, connection: ServedConnection) -> Afterwards | None:
         """Takes in what has come; returns what is to be done afterwards."""
@@ -108,7 +108,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             pass
         except Exception:  # noqa: BLE001 - of one call; the watch must go on for all others
             _log.exception("a call could not be taken in")
-        self._watch.remove(connection.sock)
+        self._reactor.remove(connection.sock)
         self._end(connection)
         return None
 
@@ -124,7 +124,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             if task is not None:
                 tasks.append(task)
         if connection.has_read_ahead:
-            self._watch.remove(connection.sock)
+            self._reactor.remove(connection.sock)
             self._employ(connection)
         return partial(_all, tasks) if tasks else None
 
@@ -185,7 +185,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         if connection.has_read_ahead:
             self._employ(connection)
         else:
-            self._watch.add(connection.sock, partial(self._on_readable, connection))
+            self._reactor.add(connection.sock, partial(self._on_readable, connection))
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def close(self) -> None:
         """Lets go of everything."""
-        self._watch.close()
+        self._reactor.close()
         for connection in list(self._watched):
             self._end(connection)
         super().close()

@@ -1,8 +1,9 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, ledger, asker, teller, registrar. An exception out
-of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
+journal); whatever may block happens on a thread of its own: links, ledger, calls to the trader, notifying sellers,
+names. An exception out of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the
+process.
 """
 
 from __future__ import annotations
@@ -129,8 +130,8 @@ class PeerHost:
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._deferred_replies, log)
         self._links = Links(self, timing.call_timeout_s, log)
-        self._asker = TraderClient(timing.call_timeout_s, self._on_replied)
-        self._teller = SaleNotifier()
+        self._trader_client = TraderClient(timing.call_timeout_s, self._on_replied)
+        self._sale_notifier = SaleNotifier()
         endpoint = PeerEndpoint(self, Reader(settings))
         self._server = Server(spec.host, endpoint, spec.name, on_hangup=self._on_hangup, handlers=handlers(endpoint))
         self.member = Member(
@@ -168,8 +169,8 @@ class PeerHost:
         with self._lock:
             self._ended = True
             self._timers.stop()
-            self._asker.stop()
-            self._teller.stop()
+            self._trader_client.stop()
+            self._sale_notifier.stop()
             self._links.retire_all()
             for call_id in list(self._waiting):
                 self._answer(call_id, PostClosed(why="the peer is leaving"))
@@ -185,8 +186,8 @@ class PeerHost:
         self._server.close()
         self._timers.join()
         self._deferred_replies.join(self._timeout_s)
-        self._asker.join(self._timeout_s)
-        self._teller.join(self._timeout_s)
+        self._trader_client.join(self._timeout_s)
+        self._sale_notifier.join(self._timeout_s)
         self._journal.close()
 
     def cut_links(self, cut: CutLinks) -> None:
@@ -379,9 +380,9 @@ class PeerHost:
         elif isinstance(command, Publish):
             self._say(command.report, now)
         elif isinstance(command, CallTrader):
-            self._asker.ask(command)
+            self._trader_client.ask(command)
         elif isinstance(command, NotifySales):
-            self._teller.tell(command)
+            self._sale_notifier.tell(command)
         elif isinstance(command, CancelTimer):
             self._timers.cancel(command.timer)
         elif isinstance(command, SetLinks):
@@ -409,4 +410,4 @@ class PeerHost:
         self._registrar.hold(command.term if command.held else None)
         self._ledger.hold(command.held)
         if not command.held:
-            self._teller.rest()
+            self._sale_notifier.rest()

@@ -177,7 +177,7 @@ def test_a_lone_purchase_is_committed_by_the_thread_that_took_it_in(quiet: Marke
     customer.buy("fish")
     # The first entry is the one with which the trader took office.
     appends = [thread for operation, thread in quiet.books.threads if operation == "Append"]
-    assert appends[1:] == ["watch"]
+    assert appends[1:] == ["reactor"]
 
 
 def test_many_callers_share_commits_and_each_gets_its_own_answer(quiet: Market, customer: Customer) -> None:
