@@ -20,7 +20,7 @@ OnReply = Callable[[Reply | Failure], None]
 _LOOK_S = 0.25
 
 
-class DeferredReply:
+class _Deferred:
     """A caller to be answered: how, and until when it is worth it."""
 
     __slots__ = ("due_s", "on_reply")
@@ -45,17 +45,22 @@ class AwaitedReply:
         self._put.ring()
 
     def wait(self) -> Reply | Failure:
-        """Returns the reply once it is there, as it must be in the end: a DeferredReply expires."""
+        """Returns the reply once it is there, as it must be in the end: what is deferred expires."""
         self._put.wait()
         return self._reply
 
 
 class DeferredReplies:
-    """`expire` is called now and then, without locks, while there are deferred; it returns whether there are more."""
+    """The calls that the core is still to reply to, by number, and who is to be given each reply.
+
+    `expire` is called now and then, without locks, while there are such calls; it returns whether there are more.
+    """
 
     def __init__(self, patience_s: float, expire: Callable[[], bool]) -> None:
         self._patience_s = patience_s
         self._expire = expire
+        self._deferred: dict[int, _Deferred] = {}
+        self._last_call = 0
         self._ready: deque[tuple[OnReply, Reply | Failure]] = deque()
         self._wake_up = WakeUp()
         self._sleeps = True
@@ -65,19 +70,38 @@ class DeferredReplies:
 
     # Called under the host's lock:
 
-    def defer(self, on_reply: OnReply) -> DeferredReply:
-        """Notes a caller down."""
+    def defer(self, on_reply: OnReply) -> int:
+        """Notes a caller down; returns the number of its call."""
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
             self._thread.start()
         self._came = True
         if self._sleeps:
             self._wake_up.ring()
-        return DeferredReply(on_reply, time.monotonic() + self._patience_s)
+        self._last_call = call_id = self._last_call + 1
+        self._deferred[call_id] = _Deferred(on_reply, time.monotonic() + self._patience_s)
+        return call_id
 
-    def put(self, deferred: DeferredReply, reply: Reply | Failure) -> None:
-        """Has the caller answered, once the lock is released and somebody hands out, or rings."""
-        self._ready.append((deferred.on_reply, reply))
+    def put(self, call_id: int, reply: Reply | Failure) -> None:
+        """Has the caller answered, once the lock is released and somebody hands out, or rings. Once is enough."""
+        deferred = self._deferred.pop(call_id, None)
+        if deferred is not None:
+            self._ready.append((deferred.on_reply, reply))
+
+    def put_all(self, reply: Reply | Failure) -> None:
+        """Has everybody answered who still waits."""
+        for call_id in list(self._deferred):
+            self.put(call_id, reply)
+
+    def late(self) -> list[int]:
+        """Returns the calls that have waited for too long."""
+        now_s = time.monotonic()
+        return [call_id for call_id, deferred in self._deferred.items() if deferred.due_s <= now_s]
+
+    @property
+    def any_wait(self) -> bool:
+        """Whether there is a call that is still to be replied to."""
+        return bool(self._deferred)
 
     # Called without it:
 

@@ -1,9 +1,8 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, ledger, calls to the trader, notifying sellers,
-names. An exception out of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the
-process.
+journal); whatever may block happens on a thread of its own: links, ledger, calls to others, names. An exception out
+of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, DeferredReply, OnReply
+from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
 from peers.rpc.public_form import Reader
 from peers.rpc.reactor import Afterwards
@@ -122,9 +121,7 @@ class PeerHost:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._waiting: dict[int, DeferredReply] = {}
-        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._expire_tickets)
-        self._last_call = 0
+        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._turn_away_the_late)
         self._incarnation = spec.incarnation
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
@@ -172,8 +169,7 @@ class PeerHost:
             self._trader_client.stop()
             self._sale_notifier.stop()
             self._links.retire_all()
-            for call_id in list(self._waiting):
-                self._answer(call_id, PostClosed(why="the peer is leaving"))
+            self._deferred_replies.put_all(PostClosed(why="the peer is leaving"))
         self._deferred_replies.close()
         self._begun.set()
         self._links.drain(0.5)
@@ -218,22 +214,18 @@ class PeerHost:
         with self._lock:
             if self._ended:
                 raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = self._deferred_replies.defer(on_reply)
+            call_id = self._deferred_replies.defer(on_reply)
             claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
         self._deferred_replies.hand_out()
         return None if claimed is None else partial(self._ledger.carry_out, claimed)
 
-    def _expire_tickets(self) -> bool:
+    def _turn_away_the_late(self) -> bool:
         """Turns away those who have waited for too long; returns whether others still wait."""
-        now_s = time.monotonic()
         with self._lock:
-            late = [call_id for call_id, deferred in self._waiting.items() if deferred.due_s <= now_s]
-            for call_id in late:
+            for call_id in self._deferred_replies.late():
                 self._step(CallerLeft(call_id=call_id))
-                self._answer(call_id, PostClosed(why="not decided yet"))
-            return bool(self._waiting)
+                self._deferred_replies.put(call_id, PostClosed(why="not decided yet"))
+            return self._deferred_replies.any_wait
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
@@ -374,7 +366,7 @@ class PeerHost:
 
     def _hand_over(self, command: Command, now: Now) -> None:
         if isinstance(command, Respond):
-            self._answer(command.call_id, command.reply)
+            self._deferred_replies.put(command.call_id, command.reply)
         elif isinstance(command, SetTimer):
             self._timers.set(command.timer, command.after_s)
         elif isinstance(command, Publish):
@@ -393,11 +385,6 @@ class PeerHost:
             self._on_stop()
         else:
             raise TypeError(f"not a command: {command!r}")
-
-    def _answer(self, call_id: int, reply: Reply | Failure) -> None:
-        deferred = self._waiting.pop(call_id, None)
-        if deferred is not None:
-            self._deferred_replies.put(deferred, reply)
 
     def _say(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
