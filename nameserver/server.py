@@ -24,6 +24,7 @@ from nameserver.reactor import Reactor
 from nameserver.wire import prepare, refuse_marshal
 from peers.errors import TownError
 from peers.processes import heeded
+from peers.rpc.public_errors import send_errors_readably
 from peers.rpc.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import MAX_MESSAGE
 
@@ -64,6 +65,7 @@ class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
 def _set_up(tls: Path | None) -> None:
     prepare()
     refuse_marshal()
+    send_errors_readably()
     config.MAX_MESSAGE_SIZE = MAX_MESSAGE
     if tls is not None:
         secure(TlsFiles(tls))

@@ -13,15 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from peers.core.market.records import clock_of
+from peers.core.market.limits import checked, read_price
+from peers.core.market.records import Offer, PurchaseRequest
 from peers.core.membership.clocks import Clock, make_clock
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
+from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.rpc.wire import stamp_of
 from peers.runtime.journal import Journal
 from peers.runtime.name_registration import TRADER
-
-Document = dict[str, Any]
 
 FIRST_WAIT_S = 0.005
 LONGEST_WAIT_S = 0.25
@@ -30,7 +29,8 @@ LONGEST_WAIT_S = 0.25
 class Customer:
     """One customer, for one thread. `directory`: of a town, to keep a journal there for the audit.
 
-    A call gives up after `patience_s` with a TownError; BadRequest comes at once.
+    Raises BadRequest at once for a name, a quantity, a price or an id beyond the limits of the market
+    (`peers.core.market.limits`), and for what the trader refuses; TownError if there is no answer in `patience_s`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Customer:
         patience_s: float = 30.0,
         directory: Path | None = None,
     ) -> None:
-        self.name = name or f"customer-{uuid.uuid4().hex[:8]}"
+        self.name = str(checked("buyer", name or f"customer-{uuid.uuid4().hex[:8]}"))
         self.tries = 0  # all calls to traders, those in vain included
         shown = f"[{host}]" if ":" in host else host
         self._names = RpcConnection(f"PYRO:Pyro.NameServer@{shown}:{port}", timeout_s)
@@ -75,13 +75,14 @@ class Customer:
 
     def buy(self, item: str, quantity: int = 1, *, request_id: str | None = None) -> Document:
         """Buys; returns the outcome as recorded, sold or unavailable."""
-        request = {
-            "request_id": request_id or self._fresh_id(),
-            "buyer": self.name,
-            "item": item,
-            "quantity": quantity,
-            "clock": clock_of(self._clock.tick()),
-        }
+        purchase = PurchaseRequest(
+            request_id=checked("request_id", request_id or self._fresh_id()),
+            buyer=self.name,
+            item=item,
+            quantity=checked("quantity", quantity),
+            clock=self._clock.tick(),
+        )
+        request = request_dict(purchase)
         self._note("asked", request=request)
         outcome: Document = self.ask("buy", request)
         self._note("told", outcome=outcome)
@@ -89,14 +90,15 @@ class Customer:
 
     def deposit(self, item: str, quantity: int, price: str, *, deposit_id: str | None = None) -> Document:
         """Deposits; returns the deposit as recorded."""
-        offer = {
-            "deposit_id": deposit_id or self._fresh_id("d"),
-            "seller": self.name,
-            "item": item,
-            "quantity": quantity,
-            "price": price,
-            "clock": clock_of(self._clock.tick()),
-        }
+        goods = Offer(
+            deposit_id=checked("deposit_id", deposit_id or self._fresh_id("d")),
+            seller=self.name,
+            item=item,
+            quantity=checked("quantity", quantity),
+            price=read_price(price),
+            clock=self._clock.tick(),
+        )
+        offer = offer_dict(goods)
         self._note("offered", offer=offer)
         deposit: Document = self.ask("deposit", offer)
         self._note("deposited", deposit=deposit)
@@ -128,9 +130,9 @@ class Customer:
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                line = self._trader or self._find_trader()
+                connection = self._trader or self._find_trader()
                 self.tries += 1
-                return line.call(method, argument)
+                return connection.call(method, argument)
             except BadRequest:
                 raise
             except (CallFailed, WireError) as error:
@@ -144,14 +146,14 @@ class Customer:
 
     def _find_trader(self) -> RpcConnection:
         uri, _ = self._names.call("lookup", TRADER, True)
-        line = RpcConnection(str(uri), self._timeout_s)
+        connection = RpcConnection(str(uri), self._timeout_s)
         try:
-            self._follow(line.call("status"))
+            self._follow(connection.call("status"))
         except BaseException:
-            line.close()
+            connection.close()
             raise
-        self._trader = line
-        return line
+        self._trader = connection
+        return connection
 
     def _follow(self, status: Document) -> None:
         """Takes in the trader's clock, so as not to jump the queue."""
@@ -160,6 +162,6 @@ class Customer:
             self._clock.merge(stamp)
 
     def _drop_trader(self) -> None:
-        line, self._trader = self._trader, None
-        if line is not None:
-            line.close()
+        connection, self._trader = self._trader, None
+        if connection is not None:
+            connection.close()

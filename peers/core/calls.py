@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
+from peers.core.market.limits import check_item, check_offer, check_request, checked
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.membership.members import Membership
 from peers.core.names import Role
-from peers.errors import WireError
+from peers.errors import NotTrader, PostClosed, WireError
 
 
 class Buy(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +32,7 @@ class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on offer (of `item`, or of all)? Answered by a tuple of Deposits, lowest order first."""
+    """What is on offer (of `item`, or of all)? Answered by a tuple of Deposits, lowest sort key first."""
 
     item: str | None = None
 
@@ -45,6 +49,22 @@ class Resign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Call = Buy | MakeDeposit | AskOutcome | Search | Standing | Resign
+
+
+def check_call(call: Call, items: Collection[str], clock: str) -> None:
+    """Raises BadRequest if something in `call` is beyond the limits of a market of these items, and of clocks of this
+    kind (`lamport` or `vector`)."""
+    if isinstance(call, Buy):
+        check_request(call.request, items, clock)
+    elif isinstance(call, MakeDeposit):
+        check_offer(call.offer, items, clock)
+    elif isinstance(call, AskOutcome):
+        checked("request_id", call.request_id)
+    elif isinstance(call, Search) and call.item is not None:
+        check_item(call.item, items)
+    elif isinstance(call, Standing):
+        checked("seller", call.seller)
+        checked("after_seq", call.after_seq)
 
 
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +85,14 @@ class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Failure = WireError | Unreachable
+
+
+def not_in_office(trader: str | None, term: int, members: Membership) -> NotTrader | PostClosed:
+    """Returns the refusal of one not in office: ask `trader`, who is in `term`, or ask again if there is none."""
+    if trader is None:
+        return PostClosed()
+    member = members.by_name(trader)
+    return NotTrader(trader=trader, term=term, trader_uri=member.uri if member is not None else None)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

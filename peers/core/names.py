@@ -1,12 +1,10 @@
-"""Names, ranks and the sort key of requests and deposits."""
+"""Names and ranks of peers, their roles, and what is traded."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 from typing import Literal
-
-from peers.core.membership.clocks import Stamp
 
 Role = Literal["buyer", "seller", "merchant"]
 ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
@@ -28,11 +26,3 @@ def rank_of(name: str) -> int:
     """Returns the rank in a peer's name, NO_RANK for a customer that is no peer."""
     match = _PEER_NAME.fullmatch(name)
     return int(match[1]) if match else NO_RANK
-
-
-def order_key(stamp: Stamp, owner: str, record_id: str) -> str:
-    """Returns the sort key of a request or a deposit: by clock, then rank, then name and id.
-
-    A string, so that Python, MongoDB and a person sort it alike; total, because ids are unique.
-    """
-    return f"{stamp.time:016d}.{rank_of(owner):06d}.{owner}.{record_id}"

@@ -14,7 +14,6 @@ from peers.core.calls import Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
 from peers.core.customers.buyer import Buyer
-from peers.core.customers.retrying_call import hint_of
 from peers.core.customers.seller import Seller
 from peers.core.inputs import (
     CallCompleted,
@@ -51,6 +50,7 @@ from peers.core.messages import (
 )
 from peers.core.reports import Departed, LeadershipChanged, Opened
 from peers.core.settings import Settings
+from peers.errors import NotTrader
 
 
 class Peer:
@@ -189,9 +189,8 @@ class Peer:
     # -- the trade -----------------------------------------------------------------------------------------
 
     def _on_replied(self, event: CallCompleted) -> None:
-        hint = hint_of(event.reply)
-        if hint is not None:
-            self._leadership.on_hint(hint.trader, hint.term)
+        if isinstance(event.reply, NotTrader) and event.reply.trader is not None:
+            self._leadership.on_hint(event.reply.trader, event.reply.term)
         for customer in self._customers:
             if customer.is_mine(event.ask_id):
                 customer.on_reply(event.reply)

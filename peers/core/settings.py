@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from peers.core.market.limits import MAX_PRICE, MAX_QUANTITY
 from peers.core.names import ITEMS
 from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 _NEVER_S = 3600.0
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
+Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]  # of a unit, in whole amounts
 
 _HEARTBEATS_IN_SUSPICION = 2
 """A neighbour is not to be suspected for one heartbeat that is late, or is lost together with its connection."""
@@ -31,10 +33,10 @@ class MarketSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
-    stock: Annotated[int, Field(ge=1, le=1_000_000)] = 10  # units in a deposit
-    price_min: Annotated[int, Field(ge=1, le=1000)] = 5
-    price_max: Annotated[int, Field(ge=1, le=1000)] = 10
-    quantity_max: Annotated[int, Field(ge=1, le=1000)] = 1  # units in a purchase, drawn from 1 to this
+    stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10  # units in a deposit
+    price_min: Price = 5
+    price_max: Price = 10
+    quantity_max: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1  # units in a purchase, drawn from 1 to this
     commission_rate: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)] = Decimal("0.20")
     think_s: Annotated[float, Field(ge=0, le=3600)] = 0.1  # between an answer and the next purchase
     buy_probability: Probability = 1.0  # of going on after a purchase

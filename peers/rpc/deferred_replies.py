@@ -1,8 +1,8 @@
-"""The counter: where answers are handed to callers that no thread waits for.
+"""Where replies of the core are handed to callers, whether or not a thread waits for them.
 
 A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
-purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the answer
-sends it, at a moment of its choice. Only what it cannot send itself is left to the counter's own thread.
+purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the reply
+sends it, at a moment of its choice. Only what it cannot send itself is left to a thread of this module's own.
 """
 
 from __future__ import annotations
@@ -15,47 +15,93 @@ from collections.abc import Callable
 from peers.core.calls import Failure, Reply
 from peers.rpc.wake_up import WakeUp
 
-Answered = Callable[[Reply | Failure], None]
+OnReply = Callable[[Reply | Failure], None]
 
 _LOOK_S = 0.25
 
 
-class DeferredReply:
-    """A caller that nobody waits for: how to answer it, and until when it is worth it."""
+class _Deferred:
+    """A caller to be answered: how, and until when it is worth it."""
 
-    __slots__ = ("answered", "due_s")
+    __slots__ = ("due_s", "on_reply")
 
-    def __init__(self, answered: Answered, due_s: float) -> None:
-        self.answered = answered
+    def __init__(self, on_reply: OnReply, due_s: float) -> None:
+        self.on_reply = on_reply
         self.due_s = due_s
 
 
+class AwaitedReply:
+    """A reply that a thread waits for; it is put there by another."""
+
+    __slots__ = ("_put", "_reply")
+
+    def __init__(self) -> None:
+        self._put = WakeUp()
+        self._reply: Reply | Failure = None
+
+    def put(self, reply: Reply | Failure) -> None:
+        """Gives the reply to the thread that waits."""
+        self._reply = reply
+        self._put.ring()
+
+    def wait(self) -> Reply | Failure:
+        """Returns the reply once it is there, as it must be in the end: what is deferred expires."""
+        self._put.wait()
+        return self._reply
+
+
 class DeferredReplies:
-    """`expire` is called now and then, without locks, while there are deferred; it returns whether there are more."""
+    """The calls that the core is still to reply to, by number, and who is to be given each reply.
+
+    `expire` is called now and then, without locks, while there are such calls; it returns whether there are more.
+    """
 
     def __init__(self, patience_s: float, expire: Callable[[], bool]) -> None:
         self._patience_s = patience_s
         self._expire = expire
-        self._ready: deque[tuple[Answered, Reply | Failure]] = deque()
-        self._bell = WakeUp()
+        self._deferred: dict[int, _Deferred] = {}
+        self._last_call = 0
+        self._ready: deque[tuple[OnReply, Reply | Failure]] = deque()
+        self._wake_up = WakeUp()
         self._sleeps = True
+        self._came = False  # somebody, since the thread looked last
         self._closed = False
         self._thread: threading.Thread | None = None
 
     # Called under the host's lock:
 
-    def defer(self, answered: Answered) -> DeferredReply:
-        """Notes a caller down."""
+    def defer(self, on_reply: OnReply) -> int:
+        """Notes a caller down; returns the number of its call."""
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
             self._thread.start()
+        self._came = True
         if self._sleeps:
-            self._bell.ring()
-        return DeferredReply(answered, time.monotonic() + self._patience_s)
+            self._wake_up.ring()
+        self._last_call = call_id = self._last_call + 1
+        self._deferred[call_id] = _Deferred(on_reply, time.monotonic() + self._patience_s)
+        return call_id
 
-    def put(self, deferred: DeferredReply, reply: Reply | Failure) -> None:
-        """Has the caller answered, once the lock is released and somebody hands out, or rings."""
-        self._ready.append((deferred.answered, reply))
+    def put(self, call_id: int, reply: Reply | Failure) -> None:
+        """Has the caller answered, once the lock is released and somebody hands out, or rings. Once is enough."""
+        deferred = self._deferred.pop(call_id, None)
+        if deferred is not None:
+            self._ready.append((deferred.on_reply, reply))
+
+    def put_all(self, reply: Reply | Failure) -> None:
+        """Has everybody answered who still waits."""
+        for call_id in list(self._deferred):
+            self.put(call_id, reply)
+
+    def late(self) -> list[int]:
+        """Returns the calls that have waited for too long."""
+        now_s = time.monotonic()
+        return [call_id for call_id, deferred in self._deferred.items() if deferred.due_s <= now_s]
+
+    @property
+    def any_wait(self) -> bool:
+        """Whether there is a call that is still to be replied to."""
+        return bool(self._deferred)
 
     # Called without it:
 
@@ -63,20 +109,20 @@ class DeferredReplies:
         """Sends what is ready."""
         while self._ready:
             try:
-                answered, reply = self._ready.popleft()
+                on_reply, reply = self._ready.popleft()
             except IndexError:  # another thread was faster
                 return
-            answered(reply)
+            on_reply(reply)
 
     def ring(self) -> None:
         """Sees to it that what is ready is sent; from any thread, the lock held or not."""
         if self._ready:
-            self._bell.ring()
+            self._wake_up.ring()
 
     def close(self) -> None:
         """Sends what is ready, and ends."""
         self._closed = True
-        self._bell.ring()
+        self._wake_up.ring()
         self.hand_out()
 
     def join(self, timeout_s: float) -> None:
@@ -84,11 +130,13 @@ class DeferredReplies:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        """Looks now and then, and sleeps once nobody has come between two looks: to be woken costs each who comes."""
         more = True
         while not self._closed:
             self._sleeps = not more
             if not more:
                 more = self._expire()  # one may have come before it could see that it has to ring
-            self._bell.wait(_LOOK_S if more else None)
+            self._wake_up.wait(_LOOK_S if more else None)
             self.hand_out()
-            more = self._expire()
+            came, self._came = self._came, False
+            more = self._expire() or came

@@ -1,4 +1,5 @@
-"""The one exposed object of a peer: the methods of the contract, and those that peers need among themselves.
+"""The one exposed object of a peer: the methods described in the README beside this file, and those that peers need
+among themselves.
 
 Nothing is decided here. A caller's words are checked and handed to the host; its answer is put into words. Arguments
 are taken as they come, so that a missing or a surplus one is a `BadRequest` and not a traceback.
@@ -6,20 +7,52 @@ are taken as they come, so that a missing or a surplus one is a `BadRequest` and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, Protocol
 
 from Pyro5.server import expose
 
-from peers.core.calls import Failure, Reply, Resign, StandingReply
+from peers.core.calls import Call, Failure, Reply, Resign, StandingReply, Status
 from peers.core.market.records import Deposit, Outcome
+from peers.core.membership.members import Member, Snapshot
 from peers.errors import BadRequest, PostClosed, WireError
-from peers.rpc import wire
+from peers.rpc import public_form, wire
+from peers.rpc.deferred_replies import OnReply
 from peers.rpc.reactor import Afterwards
-from peers.rpc.served_connection import Later
-from peers.rpc.server import MayWait, Prompt, caller
+from peers.rpc.served_connection import CallAnswer
+from peers.rpc.server import CallHandler, MayWait, served_on_thread
 
-if TYPE_CHECKING:
-    from peers.runtime.host import PeerHost
+
+class ServedPeer(Protocol):
+    """The peer behind the endpoint, as far as callers concern it. Each method may be called from any thread."""
+
+    @property
+    def name(self) -> str: ...
+
+    def status(self) -> Status:
+        """What the peer says of itself."""
+
+    def call(self, call: Call) -> Reply:
+        """Answers a call, and may wait for that. Raises WireError where that is the answer."""
+
+    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+        """Has a call answered: `on_reply` gets the answer, on whichever thread has it. Raises WireError instead if
+        the answer is known to be one. Returns what the calling thread is to do next, once it may wait."""
+
+    def call_anywhere(self, call: Call, method: str, argument: object) -> object:
+        """As `call`; but where this peer is not in office, returns what the trader's `method` gave for `argument`."""
+
+    def is_prompt(self, sender: int) -> bool:
+        """Whether `deliver` takes in without waiting what comes from the peer of that rank."""
+
+    def deliver(self, parcel: wire.Parcel) -> wire.Parcel:
+        """Takes in what came along a link; returns what is to go back along it."""
+
+    def told(self, sales: tuple[Outcome, ...]) -> None:
+        """Takes in that goods of this peer were sold."""
+
+    def introduce(self, member: Member) -> Snapshot:
+        """Takes in a newcomer; returns what it must know."""
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any], name: str) -> Any:
@@ -38,122 +71,113 @@ def _none(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
 
 @expose
 class PeerEndpoint:
-    """See the contract. Each call is answered on a thread of its caller's connection."""
+    """What callers can ask of a peer; everything without a `_` is exposed.
 
-    def __init__(self, host: PeerHost, reader: wire.Reader) -> None:
-        self._host = host
+    `buy` and `deliver` are called most, and have handlers that need no thread (`handlers`); whoever comes in another
+    way, over TLS or in another serializer, is served by the same handlers on a thread of its own.
+    """
+
+    def __init__(self, peer: ServedPeer, reader: public_form.Reader) -> None:
+        self._peer = peer
         self._reader = reader
 
-    # -- the contract --------------------------------------------------------------------------------------
+    # -- for everybody -------------------------------------------------------------------------------------
 
     def ping(self, *arguments: Any, **named: Any) -> str:
         """The peer's name."""
         _none(arguments, named)
-        return self._host.name
+        return self._peer.name
 
-    def heartbeat(self, *arguments: Any, **named: Any) -> wire.Document:
+    def heartbeat(self, *arguments: Any, **named: Any) -> public_form.Document:
         """Who this is, and whom it takes for trader."""
         _none(arguments, named)
-        status = self._host.status()
-        return {"peer": status.name, "term": status.term, "trader": status.trader}
+        return public_form.heartbeat_dict(self._peer.status())
 
-    def status(self, *arguments: Any, **named: Any) -> wire.Document:
+    def status(self, *arguments: Any, **named: Any) -> public_form.Document:
         """What there is to know about this peer."""
         _none(arguments, named)
-        return wire.status_dict(self._host.status())
+        return public_form.status_dict(self._peer.status())
 
-    def buy(self, *arguments: Any, **named: Any) -> wire.Document:
+    def buy(self, *arguments: Any, **named: Any) -> Any:
         """A purchase: the outcome, once it is durable."""
-        reply = self._host.call(self._reader.request(_only(arguments, named, "request")))
-        assert isinstance(reply, Outcome)
-        return wire.outcome_dict(reply)
+        return served_on_thread(self._on_buy, arguments, named)
 
-    def deposit(self, *arguments: Any, **named: Any) -> wire.Document:
+    def deposit(self, *arguments: Any, **named: Any) -> public_form.Document:
         """A deposit, as recorded."""
-        reply = self._host.call(self._reader.offer(_only(arguments, named, "offer")))
+        reply = self._peer.call(self._reader.offer(_only(arguments, named, "offer")))
         assert isinstance(reply, Deposit)
-        return wire.deposit_dict(reply)
+        return public_form.deposit_dict(reply)
 
-    def outcome(self, *arguments: Any, **named: Any) -> wire.Document | None:
+    def outcome(self, *arguments: Any, **named: Any) -> public_form.Document | None:
         """The recorded outcome of a request; None while there is none."""
         forwarded = named.pop("forwarded", False) is True
         call = self._reader.request_id(_only(arguments, named, "request_id"))
-        here, anywhere = self._host.call, self._host.call_anywhere
+        here, anywhere = self._peer.call, self._peer.call_anywhere
         reply = here(call) if forwarded else anywhere(call, "outcome", call.request_id)
         if not isinstance(reply, Outcome):
             return reply if isinstance(reply, dict) else None
-        return wire.outcome_dict(reply)
+        return public_form.outcome_dict(reply)
 
-    def search(self, *arguments: Any, **named: Any) -> list[wire.Document]:
+    def search(self, *arguments: Any, **named: Any) -> list[public_form.Document]:
         """What is on offer, of one item or of all."""
         forwarded = named.pop("forwarded", False) is True
         call = self._reader.item(_only(arguments, named, "item") if arguments or named else None)
-        here, anywhere = self._host.call, self._host.call_anywhere
+        here, anywhere = self._peer.call, self._peer.call_anywhere
         reply = here(call) if forwarded else anywhere(call, "search", call.item)
         if isinstance(reply, list):
             return reply
         assert isinstance(reply, tuple)
-        return wire.on_offer(reply)
+        return public_form.on_offer(reply)
 
     def resign(self, *arguments: Any, **named: Any) -> None:
         """The trader steps down."""
         _none(arguments, named)
-        self._host.call(Resign())
+        self._peer.call(Resign())
 
     # -- among peers ---------------------------------------------------------------------------------------
 
-    def deliver(self, packed: Any = None) -> bytes:
+    def deliver(self, *arguments: Any, **named: Any) -> Any:
         """Messages along a link. Gives what handling them made this peer say to the very sender."""
-        parcel = wire.unpack_parcel(packed)
-        connection = caller()
-        if connection is not None:
-            connection.rank = parcel.sender
-        return wire.pack(self._host.deliver(parcel))
+        return served_on_thread(self._on_deliver, arguments, named)
 
     def told(self, packed: Any = None) -> None:
         """The trader tells this seller of sales."""
-        self._host.told(wire.unpack_sales(packed))
+        self._peer.told(wire.unpack_sales(packed))
 
     def standing(self, seller: Any = None, after_seq: Any = None) -> bytes:
         """A seller's sales after `after_seq`, and what it still has on offer."""
-        reply = self._host.call(self._reader.standing(seller, after_seq))
+        reply = self._peer.call(self._reader.standing(seller, after_seq))
         assert isinstance(reply, StandingReply)
         return wire.pack(reply)
 
     def introduce(self, packed: Any = None) -> bytes:
         """A newcomer joins: everybody is told, and it is given what it must know."""
-        return wire.pack(self._host.introduce(wire.unpack_member(packed)))
+        return wire.pack(self._peer.introduce(wire.unpack_member(packed)))
+
+    # -- the handlers --------------------------------------------------------------------------------------
+
+    def _on_buy(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
+        """No thread need wait for the outcome of a purchase: it is sent by the one that has it."""
+        call = self._reader.request(_only(arguments, named, "request"))
+        return self._peer.call_later(call, partial(_give_outcome, answer))
+
+    def _on_deliver(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """A delivery is answered at once, unless the peer has not begun, or is to keep its neighbour waiting."""
+        parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
+        if not (answer.may_wait or self._peer.is_prompt(parcel.sender)):
+            raise MayWait
+        if answer.connection is not None:
+            answer.connection.rank = parcel.sender
+        answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
 
 
-def prompt_answers(host: PeerHost, reader: wire.Reader) -> dict[str, Prompt]:
-    """The methods of the desk that are called most, past the machinery of Pyro that they have no use for.
+def _give_outcome(answer: CallAnswer, reply: Reply | Failure) -> None:
+    if isinstance(reply, Outcome):
+        answer.give(public_form.outcome_dict(reply))
+    else:
+        answer.fail(reply if isinstance(reply, WireError) else PostClosed(why="the trader is not in office"))
 
-    No thread waits for the outcome of a purchase; a delivery is answered at once.
-    """
 
-    def buy(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
-        def answered(reply: Reply | Failure) -> None:
-            if isinstance(reply, Outcome):
-                later.give(wire.outcome_dict(reply))
-            else:
-                later.fail(reply if isinstance(reply, WireError) else PostClosed(why="the trader is not in office"))
-
-        try:
-            return host.call_later(reader.request(_only(arguments, named, "request")), answered)
-        except WireError as error:
-            later.fail(error)
-            return None
-
-    def deliver(later: Later, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        try:
-            parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
-            if not host.is_prompt(parcel.sender):
-                raise MayWait
-            later.connection.rank = parcel.sender
-            answer = wire.pack(host.deliver(parcel))
-        except WireError as error:
-            later.fail(error)
-        else:
-            later.give(answer, large=True)
-
-    return {"buy": buy, "deliver": deliver}
+def handlers(endpoint: PeerEndpoint) -> dict[str, CallHandler]:
+    """Returns those of the endpoint's methods that a server can have answered without a thread."""
+    return {"buy": endpoint._on_buy, "deliver": endpoint._on_deliver}

@@ -1,4 +1,4 @@
-"""A watch over many connections, so that none of them needs a thread while nothing comes.
+"""Watches many connections, so that none of them needs a thread while nothing comes.
 
 One thread watches, the others wait to. Whoever sees something come takes it in; but before it does what may take
 long, it hands the watch on (leader and followers: Schmidt, O'Ryan, Kircher, Pyarali and Buschmann, 2000). So a
@@ -33,7 +33,7 @@ class Reactor:
         self._closed = False
         self._heard, self._caller = socket.socketpair()
         self._selector.register(self._heard, selectors.EVENT_READ, _nothing)
-        self._threads = [threading.Thread(target=self._run, name="watch", daemon=True) for _ in range(THREADS)]
+        self._threads = [threading.Thread(target=self._run, name="reactor", daemon=True) for _ in range(THREADS)]
         for thread in self._threads:
             thread.start()
 

@@ -1,8 +1,8 @@
-"""A `Line` calls one object through Pyro5, at little more than what the kernel takes.
+"""An `RpcConnection` calls one object through Pyro5, at little more than what the kernel takes.
 
 Connecting is Pyro5's part. The calls themselves go past its proxy, whose machinery would cost several times as much:
 a call leaves in one piece, and its answer is mostly read in one. Whatever goes wrong is a `CallFailed` (see there) or
-one of the errors of the contract, with its fields.
+one of the three errors that the other side may answer, with its fields (`peers.errors.WireError`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from Pyro5 import errors, protocol
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
-from peers.errors import BazaarError, WireError
+from peers.errors import BazaarError, wire_error_of
 from peers.rpc.transport import (
     ANSWER,
     CALL,
@@ -110,8 +110,9 @@ class RpcConnection:
             raise Garbled(f"{self.uri} answered what cannot be read: {error}") from error
         if not flags & protocol.FLAGS_EXCEPTION:
             return answer
-        if isinstance(answer, WireError):
-            raise answer
+        answered = wire_error_of(answer) if isinstance(answer, BaseException) else None
+        if answered is not None:
+            raise answered
         raise Garbled(f"{self.uri} failed at {method}: {str(answer)[:200]}")
 
     def is_refused(self) -> bool:

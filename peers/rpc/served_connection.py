@@ -12,18 +12,19 @@ from Pyro5 import errors, protocol, serializers
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
+from peers.rpc.public_errors import ServerFault, error_form
 from peers.rpc.transport import (
     ANSWER,
     CALL,
     HEADER,
     MAGIC,
     MAX_MESSAGE,
-    MSGPACK,
     STALLED_S,
     keep_time_in_kernel,
     message,
     pack,
 )
+from peers.rpc.wake_up import WakeUp
 
 _MARSHAL_ID = serializers.MarshalSerializer.serializer_id
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
@@ -153,10 +154,15 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
-class Later:
-    """The answer that one call will get, once and from any thread. `finish` is for large ones; see `Connection`."""
+class LaterAnswer:
+    """The answer that one call will get, once and from any thread, without a thread that waits for it.
+
+    `finish` is for large ones; see `ServedConnection.send_at_once`.
+    """
 
     __slots__ = ("_finish", "_seq", "connection")
+
+    may_wait = False
 
     def __init__(self, connection: ServedConnection, seq: int, finish: Finish) -> None:
         self.connection = connection
@@ -168,10 +174,46 @@ class Later:
         """Answers the call; `large`: with what a caller may take a while to read."""
         self._send(0, pack(answer), self._finish if large else None)
 
-    def fail(self, error: WireError) -> None:
-        """Answers the call with one of the errors of the contract."""
-        self._send(protocol.FLAGS_EXCEPTION, MSGPACK.dumps(error), None)
+    def fail(self, error: WireError | ServerFault) -> None:
+        """Answers the call with an error."""
+        self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)), None)
 
     def _send(self, flags: int, packed: bytes, finish: Finish | None) -> None:
         self.connection.owed = False  # first, for its next call may come at once
         self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), finish)
+
+
+class AwaitedAnswer:
+    """The answer that one call will get, once and from any thread, and that the thread which serves it waits for."""
+
+    __slots__ = ("_answer", "_error", "_given", "connection")
+
+    may_wait = True
+
+    def __init__(self, connection: ServedConnection | None) -> None:
+        self.connection = connection
+        self._given = WakeUp()
+        self._answer: object = None
+        self._error: WireError | None = None
+
+    def give(self, answer: object, *, large: bool = False) -> None:
+        """Answers the call; how large the answer is does not matter to a thread that waits anyway."""
+        del large
+        self._answer = answer
+        self._given.ring()
+
+    def fail(self, error: WireError) -> None:
+        """Answers the call with an error."""
+        self._error = error
+        self._given.ring()
+
+    def wait(self) -> object:
+        """Returns the answer, or raises the WireError that it is: a copy, for others may be given the same."""
+        self._given.wait()
+        if self._error is not None:
+            raise type(self._error)(**self._error.fields())
+        return self._answer
+
+
+CallAnswer = LaterAnswer | AwaitedAnswer
+"""How a handler answers the one call that it is given. Where `may_wait` is false, the handler must not."""

@@ -6,7 +6,7 @@ greeted; one that does not greet is closed after `HANDSHAKE_S`, one that stops i
 `STALLED_S`.
 
 A connection has a thread only while there is something to do that may take long. Until then all are watched together,
-and what can be answered without waiting is (`prompt`). Only TLS needs a thread for each of its connections.
+and what can be answered without waiting is (`handlers`). Only TLS needs a thread for each of its connections.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 from Pyro5.svr_threads import PoolError
 
-from peers.errors import SettingsError
+from peers.errors import SettingsError, WireError
+from peers.rpc.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.reactor import Afterwards, Reactor
-from peers.rpc.served_connection import Later, ServedConnection
+from peers.rpc.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
 from peers.rpc.tls import HANDSHAKE_S, check_member
 from peers.rpc.transport import configure
 
@@ -36,28 +37,30 @@ _log = logging.getLogger(__name__)
 
 
 class MayWait(Exception):
-    """Raised by a prompt answer to a call that is better answered by a thread of its own."""
+    """Raised by a handler for a call that is better answered by a thread of its own."""
 
 
-Prompt = Callable[[Later, tuple[Any, ...], dict[str, Any]], Afterwards | None]
-"""Takes in a call without waiting, and answers it now or later, from any thread. Returns what else is to be done for
-it and may take long. May raise MayWait, before it has done anything."""
+CallHandler = Callable[[CallAnswer, tuple[Any, ...], dict[str, Any]], Afterwards | None]
+"""Takes in a call and answers it now or later, from any thread. Returns what else is to be done for it and may take
+long. Raises WireError where that is the answer. Where the answer says that it must not wait, it does not, and may
+raise MayWait before it has done anything."""
 
 OnHangup = Callable[[ServedConnection], None]
 
 
 class _Daemon(Daemon):  # type: ignore[misc]
-    """Pyro's daemon, seeing its callers through `Connection`. `prompt`: methods answered without waiting, by name."""
+    """Pyro's daemon, seeing its callers through `ServedConnection`. `handlers`: of calls that need no thread."""
 
-    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, prompt: Mapping[str, Prompt]) -> None:
-        self._prompt = prompt
+    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, handlers: Mapping[str, CallHandler]) -> None:
+        self._handlers = handlers
         self._on_hangup = on_hangup
         self._greeted: dict[SocketConnection, ServedConnection] = {}  # by Pyro's own, while that has a thread
         self._watched: set[ServedConnection] = set()
         super().__init__(host, port)
         # It only looks after streams, which we have not; and every peer would have a thread for it.
         self.transportServer.housekeeper.stop.set()
-        self._watch = Reactor()
+        self.methodcall_error_handler = raise_as_fault
+        self._reactor = Reactor()
 
     # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
 
@@ -94,7 +97,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         if connection is not None:
             self._tell_hangup(connection)
 
-    # -- what the watch calls ------------------------------------------------------------------------------
+    # -- what the reactor calls ----------------------------------------------------------------------------
 
     def _on_readable(self, connection: ServedConnection) -> Afterwards | None:
         """Takes in what has come; returns what is to be done afterwards."""
@@ -105,7 +108,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             pass
         except Exception:  # noqa: BLE001 - of one call; the watch must go on for all others
             _log.exception("a call could not be taken in")
-        self._watch.remove(connection.sock)
+        self._reactor.remove(connection.sock)
         self._end(connection)
         return None
 
@@ -114,30 +117,39 @@ class _Daemon(Daemon):  # type: ignore[misc]
         tasks: list[Afterwards] = []
         while not connection.owed and (call := connection.plain_call()) is not None:
             try:
-                task = self._answer_promptly(connection, *call)
+                task = self._answer_without_thread(connection, *call)
             except MayWait:
                 break
             connection.drop_call(call[1])
             if task is not None:
                 tasks.append(task)
         if connection.has_read_ahead:
-            self._watch.remove(connection.sock)
+            self._reactor.remove(connection.sock)
             self._employ(connection)
         return partial(_all, tasks) if tasks else None
 
-    def _answer_promptly(self, connection: ServedConnection, seq: int, payload: bytearray) -> Afterwards | None:
+    def _answer_without_thread(self, connection: ServedConnection, seq: int, payload: bytearray) -> Afterwards | None:
         try:
             target, method, arguments, named = _calls.decode(payload)
         except msgspec.MsgspecError:
             raise MayWait from None  # Pyro says what is wrong with it
-        answer = self._prompt.get(method)
-        if answer is None or target not in self.objectsById:
+        handler = self._handlers.get(method)
+        if handler is None or target not in self.objectsById:
             raise MayWait
+        answer = LaterAnswer(connection, seq, partial(self._finish, connection))
         try:
-            return answer(Later(connection, seq, partial(self._finish, connection)), tuple(arguments), named)
+            return handler(answer, tuple(arguments), named)
+        except WireError as error:
+            answer.fail(error)
         except MayWait:
             connection.owed = False
             raise
+        except Exception as error:
+            if not connection.owed:
+                raise  # it has been answered; what is left is for whoever watches
+            log_fault(method, error)
+            answer.fail(ServerFault(error))
+        return None
 
     # -- what may take long --------------------------------------------------------------------------------
 
@@ -173,7 +185,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         if connection.has_read_ahead:
             self._employ(connection)
         else:
-            self._watch.add(connection.sock, partial(self._on_readable, connection))
+            self._reactor.add(connection.sock, partial(self._on_readable, connection))
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -200,7 +212,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def close(self) -> None:
         """Lets go of everything."""
-        self._watch.close()
+        self._reactor.close()
         for connection in list(self._watched):
             self._end(connection)
         super().close()
@@ -214,8 +226,8 @@ def _all(tasks: list[Afterwards]) -> None:
 class Server:
     """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
 
-    `prompt`: methods that are answered without waiting. They are called for plain calls only; the method of that name
-    of `target` must do the same for all others.
+    `handlers`: of methods that need no thread. They get plain calls only; for all others Pyro calls the method of
+    that name of `target`, which is to have the same handler do it (`served_on_thread`).
     """
 
     def __init__(
@@ -225,12 +237,12 @@ class Server:
         name: str,
         *,
         on_hangup: Callable[[ServedConnection], None] | None = None,
-        prompt: Mapping[str, Prompt] | None = None,
+        handlers: Mapping[str, CallHandler] | None = None,
     ) -> None:
         if host in _NOWHERE:
             raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
         configure()
-        self._daemon = _Daemon(host, 0, on_hangup, prompt or {})
+        self._daemon = _Daemon(host, 0, on_hangup, handlers or {})
         self.uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
 
@@ -264,3 +276,12 @@ def caller() -> ServedConnection | None:
     """The connection of the call that this thread is answering."""
     connection = current_context.client
     return connection if isinstance(connection, ServedConnection) else None
+
+
+def served_on_thread(handler: CallHandler, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Has a handler take in the call that this thread is answering; returns the answer, or raises WireError."""
+    answer = AwaitedAnswer(caller())
+    afterwards = handler(answer, arguments, named)
+    if afterwards is not None:
+        afterwards()
+    return answer.wait()

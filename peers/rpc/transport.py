@@ -1,6 +1,6 @@
-"""Pyro5 as this project sets it up, and what serving (`server`, `connection`) and calling (`line`) share.
+"""Pyro5 as this project sets it up, and what serving (`server`) and calling (`rpc_connection`) share.
 
-Everything that depends on how Pyro5 behaves is in these four, so that it can be replaced.
+Whatever depends on how Pyro5 behaves is in this folder, so that it can be replaced.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 from Pyro5 import config, errors, protocol, serializers
 
-from peers.errors import WIRE_ERRORS, WireError
+from peers.rpc.public_errors import send_errors_readably
 
 MAX_MESSAGE = 8 * 1024 * 1024
 STALLED_S = 30.0
 MOST_CONNECTIONS = 1000
 
 MSGPACK = serializers.serializers["msgpack"]
-"""Pyro5's own, which also packs what is not plain: errors, sets, numbers of any size."""
+"""Pyro5's own, which also packs what is not plain: exceptions, sets, numbers of any size."""
 
 pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 """Packs what is plain: None, bool, int, float, str, bytes, and lists and dicts of these."""
@@ -78,27 +78,8 @@ def configure() -> None:
     config.MAX_MESSAGE_SIZE = MAX_MESSAGE
     # Pyro takes the other side's word for how its greeting is packed, and marshal is not safe to load.
     serializers.MarshalSerializer.loads = serializers.MarshalSerializer.loadsCall = _refuse_marshal
-    for error in WIRE_ERRORS:
-        path = f"{error.__module__}.{error.__qualname__}"
-        serializers.SerializerBase.register_class_to_dict(error, _error_to_dict)
-        serializers.SerializerBase.register_dict_to_class(path, _error_from_dict)
+    send_errors_readably()
 
 
 def _refuse_marshal(_serializer: object, _data: object) -> NoReturn:
     raise errors.SerializeError("marshal data is not loaded")
-
-
-def _error_to_dict(error: WireError) -> dict[str, object]:
-    path = f"{type(error).__module__}.{type(error).__qualname__}"
-    return {"__class__": path, "__exception__": True, "args": [str(error)], "attributes": error.fields()}
-
-
-def _error_from_dict(path: str, data: dict[str, Any]) -> WireError:
-    known = {f"{error.__module__}.{error.__qualname__}": error for error in WIRE_ERRORS}
-    fields = data.get("attributes")
-    if not isinstance(fields, dict):
-        raise errors.SerializeError(f"{path} without fields")
-    try:
-        return known[path](**fields)
-    except TypeError as error:
-        raise errors.SerializeError(f"{path} with other fields than ours") from error

@@ -1,4 +1,4 @@
-"""A bell: one thread sleeps until another rings. The lightest thing of its kind that Python has.
+"""One thread sleeps until another wakes it up, as by a bell. The lightest thing of its kind that Python has.
 
 A ring is remembered until it is heard, and two rings before that are one. So whoever puts work somewhere and rings
 then, and whoever hears and looks then for work, never miss each other.

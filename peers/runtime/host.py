@@ -1,7 +1,7 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, ledger, asker, teller, registrar. An exception out
+journal); whatever may block happens on a thread of its own: links, ledger, calls to others, names. An exception out
 of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
 """
 
@@ -54,13 +54,14 @@ from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import Answered, DeferredReplies, DeferredReply
-from peers.rpc.endpoint import PeerEndpoint, prompt_answers
+from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, OnReply
+from peers.rpc.endpoint import PeerEndpoint, handlers
+from peers.rpc.public_form import Reader
+from peers.rpc.reactor import Afterwards
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
-from peers.rpc.wake_up import WakeUp
-from peers.rpc.wire import Parcel, Reader
+from peers.rpc.wire import Parcel
 from peers.runtime.journal import JOURNALED, Journal
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links import Links
@@ -94,16 +95,6 @@ def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
     return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
 
 
-class _Waiter:
-    """Somebody who waits for an Answer."""
-
-    __slots__ = ("bell", "reply")
-
-    def __init__(self) -> None:
-        self.bell = WakeUp()
-        self.reply: Reply | Failure = None
-
-
 class PeerHost:
     """One peer, listening from the start; `register` it, then `begin`.
 
@@ -130,24 +121,16 @@ class PeerHost:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._waiting: dict[int, _Waiter | DeferredReply] = {}
-        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._expire_tickets)
-        self._last_call = 0
+        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._turn_away_the_late)
         self._incarnation = spec.incarnation
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._deferred_replies, log)
         self._links = Links(self, timing.call_timeout_s, log)
-        self._asker = TraderClient(timing.call_timeout_s, self._on_replied)
-        self._teller = SaleNotifier()
-        reader = Reader(settings)
-        self._server = Server(
-            spec.host,
-            PeerEndpoint(self, reader),
-            spec.name,
-            on_hangup=self._on_hangup,
-            prompt=prompt_answers(self, reader),
-        )
+        self._trader_client = TraderClient(timing.call_timeout_s, self._on_replied)
+        self._sale_notifier = SaleNotifier()
+        endpoint = PeerEndpoint(self, Reader(settings))
+        self._server = Server(spec.host, endpoint, spec.name, on_hangup=self._on_hangup, handlers=handlers(endpoint))
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
@@ -183,11 +166,10 @@ class PeerHost:
         with self._lock:
             self._ended = True
             self._timers.stop()
-            self._asker.stop()
-            self._teller.stop()
+            self._trader_client.stop()
+            self._sale_notifier.stop()
             self._links.retire_all()
-            for call_id in list(self._waiting):
-                self._answer(call_id, PostClosed(why="the peer is leaving"))
+            self._deferred_replies.put_all(PostClosed(why="the peer is leaving"))
         self._deferred_replies.close()
         self._begun.set()
         self._links.drain(0.5)
@@ -200,8 +182,8 @@ class PeerHost:
         self._server.close()
         self._timers.join()
         self._deferred_replies.join(self._timeout_s)
-        self._asker.join(self._timeout_s)
-        self._teller.join(self._timeout_s)
+        self._trader_client.join(self._timeout_s)
+        self._sale_notifier.join(self._timeout_s)
         self._journal.close()
 
     def cut_links(self, cut: CutLinks) -> None:
@@ -213,61 +195,45 @@ class PeerHost:
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer."""
-        waiter = _Waiter()
-        with self._lock:
-            if self._ended:
-                raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = waiter
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
-        if claimed is not None:
-            self._ledger.carry_out(claimed)
-        if not waiter.bell.wait(ANSWER_WITHIN * self._timeout_s):
-            with self._lock:
-                if self._waiting.pop(call_id, None) is not None:
-                    self._step(CallerLeft(call_id=call_id))
-                    raise PostClosed(why="not decided yet")
-        reply = waiter.reply
+        awaited = AwaitedReply()
+        afterwards = self.call_later(call, awaited.put)
+        if afterwards is not None:
+            afterwards()
+        reply = awaited.wait()
         if isinstance(reply, WireError):
             raise type(reply)(**reply.fields())  # one of its own: several callers may have been given the same
         if isinstance(reply, Unreachable):
             raise PostClosed(why=reply.why)
         return reply
 
-    def call_later(self, call: Call, answered: Answered) -> Callable[[], None] | None:
-        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block.
+    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+        """Has the core answer a call; `on_reply` gets the answer, on whichever thread has it, and must not block.
 
         Returns what the calling thread is to do next, once it may wait.
         """
         with self._lock:
             if self._ended:
                 raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = self._deferred_replies.defer(answered)
+            call_id = self._deferred_replies.defer(on_reply)
             claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
         self._deferred_replies.hand_out()
         return None if claimed is None else partial(self._ledger.carry_out, claimed)
 
-    def _expire_tickets(self) -> bool:
+    def _turn_away_the_late(self) -> bool:
         """Turns away those who have waited for too long; returns whether others still wait."""
-        now_s = time.monotonic()
         with self._lock:
-            deferred = [(call_id, each) for call_id, each in self._waiting.items() if isinstance(each, DeferredReply)]
-            late = [call_id for call_id, deferred in deferred if deferred.due_s <= now_s]
-            for call_id in late:
+            for call_id in self._deferred_replies.late():
                 self._step(CallerLeft(call_id=call_id))
-                self._answer(call_id, PostClosed(why="not decided yet"))
-        return len(late) < len(deferred)
+                self._deferred_replies.put(call_id, PostClosed(why="not decided yet"))
+            return self._deferred_replies.any_wait
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
         try:
             return self.call(call)
         except NotTrader as refusal:
-            uri = self._uri_of(refusal.trader)
-            if uri is None:
+            uri = refusal.trader_uri
+            if uri is None or uri == self.member.uri:
                 raise
         line = RpcConnection(uri, self._timeout_s)
         try:
@@ -276,11 +242,6 @@ class PeerHost:
             raise PostClosed(why="the trader does not answer") from error
         finally:
             line.close()
-
-    def _uri_of(self, name: str | None) -> str | None:
-        with self._lock:
-            members = self._core.snapshot().members
-        return next((m.uri for m in members if m.name == name and m.name != self.name), None)
 
     def status(self) -> Status:
         """What the core says of itself."""
@@ -405,15 +366,15 @@ class PeerHost:
 
     def _hand_over(self, command: Command, now: Now) -> None:
         if isinstance(command, Respond):
-            self._answer(command.call_id, command.reply)
+            self._deferred_replies.put(command.call_id, command.reply)
         elif isinstance(command, SetTimer):
             self._timers.set(command.timer, command.after_s)
         elif isinstance(command, Publish):
             self._say(command.report, now)
         elif isinstance(command, CallTrader):
-            self._asker.ask(command)
+            self._trader_client.ask(command)
         elif isinstance(command, NotifySales):
-            self._teller.tell(command)
+            self._sale_notifier.tell(command)
         elif isinstance(command, CancelTimer):
             self._timers.cancel(command.timer)
         elif isinstance(command, SetLinks):
@@ -424,14 +385,6 @@ class PeerHost:
             self._on_stop()
         else:
             raise TypeError(f"not a command: {command!r}")
-
-    def _answer(self, call_id: int, reply: Reply | Failure) -> None:
-        waiter = self._waiting.pop(call_id, None)
-        if isinstance(waiter, DeferredReply):
-            self._deferred_replies.put(waiter, reply)
-        elif waiter is not None:
-            waiter.reply = reply
-            waiter.bell.ring()
 
     def _say(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
@@ -444,4 +397,4 @@ class PeerHost:
         self._registrar.hold(command.term if command.held else None)
         self._ledger.hold(command.held)
         if not command.held:
-            self._teller.rest()
+            self._sale_notifier.rest()

@@ -14,7 +14,7 @@ import msgspec
 
 from db.audit.journals import FOLDER, trim_torn_tail
 from peers.core.reports import Answered, Asked, Deposited, Earned, Offered, Report
-from peers.rpc.wire import deposit_dict, earned_dict, offer_dict, outcome_dict, request_dict
+from peers.rpc.public_form import deposit_dict, earned_dict, offer_dict, outcome_dict, request_dict
 
 JOURNALED = (Asked, Answered, Deposited, Offered, Earned)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from peers.core.calls import Call, Failure, MakeDeposit, Reply, Unreachable
+from peers.core.calls import Call, Failure, MakeDeposit, Reply, Unreachable, check_call
 from peers.core.commands import CallTrader, NotifySales, Respond, Send
 from peers.core.inputs import CallCompleted, CallerLeft, PeerGone, Received, RequestReceived, SalesNotified
 from peers.simulator.process import Process
@@ -117,6 +117,7 @@ class Network:
 
     def ask(self, caller: Process, command: CallTrader) -> None:
         world = self._world
+        check_call(command.call, world.settings.market.items, world.settings.clock)  # a peer stays within the limits
         caller.asks.add(command.ask_id)
         at_s = world.now_s + HOP_S + _JITTER_S * self._rng.random()
         target = world.by_uri.get(command.trader.uri)

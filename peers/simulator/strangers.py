@@ -1,20 +1,25 @@
 """A customer that is no peer: buys over its own connection, asks twice, and sometimes asks nonsense.
 
-The contract lets anybody be the trader's customer. What a stranger is told counts as much as what a peer is told, and
-nothing it sends may change anything but by the rules.
+Anybody may be the trader's customer. What a stranger is told counts as much as what a peer is told, and nothing it
+sends may change anything but by the rules. What is beyond the limits of the market gets no further than the edge,
+here as in a real peer: by the same code.
 """
 
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
-from peers.core.market.money import to_money
+import msgspec
+
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing, check_call
+from peers.core.market.limits import MAX_ID_LENGTH, MAX_PRICE, MAX_QUANTITY
+from peers.core.market.money import CENT, to_money
 from peers.core.market.records import Offer, PurchaseRequest
-from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
+from peers.core.membership.clocks import MAX_TIME, LamportStamp, Stamp, VectorStamp
 from peers.core.names import ITEMS
 from peers.core.settings import Settings
+from peers.errors import BadRequest
 from peers.simulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -34,12 +39,41 @@ def last_purchase(name: str, settings: Settings) -> Buy:
     )
 
 
+def beyond_limits(name: str, settings: Settings) -> list[tuple[str, Call]]:
+    """Returns calls of the customer `name` that must be refused, each with the field that is to be blamed."""
+    request = last_purchase(name, settings).request
+    clock: Stamp = LamportStamp(lamport=1) if settings.clock == "vector" else VectorStamp(vector={name: 1})
+    late: Stamp = (
+        VectorStamp(vector={name: MAX_TIME, "buyer0": 1})
+        if settings.clock == "vector"
+        else LamportStamp(lamport=MAX_TIME + 1)
+    )
+    offer = Offer(
+        deposit_id=f"{name}-d", seller=name, item=request.item, quantity=1, price=MAX_PRICE, clock=request.clock
+    )
+    bought: list[dict[str, Any]] = [
+        {"quantity": 0}, {"quantity": MAX_QUANTITY + 1}, {"item": "dodo"}, {"request_id": "one two"},
+        {"request_id": "r" * (MAX_ID_LENGTH + 1)}, {"buyer": f"../{name}"}, {"clock": clock}, {"clock": late},
+    ]  # fmt: skip
+    deposited: list[dict[str, Any]] = [
+        {"price": MAX_PRICE + CENT}, {"price": CENT / 10}, {"price": 0 * CENT}, {"quantity": -1}, {"deposit_id": ""},
+        {"seller": "a/b"}, {"item": ""}, {"clock": clock},
+    ]  # fmt: skip
+    replaced = msgspec.structs.replace
+    calls: list[tuple[str, Call]] = [(next(iter(b)), Buy(request=replaced(request, **b))) for b in bought]
+    calls += [(next(iter(d)), MakeDeposit(offer=replaced(offer, **d))) for d in deposited]
+    calls += [("request_id", AskOutcome(request_id="?")), ("item", Search(item="dodo"))]
+    calls += [("seller", Standing(seller="", after_seq=0)), ("after_seq", Standing(seller=name, after_seq=-1))]
+    return calls
+
+
 class Stranger:
     """Calls whoever seems to be trader, now and then, until it is stopped."""
 
     def __init__(self, world: World, fault: Fault, number: int) -> None:
         self._world = world
         self._rng = Random(fault.key)
+        self._odd_rng = Random(f"beyond the limits {fault.key}")  # its own, for what it draws changes nothing else
         self._name = f"stranger{number}"
         self._requests: list[PurchaseRequest] = []
         self._stopped = False
@@ -57,8 +91,21 @@ class Stranger:
             return
         held = [p for p in live if p.ctx.in_office]
         target = self._rng.choice(held if held and self._rng.random() < 0.8 else live)
-        self._world.network.call_from_outside(target, self._pick())
+        call = self._pick()
+        settings = self._world.settings
+        check_call(call, settings.market.items, settings.clock)
+        self._try_beyond_limits(settings)
+        self._world.network.call_from_outside(target, call)
         self._world.push(self._world.now_s + 2 * _PAUSE_S * self._rng.random(), self._call, None, None)
+
+    def _try_beyond_limits(self, settings: Settings) -> None:
+        field, call = self._odd_rng.choice(beyond_limits(self._name, settings))
+        try:
+            check_call(call, settings.market.items, settings.clock)
+        except BadRequest as refusal:
+            if refusal.field == field:
+                return
+        self._world.judge.violate("limits_hold", f"{self._name} was not refused for its {field}: {call}")
 
     def _pick(self) -> Call:
         rng, draw = self._rng, self._rng.random()

@@ -16,7 +16,7 @@ from peers.core.market.records import Accepted, Deposit, Offer, Outcome, Purchas
 from peers.core.membership.clocks import LamportStamp
 from peers.core.membership.members import Member
 from peers.errors import NotTrader
-from peers.rpc import wire
+from peers.rpc import public_form, wire
 from peers.rpc.server import Server
 from peers.runtime.trader_client import SaleNotifier, TraderClient
 from tests.hosting import wait_until
@@ -46,16 +46,16 @@ class Trader:
         self.release = threading.Event()
 
     def buy(self, request: dict[str, object]) -> object:
-        assert request == wire.request_dict(REQUEST)
+        assert request == public_form.request_dict(REQUEST)
         if self.mood == "hangs":
             self.release.wait(10)
         if self.mood == "refuses":
             raise NotTrader(trader="buyer9", term=4)
-        return wire.outcome_dict(OUTCOME) if self.mood == "fine" else {"_id": 7}
+        return public_form.outcome_dict(OUTCOME) if self.mood == "fine" else {"_id": 7}
 
     def deposit(self, offer: dict[str, object]) -> object:
-        assert offer == wire.offer_dict(OFFER)
-        return wire.deposit_dict(Deposit(offer=OFFER, remaining=1, deposited_at_ms=1, term=1))
+        assert offer == public_form.offer_dict(OFFER)
+        return public_form.deposit_dict(Deposit(offer=OFFER, remaining=1, deposited_at_ms=1, term=1))
 
     def told(self, packed: bytes) -> None:
         if self.mood == "hangs":

@@ -25,7 +25,7 @@ from peers.core.reports import Answered, Departed, Earned, Elected, Lost
 from peers.core.settings import Settings
 from peers.customer import Customer
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError
-from peers.rpc import wire
+from peers.rpc import public_form, wire
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import PeerSpec
 from tests.hosting import Busy, Market, running_market, wait_until
@@ -135,10 +135,10 @@ def test_the_contract_of_a_trader(quiet: Market, customer: Customer) -> None:
 
 
 def test_a_peer_not_in_office_names_the_trader(quiet: Market) -> None:
-    offer = wire.Reader(Settings()).offer(
+    offer = public_form.Reader(Settings()).offer(
         {"deposit_id": "d", "seller": "s", "item": "fish", "quantity": 1, "price": "1", "clock": {"lamport": 1}}
     )
-    for method, *arguments in (("buy", request(1)), ("deposit", wire.offer_dict(offer.offer)), ("resign",)):
+    for method, *arguments in (("buy", request(1)), ("deposit", public_form.offer_dict(offer.offer)), ("resign",)):
         with pytest.raises(NotTrader) as raised:
             call(quiet, "buyer0", str(method), *arguments)
         assert (raised.value.trader, raised.value.term) == ("buyer2", 1)
@@ -177,7 +177,7 @@ def test_a_lone_purchase_is_committed_by_the_thread_that_took_it_in(quiet: Marke
     customer.buy("fish")
     # The first entry is the one with which the trader took office.
     appends = [thread for operation, thread in quiet.books.threads if operation == "Append"]
-    assert appends[1:] == ["watch"]
+    assert appends[1:] == ["reactor"]
 
 
 def test_many_callers_share_commits_and_each_gets_its_own_answer(quiet: Market, customer: Customer) -> None:
@@ -215,7 +215,7 @@ def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> No
     gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
-        wait_until(lambda: market.hosts["buyer0"]._waiting, what="the first being decided")
+        wait_until(lambda: market.hosts["buyer0"]._deferred_replies.any_wait, what="the first being decided")
         with pytest.raises(PostClosed, match="not decided yet"):
             call(market, "buyer0", "buy", request(2))
         assert call(market, "buyer0", "outcome", "r2") is None
@@ -236,7 +236,7 @@ def test_where_too_many_wait_more_are_told_when_to_come_again(market: Market) ->
     gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
-        wait_until(lambda: market.hosts["buyer0"]._waiting, what="the first being decided")
+        wait_until(lambda: market.hosts["buyer0"]._deferred_replies.any_wait, what="the first being decided")
         with pytest.raises(PostClosed, match="too many wait") as raised:
             call(market, "buyer0", "buy", request(2))
         gate.set()

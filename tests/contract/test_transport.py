@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -14,18 +12,19 @@ from Pyro5 import config, errors, protocol, serializers
 from Pyro5.client import BatchProxy, Proxy
 from Pyro5.server import expose
 
-from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError
+from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError, wire_error_of
 from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
-from peers.rpc.served_connection import ServedConnection
-from peers.rpc.server import Server, caller
+from peers.rpc.served_connection import CallAnswer, ServedConnection
+from peers.rpc.server import Server, caller, served_on_thread
 from tests.hosting import wait_until
 from tests.silent_callers import is_sent_away, silent_callers
 
 ERRORS: list[WireError] = [
-    NotTrader(trader="buyer3", term=7),
+    NotTrader(trader="buyer3", term=7, trader_uri="PYRO:buyer3@127.0.0.1:4711"),
     NotTrader(trader=None, term=0),
     BadRequest(field="price", why="is wrong"),
     PostClosed(why="an election is on"),
+    PostClosed(why="too many wait already", retry_after_ms=20),
 ]
 
 
@@ -44,6 +43,15 @@ class Target:
 
     def crash(self) -> None:
         raise OSError("a secret")
+
+    def lose(self) -> None:
+        raise errors.ConnectionClosedError("a secret at /var/run/1")
+
+    def fail_inside(self) -> None:
+        raise AttributeError("a secret of ours")
+
+    def give_what_cannot_be_sent(self) -> object:
+        return object()
 
     def hang(self) -> None:
         self.release.wait(10)
@@ -89,22 +97,108 @@ def test_values_cross(line: RpcConnection) -> None:
     assert line.call("echo", value=3) == 3
 
 
-@pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack"])
-@pytest.mark.parametrize("number", range(len(ERRORS)))
-def test_our_errors_cross_with_their_fields(served: Served, serializer: str, number: int) -> None:
+SERIALIZERS = ["serpent", "json", "msgpack"]
+
+
+def outcome_of_call(served: Served, serializer: str, method: str, *arguments: object) -> Exception:
+    """Returns what a stock client's call of a method that fails ends with."""
     with Proxy(served.uri) as proxy:
         proxy._pyroSerializer = serializer
-        with pytest.raises(type(ERRORS[number])) as raised:
-            proxy.fail(number)
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - what it is, is the question
+            getattr(proxy, method)(*arguments)
+    return raised.value
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("number", range(len(ERRORS)))
+def test_our_errors_are_builtins_to_others_and_ours_again_to_us(served: Served, serializer: str, number: int) -> None:
+    ours = ERRORS[number]
+    theirs = outcome_of_call(served, serializer, "fail", number)
+    assert type(theirs) is (ValueError if isinstance(ours, BadRequest) else RuntimeError)
+    assert str(theirs) == str(ours)
+    assert vars(theirs) == {"error": type(ours).__name__, **ours.fields()}
+    again = wire_error_of(theirs)
+    assert type(again) is type(ours)
+    assert again.fields() == ours.fields()
+    assert str(again) == str(ours)
+
+
+@pytest.mark.parametrize("number", range(len(ERRORS)))
+def test_our_own_connections_raise_our_errors(line: RpcConnection, number: int) -> None:
+    with pytest.raises(type(ERRORS[number])) as raised:
+        line.call("fail", number)
     assert raised.value.fields() == ERRORS[number].fields()
-    assert str(raised.value) == str(ERRORS[number])
 
 
-def test_bare_pyro_is_told_the_name_of_our_error(served: Served) -> None:
-    program = f"import Pyro5.api\nwith Pyro5.api.Proxy({served.uri!r}) as p:\n p.fail(0)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
-    assert "SerializeError" in done.stderr
-    assert "peers.errors.NotTrader" in done.stderr
+def test_what_is_none_of_ours_stays_so() -> None:
+    assert wire_error_of(ValueError("a price")) is None
+    pretended = RuntimeError("no fields")
+    pretended.error = "NotTrader"  # type: ignore[attr-defined]
+    assert wire_error_of(pretended) is None
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("method", ["crash", "lose", "fail_inside", "give_what_cannot_be_sent"])
+def test_of_the_unexpected_callers_are_told_what_to_do_and_no_secret(
+    served: Served, serializer: str, method: str
+) -> None:
+    error = outcome_of_call(served, serializer, method)
+    assert type(error) in (RuntimeError, errors.SerializeError, ValueError, TypeError)
+    told = f"{error!r} {vars(error)!r}"
+    assert not any(word in told for word in ("secret", "/", "Traceback", "test_transport"))
+    if method != "give_what_cannot_be_sent":
+        assert type(error) is RuntimeError
+        assert vars(error) == {"error": "ServerFault"}
+        assert "ask again with the same id" in str(error)
+
+
+def test_in_a_batch_the_sentence_arrives(served: Served) -> None:
+    with Proxy(served.uri) as proxy:
+        batch = BatchProxy(proxy)
+        batch.echo(1)
+        batch.fail(2)
+        answers = batch()
+        assert next(answers) == 1
+        with pytest.raises(ValueError, match="price: is wrong"):
+            next(answers)
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+def test_handlers_serve_both_ways_alike(serializer: str) -> None:
+    """A plain call in msgpack gets its answer without a thread, all others on one."""
+
+    def handle(answer: CallAnswer, arguments: tuple[object, ...], _named: dict[str, object]) -> None:
+        given = arguments[0]
+        if given == "refused":
+            raise BadRequest(field="given", why="is refused")
+        if given == "later":
+            threading.Thread(target=answer.fail, args=(PostClosed(why="later"),)).start()
+        elif given == "broken":
+            raise OSError("a secret in /etc")
+        else:
+            answer.give([given])
+
+    @expose
+    class Handled:
+        def do(self, *arguments: object) -> object:
+            return served_on_thread(handle, arguments, {})
+
+    server = Server("127.0.0.1", Handled(), "target", handlers={"do": handle})
+    server.start()
+    try:
+        with Proxy(server.uri) as proxy:
+            proxy._pyroSerializer = serializer
+            assert proxy.do(1) == [1]
+            with pytest.raises(ValueError, match="given: is refused"):
+                proxy.do("refused")
+            with pytest.raises(RuntimeError, match="the post is closed: later"):
+                proxy.do("later")
+            with pytest.raises(RuntimeError, match="OSError") as raised:
+                proxy.do("broken")
+            assert "secret" not in str(raised.value)
+            assert proxy.do(2) == [2]
+    finally:
+        server.close()
 
 
 def test_other_errors_are_garbled(line: RpcConnection) -> None:

@@ -1,4 +1,4 @@
-"""A program from outside: nothing but Pyro5, pymongo and the names of the contract. Exits 0 if all of it holds.
+"""A program from outside: nothing but Pyro5, pymongo and what `peers/rpc/README.md` says. Exits 0 if all of it holds.
 
 Usage: python outsider.py NAMESERVER_HOST NAMESERVER_PORT MONGO_URI
 """
@@ -9,7 +9,6 @@ import itertools
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -39,40 +38,47 @@ def asked(method: str, argument: object) -> Any:
         try:
             with trader() as proxy:
                 return getattr(proxy, method)(argument)
-        except Exception as error:
-            # Of a class it does not know, bare Pyro5 makes a SerializeError with the name of the class.
-            ours = isinstance(error, Pyro5.errors.SerializeError)
-            passing = any(word in repr(error) for word in ("NotTrader", "PostClosed"))
-            lost = isinstance(error, Pyro5.errors.CommunicationError | Pyro5.errors.NamingError)
-            passing = passing or (lost and not ours)
-            if not passing or time.monotonic() > end:
+        except (RuntimeError, Pyro5.errors.CommunicationError, Pyro5.errors.NamingError) as error:
+            if time.monotonic() > end:
                 raise
-            time.sleep(0.05)
+            time.sleep(max(0.05, getattr(error, "retry_after_ms", 0) / 1000))
 
 
-def refused_with(name: str, method: str, argument: object, proxy: Any = None) -> None:
-    """The call must fail with our error class of that name."""
-    said = what_comes_of(lambda: asked(method, argument) if proxy is None else getattr(proxy, method)(argument))
-    assert name in said, (name, method, argument, said)
-
-
-def what_comes_of(call: Callable[[], object]) -> str:
-    """Returns an error, or the answer, as text: bare Pyro5 does not know our classes, but it says their names."""
+def failure(kind: type[Exception], method: str, *arguments: object, peer: Any = None) -> Any:
+    """Returns the error that the call must end with, asked of whoever is trader or of `peer`."""
     try:
-        return repr(call())
-    except Exception as error:  # noqa: BLE001 - any class at all may come out of bare Pyro5
-        return repr(error)
+        given = asked(method, *arguments) if peer is None else getattr(peer, method)(*arguments)
+    except kind as error:
+        return error
+    raise AssertionError((method, arguments, given))
+
+
+def refused_for(field: str, method: str, argument: object) -> None:
+    """The call must fail, and say which field is to be mended."""
+    told = failure(ValueError, method, argument)
+    assert (told.error, told.field) == ("BadRequest", field), (method, argument, vars(told))
+    assert str(told) == f"{field}: {told.why}"
+
+
+def sent_to_the_trader(peer: Any, method: str, *arguments: object) -> None:
+    """A peer that is not in office must say who is, and where."""
+    told = failure(RuntimeError, method, *arguments, peer=peer)
+    assert told.error == "NotTrader", (method, vars(told))
+    with Pyro5.api.Proxy(told.trader_uri) as named:
+        assert named.ping() == told.trader
+    assert told.trader in str(told)
+    assert told.trader_uri in str(told)
 
 
 def request(**changes: object) -> dict[str, Any]:
     number = uuid.uuid4().hex[:8]
-    base = {"request_id": f"out-{run}-{number}", "buyer": "outsider", "item": "fish", "quantity": 1, "clock": stamp()}
+    base = {"request_id": f"out/{run}:{number}", "buyer": "outsider", "item": "fish", "quantity": 1, "clock": stamp()}
     return {**base, **changes}
 
 
 def offer(**changes: object) -> dict[str, Any]:
     number = uuid.uuid4().hex[:8]
-    base = {"deposit_id": f"dep-{run}-{number}", "seller": "outside-seller", "item": "fish", "quantity": 3}
+    base = {"deposit_id": f"dep/{run}:{number}", "seller": "outside-seller", "item": "fish", "quantity": 3}
     return {**base, "price": "7.20", "clock": stamp(), **changes}
 
 
@@ -111,13 +117,15 @@ def check_trade(serializer: str) -> None:
     Pyro5.api.config.SERIALIZER = serializer
     put = offer(item="boar", quantity=2, price="0.05")
     recorded = asked("deposit", put)
-    assert (recorded["_id"], recorded["price"], recorded["quantity"]) == (put["deposit_id"], "0.05", 2), recorded
-    assert asked("deposit", put)["_id"] == put["deposit_id"]
-    refused_with("BadRequest", "deposit", {**put, "quantity": 5})
+    assert (recorded["deposit_id"], recorded["price"], recorded["quantity"]) == (put["deposit_id"], "0.05", 2)
+    assert recorded["_id"] == put["deposit_id"]
+    assert asked("deposit", put)["deposit_id"] == put["deposit_id"]
+    refused_for("deposit_id", "deposit", {**put, "quantity": 5})
     on_offer = asked("search", "boar")
     assert any({"item", "seller", "price", "remaining"} <= set(o) for o in on_offer), on_offer
     wanted = request(item="boar")
     outcome = asked("buy", wanted)
+    assert outcome["request_id"] == outcome["_id"] == wanted["request_id"]
     document = in_the_books(wanted["request_id"])
     assert document["status"] == outcome["status"] == "sold", outcome
     for field in ("seq", "term", "trader", "seller", "deposit", "order", "arrival"):
@@ -128,8 +136,35 @@ def check_trade(serializer: str) -> None:
     assert asked("buy", wanted) == outcome
     assert asked("outcome", wanted["request_id"]) == outcome
     assert asked("outcome", f"never-{run}") is None
-    refused_with("BadRequest", "buy", {**wanted, "quantity": 2})
+    refused_for("request_id", "buy", {**wanted, "quantity": 2})
     assert asked("buy", request(item="boar", quantity=1_000_000))["status"] == "unavailable"
+
+
+def check_limits(serializer: str) -> None:
+    Pyro5.api.config.SERIALIZER = serializer
+    for quantity in (0, -1, 1_000_001, "1", 1.0, True, None):
+        refused_for("quantity", "buy", request(quantity=quantity))
+        refused_for("quantity", "deposit", offer(quantity=quantity))
+    for price in ("0", "-1", "7.201", "1000000.01", "7,20", 7, 7.2, None):
+        refused_for("price", "deposit", offer(price=price))
+    for word in ("", "a b", "x" * 101, "ä", 7, None):
+        refused_for("request_id", "buy", request(request_id=word))
+        refused_for("deposit_id", "deposit", offer(deposit_id=word))
+        refused_for("request_id", "outcome", word)
+        refused_for("buyer", "buy", request(buyer=word))
+    refused_for("seller", "deposit", offer(seller="a/b"))
+    for item in ("dodo", "", 7, None):
+        refused_for("item", "buy", request(item=item))
+    clocks: list[object] = [{"lamport": -1}, {"lamport": "1"}, {"lamport": 2**53}, {"vector": {}}, {}, 7, None]
+    for clock in clocks:
+        refused_for("clock", "buy", request(clock=clock))
+    refused_for("request", "buy", [])
+    refused_for("offer", "deposit", "fish")
+
+
+def check_unknown_method() -> None:
+    with trader() as proxy:
+        assert "sell" in str(failure(AttributeError, "sell", "fish", peer=proxy))
 
 
 def check_not_in_office() -> None:
@@ -138,11 +173,11 @@ def check_not_in_office() -> None:
     office = listed.pop("bazaar.trader")
     other = next(uri for uri in listed.values() if uri != office)
     with Pyro5.api.Proxy(other) as peer:
-        refused_with("NotTrader", "buy", request(), peer)
-        refused_with("NotTrader", "deposit", offer(), peer)
+        sent_to_the_trader(peer, "buy", request())
+        sent_to_the_trader(peer, "deposit", offer())
         peer.search()
         assert peer.outcome(f"never-{run}") is None
-        assert "NotTrader" in what_comes_of(peer.resign)
+        sent_to_the_trader(peer, "resign")
 
 
 def check_resignation() -> None:
@@ -157,7 +192,9 @@ def check_resignation() -> None:
 check_peers()
 for one in ("serpent", "json", "msgpack"):
     check_trade(one)
-check_not_in_office()
+    check_limits(one)
+    check_not_in_office()
+check_unknown_method()
 check_resignation()
 assert not [m for m in sys.modules if m.split(".")[0] in ("peers", "db", "nameserver")]
 print("the contract holds")

@@ -1,11 +1,9 @@
-"""The contract, from outside: a program with nothing but Pyro5 and pymongo; and malformed input of every kind."""
+"""The public API, from outside: programs with nothing but Pyro5 and pymongo; and malformed input of every kind."""
 
 from __future__ import annotations
 
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from peers.errors import BadRequest, wire_error_of
+from tests.bare_python import run_bare
 from tests.system.town import Town, running_town
 
 pytestmark = pytest.mark.system
@@ -42,6 +42,7 @@ ROTTEN = st.one_of(
 )
 FREE = ("request_id", "deposit_id", "buyer", "seller")
 PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+GUIDE = (Path(__file__).parents[2] / "peers" / "rpc" / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,10 @@ def books_of(town: Town) -> tuple[int, int, int]:
 
 
 def is_bad_request(call: Any, argument: object) -> bool:
-    """A caller with bare Pyro5 is told the class by name; one that has imported ours gets the class itself."""
     try:
         call(argument)
-    except Exception as error:  # noqa: BLE001 - whatever comes is looked at
-        return "BadRequest" in repr(error)
+    except ValueError as error:
+        return isinstance(wire_error_of(error), BadRequest)
     return False
 
 
@@ -125,17 +125,18 @@ def test_marshal_is_refused(trader_uri: str) -> None:
         Pyro5.api.config.SERIALIZER = "serpent"
 
 
+@pytest.mark.parametrize("serializer", ["serpent", "msgpack"])
+def test_the_session_of_the_guide_goes_as_it_says(town: Town, serializer: str) -> None:
+    session, printed = re.search(r"```python\n(.*?)```\s+It prints:\s+```text\n(.*?)```", GUIDE, re.DOTALL).groups()  # type: ignore[union-attr]
+    names = town.status()["nameserver"]
+    assert run_bare(town.directory, session, names["host"], names["port"], serializer=serializer) == printed
+
+
 def test_an_outside_program_can_trade_and_check_the_books(town: Town) -> None:
     state = town.status()
-    program = Path(__file__).with_name("outsider.py")
+    program = Path(__file__).with_name("outsider.py").read_text()
     names = state["nameserver"]
-    done = subprocess.run(
-        [sys.executable, str(program), names["host"], str(names["port"]), state["mongo_uri"]],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=town.directory,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    arguments = names["host"], names["port"], state["mongo_uri"]
+    said = run_bare(town.directory, program, *arguments, besides=("pymongo", "bson"))
+    assert said == "the contract holds\n"
     assert town.stop() == 0, town.output()[-4000:]

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.market.money import MAX_PRICE
+from peers.core.market.limits import MAX_PRICE
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
 from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings
 from peers.errors import BadRequest
-from peers.rpc import wire
+from peers.rpc import public_form, wire
 
-LAMPORT = wire.Reader(Settings())
-VECTOR = wire.Reader(Settings(clock="vector"))
+LAMPORT = public_form.Reader(Settings())
+VECTOR = public_form.Reader(Settings(clock="vector"))
 REQUEST: dict[str, Any] = {"request_id": "r:1", "buyer": "b", "item": "fish", "quantity": 1, "clock": {"lamport": 17}}
 OFFER: dict[str, Any] = {
     "deposit_id": "d",
@@ -33,6 +33,7 @@ OFFER: dict[str, Any] = {
 }
 READINGS = st.sampled_from([(LAMPORT.request, REQUEST), (LAMPORT.offer, OFFER)])
 WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 
 keys = st.text(max_size=8) | st.integers()
 anything = st.recursive(
@@ -54,6 +55,10 @@ def is_word(value: object, longest: int) -> bool:
     return isinstance(value, str) and len(value) <= longest and WORD.fullmatch(value) is not None
 
 
+def is_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100 and ID.fullmatch(value) is not None
+
+
 def is_whole(value: object, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
 
@@ -65,8 +70,8 @@ def is_price(value: object) -> bool:
 
 
 FINE: dict[str, Callable[[Any], bool]] = {
-    "request_id": lambda v: is_word(v, 100),
-    "deposit_id": lambda v: is_word(v, 100),
+    "request_id": is_id,
+    "deposit_id": is_id,
     "buyer": lambda v: is_word(v, 64),
     "seller": lambda v: is_word(v, 64),
     "item": lambda v: v in ("fish", "salt", "boar"),
@@ -166,12 +171,12 @@ def test_prices_that_are_none(price: object) -> None:
 def test_prices(price: str, read: str) -> None:
     offer = LAMPORT.offer({**OFFER, "price": price}).offer
     assert offer.price == Decimal(read)
-    assert wire.offer_dict(offer)["price"] == format(Decimal(read), ".2f")
+    assert public_form.offer_dict(offer)["price"] == format(Decimal(read), ".2f")
 
 
 @given(value=anything)
 def test_questions(value: object) -> None:
-    if is_word(value, 100):
+    if is_id(value):
         LAMPORT.request_id(value)
     else:
         assert complaint(LAMPORT.request_id, value).field == "request_id"
@@ -184,8 +189,8 @@ def test_questions(value: object) -> None:
 
 
 def test_what_is_read_is_what_was_sent() -> None:
-    assert wire.request_dict(LAMPORT.request(REQUEST).request) == REQUEST
-    assert wire.offer_dict(LAMPORT.offer(OFFER).offer) == OFFER
+    assert public_form.request_dict(LAMPORT.request(REQUEST).request) == REQUEST
+    assert public_form.offer_dict(LAMPORT.offer(OFFER).offer) == OFFER
 
 
 def outcome(*, sold: bool) -> Outcome:
@@ -212,11 +217,11 @@ def outcome(*, sold: bool) -> Outcome:
 
 @pytest.mark.parametrize("sold", [True, False])
 def test_outcomes_there_and_back(sold: bool) -> None:
-    there = wire.outcome_dict(outcome(sold=sold))
-    assert there["_id"] == "r"
+    there = public_form.outcome_dict(outcome(sold=sold))
+    assert there["request_id"] == there["_id"] == "r"
     assert there["status"] == ("sold" if sold else "unavailable")
     assert there.get("earned") == ("5.76" if sold else None)
-    assert wire.outcome_of(there) == outcome(sold=sold)
+    assert public_form.outcome_of(there) == outcome(sold=sold)
     assert wire.unpack_sales(wire.pack([outcome(sold=sold)])) == (outcome(sold=sold),)
 
 
@@ -225,8 +230,8 @@ def test_deposits_there_and_back() -> None:
         deposit_id="d", seller="s", item="fish", quantity=9, price=Decimal("7.20"), clock=VectorStamp(vector={"s": 1})
     )
     deposit = Deposit(offer=offer, remaining=4, deposited_at_ms=1_700_000_000_123, term=2)
-    assert wire.deposit_of(wire.deposit_dict(deposit)) == deposit
-    assert wire.on_offer((deposit,)) == [
+    assert public_form.deposit_of(public_form.deposit_dict(deposit)) == deposit
+    assert public_form.on_offer((deposit,)) == [
         {"item": "fish", "seller": "s", "price": "7.20", "remaining": 4, "deposit_id": "d"}
     ]
 
@@ -234,9 +239,9 @@ def test_deposits_there_and_back() -> None:
 @given(value=anything)
 def test_answers_that_are_none(value: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - its words are Python's
-        wire.outcome_of(value)
+        public_form.outcome_of(value)
     with pytest.raises(ValueError):  # noqa: PT011
-        wire.deposit_of(value)
+        public_form.deposit_of(value)
 
 
 def test_parcels_there_and_back() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from peers.core.calls import Buy, Failure, Reply
 from peers.core.context import Context
-from peers.core.customers.retrying_call import RetryingCall
+from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.market.records import Outcome, PurchaseRequest
 from peers.core.membership.clocks import Stamp
 from peers.core.membership.gossip import Gossip
@@ -21,7 +21,7 @@ class Buyer:
     def __init__(self, ctx: Context, gossip: Gossip) -> None:
         self._ctx = ctx
         self._gossip = gossip
-        self._errand = RetryingCall(ctx, "ask")
+        self._call = RetryingCall(ctx, "ask")
         self._number = 0
         self._bought = 0
         self._session = ctx.me.incarnation  # ids stay unique when the same peer is started again
@@ -35,16 +35,16 @@ class Buyer:
     def on_buy_timer(self) -> None:
         """Time for the next purchase."""
         ctx = self._ctx
-        if self._errand.busy or self._resting:
+        if self._call.busy or self._resting:
             return
-        if ctx.in_office or ctx.trader() is None:
+        if ctx.trader() is None or not is_free_to_trade(ctx):
             self._stalled = True  # on_new_trader goes on
             return
         stamp = ctx.tick()
         self._gossip.announce_clock(stamp)
         request = self._pick(stamp)
         ctx.say(Asked(peer=ctx.name, request=request))
-        self._errand.begin(Buy(request=request))
+        self._call.begin(Buy(request=request))
 
     def _pick(self, stamp: Stamp) -> PurchaseRequest:
         market = self._ctx.settings.market
@@ -63,21 +63,21 @@ class Buyer:
         self._resting = True
 
     def on_ask_timer(self) -> None:
-        self._errand.ask()
+        self._call.ask()
 
     def on_new_trader(self) -> None:
         """The post is filled again: ask it what is still unanswered, or go on buying."""
-        if self._errand.busy:
-            self._errand.ask()
+        if self._call.busy:
+            self._call.ask()
         elif self._stalled:
             self._stalled = False
             self.start()
 
     def is_mine(self, ask_id: int) -> bool:
-        return self._errand.is_mine(ask_id)
+        return self._call.is_mine(ask_id)
 
     def on_reply(self, reply: Reply | Failure) -> None:
-        ended = self._errand.on_reply(reply)
+        ended = self._call.on_reply(reply)
         if isinstance(ended, Outcome):
             self._on_outcome(ended)
         elif isinstance(ended, BadRequest):

@@ -6,12 +6,16 @@ asked. Hearing nothing therefore never means asking for something new.
 
 from __future__ import annotations
 
-import msgspec
-
 from peers.core.calls import Call, Failure, Reply, Unreachable
 from peers.core.context import Context
 from peers.core.inputs import TimerName
-from peers.errors import BadRequest, NotTrader, PostClosed, WireError
+from peers.core.market.rules import may_trade
+from peers.errors import BadRequest, PostClosed, WireError
+
+
+def is_free_to_trade(ctx: Context) -> bool:
+    """Whether this peer may buy and sell for itself now: not while it is in office."""
+    return may_trade(ctx.name, ctx.name if ctx.in_office else None)
 
 
 class RetryingCall:
@@ -39,7 +43,9 @@ class RetryingCall:
     def ask(self) -> None:
         """Asks the trader in office, if there is one; a peer in office itself waits until it is out again."""
         trader = self._ctx.trader()
-        if self.call is None or trader is None or self._ctx.in_office or trader.rank == self._ctx.me.rank:
+        if self.call is None or trader is None or not is_free_to_trade(self._ctx):
+            return
+        if not may_trade(self._ctx.name, trader.name):  # the others have this peer in office; it is about to hear it
             return
         self.tries += 1
         if self.tries > 1:
@@ -62,17 +68,3 @@ class RetryingCall:
             return None
         self.call = None
         return reply
-
-
-class TraderHint(msgspec.Struct, frozen=True, kw_only=True):
-    """A trader named by one who is not."""
-
-    trader: str
-    term: int
-
-
-def hint_of(reply: Reply | Failure) -> TraderHint | None:
-    """Returns the trader that a refusal names, if it does."""
-    if isinstance(reply, NotTrader) and reply.trader is not None:
-        return TraderHint(trader=reply.trader, term=reply.term)
-    return None

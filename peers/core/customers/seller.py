@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from peers.core.calls import Failure, MakeDeposit, Reply, Standing, StandingReply
 from peers.core.context import Context
-from peers.core.customers.retrying_call import RetryingCall
+from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.market.money import to_money
 from peers.core.market.records import Deposit, Offer, Outcome
 from peers.core.reports import Deposited, Earned, Offered, Rejected
@@ -20,7 +20,7 @@ class Seller:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._errand = RetryingCall(ctx, "sell")
+        self._call = RetryingCall(ctx, "sell")
         self._number = 0
         self._session = ctx.me.incarnation
         self._left: dict[str, int] = {}  # deposit -> what it holds, as far as is known; below 0: sold before told of
@@ -30,15 +30,12 @@ class Seller:
         self._due: list[Standing | MakeDeposit] = []
         self._items_before: str | None = None
 
-    def start(self) -> None:
-        """Nothing to do before there is a trader; `on_new_trader` begins."""
-
     def on_new_trader(self) -> None:
         """Asks for its standing; what was being asked before is asked again first."""
         if not any(isinstance(call, Standing) for call in self._due):
             self._due.append(Standing(seller=self._ctx.name, after_seq=self._sure_seq))
-        if self._errand.busy:
-            self._errand.ask()
+        if self._call.busy:
+            self._call.ask()
         else:
             self._next()
 
@@ -48,7 +45,7 @@ class Seller:
         self._due = [call for call in self._due if isinstance(call, Standing)]
 
     def on_sell_timer(self) -> None:
-        self._errand.ask()
+        self._call.ask()
 
     def on_period_timer(self) -> None:
         """By chance, deposits more; in any case makes sure that it has heard of every sale."""
@@ -57,18 +54,18 @@ class Seller:
         self.on_new_trader()
 
     def _next(self) -> None:
-        if self._errand.busy or self._ctx.in_office or not self._due:
+        if self._call.busy or not self._due or not is_free_to_trade(self._ctx):
             return
         call = self._due.pop(0)
         if isinstance(call, Standing):
             call = Standing(seller=call.seller, after_seq=self._sure_seq)
         else:
             self._ctx.say(Offered(peer=self._ctx.name, offer=call.offer))
-        self._errand.begin(call)
+        self._call.begin(call)
 
     def _offer_more(self) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
-        if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._errand.call)):
+        if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._call.call)):
             return
         others = [item for item in market.items if item != self._items_before]
         self._number += 1
@@ -84,10 +81,10 @@ class Seller:
         self._due.append(MakeDeposit(offer=offer))
 
     def is_mine(self, ask_id: int) -> bool:
-        return self._errand.is_mine(ask_id)
+        return self._call.is_mine(ask_id)
 
     def on_reply(self, reply: Reply | Failure) -> None:
-        ended = self._errand.on_reply(reply)
+        ended = self._call.on_reply(reply)
         if isinstance(ended, Deposit):
             self._ctx.say(Deposited(peer=self._ctx.name, deposit=ended))
             self._left[ended.offer.deposit_id] = ended.remaining + self._left.get(ended.offer.deposit_id, 0)
@@ -126,8 +123,8 @@ class Seller:
     def _restock(self) -> None:
         """Sold out: picks another item."""
         self._left = {deposit: left for deposit, left in self._left.items() if left}
-        standing_due = isinstance(self._errand.call, Standing) or any(isinstance(c, Standing) for c in self._due)
+        standing_due = isinstance(self._call.call, Standing) or any(isinstance(c, Standing) for c in self._due)
         sold_out = not any(left > 0 for left in self._left.values())
-        if sold_out and not standing_due and not self._ctx.in_office:
+        if sold_out and not standing_due and is_free_to_trade(self._ctx):
             self._offer_more()
         self._next()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peers.core.context import Context
+from peers.core.market.resignation import barred_until
 
 LENIENT_ATTEMPT = 2
 """From this attempt on, anybody who is up may take the post."""
@@ -17,7 +18,7 @@ class Eligibility:
 
     def bar(self, ranks: tuple[int, ...], term: int) -> bool:
         """`ranks` resigned in `term`: they sit out so many elections. Returns whether that was news."""
-        until = term + self._ctx.settings.market.barred_elections
+        until = barred_until(term, self._ctx.settings.market.barred_elections)
         fresh = [rank for rank in ranks if self._barred_until.get(rank, 0) < until]
         self._barred_until.update(dict.fromkeys(fresh, until))
         return bool(fresh)

@@ -6,7 +6,7 @@ candidate, the term while it is in office.
 
 from __future__ import annotations
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing, not_in_office
 from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context
 from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
@@ -15,7 +15,6 @@ from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
-from peers.errors import NotTrader, PostClosed
 
 
 class Incumbency:
@@ -127,7 +126,7 @@ class Incumbency:
 
     def _refuse(self, event: RequestReceived) -> None:
         trader = self._ctx.trader()
-        error = NotTrader(trader=trader.name, term=self._ctx.view.term) if trader else PostClosed()
+        error = not_in_office(trader.name if trader else None, self._ctx.view.term, self._ctx.members)
         self._ctx.emit(Respond(call_id=event.call_id, reply=error))
 
 

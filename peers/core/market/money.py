@@ -9,7 +9,6 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 CENT = Decimal("0.01")
-MAX_PRICE = Decimal("1000000.00")
 
 
 def to_money(text: str | int) -> Decimal:

@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
-from peers.core.names import order_key
 
 Status = Literal["queued", "sold", "unavailable"]
 
@@ -30,7 +30,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def sort_key(self) -> str:
         """The sort key: lowest is decided first."""
-        return order_key(self.clock, self.buyer, self.request_id)
+        return sort_key(self.clock, self.buyer, self.request_id)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -46,7 +46,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def sort_key(self) -> str:
         """The sort key: among those that hold enough, the lowest sells."""
-        return order_key(self.clock, self.seller, self.deposit_id)
+        return sort_key(self.clock, self.seller, self.deposit_id)
 
 
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):

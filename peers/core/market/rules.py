@@ -1,4 +1,4 @@
-"""The market's one rule: who gets what, from whom, at what price. Pure decisions over goods at hand.
+"""Who may trade, and who gets what, from whom, at what price. Pure decisions over goods at hand.
 
 Requests are decided lowest sort key first; of the sellers that hold enough of the item, the one whose deposit has the
 lowest sells. Nobody buys from itself, and the trader in office neither buys nor sells.
@@ -11,18 +11,36 @@ from decimal import Decimal
 from peers.core.market.money import split
 from peers.core.market.records import Accepted, Outcome, Sale
 from peers.core.market.stock import Draft
+from peers.errors import BadRequest
 
 NOT_ON_OFFER = "nobody has enough of it"
 BUYER_IN_OFFICE = "the trader in office buys nothing"
 
 
+def may_trade(name: str, trader: str | None) -> bool:
+    """Whether `name` may buy and sell while `trader` is in office (None: nobody is): the trader itself may not."""
+    return name != trader
+
+
+def excluded_sellers(buyer: str, trader: str) -> tuple[str, ...]:
+    """Returns those who sell nothing to `buyer` while `trader` is in office."""
+    return buyer, trader
+
+
+def require_may_deposit(seller: str, trader: str) -> None:
+    """Raises BadRequest if `seller` may not deposit while `trader` is in office."""
+    if not may_trade(seller, trader):
+        raise BadRequest(field="seller", why=f"must not be the trader in office, who sells nothing, and {seller} is")
+
+
 def decide(
     accepted: Accepted, goods: Draft, *, seq: int, term: int, trader: str, now_ms: int, commission_rate: Decimal
 ) -> Outcome:
-    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest order first."""
+    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first."""
     request = accepted.request
-    in_office = request.buyer == trader
-    source = None if in_office else goods.find(request.item, request.quantity, (request.buyer, trader))
+    in_office = not may_trade(request.buyer, trader)
+    excluded = excluded_sellers(request.buyer, trader)
+    source = None if in_office else goods.find(request.item, request.quantity, excluded)
     sale = None
     if source is not None:
         goods.take(source, request.quantity)

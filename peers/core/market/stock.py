@@ -52,7 +52,7 @@ class Stock:
             self._by_item[gone.offer.item].remove((gone.offer.sort_key, deposit_id))
 
     def in_order(self, item: str) -> list[tuple[str, str]]:
-        """Returns order and id of the deposits of `item`, lowest first. Not to be changed."""
+        """Returns sort key and id of the deposits of `item`, lowest first. Not to be changed."""
         return self._by_item.get(item, [])
 
     def holding(self, deposit_id: str) -> tuple[Deposit, int]:
@@ -77,7 +77,7 @@ class Draft:
         self._taken: dict[str, int] = {}
 
     def find(self, item: str, quantity: int, excluded: tuple[str, ...]) -> Deposit | None:
-        """Returns the deposit that sells: the lowest in order that holds enough and is not of `excluded` sellers."""
+        """Returns the deposit that sells: the lowest sort key that holds enough and is not of `excluded` sellers."""
         stock, incoming = self._stocks
         keys: Iterable[tuple[str, str]] = stock.in_order(item)
         if new := incoming.in_order(item):

@@ -10,6 +10,7 @@ from peers.core.context import Context
 from peers.core.ledger.log import TradeEntry
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome
+from peers.core.market.resignation import sales_to_go
 from peers.core.market.rules import decide
 from peers.core.market.stock import Draft
 from peers.core.trader.pending import PendingRequest, PendingRequests
@@ -71,7 +72,7 @@ class EntryDrafter:
         self, waiting: list[PendingRequest], deposits: tuple[Deposit, ...], sales: int
     ) -> list[Outcome]:
         market, timing = self._ctx.settings.market, self._ctx.settings.timing
-        to_go = market.resign_after_sales - sales if market.resign_after_sales else timing.max_batch
+        to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
         goods = Draft(self._state.stock, deposits)
         outcomes: list[Outcome] = []
         for pending in waiting:

@@ -14,24 +14,23 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing
+from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing, not_in_office
 from peers.core.commands import NotifySales, Respond
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState
+from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
+from peers.core.market.rules import require_may_deposit
 from peers.core.names import rank_of
 from peers.core.trader.committer import Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
 from peers.core.trader.pending import PendingRequests, require_same
 from peers.core.trader.reads import LedgerReads
-from peers.errors import BadRequest, NotTrader, PostClosed, WireError
-
-MAX_AHEAD = 1_000_000
-"""How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
+from peers.errors import PostClosed, WireError
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +96,7 @@ class TraderTerm:
             raise PostClosed(
                 why="too many wait already", retry_after_ms=self._group_commit.ms_for(len(self._pending))
             )
-        self._count_event(request.clock.time, request)
+        self._count_event(request)
         self._arrival += 1
         accepted = Accepted(
             request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
@@ -105,8 +104,7 @@ class TraderTerm:
         self._pending.add(accepted, call_id, self._ctx.now.mono_s)
 
     def _on_deposit(self, call_id: int, offer: Offer) -> None:
-        if offer.seller == self._ctx.name:
-            raise BadRequest(field="seller", why="is in office and sells nothing")
+        require_may_deposit(offer.seller, self._ctx.name)
         if self._pending.wait_for_deposit(offer, call_id):
             return
         recorded = self._state.stock.get(offer.deposit_id)
@@ -115,7 +113,7 @@ class TraderTerm:
             self._answer(call_id, recorded)
             return
         self._open_for_business()
-        self._count_event(offer.clock.time, offer)
+        self._count_event(offer)
         self._pending.add_deposit(offer, call_id)
         self.pump()
 
@@ -123,9 +121,8 @@ class TraderTerm:
         if self._ctx.leadership.leaving_for is not None:
             raise PostClosed(why="the trader is leaving office")
 
-    def _count_event(self, time: int, stamped: PurchaseRequest | Offer) -> None:
-        if time > self._ctx.clock.stamp().time + MAX_AHEAD:
-            raise BadRequest(field="clock", why=f"is more than {MAX_AHEAD} ahead of the market's")
+    def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
+        check_not_far_ahead(stamped.clock, self._ctx.clock.stamp())
         self._ctx.clock.merge(stamped.clock)
         self._ctx.tick()
 
@@ -230,7 +227,7 @@ class TraderTerm:
 
     def close(self, *, trader: str | None, term: int) -> None:
         """Answers everybody who still waits: ask the next trader, with the same id."""
-        refusal: WireError = NotTrader(trader=trader, term=term) if trader else PostClosed()
+        refusal = not_in_office(trader, term, self._ctx.members)
         self._pending.refuse(refusal)
         self._reads.refuse(refusal)
         for call_id in self._leave_callers:

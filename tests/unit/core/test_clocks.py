@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import CLOCKS, MAX_TIME, LamportStamp, Stamp, VectorStamp, make_clock, zero_stamp
-from peers.core.names import NO_RANK, order_key, peer_name, rank_of
+from peers.core.names import NO_RANK, peer_name, rank_of
 
 NAMES = [peer_name("buyer", 0), peer_name("seller", 1), peer_name("merchant", 2), peer_name("buyer", 10)]
 
@@ -43,7 +44,7 @@ def live_through(kind: str, history: list[Event]) -> list[tuple[str, Stamp, froz
 
 def key(event: tuple[str, Stamp, frozenset[int]], number: int) -> str:
     owner, stamp, _ = event
-    return order_key(stamp, owner, f"id{number}")
+    return sort_key(stamp, owner, f"id{number}")
 
 
 @pytest.mark.parametrize("kind", CLOCKS)
@@ -143,21 +144,21 @@ owned = st.tuples(lamports | vectors, st.sampled_from([*NAMES, "outsider", "buye
 
 @given(st.lists(owned, min_size=2, max_size=8, unique_by=lambda record: record[2]))
 def test_the_order_is_total_and_the_same_wherever_one_starts(records: list[tuple[Stamp, str, str]]) -> None:
-    keys = [order_key(*record) for record in records]
+    keys = [sort_key(*record) for record in records]
     assert len(set(keys)) == len(keys)
     as_told = sorted(records, key=lambda r: (r[0].time, rank_of(r[1]), r[1], r[2]))
-    assert [order_key(*record) for record in as_told] == sorted(keys)
+    assert [sort_key(*record) for record in as_told] == sorted(keys)
 
 
 def test_equal_clocks_are_broken_by_rank_and_strangers_come_last() -> None:
     stamp = LamportStamp(lamport=7)
     in_order = ["seller2", "buyer10", "merchant100", "someone-else"]
     for names in permutations(in_order):
-        assert sorted(names, key=lambda name: order_key(stamp, name, "id")) == in_order
+        assert sorted(names, key=lambda name: sort_key(stamp, name, "id")) == in_order
     assert rank_of("someone-else") == NO_RANK
 
 
 @pytest.mark.parametrize("time", [0, 9, 10, 99, 10**15, MAX_TIME])
 def test_the_order_of_strings_is_the_order_of_numbers(time: int) -> None:
     here, next_ = LamportStamp(lamport=time), LamportStamp(lamport=time + 1)
-    assert order_key(here, "buyer999999", "z") < order_key(next_, "buyer0", "a")
+    assert sort_key(here, "buyer999999", "z") < sort_key(next_, "buyer0", "a")

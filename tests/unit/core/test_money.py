@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.core.market.money import CENT, MAX_PRICE, split, to_money
+from peers.core.market.limits import MAX_PRICE
+from peers.core.market.money import CENT, split, to_money
 
 prices = st.decimals(min_value=0, max_value=MAX_PRICE, places=2)
 quantities = st.integers(1, 1_000_000)

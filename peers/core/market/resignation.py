@@ -1,0 +1,24 @@
+"""When a trader has sold enough and makes way for another, and how long it takes no part in elections then."""
+
+from __future__ import annotations
+
+
+def sales_to_go(sales: int, resign_after_sales: int, *, at_most: int) -> int:
+    """Returns how many more sales a trader makes before it resigns (0 or fewer: none), `at_most` at a time.
+
+    `resign_after_sales` is the setting; 0 means that it never resigns because of its sales.
+    """
+    return min(resign_after_sales - sales, at_most) if resign_after_sales else at_most
+
+
+def is_resignation_due(sales: int, resign_after_sales: int) -> bool:
+    """Whether a trader that has made so many sales resigns; never where `resign_after_sales` is 0."""
+    return 0 < resign_after_sales <= sales
+
+
+def barred_until(term: int, barred_elections: int) -> int:
+    """Returns the first term after whose end one who resigned in `term` may stand for election again.
+
+    The election after `term` itself is the first of the `barred_elections` that it sits out.
+    """
+    return term + barred_elections

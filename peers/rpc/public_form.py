@@ -1,0 +1,388 @@
+"""The public form of requests, offers, outcomes and deposits: what callers send and what they get.
+
+This is the one place that turns what callers send into the core's records, and the core's records into what callers
+get. It is a document of its own, described in the README beside it, and does not follow from what the database keeps.
+Its values are plain (str, int, bool, None, lists and dicts of these; money as an exact decimal text, times of day as
+ISO 8601 in UTC), so that they are the same by every serializer.
+
+Callers are strangers: whatever they send is either exactly right or a `BadRequest` that names the field and says what
+is allowed (`peers.core.market.limits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NoReturn, TypeVar, cast
+
+import msgspec
+
+from peers.core.calls import AskOutcome, Buy, MakeDeposit, Search, Standing, Status
+from peers.core.market import limits
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale, clock_of
+from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
+from peers.core.settings import Settings
+from peers.errors import BadRequest
+
+MOST_ON_OFFER = 10_000
+"""Rows in the answer to a search."""
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+# -- what callers send ---------------------------------------------------------------------------------------------
+
+
+class _Lamport(msgspec.Struct, forbid_unknown_fields=True):
+    lamport: limits.Time
+
+
+class _Vector(msgspec.Struct, forbid_unknown_fields=True):
+    vector: limits.VectorEntries
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: limits.Id
+    buyer: limits.Name
+    item: str
+    quantity: limits.Quantity
+
+
+class _LamportRequest(_Request, forbid_unknown_fields=True):
+    clock: _Lamport
+
+
+class _VectorRequest(_Request, forbid_unknown_fields=True):
+    clock: _Vector
+
+
+class _Offer(msgspec.Struct, forbid_unknown_fields=True):
+    deposit_id: limits.Id
+    seller: limits.Name
+    item: str
+    quantity: limits.Quantity
+    price: limits.PriceText
+
+
+class _LamportOffer(_Offer, forbid_unknown_fields=True):
+    clock: _Lamport
+
+
+class _VectorOffer(_Offer, forbid_unknown_fields=True):
+    clock: _Vector
+
+
+class Reader:
+    """Reads what callers send, by the settings of one town. Each method raises BadRequest for what is not allowed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._items = settings.market.items
+        self._clock = settings.clock
+        vector = self._clock == "vector"
+        self._clock_form: type[_Lamport | _Vector] = _Vector if vector else _Lamport
+        self._request: type[_Request] = _VectorRequest if vector else _LamportRequest
+        self._offer: type[_Offer] = _VectorOffer if vector else _LamportOffer
+
+    def request(self, given: object) -> Buy:
+        """Reads a purchase request."""
+        read = cast("_LamportRequest | _VectorRequest", self._convert(given, self._request, "request"))
+        limits.check_item(read.item, self._items)
+        request = PurchaseRequest(
+            request_id=read.request_id,
+            buyer=read.buyer,
+            item=read.item,
+            quantity=read.quantity,
+            clock=self._stamp(read.clock),
+        )
+        return Buy(request=request)
+
+    def offer(self, given: object) -> MakeDeposit:
+        """Reads an offer of goods to be deposited."""
+        read = cast("_LamportOffer | _VectorOffer", self._convert(given, self._offer, "offer"))
+        limits.check_item(read.item, self._items)
+        offer = Offer(
+            deposit_id=read.deposit_id,
+            seller=read.seller,
+            item=read.item,
+            quantity=read.quantity,
+            price=limits.read_price(read.price),
+            clock=self._stamp(read.clock),
+        )
+        return MakeDeposit(offer=offer)
+
+    def request_id(self, given: object) -> AskOutcome:
+        """Reads the id of a request."""
+        return AskOutcome(request_id=limits.checked("request_id", given))
+
+    def item(self, given: object) -> Search:
+        """Reads what to search for, None for everything."""
+        if given is not None:
+            limits.check_item(given, self._items)
+        return Search(item=cast("str | None", given))
+
+    def standing(self, seller: object, after_seq: object) -> Standing:
+        """Reads whose standing is asked for, and from which sale on."""
+        return Standing(seller=limits.checked("seller", seller), after_seq=limits.checked("after_seq", after_seq))
+
+    def _stamp(self, read: _Lamport | _Vector) -> LamportStamp | VectorStamp:
+        if isinstance(read, _Lamport):
+            return LamportStamp(lamport=read.lamport)
+        stamp = VectorStamp(vector=read.vector)
+        limits.check_clock(stamp, self._clock)  # its numbers are in bounds each, but their sum need not be
+        return stamp
+
+    def _convert(self, given: object, kind: type[T], whole: str) -> T:
+        if type(given) is not dict:
+            raise BadRequest(field=whole, why=f"must be one dict with {_fields(kind)}, not {limits.shown(given)}")
+        try:
+            return msgspec.convert(given, kind)
+        except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half a character
+            self._blame(given, kind, whole)
+
+    def _blame(self, given: Document, kind: type, whole: str) -> NoReturn:
+        """Finds the field to blame for a dict that is no `kind`."""
+        for field in msgspec.structs.fields(kind):
+            if field.name not in given:
+                raise BadRequest(field=field.name, why=f"is missing; there must be {_fields(kind)}")
+            self._check(field.name, given[field.name])
+        raise BadRequest(field=whole, why=f"must have these fields and no other: {_fields(kind)}")
+
+    def _check(self, field: str, value: object) -> None:
+        if field == "item":
+            limits.check_item(value, self._items)
+        elif field == "price":
+            limits.read_price(value)
+        elif field == "clock":
+            try:
+                self._stamp(msgspec.convert(value, self._clock_form))
+            except (msgspec.ValidationError, UnicodeEncodeError):
+                raise limits.refused_clock(value, self._clock) from None
+        else:
+            limits.checked(field, value)
+
+
+def _fields(kind: type) -> str:
+    return ", ".join(field.name for field in msgspec.structs.fields(kind))
+
+
+def request_dict(request: PurchaseRequest) -> Document:
+    """Returns a request as `buy` takes it."""
+    return {
+        "request_id": request.request_id,
+        "buyer": request.buyer,
+        "item": request.item,
+        "quantity": request.quantity,
+        "clock": clock_of(request.clock),
+    }
+
+
+def offer_dict(offer: Offer) -> Document:
+    """Returns an offer as `deposit` takes it."""
+    return {
+        "deposit_id": offer.deposit_id,
+        "seller": offer.seller,
+        "item": offer.item,
+        "quantity": offer.quantity,
+        "price": _money(offer.price),
+        "clock": clock_of(offer.clock),
+    }
+
+
+# -- what callers get ----------------------------------------------------------------------------------------------
+
+
+def outcome_dict(outcome: Outcome) -> Document:
+    """Returns an outcome as `buy` and `outcome` give it."""
+    accepted, request, sale = outcome.accepted, outcome.request, outcome.sale
+    document = {
+        "_id": request.request_id,  # as outcomes were once known by; `request_id` is what it is
+        "request_id": request.request_id,
+        "buyer": request.buyer,
+        "item": request.item,
+        "quantity": request.quantity,
+        "clock": clock_of(request.clock),
+        "order": request.sort_key,
+        "status": outcome.status,
+        "queued_at": _time_of_day(accepted.queued_at_ms),
+        "queued_term": accepted.queued_term,
+        "arrival": accepted.arrival,
+        "seq": outcome.seq,
+        "term": outcome.term,
+        "trader": outcome.trader,
+        "decided_at": _time_of_day(outcome.decided_at_ms),
+    }
+    if sale is not None:
+        document["seller"] = sale.seller
+        document["deposit"] = sale.deposit
+        document["price"] = _money(sale.price)
+        document["amount"] = _money(sale.amount)
+        document["commission"] = _money(sale.commission)
+        document["earned"] = _money(sale.earned)
+    elif outcome.reason is not None:
+        document["reason"] = outcome.reason
+    return document
+
+
+def deposit_dict(deposit: Deposit) -> Document:
+    """Returns a deposit as `deposit` gives it."""
+    offer = deposit.offer
+    return {
+        "_id": offer.deposit_id,  # as with outcomes
+        "deposit_id": offer.deposit_id,
+        "seller": offer.seller,
+        "item": offer.item,
+        "price": _money(offer.price),
+        "quantity": offer.quantity,
+        "remaining": deposit.remaining,
+        "clock": clock_of(offer.clock),
+        "order": offer.sort_key,
+        "deposited_at": _time_of_day(deposit.deposited_at_ms),
+        "term": deposit.term,
+    }
+
+
+def on_offer(deposits: tuple[Deposit, ...]) -> list[Document]:
+    """Returns what a search finds, one row a deposit, MOST_ON_OFFER of them at most."""
+    return [
+        {
+            "item": d.offer.item,
+            "seller": d.offer.seller,
+            "price": _money(d.offer.price),
+            "remaining": d.remaining,
+            "deposit_id": d.offer.deposit_id,
+        }
+        for d in deposits[:MOST_ON_OFFER]
+    ]
+
+
+def status_dict(status: Status) -> Document:
+    """Returns what `status` gives."""
+    return cast("Document", msgspec.to_builtins(status))
+
+
+def heartbeat_dict(status: Status) -> Document:
+    """Returns what `heartbeat` gives."""
+    return {"peer": status.name, "term": status.term, "trader": status.trader}
+
+
+def earned_dict(outcome: Outcome, earned: Decimal) -> Document:
+    """Returns a sale as its seller's journal keeps it."""
+    request, sale = outcome.request, outcome.sale
+    return {
+        "request_id": request.request_id,
+        "seq": outcome.seq,
+        "item": request.item,
+        "quantity": request.quantity,
+        "buyer": request.buyer,
+        "price": _money(sale.price) if sale else None,
+        "earned": _money(earned),
+    }
+
+
+def _money(amount: Decimal) -> str:
+    return format(amount, ".2f")
+
+
+@lru_cache(maxsize=1024)
+def _time_of_day(ms: int) -> str:
+    return (_EPOCH + ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# -- what callers get, as our own customers read it ----------------------------------------------------------------
+
+
+def outcome_of(document: object) -> Outcome:
+    """Reads what `buy` answered; ValueError if it is no outcome."""
+    return _read(_outcome, document)
+
+
+def deposit_of(document: object) -> Deposit:
+    """Reads what `deposit` answered; ValueError if it is no deposit."""
+    return _read(_deposit, document)
+
+
+def stamp_of(given: object) -> Stamp | None:
+    """Reads a clock as it travels; None if it is none."""
+    if isinstance(given, dict):
+        if isinstance(given.get("lamport"), int):
+            return LamportStamp(lamport=given["lamport"])
+        if isinstance(given.get("vector"), dict):
+            return VectorStamp(vector=given["vector"])
+    return None
+
+
+def _read(read: Callable[[Document], T], document: object) -> T:
+    if not isinstance(document, dict):
+        raise ValueError("not a document")
+    try:
+        return read(document)
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"not a document of ours: {error!r}") from error
+
+
+def _outcome(document: Document) -> Outcome:
+    sale = None
+    if document["status"] == "sold":
+        sale = Sale(
+            seller=document["seller"],
+            deposit=document["deposit"],
+            price=Decimal(document["price"]),
+            amount=Decimal(document["amount"]),
+            commission=Decimal(document["commission"]),
+            earned=Decimal(document["earned"]),
+        )
+    request = PurchaseRequest(
+        request_id=document["request_id"],
+        buyer=document["buyer"],
+        item=document["item"],
+        quantity=document["quantity"],
+        clock=_clock(document["clock"]),
+    )
+    return Outcome(
+        accepted=Accepted(
+            request=request,
+            arrival=document["arrival"],
+            queued_at_ms=_ms(document["queued_at"]),
+            queued_term=document["queued_term"],
+        ),
+        seq=document["seq"],
+        term=document["term"],
+        trader=document["trader"],
+        decided_at_ms=_ms(document["decided_at"]),
+        sale=sale,
+        reason=document.get("reason"),
+    )
+
+
+def _deposit(document: Document) -> Deposit:
+    offer = Offer(
+        deposit_id=document["deposit_id"],
+        seller=document["seller"],
+        item=document["item"],
+        quantity=document["quantity"],
+        price=Decimal(document["price"]),
+        clock=_clock(document["clock"]),
+    )
+    return Deposit(
+        offer=offer,
+        remaining=document["remaining"],
+        deposited_at_ms=_ms(document["deposited_at"]),
+        term=document["term"],
+    )
+
+
+def _clock(given: object) -> Stamp:
+    stamp = stamp_of(given)
+    if stamp is None:
+        raise TypeError("a clock that is none")
+    return stamp
+
+
+def _ms(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
