@@ -46,6 +46,7 @@ from peers.core.messages import (
     Tally,
     Vacancy,
 )
+from peers.core.peer_view import PeerView
 from peers.core.reports import Departed, Opened
 from peers.core.settings import Settings
 
@@ -102,8 +103,9 @@ class Peer:
             self._timers["ask"] = self._buyer.on_ask_timer
 
     @property
-    def ctx(self) -> Context:
-        return self._ctx
+    def view(self) -> PeerView:
+        """What may be seen of this peer from outside."""
+        return PeerView(self._ctx)
 
     # -- for the host --------------------------------------------------------------------------------------
 

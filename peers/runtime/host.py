@@ -46,6 +46,7 @@ from peers.core.inputs import (
     TimerFired,
     TimerName,
 )
+from peers.core.journal import JOURNALED
 from peers.core.ledger.port import Ledger, Operation, Result
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
@@ -61,7 +62,7 @@ from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wake_up import WakeUp
 from peers.rpc.wire import Parcel, Reader
-from peers.runtime.journal import JOURNALED, Journal
+from peers.runtime.journal import Journal
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links import Links
 from peers.runtime.logs import Log

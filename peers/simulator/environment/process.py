@@ -19,7 +19,6 @@ class Process:
         "asks",
         "backlog",
         "buys",
-        "ctx",
         "held_lanes",
         "hung",
         "inbox",
@@ -35,11 +34,12 @@ class Process:
         "timers",
         "up",
         "uri",
+        "view",
     )
 
     def __init__(self, me: Member, settings: Settings, seed: str) -> None:
         self.peer = Peer(me, settings, Random(seed))
-        self.ctx = self.peer.ctx
+        self.view = self.peer.view
         self.rank = me.rank
         self.name = me.name
         self.uri = me.uri

@@ -10,7 +10,6 @@ before; a trader that dies leaves them as they are.
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -32,10 +31,10 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.market.records import Post
-from peers.simulator.process import Process
-
-if TYPE_CHECKING:
-    from peers.simulator.world import World
+from peers.simulator.environment.lives import Lives
+from peers.simulator.environment.process import Process
+from peers.simulator.environment.record import Record
+from peers.simulator.environment.schedule import Schedule
 
 _WAY_S = 0.0005
 _APPEND_S = 0.001
@@ -50,14 +49,16 @@ _UNKNOWN = Unknown(why="the answer was lost")
 class LedgerRoad:
     """Carries out Perform, in the order of each lane."""
 
-    def __init__(self, world: World, rng: Random) -> None:
+    def __init__(self, schedule: Schedule, record: Record, lives: Lives, rng: Random) -> None:
         self.ledger = MemoryLedger()
         self.slow_s = 0.0
         self.behind_s = 0.0  # how far the books stay behind
         self.away_for: dict[int, int] = {}  # rank -> number of faults because of which it does not reach it
         self.refuses = 0.0  # share of operations that fail for certain
         self.unknown = 0.0  # share of writes whose answer is lost
-        self._world = world
+        self._schedule = schedule
+        self._record = record
+        self._lives = lives
         self._rng = rng
         self._on_primary: Append | None = None  # what a majority does not have yet
         self._traders: dict[int, str] = {}
@@ -71,25 +72,25 @@ class LedgerRoad:
         if isinstance(operation, MakeBooks):
             process.backlog.append(operation)
             if len(process.backlog) == 1:
-                self._schedule_making(process)
+                self._plan_making(process)
             return
         lane = _APPENDS if isinstance(operation, Append) else _READS
         waiting = process.lanes[lane]
         waiting.append(operation)
         if len(waiting) == 1:
-            self._schedule(process, lane)
+            self._send_off(process, lane)
 
     # -- lanes ---------------------------------------------------------------------------------------------
 
-    def _schedule(self, process: Process, lane: int) -> None:
+    def _send_off(self, process: Process, lane: int) -> None:
         """The lane's thread sends its next operation off."""
         after_s = _WAY_S + self.slow_s * self._rng.random()
         if lane == _APPENDS:
             after_s += _APPEND_S * (0.5 + self._rng.random())
-        self._world.push(self._world.now_s + after_s, self._run, process, lane)
+        self._schedule.push(self._schedule.now_s + after_s, self._run, process, lane)
 
     def _run(self, process: Process, lane: int) -> None:
-        world, operation = self._world, process.lanes[lane][0]
+        schedule, operation = self._schedule, process.lanes[lane][0]
         if not process.up:
             self._run_for_the_dead(operation)
             return
@@ -97,30 +98,30 @@ class LedgerRoad:
             process.held_lanes.append(lane)
             return
         result = self._try(process, operation)
-        if world.history is not None:
-            world.history.on_ledger(process, operation, result, world.event)
-        world.push(
-            world.now_s + _WAY_S, self._reply, process, (lane, LedgerReplied(operation=operation, result=result))
+        if self._record.history is not None:
+            self._record.history.on_ledger(process, operation, result, schedule.event)
+        schedule.push(
+            schedule.now_s + _WAY_S, self._reply, process, (lane, LedgerReplied(operation=operation, result=result))
         )
 
     def _reply(self, process: Process, answered: tuple[int, LedgerReplied]) -> None:
         lane, replied = answered
-        self._world.arrive(process, replied)
+        self._lives.arrive(process, replied)
         waiting = process.lanes[lane]
         waiting.popleft()
         if waiting and process.up:
             if process.hung:
                 process.held_lanes.append(lane)
             else:
-                self._schedule(process, lane)
+                self._send_off(process, lane)
 
     def resume(self, process: Process) -> None:
         """The lanes of a process that stopped go on."""
         held, process.held_lanes = process.held_lanes, []
         for lane in held:
-            self._schedule(process, lane)
+            self._send_off(process, lane)
         if process.backlog:
-            self._schedule_making(process)
+            self._plan_making(process)
 
     def _run_for_the_dead(self, operation: Operation) -> None:
         """A killed trader's last words may have reached the server, or be on their way there."""
@@ -147,7 +148,7 @@ class LedgerRoad:
     # -- the log -------------------------------------------------------------------------------------------
 
     def _lose_answer(self, operation: Append) -> Result:
-        draw, saw = self._rng.random(), self._world.saw
+        draw, saw = self._rng.random(), self._record.saw
         if draw < 0.35:
             if isinstance(self._apply(operation), Appended):
                 saw("an entry whose answer was lost stood")
@@ -161,28 +162,28 @@ class LedgerRoad:
 
     def _land_later(self, operation: Append) -> None:
         for _ in range(self._rng.choice((1, 1, 2))):
-            self._world.push(self._world.now_s + 0.5 * self._rng.random(), self._late, None, operation)
+            self._schedule.push(self._schedule.now_s + 0.5 * self._rng.random(), self._late, None, operation)
 
     def _late(self, _: Process | None, operation: Append) -> None:
         """A first attempt arrives, when its writer may have tried again, or be no trader any more."""
         result = self._apply(operation)
         if isinstance(result, Taken):
-            self._world.saw("a late entry found its place taken")
+            self._record.saw("a late entry found its place taken")
         elif isinstance(result, Appended):
             standing = self.ledger.entry_at(operation.place)
             if standing is operation.entry and operation.place == self.ledger.end:
-                self._world.saw("an entry landed late")
+                self._record.saw("an entry landed late")
 
     def _land_on_primary(self, operation: Append) -> None:
         if self._on_primary is None and operation.place == self.ledger.end + 1:
             self._on_primary = operation
-            self._world.push(self._world.now_s + self._rng.random(), self._settle_primary, None, operation)
+            self._schedule.push(self._schedule.now_s + self._rng.random(), self._settle_primary, None, operation)
 
     def _settle_primary(self, _: Process | None, operation: Append) -> None:
         """A majority gets what only the primary had, or the primary falls with it."""
         self._on_primary = None
         if self._rng.random() < 0.5:
-            self._world.saw("an entry was lost with its primary")
+            self._record.saw("an entry was lost with its primary")
         else:
             self._apply(operation)
 
@@ -190,7 +191,7 @@ class LedgerRoad:
         """Reaches the ledger."""
         if isinstance(operation, Append) and self._on_primary is not None:
             if operation.entry.entry_id != self._on_primary.entry.entry_id:
-                self._world.saw("a place was taken before a majority had it")
+                self._record.saw("a place was taken before a majority had it")
             return _UNKNOWN
         result = self.ledger.perform(operation)
         if isinstance(operation, Append):
@@ -204,14 +205,14 @@ class LedgerRoad:
         result = self._apply(operation)
         if not isinstance(result, Loaded) or not result.entries:
             return result
-        self._world.saw("a candidate read a stale end")
+        self._record.saw("a candidate read a stale end")
         return msgspec.structs.replace(result, entries=result.entries[:-1])
 
     # -- the books -----------------------------------------------------------------------------------------
 
-    def _schedule_making(self, process: Process) -> None:
+    def _plan_making(self, process: Process) -> None:
         after_s = _MAKE_S * self._rng.random() + (self.slow_s + self.behind_s) * self._rng.random()
-        self._world.push(self._world.now_s + after_s, self._make, process, None)
+        self._schedule.push(self._schedule.now_s + after_s, self._make, process, None)
 
     def _make(self, process: Process, _: None) -> None:
         """A round of making the books."""
@@ -228,25 +229,25 @@ class LedgerRoad:
         if not self.away_for.get(process.rank):
             if self.unknown and random() < self.unknown:
                 self._make_in_part(backlog[0])
-                self._world.saw("books were torn")
+                self._record.saw("books were torn")
             else:
                 self._make_whole(process)
         if backlog:
-            self._schedule_making(process)
+            self._plan_making(process)
 
     def _make_whole(self, process: Process) -> None:
         for _ in range(self._rng.randint(1, len(process.backlog))):
             changes = process.backlog.popleft()
             if changes.place <= self.ledger.made:
-                self._world.saw("books were made again that were made already")
+                self._record.saw("books were made again that were made already")
             self.ledger.make(changes)
             if self.unknown and self._rng.random() < self.unknown:
-                self._world.push(self._world.now_s + self._rng.random(), self._make_late, None, changes)
+                self._schedule.push(self._schedule.now_s + self._rng.random(), self._make_late, None, changes)
 
     def _make_late(self, _: Process | None, changes: MakeBooks) -> None:
         """The same writes once more, long after."""
         if any(deposit_at > changes.place for deposit_at in map(self.ledger.made_at, _ids(changes))):
-            self._world.saw("books were made late, and newer ones stayed")
+            self._record.saw("books were made late, and newer ones stayed")
         self.ledger.make(changes)
 
     def _make_in_part(self, changes: MakeBooks) -> None:
@@ -258,7 +259,7 @@ class LedgerRoad:
     # -- what was seen -------------------------------------------------------------------------------------
 
     def _note_append(self, operation: Append, result: Result) -> None:
-        saw, entry = self._world.saw, operation.entry
+        saw, entry = self._record.saw, operation.entry
         if isinstance(result, Taken):
             if isinstance(entry, OfficeEntry):
                 saw("a candidate found its place taken")
@@ -279,10 +280,10 @@ class LedgerRoad:
     def _note_office(self, entry: OfficeEntry) -> None:
         winner = self._traders.setdefault(entry.term, entry.trader)
         if winner != entry.trader:
-            self._world.judge.violate("one_trader_a_term", f"{winner} and {entry.trader} won term {entry.term}")
+            self._record.violate("one_trader_a_term", f"{winner} and {entry.trader} won term {entry.term}")
 
     def _note_trade(self, entry: TradeEntry) -> None:
-        saw = self._world.saw
+        saw = self._record.saw
         if len(entry.outcomes) > 1:
             saw("requests shared an entry")
         if entry.queued and entry.outcomes:
@@ -294,7 +295,7 @@ class LedgerRoad:
                 saw("a request found nothing to be had")
 
     def _note_loaded(self, loaded: Loaded) -> None:
-        saw = self._world.saw
+        saw = self._record.saw
         if loaded.queue:
             saw("a successor found a queue")
         if loaded.entries:

@@ -1,12 +1,8 @@
-"""One state of the small town that is walked, and a step from it to the next.
-
-A node is a value: what everybody is, what is on which road, which timers run. A draft is a node being made; it
-carries the peers' commands out.
-"""
+"""A step from one state of the small town to the next: a draft is a node being made, and carries commands out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any
 
 from peers.core.calls import Unreachable
 from peers.core.commands import CallTrader, CancelTimer, Command, NotifySales, Perform, Respond, Send, SetTimer, Stop
@@ -18,7 +14,6 @@ from peers.core.inputs import (
     Received,
     RequestReceived,
     SalesNotified,
-    TimerName,
 )
 from peers.core.ledger.port import (
     Append,
@@ -33,15 +28,10 @@ from peers.core.ledger.port import (
 from peers.core.market.records import Outcome
 from peers.core.messages import ClockNews
 from peers.errors import WireError
+from peers.simulator.exhaustive.checks import Checks
+from peers.simulator.exhaustive.interning import Ledgers, Peers
+from peers.simulator.exhaustive.node import Node, Road, Thing
 
-if TYPE_CHECKING:
-    from peers.simulator.exhaustive import Explorer
-
-Place = Literal["link", "lane", "any"]
-Road = tuple[Place, int, int]
-"""How things travel: from rank to rank on a link, from a rank down a lane, or by themselves (from, to)."""
-
-Thing = Input | Operation
 _QUIET = frozenset(("heartbeat", "clock", "period", "tally"))
 """Timers that never fire here."""
 _READS = (FindSales, Load, LookUp, RecordElection)
@@ -50,24 +40,26 @@ RESIGN_CALL = 10**6
 GONE = Unreachable(why="gone")
 
 
-class Node(NamedTuple):
-    """One state of the town; equal nodes behave alike."""
+class Laws:
+    """What all steps of one walk share: how peers and ledger go on from a state, and what must hold meanwhile."""
 
-    now_s: float
-    peers: tuple[int, ...]
-    up: tuple[bool, ...]
-    timers: frozenset[tuple[int, TimerName, float]]
-    roads: frozenset[tuple[Road, tuple[Thing, ...]]]
-    asks: frozenset[tuple[int, int, int]]  # caller, number of its ask, whom it asked
-    ledger: int
-    faults: int
+    def __init__(self, peers: Peers, ledgers: Ledgers, checks: Checks, *, books_behind: bool) -> None:
+        self.peers = peers
+        self.ledgers = ledgers
+        self.checks = checks
+        self.books_behind = books_behind
+        self._errors: dict[str, WireError] = {}
+
+    def same_error(self, error: WireError) -> WireError:
+        """One object for equal errors, so that states that hold them are equal."""
+        return self._errors.setdefault(f"{type(error).__name__} {error.fields()}", error)
 
 
 class Draft:
     """A node being made: the town after one step."""
 
-    def __init__(self, explorer: Explorer, node: Node) -> None:
-        self._explorer = explorer
+    def __init__(self, laws: Laws, node: Node) -> None:
+        self._laws = laws
         self.now_s = node.now_s
         self.peers = list(node.peers)
         self.up = list(node.up)
@@ -111,7 +103,7 @@ class Draft:
             return
         if isinstance(event, CallCompleted):
             self.asks.pop((rank, event.ask_id), None)
-        self.peers[rank], commands = self._explorer.peers.step(self.peers[rank], event, self.now_s)
+        self.peers[rank], commands = self._laws.peers.step(self.peers[rank], event, self.now_s)
         for command in commands:
             self._do(rank, command)
 
@@ -130,15 +122,15 @@ class Draft:
         elif isinstance(command, Respond):
             self._answer(rank, command)
         elif isinstance(command, NotifySales):
-            self._explorer.check_told(self.ledger, command.sales)
+            self._laws.checks.check_told(self.ledger, command.sales)
             self.put(("any", rank, command.seller.rank), SalesNotified(sales=command.sales))
         elif isinstance(command, Stop):
             self.crash(rank)
 
     def _perform(self, rank: int, operation: Operation) -> None:
         """Appends and readings go down lanes of their own; the books are made at once, unless they stay behind."""
-        if isinstance(operation, MakeBooks) and not self._explorer.walk.books_behind:
-            self.ledger, _ = self._explorer.ledgers.step(self.ledger, operation)
+        if isinstance(operation, MakeBooks) and not self._laws.books_behind:
+            self.ledger, _ = self._laws.ledgers.step(self.ledger, operation)
             return
         made = isinstance(operation, MakeBooks)
         lane = _MAKING if made else _APPENDS if isinstance(operation, Append) else _READING
@@ -166,11 +158,11 @@ class Draft:
     def _answer(self, rank: int, command: Respond) -> None:
         reply = command.reply
         if isinstance(reply, Outcome):
-            self._explorer.check_told(self.ledger, (reply,))
+            self._laws.checks.check_told(self.ledger, (reply,))
         caller, ask_id = divmod(command.call_id, 1000)
         if (caller, ask_id) in self.asks:
             if isinstance(reply, WireError):
-                reply = self._explorer.same_error(reply)
+                reply = self._laws.same_error(reply)
             self.put(("any", rank, caller), CallCompleted(ask_id=ask_id, reply=reply))
 
     def perform(self, rank: int, lane: int, *, answer_lost: bool = False, done: bool = True) -> None:
@@ -178,11 +170,11 @@ class Draft:
         operation: Any = self.take(("lane", rank, lane), 0)
         result: Any = Unknown(why="lost")
         if isinstance(operation, MakeBooks):
-            self.ledger, _ = self._explorer.ledgers.step(self.ledger, operation)
+            self.ledger, _ = self._laws.ledgers.step(self.ledger, operation)
             return
         if done:
-            self.ledger, known = self._explorer.ledgers.step(self.ledger, operation)
-            self._explorer.check_office(rank, operation, known)
+            self.ledger, known = self._laws.ledgers.step(self.ledger, operation)
+            self._laws.checks.check_result(rank, operation, known)
             result = result if answer_lost else known
         replied = LedgerReplied(operation=operation, result=result)
         if isinstance(operation, _READS):

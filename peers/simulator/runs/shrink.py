@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import Scenario
 
 Verdict = Callable[[Scenario], frozenset[str]]

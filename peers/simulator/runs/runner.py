@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from peers.simulator.environment.record import Breach
 from peers.simulator.faults import KINDS, FaultOptions
-from peers.simulator.judge import Breach
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
+from peers.simulator.runs.sometimes import ENOUGH_SEEDS, SOMETIMES
 from peers.simulator.scenario import draw_scenario
-from peers.simulator.sometimes import ENOUGH_SEEDS, SOMETIMES
 
 MOST_FAILURES = 20
 """A run stops after so many failed seeds: more of them teach nothing."""

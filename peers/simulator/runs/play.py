@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.simulator.history import History
-from peers.simulator.judge import Breach
+from peers.simulator.environment.history import History
+from peers.simulator.environment.record import Breach
+from peers.simulator.runs.world import World
 from peers.simulator.scenario import Scenario
-from peers.simulator.world import World
 
 _DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What a defect of the core raises."""
@@ -28,13 +28,13 @@ def play(scenario: Scenario, history: History | None = None) -> Played:
     try:
         breaches = world.run()
     except _DEFECTS as error:
-        at = f"at {world.now_s:.4f}"
+        at = f"at {world.environment.schedule.now_s:.4f}"
         breaches = [Breach(invariant="no_exception", what=f"{at}: {type(error).__name__}: {error}{_where(error)}")]
     return Played(
         breaches=tuple(breaches),
-        sometimes=world.sometimes,
-        inputs=world.events,
-        decisions=world.road.post().seq,
+        sometimes=world.environment.record.sometimes,
+        inputs=world.environment.lives.inputs,
+        decisions=world.environment.road.post().seq,
     )
 
 

@@ -112,7 +112,7 @@ class Peers:
             stream = io.BytesIO()
             _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(peer)
             self._states.append(stream.getvalue())
-            self.in_office.append(peer.ctx.in_office)
+            self.in_office.append(peer.view.in_office)
         return number
 
     def get(self, number: int) -> Peer:

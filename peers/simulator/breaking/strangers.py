@@ -7,7 +7,6 @@ nothing it sends may change anything but by the rules.
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing
 from peers.core.market.money import to_money
@@ -15,10 +14,7 @@ from peers.core.market.records import Offer, PurchaseRequest
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.names import ITEMS
 from peers.core.settings import Settings
-from peers.simulator.faults import Fault
-
-if TYPE_CHECKING:
-    from peers.simulator.world import World
+from peers.simulator.environment.environment import Environment
 
 _PAUSE_S = 0.15
 _FAR_AHEAD = 10**9
@@ -37,28 +33,29 @@ def last_purchase(name: str, settings: Settings) -> Buy:
 class Stranger:
     """Calls whoever seems to be trader, now and then, until it is stopped."""
 
-    def __init__(self, world: World, fault: Fault, number: int) -> None:
-        self._world = world
-        self._rng = Random(fault.key)
-        self._name = f"stranger{number}"
+    def __init__(self, environment: Environment, rng: Random, name: str) -> None:
+        self._environment = environment
+        self._schedule = environment.schedule
+        self._rng = rng
+        self._name = name
         self._requests: list[PurchaseRequest] = []
         self._stopped = False
 
     def start(self) -> None:
-        self._world.note(None, f"{self._name} comes to buy")
-        self._world.push(self._world.now_s, self._call, None, None)
+        self._environment.record.note(None, f"{self._name} comes to buy")
+        self._schedule.push(self._schedule.now_s, self._call, None, None)
 
     def stop(self) -> None:
         self._stopped = True
 
     def _call(self, _: None, __: None) -> None:
-        live = self._world.live()
+        live = self._environment.lives.live()
         if self._stopped or not live:
             return
-        held = [p for p in live if p.ctx.in_office]
+        held = [p for p in live if p.view.in_office]
         target = self._rng.choice(held if held and self._rng.random() < 0.8 else live)
-        self._world.network.call_from_outside(target, self._pick())
-        self._world.push(self._world.now_s + 2 * _PAUSE_S * self._rng.random(), self._call, None, None)
+        self._environment.network.call_from_outside(target, self._pick())
+        self._schedule.push(self._schedule.now_s + 2 * _PAUSE_S * self._rng.random(), self._call, None, None)
 
     def _pick(self) -> Call:
         rng, draw = self._rng, self._rng.random()
@@ -99,6 +96,6 @@ class Stranger:
 
     def _stamp(self) -> Stamp:
         time = self._rng.choice((1, self._rng.randint(1, 60), _FAR_AHEAD))
-        if self._world.settings.clock == "vector":
+        if self._environment.settings.clock == "vector":
             return VectorStamp(vector={self._name: time})
         return LamportStamp(lamport=time)
