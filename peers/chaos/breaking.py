@@ -11,7 +11,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from peers.chaos.history import History, Injected
+from peers.chaos.events import Injected
+from peers.chaos.history import History
 from peers.chaos.plan import Kind, Plan, Planned
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role, rank_of

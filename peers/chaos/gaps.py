@@ -9,7 +9,7 @@ from statistics import median
 
 import msgspec
 
-from peers.chaos.history import Injected, Sale
+from peers.chaos.events import Injected, Sale
 from peers.chaos.plan import TRADER_KINDS, Kind
 
 COUNTS_FROM_S = 0.25

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from peers.chaos.history import Injected
+from peers.chaos.events import Injected
 
 _LINE_EVERY_S = 10.0
 

@@ -17,8 +17,9 @@ import msgspec
 
 from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
+from peers.chaos.events import HISTORY, times_of
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
-from peers.chaos.history import History, Listener, times_of
+from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
@@ -137,10 +138,9 @@ class _Run:
             town = asyncio.run(self._live(Listener(self._history, out=said)))
         if not self._finished:
             return None
-        self._history.write(out / "history.jsonl")
+        self._history.write(out / HISTORY)
         verdict = self._judge(town)
         write_verdict(verdict, out)
-        self._draw(verdict)
         return verdict
 
     async def _live(self, console: Listener) -> Town:
@@ -258,11 +258,6 @@ class _Run:
             gaps=of_faults,
             again=self._options.again(),
         )
-
-    def _draw(self, verdict: ChaosVerdict) -> None:
-        from plots.chaos import draw  # takes a while to import, which the town would feel
-
-        draw(self._history, verdict, self._options.out / "figure.png")
 
 
 def _decisions(town: Town) -> int | None:
