@@ -11,11 +11,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, Protocol
 
-from peers.core.calls import Call, Failure, Reply, Status, Unreachable
+from peers.core.calls import Call, Failure, Reply, Status
 from peers.core.commands import (
     CallTrader,
     CancelTimer,
@@ -32,15 +31,12 @@ from peers.core.commands import (
 )
 from peers.core.inputs import (
     CallCompleted,
-    CallerLeft,
     Input,
     Leave,
     LedgerReplied,
     Now,
-    PeerGone,
     Quiesce,
     Received,
-    RequestReceived,
     SalesNotified,
     Start,
     TimerFired,
@@ -54,27 +50,30 @@ from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
-from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import Answered, DeferredReplies, DeferredReply
+from peers.errors import NotTrader, PostClosed
+from peers.rpc.deferred_replies import Answered, DeferredReplies
 from peers.rpc.endpoint import PeerEndpoint, prompt_answers
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
-from peers.rpc.wake_up import WakeUp
 from peers.rpc.wire import Parcel, Reader
 from peers.runtime.journal import Journal
 from peers.runtime.ledger_executor import LedgerExecutor
-from peers.runtime.links import Links
+from peers.runtime.links.exchange import LinkExchange
+from peers.runtime.links.links import Links
 from peers.runtime.logs import Log
 from peers.runtime.name_registration import NameRegistration
 from peers.runtime.spec import CutLinks, PeerSpec
 from peers.runtime.timers import Timers
 from peers.runtime.trader_client import SaleNotifier, TraderClient
+from peers.runtime.waiting_calls import WaitingCalls
 
 ANSWER_WITHIN = 0.8
-"""Of a call's timeout: a caller is told "not decided yet" before it gives up by itself."""
+"""Of a call's timeout: a caller is told "not decided yet" before it gives up by itself. No setting: it has only to be
+less than 1, by more than an answer's way takes."""
 
 REGISTER_PATIENCE_S = 10.0
+"""How long to look for a name server at the start. No setting: a town has one before its first peer."""
 
 
 class Core(Protocol):
@@ -95,16 +94,6 @@ def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
     return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
 
 
-class _Waiter:
-    """Somebody who waits for an Answer."""
-
-    __slots__ = ("bell", "reply")
-
-    def __init__(self) -> None:
-        self.bell = WakeUp()
-        self.reply: Reply | Failure = None
-
-
 class PeerHost:
     """One peer, listening from the start; `register` it, then `begin`.
 
@@ -123,23 +112,23 @@ class PeerHost:
         make_core: MakeCore = make_peer,
     ) -> None:
         settings = make_settings(spec.settings)
-        timing = settings.timing
+        timeout_s = settings.timing.call_timeout_s
         self.name = spec.name
         self._on_report, self._on_stop, self._on_fault = on_report, on_stop, on_fault
         self._log = log
-        self._timeout_s = timing.call_timeout_s
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._waiting: dict[int, _Waiter | DeferredReply] = {}
-        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._expire_tickets)
-        self._last_call = 0
-        self._incarnation = spec.incarnation
+        patience_s = ANSWER_WITHIN * timeout_s
+        self._replies = DeferredReplies(patience_s, self._expire)
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
-        self._ledger = LedgerExecutor(make_ledger, self._on_result, self._deferred_replies, log)
-        self._links = Links(self, timing.call_timeout_s, log)
-        self._asker = TraderClient(timing.call_timeout_s, self._on_replied)
+        self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
+        self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies, patience_s)
+        self._exchange = LinkExchange(spec.rank, spec.incarnation, self._step, self._lock, self._begun, timeout_s)
+        self._links = Links(self._exchange, timeout_s, log)
+        self._asker = TraderClient(timeout_s, self._on_replied)
         self._teller = SaleNotifier()
         reader = Reader(settings)
         self._server = Server(
@@ -154,6 +143,17 @@ class PeerHost:
         )
         self._registrar = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
+        # Sending, asking the ledger and publishing are for `_step`: they need more than the command.
+        self._carry_out: dict[type[Command], Callable[[Any], None]] = {
+            Respond: lambda command: self._calls.answer(command.call_id, command.reply),
+            SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
+            CancelTimer: lambda command: self._timers.cancel(command.timer),
+            CallTrader: self._asker.ask,
+            NotifySales: self._teller.tell,
+            SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
+            HoldPost: self._hold_post,
+            Stop: lambda _: self._on_stop(),
+        }
         self._server.start()
 
     # -- beginning and end ---------------------------------------------------------------------------------
@@ -187,9 +187,8 @@ class PeerHost:
             self._asker.stop()
             self._teller.stop()
             self._links.retire_all()
-            for call_id in list(self._waiting):
-                self._answer(call_id, PostClosed(why="the peer is leaving"))
-        self._deferred_replies.close()
+            self._calls.close()
+        self._replies.close()
         self._begun.set()
         self._links.drain(0.5)
         self._registrar.stop(farewell=farewell)
@@ -200,7 +199,7 @@ class PeerHost:
         self.stop(farewell=True)
         self._server.close()
         self._timers.join()
-        self._deferred_replies.join(self._timeout_s)
+        self._replies.join(self._timeout_s)
         self._asker.join(self._timeout_s)
         self._teller.join(self._timeout_s)
         self._journal.close()
@@ -208,59 +207,17 @@ class PeerHost:
     def cut_links(self, cut: CutLinks) -> None:
         """Behaves as if these links were cut, for a while: for chaos runs and tests."""
         self._log.warning("links are cut on the town's order", neighbours=cut.neighbours, way=cut.way)
-        self._links.cuts.apply(cut)
+        self._exchange.cuts.apply(cut)
 
     # -- what the desk hands over --------------------------------------------------------------------------
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer."""
-        waiter = _Waiter()
-        with self._lock:
-            if self._ended:
-                raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = waiter
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
-        if claimed is not None:
-            self._ledger.carry_out(claimed)
-        if not waiter.bell.wait(ANSWER_WITHIN * self._timeout_s):
-            with self._lock:
-                if self._waiting.pop(call_id, None) is not None:
-                    self._step(CallerLeft(call_id=call_id))
-                    raise PostClosed(why="not decided yet")
-        reply = waiter.reply
-        if isinstance(reply, WireError):
-            raise type(reply)(**reply.fields())  # one of its own: several callers may have been given the same
-        if isinstance(reply, Unreachable):
-            raise PostClosed(why=reply.why)
-        return reply
+        return self._calls.call(call)
 
     def call_later(self, call: Call, answered: Answered) -> Callable[[], None] | None:
-        """Has the core answer a call; `answered` gets the answer, on whichever thread has it, and must not block.
-
-        Returns what the calling thread is to do next, once it may wait.
-        """
-        with self._lock:
-            if self._ended:
-                raise PostClosed(why="the peer is leaving")
-            self._last_call += 1
-            call_id = self._last_call
-            self._waiting[call_id] = self._deferred_replies.defer(answered)
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
-        self._deferred_replies.hand_out()
-        return None if claimed is None else partial(self._ledger.carry_out, claimed)
-
-    def _expire_tickets(self) -> bool:
-        """Turns away those who have waited for too long; returns whether others still wait."""
-        now_s = time.monotonic()
-        with self._lock:
-            deferred = [(call_id, each) for call_id, each in self._waiting.items() if isinstance(each, DeferredReply)]
-            late = [call_id for call_id, deferred in deferred if deferred.due_s <= now_s]
-            for call_id in late:
-                self._step(CallerLeft(call_id=call_id))
-                self._answer(call_id, PostClosed(why="not decided yet"))
-        return len(late) < len(deferred)
+        """Has the core answer a call, on no thread of its own; see `WaitingCalls.call_later`."""
+        return self._calls.call_later(call, answered)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
@@ -290,26 +247,11 @@ class PeerHost:
 
     def is_prompt(self, sender: int) -> bool:
         """Whether `deliver` takes in at once what comes from there."""
-        cuts = self._links.cuts
-        return self._begun.is_set() and not (cuts.deafens(sender) or cuts.mutes(sender))
+        return self._exchange.is_prompt(sender)
 
     def deliver(self, parcel: Parcel) -> Parcel:
         """Takes in what came along a link; returns what handling it made this peer say to the sender."""
-        back: list[LinkMessage] = []
-        if self._links.cuts.deafens(parcel.sender):
-            self._leave_unanswered()
-        # Others may have begun a little earlier than this one.
-        if self._begun.wait(self._timeout_s / 2):
-            with self._lock:
-                self._take_in(parcel, back)
-        if self._links.cuts.mutes(parcel.sender):
-            self._leave_unanswered()
-        return self.seal(tuple(back))
-
-    def _leave_unanswered(self) -> NoReturn:
-        """On a thread of the caller's own: by the time this says no, nobody waits for it any more."""
-        time.sleep(2 * self._timeout_s)
-        raise PostClosed(why="the link is cut")
+        return self._exchange.deliver(parcel)
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales."""
@@ -324,31 +266,14 @@ class PeerHost:
             self._step(Received(sender=member.rank, incarnation=member.incarnation, message=news))
             return self._core.snapshot()
 
-    # -- what links hand over ------------------------------------------------------------------------------
-
-    def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel:
-        """Messages of this peer, as it is now."""
-        return Parcel(sender=self.member.rank, incarnation=self._incarnation, messages=messages)
-
-    def received(self, parcel: Parcel) -> None:
-        """Takes in what came back on our own call."""
-        with self._lock:
-            self._take_in(parcel, None)
-
-    def gone(self, rank: int, incarnation: int) -> None:
-        """Nobody listens any more where that peer was."""
-        self._feed(PeerGone(rank=rank, incarnation=incarnation))
-
-    def _take_in(self, parcel: Parcel, back: list[LinkMessage] | None) -> None:
-        for message in parcel.messages:
-            event = Received(sender=parcel.sender, incarnation=parcel.incarnation, message=message)
-            self._step(event, back=back, sender=parcel.sender)
+    # -- what other threads hand over ----------------------------------------------------------------------
 
     def _on_hangup(self, connection: ServedConnection) -> None:
         if connection.rank is not None and not self._ended:
             self._links.probe(connection.rank)
 
-    # -- what other threads hand over ----------------------------------------------------------------------
+    def _expire(self) -> bool:
+        return self._calls.expire()
 
     def _fire(self, timer: TimerName) -> None:
         self._step(TimerFired(timer=timer))
@@ -394,51 +319,24 @@ class PeerHost:
                         claimed = command.operation
                     else:
                         self._ledger.put(command.operation)
+                elif isinstance(command, Publish):
+                    self._publish(command.report, now)
                 else:
-                    self._hand_over(command, now)
+                    self._carry_out[type(command)](command)
         except BaseException as error:
             self._ended = True
+            self._calls.close()
             self._on_fault(error)
             raise
         if not claims and type(event) is not LedgerReplied:  # these hand out by themselves
-            self._deferred_replies.ring()
+            self._replies.ring()
         return claimed
 
-    def _hand_over(self, command: Command, now: Now) -> None:
-        if isinstance(command, Respond):
-            self._answer(command.call_id, command.reply)
-        elif isinstance(command, SetTimer):
-            self._timers.set(command.timer, command.after_s)
-        elif isinstance(command, Publish):
-            self._say(command.report, now)
-        elif isinstance(command, CallTrader):
-            self._asker.ask(command)
-        elif isinstance(command, NotifySales):
-            self._teller.tell(command)
-        elif isinstance(command, CancelTimer):
-            self._timers.cancel(command.timer)
-        elif isinstance(command, SetLinks):
-            self._links.set_neighbours(command.neighbours)
-        elif isinstance(command, HoldPost):
-            self._hold_post(command)
-        elif isinstance(command, Stop):
-            self._on_stop()
-        else:
-            raise TypeError(f"not a command: {command!r}")
-
-    def _answer(self, call_id: int, reply: Reply | Failure) -> None:
-        waiter = self._waiting.pop(call_id, None)
-        if isinstance(waiter, DeferredReply):
-            self._deferred_replies.put(waiter, reply)
-        elif waiter is not None:
-            waiter.reply = reply
-            waiter.bell.ring()
-
-    def _say(self, report: Report, now: Now) -> None:
+    def _publish(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
             self._journal.note(report, now.wall_ms)
         elif isinstance(report, Returned):
-            self._incarnation = report.incarnation
+            self._exchange.incarnation = report.incarnation
         self._on_report(report)
 
     def _hold_post(self, command: HoldPost) -> None:

@@ -24,7 +24,7 @@ from peers.errors import WireError
 from peers.rpc.rpc_connection import Broken, CallFailed, NobodyListens, RpcConnection
 from peers.rpc.wake_up import WakeUp
 from peers.rpc.wire import Parcel, pack, unpack_parcel
-from peers.runtime.cuts import Cuts
+from peers.runtime.links.cuts import Cuts
 from peers.runtime.logs import Log
 
 MOST_WAITING = 1000
@@ -38,7 +38,10 @@ _TRIES_S = (0.0, 0.002, 0.01, 0.05)
 
 
 class Exchange(Protocol):
-    """What links need of the host."""
+    """What links need of their peer; see `LinkExchange`."""
+
+    @property
+    def cuts(self) -> Cuts: ...
 
     def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel: ...
 
@@ -54,7 +57,7 @@ class Links:
         self.exchange = exchange
         self.timeout_s = timeout_s
         self.log = log
-        self.cuts = Cuts()
+        self.cuts = exchange.cuts
         self._links: dict[int, _Link] = {}
         self._passing: dict[int, _Link] = {}
         self._retired: list[_Link] = []
