@@ -31,7 +31,7 @@ from peers.town.directory import Directory
 from peers.town.options import RunOptions
 from peers.town.town import Town
 
-CUSTOMERS = 4
+CUSTOMERS = 4  # busy enough for a sale every few milliseconds; no option, so that runs compare
 _LEAST_S = 10.0
 _MOST_PEERS = 100
 _HOST = "127.0.0.1"
@@ -39,6 +39,9 @@ _MARK = "chaos"  # file in a town's directory that says: made by a chaos run, ma
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
+"""For trade to go on once all is healed. No option: longer than any election and restart, and a verdict must not be
+had by waiting."""
+
 _RECOVERED_DECISIONS = 20
 
 # A market that is busy all the time, and whose trader leaves only when the plan says so.

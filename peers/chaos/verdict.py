@@ -19,6 +19,7 @@ from peers.chaos.plan import TRADER_KINDS, Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
 
+# What *holds* has to stand on is no option: a run with less says that it could not tell.
 LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
 LEAST_FAULTS_A_MINUTE = 8.0

@@ -24,6 +24,8 @@ from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
 
 REST_AFTER_S = 5.0
+"""Without an operation, after which a peer out of office closes its ledger. No setting: opening it again costs some
+milliseconds."""
 
 OnResult = Callable[[Operation, Result], None]
 

@@ -31,6 +31,11 @@ from peers.runtime.logs import Log
 from peers.runtime.spec import Finished, Ready, Told
 
 MOST_UNTOLD = 10_000
+"""Reports kept for a town that does not listen; some seconds of a busy trader's. No setting: it only bounds memory,
+and what is dropped is counted."""
+
+_MOST_AT_ONCE = 500
+"""Reports written in one go, so that a long queue is not one long write."""
 
 _JOURNAL_ONLY = (Asked, Offered)
 _TRADE = (Asked, Answered, Deposited, Offered, Earned, Slept)
@@ -82,7 +87,7 @@ class TownReporter:
 
     def _tell(self) -> None:
         lines: list[bytes] = []
-        while self._untold and len(lines) < 500:
+        while self._untold and len(lines) < _MOST_AT_ONCE:
             message = self._untold.popleft()
             if isinstance(message, Report):
                 if not isinstance(message, _TRADE):

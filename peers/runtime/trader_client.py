@@ -22,12 +22,16 @@ from peers.rpc.wire import deposit_of, offer_dict, outcome_of, pack, request_dic
 
 OnCompleted = Callable[[int, Reply | Failure], None]
 
+# None of these is a setting, for nothing is lost by them: a seller that was not told asks for its standing.
 TELL_TIMEOUT_S = 0.5
 FORGIVE_AFTER_S = 1.0
-"""How long a seller that did not answer is told nothing; it will ask for its standing."""
+"""How long a seller that did not answer is told nothing."""
 
 MOST_TOLD_LINES = 1000
+"""Connections kept open to sellers; more than there are in any town that was ever tried."""
+
 MOST_UNTOLD = 10_000
+"""Sales kept for one seller that does not listen."""
 
 
 class TraderClient:

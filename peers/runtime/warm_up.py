@@ -26,7 +26,10 @@ from peers.runtime.spec import PeerSpec
 
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "buyer")
 _PATIENCE_S = 1.0
+"""For a sale, which takes some hundredths of a second. No setting: without one the fork only saves less."""
+
 _ENDING_S = 10.0
+"""For threads to end that have nothing to do. No setting: if it is ever exceeded, there is a bug."""
 
 
 def warm_up() -> None:

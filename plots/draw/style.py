@@ -31,7 +31,7 @@ GREY = "#8A9099"
 PALE = "#D9DDE2"
 
 PAGE_WIDTH = 7.2  # inches: the text width of an A4 or letter page
-DPI = 200
+DPI = 200  # sharp when printed
 
 _LOOK: dict[Any, Any] = {
     "figure.dpi": DPI,

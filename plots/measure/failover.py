@@ -20,8 +20,8 @@ from plots.measure.plan import Plan
 from plots.results.latency import summarize
 from plots.results.life import Failover, Kind
 
-CUSTOMERS = 2
-PATIENCE_S = 30.0
+CUSTOMERS = 2  # so that one is likely to ask in any moment, and neither is in the other's way
+PATIENCE_S = 30.0  # for a next sale; the market takes a second at worst
 CALM_S = 0.5  # between two events: for the graph to be joined up, and the count of messages to come home
 
 

@@ -12,7 +12,7 @@ from plots.measure.apparatus.towns import BenchTown, cpu_s
 from plots.measure.plan import Plan
 from plots.results.life import Footprint
 
-_SETTLE_S = 2.0
+_SETTLE_S = 2.0  # after the opening, until nothing is left to be done
 
 
 def measure(town: BenchTown, plan: Plan) -> Footprint:

@@ -21,7 +21,7 @@ from plots.measure.plan import Plan
 from plots.results.latency import summarize
 from plots.results.speed import Lag
 
-_LOOK_S = 0.004
+_LOOK_S = 0.004  # between two looks: a tenth of what is measured
 
 
 class _Onlooker:

@@ -27,14 +27,20 @@ from peers.rpc.wire import Parcel, pack, unpack_parcel
 from peers.runtime.links.cuts import Cuts
 from peers.runtime.logs import Log
 
+# None of these is a setting: the first three only bound memory, and what is dropped heartbeats make good.
 MOST_WAITING = 1000
+"""Messages kept for a slow neighbour."""
+
 MOST_IN_A_PARCEL = 200
 MOST_PASSING = 16
 """Links to peers that are no neighbours, at a time."""
 
 LINGER_S = 1.0
+"""How long such a link is kept after its last message; a connection is cheaper to make than to keep for long."""
+
 _TRIES_S = (0.0, 0.002, 0.01, 0.05)
-"""A dying process may still take a connection for a moment, and break it."""
+"""Pauses before each try: a dying process may still take a connection for a moment, and break it. That is the
+kernel's doing, and takes no longer on a slow network."""
 
 
 class Exchange(Protocol):

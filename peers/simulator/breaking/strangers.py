@@ -16,8 +16,8 @@ from peers.core.names import ITEMS
 from peers.core.settings import Settings
 from peers.simulator.environment.environment import Environment
 
-_PAUSE_S = 0.15
-_FAR_AHEAD = 10**9
+_PAUSE_S = 0.15  # between two calls, in the mean
+_FAR_AHEAD = 10**9  # a forged clock, which the trader must refuse
 
 
 def last_purchase(name: str, settings: Settings) -> Buy:

@@ -18,9 +18,10 @@ from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
+# No options: a seed gives the same schedule everywhere, and faults of the plan make the network slow.
 HOP_S = 0.001
 _JITTER_S = 0.001
-_GAP_S = 1e-6
+_GAP_S = 1e-6  # between two messages of one link, which keep their order
 
 _GONE = Unreachable(why="connection refused")
 _BROKEN = Unreachable(why="connection closed")

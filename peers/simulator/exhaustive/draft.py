@@ -36,7 +36,7 @@ _QUIET = frozenset(("heartbeat", "clock", "period", "tally"))
 """Timers that never fire here."""
 _READS = (FindSales, Load, LookUp, RecordElection)
 _APPENDS, _READING, _MAKING = 0, 1, 2
-RESIGN_CALL = 10**6
+RESIGN_CALL = 10**6  # a number that no peer's own call has
 GONE = Unreachable(why="gone")
 
 

@@ -19,7 +19,7 @@ from peers.simulator.scenario import draw_scenario
 MOST_FAILURES = 20
 """A run stops after so many failed seeds: more of them teach nothing."""
 
-_CHUNK = 20
+_CHUNK = 20  # seeds handed to a process at a time: half a second, so that none is left waiting at the end
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ PUT_VALUE = b"x" * 200
 """What is put into etcd, under a key of its own each time."""
 
 _HEAD_START_S = 0.05  # for all to have read their orders before the turn begins
-_PATIENCE_S = 60.0
+_PATIENCE_S = 60.0  # for a turn's figures; no turn is longer than ten seconds
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,11 @@ from peers.errors import TownError
 from peers.town.directory import Directory, TownState
 
 _BAZAAR = (sys.executable, "-c", "from peers.cli.main import main; main()")
+# No options: they only end a measurement that has failed.
 _START_S = 60.0
 _STOP_S = 60.0
 _LOOK_S = 0.02
-_STOCK = 1_000_000
+_STOCK = 1_000_000  # more than any experiment buys
 _AUDIT_EXIT_CODES = (0, 1, 2)
 
 

@@ -18,6 +18,7 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.journal import Journal
 from plots.measure.apparatus.customers import ITEM
 
+# They bound how exactly a pause is measured: to some milliseconds, where pauses are ten times that and more.
 _TIMEOUT_S = 0.15
 _ASK_TIMEOUT_S = 0.1
 _PAUSE_S = 0.004

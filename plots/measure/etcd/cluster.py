@@ -25,6 +25,7 @@ from plots.measure.apparatus.etcd_client import Address, Gateway, GatewayFailed,
 from plots.measure.apparatus.towns import wait_for
 
 MEMBERS = 3
+"""The fewest that survive the loss of one, as etcd recommends. The bench says it beside each figure."""
 
 _HOST = "127.0.0.1"
 _ASK_S = 1.0
