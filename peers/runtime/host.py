@@ -1,8 +1,9 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, ledger, asker, teller, registrar. An exception out
-of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
+journal); whatever may block happens on a thread of its own: links, ledger, calls to the trader, news to sellers, the
+entry at the name server. An exception out of the core is a bug, and a peer with a bug must not go on: `on_fault` is
+told, and ends the process.
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ class PeerHost:
         self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies, patience_s)
         self._exchange = LinkExchange(spec.rank, spec.incarnation, self._step, self._lock, self._begun, timeout_s)
         self._links = Links(self._exchange, timeout_s, log)
-        self._asker = TraderClient(timeout_s, self._on_replied)
-        self._teller = SaleNotifier()
+        self._trader_client = TraderClient(timeout_s, self._on_replied)
+        self._sale_notifier = SaleNotifier()
         reader = Reader(settings)
         self._server = Server(
             spec.host,
@@ -141,15 +142,15 @@ class PeerHost:
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
-        self._registrar = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
+        self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
         # Sending, asking the ledger and publishing are for `_step`: they need more than the command.
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Respond: lambda command: self._calls.answer(command.call_id, command.reply),
             SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
             CancelTimer: lambda command: self._timers.cancel(command.timer),
-            CallTrader: self._asker.ask,
-            NotifySales: self._teller.tell,
+            CallTrader: self._trader_client.ask,
+            NotifySales: self._sale_notifier.tell,
             SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
             HoldPost: self._hold_post,
             Stop: lambda _: self._on_stop(),
@@ -160,7 +161,7 @@ class PeerHost:
 
     def register(self) -> None:
         """Has the name server list this peer, from now on; TownError if there is none."""
-        self._registrar.start(REGISTER_PATIENCE_S)
+        self._registration.start(REGISTER_PATIENCE_S)
 
     def begin(self, snapshot: Snapshot, *, starts_election: bool = False) -> None:
         """The market opens."""
@@ -184,14 +185,14 @@ class PeerHost:
         with self._lock:
             self._ended = True
             self._timers.stop()
-            self._asker.stop()
-            self._teller.stop()
+            self._trader_client.stop()
+            self._sale_notifier.stop()
             self._links.retire_all()
             self._calls.close()
         self._replies.close()
         self._begun.set()
         self._links.drain(0.5)
-        self._registrar.stop(farewell=farewell)
+        self._registration.stop(farewell=farewell)
         self._ledger.close()
 
     def close(self) -> None:
@@ -200,8 +201,8 @@ class PeerHost:
         self._server.close()
         self._timers.join()
         self._replies.join(self._timeout_s)
-        self._asker.join(self._timeout_s)
-        self._teller.join(self._timeout_s)
+        self._trader_client.join(self._timeout_s)
+        self._sale_notifier.join(self._timeout_s)
         self._journal.close()
 
     def cut_links(self, cut: CutLinks) -> None:
@@ -209,7 +210,7 @@ class PeerHost:
         self._log.warning("links are cut on the town's order", neighbours=cut.neighbours, way=cut.way)
         self._exchange.cuts.apply(cut)
 
-    # -- what the desk hands over --------------------------------------------------------------------------
+    # -- what the endpoint hands over ----------------------------------------------------------------------
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer."""
@@ -227,13 +228,13 @@ class PeerHost:
             uri = self._uri_of(refusal.trader)
             if uri is None:
                 raise
-        line = RpcConnection(uri, self._timeout_s)
+        connection = RpcConnection(uri, self._timeout_s)
         try:
-            return line.call(method, argument, forwarded=True)
+            return connection.call(method, argument, forwarded=True)
         except CallFailed as error:
             raise PostClosed(why="the trader does not answer") from error
         finally:
-            line.close()
+            connection.close()
 
     def _uri_of(self, name: str | None) -> str | None:
         with self._lock:
@@ -340,7 +341,7 @@ class PeerHost:
         self._on_report(report)
 
     def _hold_post(self, command: HoldPost) -> None:
-        self._registrar.hold(command.term if command.held else None)
+        self._registration.hold(command.term if command.held else None)
         self._ledger.hold(command.held)
         if not command.held:
-            self._teller.rest()
+            self._sale_notifier.rest()

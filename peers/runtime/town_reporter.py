@@ -49,7 +49,7 @@ class TownReporter:
         self._log = log
         self._silent = _TRADE if quiet else _JOURNAL_ONLY
         self._untold: deque[Report | Ready | Finished] = deque()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._dropped = 0
         self._closed = False
         self._encode = msgspec.json.Encoder().encode
@@ -64,17 +64,17 @@ class TownReporter:
             self._dropped += 1
             return
         self._untold.append(report)
-        self._bell.ring()
+        self._wake_up.ring()
 
     def say(self, message: Ready | Finished) -> None:
         """Tells the town, after what waits to be told."""
         self._untold.append(message)
-        self._bell.ring()
+        self._wake_up.ring()
 
     def close(self, timeout_s: float) -> None:
         """Tells what waits, then ends; gives up after `timeout_s`."""
         self._closed = True
-        self._bell.ring()
+        self._wake_up.ring()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -83,7 +83,7 @@ class TownReporter:
                 if self._untold:
                     self._tell()
                 else:
-                    self._bell.wait()
+                    self._wake_up.wait()
 
     def _tell(self) -> None:
         lines: list[bytes] = []

@@ -27,7 +27,7 @@ TELL_TIMEOUT_S = 0.5
 FORGIVE_AFTER_S = 1.0
 """How long a seller that did not answer is told nothing."""
 
-MOST_TOLD_LINES = 1000
+MOST_CONNECTIONS = 1000
 """Connections kept open to sellers; more than there are in any town that was ever tried."""
 
 MOST_UNTOLD = 10_000
@@ -35,41 +35,41 @@ MOST_UNTOLD = 10_000
 
 
 class TraderClient:
-    """Carries out Ask: one thread for what a buyer asks, one for what a seller asks, each made when first needed."""
+    """Carries out CallTrader: a thread for what a buyer asks, one for what a seller asks, each made when needed."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
         self._replied = replied
-        self._errands: dict[bool, _Errands] = {}
+        self._queues: dict[bool, _CallQueue] = {}
 
     def ask(self, ask: CallTrader) -> None:
         """Sends it off. Under the host's lock."""
         buying = isinstance(ask.call, Buy | AskOutcome)
-        errands = self._errands.get(buying)
-        if errands is None:
-            errands = self._errands[buying] = _Errands(self._timeout_s, self._replied)
-        errands.put(ask)
+        queue = self._queues.get(buying)
+        if queue is None:
+            queue = self._queues[buying] = _CallQueue(self._timeout_s, self._replied)
+        queue.put(ask)
 
     def stop(self) -> None:
         """Ends all asking, what is under way too. Under the host's lock."""
-        for errands in self._errands.values():
-            errands.stop()
+        for queue in self._queues.values():
+            queue.stop()
 
     def join(self, timeout_s: float) -> None:
-        for errands in self._errands.values():
-            errands.join(timeout_s)
+        for queue in self._queues.values():
+            queue.join(timeout_s)
 
 
-class _Errands:
+class _CallQueue:
     """Asks one thing after the other. Asking somebody else breaks off a call under way: it would be in vain."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
         self._replied = replied
         self._waiting: deque[CallTrader] = deque()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._lock = threading.Lock()
-        self._line: RpcConnection | None = None
+        self._connection: RpcConnection | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="asking", daemon=True)
         self._thread.start()
@@ -77,16 +77,16 @@ class _Errands:
     def put(self, ask: CallTrader) -> None:
         self._waiting.append(ask)
         with self._lock:
-            if self._line is not None and self._line.uri != ask.trader.uri:
-                self._line.cut()
-        self._bell.ring()
+            if self._connection is not None and self._connection.uri != ask.trader.uri:
+                self._connection.cut()
+        self._wake_up.ring()
 
     def stop(self) -> None:
         with self._lock:
             self._stopped = True
-            if self._line is not None:
-                self._line.cut()
-        self._bell.ring()
+            if self._connection is not None:
+                self._connection.cut()
+        self._wake_up.ring()
 
     def join(self, timeout_s: float) -> None:
         if self._thread is not threading.current_thread():
@@ -94,56 +94,56 @@ class _Errands:
 
     def _run(self) -> None:
         while not self._stopped:
-            self._bell.wait()
+            self._wake_up.wait()
             while self._waiting and not self._stopped:
                 ask = self._waiting.popleft()
-                self._replied(ask.ask_id, self._reply(self._line_to(ask.trader.uri), ask.call))
-        if self._line is not None:
-            self._line.close()
+                self._replied(ask.ask_id, self._reply(self._connection_to(ask.trader.uri), ask.call))
+        if self._connection is not None:
+            self._connection.close()
 
-    def _line_to(self, uri: str) -> RpcConnection:
-        line = self._line
-        if line is not None and line.uri == uri:
-            return line
-        if line is not None:
-            line.close()
+    def _connection_to(self, uri: str) -> RpcConnection:
+        connection = self._connection
+        if connection is not None and connection.uri == uri:
+            return connection
+        if connection is not None:
+            connection.close()
         fresh = RpcConnection(uri, self._timeout_s)
         with self._lock:
-            self._line = fresh
+            self._connection = fresh
         return fresh
 
     @staticmethod
-    def _reply(line: RpcConnection, call: Call) -> Reply | Failure:
+    def _reply(connection: RpcConnection, call: Call) -> Reply | Failure:
         try:
-            return _ask(line, call)
+            return _ask(connection, call)
         except WireError as error:
             return error
         except (CallFailed, ValueError) as error:
             return Unreachable(why=str(error)[:200])
 
 
-def _ask(line: RpcConnection, call: Call) -> Reply:
+def _ask(connection: RpcConnection, call: Call) -> Reply:
     if isinstance(call, Buy):
-        return outcome_of(line.call("buy", request_dict(call.request)))
+        return outcome_of(connection.call("buy", request_dict(call.request)))
     if isinstance(call, MakeDeposit):
-        return deposit_of(line.call("deposit", offer_dict(call.offer)))
+        return deposit_of(connection.call("deposit", offer_dict(call.offer)))
     if isinstance(call, Standing):
-        return unpack_standing(line.call("standing", call.seller, call.after_seq))
+        return unpack_standing(connection.call("standing", call.seller, call.after_seq))
     if isinstance(call, AskOutcome):
-        found = line.call("outcome", call.request_id)
+        found = connection.call("outcome", call.request_id)
         return None if found is None else outcome_of(found)
     raise ValueError(f"a peer does not ask for {type(call).__name__}")
 
 
 class SaleNotifier:
-    """Carries out Tell. What waits for one seller is told in one call; one that does not answer is left out."""
+    """Carries out NotifySales. What waits for a seller is told in one call; one that does not answer is left out."""
 
     def __init__(self) -> None:
         self._untold: dict[int, tuple[Member, list[Outcome]]] = {}
-        self._lines: OrderedDict[int, RpcConnection] = OrderedDict()
+        self._connections: OrderedDict[int, RpcConnection] = OrderedDict()
         self._silent_until_s: dict[int, float] = {}
         self._lock = threading.Lock()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._closing = False
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -159,16 +159,16 @@ class SaleNotifier:
         if self._thread is None and not self._stopped:
             self._thread = threading.Thread(target=self._run, name="telling", daemon=True)
             self._thread.start()
-        self._bell.ring()
+        self._wake_up.ring()
 
     def rest(self) -> None:
         """Lets go of the connections, once everything has been told: this peer is out of office."""
         self._closing = True
-        self._bell.ring()
+        self._wake_up.ring()
 
     def stop(self) -> None:
         self._stopped = True
-        self._bell.ring()
+        self._wake_up.ring()
 
     def join(self, timeout_s: float) -> None:
         if self._thread is not None:
@@ -176,7 +176,7 @@ class SaleNotifier:
 
     def _run(self) -> None:
         while not self._stopped:
-            self._bell.wait()
+            self._wake_up.wait()
             with self._lock:
                 untold, self._untold = self._untold, {}
             for seller, sales in untold.values():
@@ -191,24 +191,24 @@ class SaleNotifier:
         if time.monotonic() < self._silent_until_s.get(seller.rank, 0.0):
             return
         try:
-            self._line_to(seller).call("told", pack(sales))
+            self._connection_to(seller).call("told", pack(sales))
         except (CallFailed, WireError):
             self._silent_until_s[seller.rank] = time.monotonic() + FORGIVE_AFTER_S
         else:
             self._silent_until_s.pop(seller.rank, None)
 
-    def _line_to(self, seller: Member) -> RpcConnection:
-        line = self._lines.pop(seller.rank, None)
-        if line is not None and line.uri != seller.uri:
-            line.close()
-            line = None
-        self._lines[seller.rank] = line = line or RpcConnection(seller.uri, TELL_TIMEOUT_S)
-        if len(self._lines) > MOST_TOLD_LINES:
-            _, oldest = self._lines.popitem(last=False)
+    def _connection_to(self, seller: Member) -> RpcConnection:
+        connection = self._connections.pop(seller.rank, None)
+        if connection is not None and connection.uri != seller.uri:
+            connection.close()
+            connection = None
+        self._connections[seller.rank] = connection = connection or RpcConnection(seller.uri, TELL_TIMEOUT_S)
+        if len(self._connections) > MOST_CONNECTIONS:
+            _, oldest = self._connections.popitem(last=False)
             oldest.close()
-        return line
+        return connection
 
     def _let_go(self) -> None:
-        while self._lines:
-            _, line = self._lines.popitem()
-            line.close()
+        while self._connections:
+            _, connection = self._connections.popitem()
+            connection.close()

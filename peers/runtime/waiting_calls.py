@@ -19,10 +19,10 @@ from peers.rpc.wake_up import WakeUp
 class _Waiter:
     """A caller whose thread sleeps until it is answered."""
 
-    __slots__ = ("bell", "reply")
+    __slots__ = ("reply", "wake_up")
 
     def __init__(self) -> None:
-        self.bell = WakeUp()
+        self.wake_up = WakeUp()
         self.reply: Reply | Failure = None
 
     def result(self) -> Reply:
@@ -77,7 +77,7 @@ class WaitingCalls:
             call_id, claimed = self._begin(call, waiter)
         if claimed is not None:
             self._carry_out(claimed)
-        if not waiter.bell.wait(self._patience_s):
+        if not waiter.wake_up.wait(self._patience_s):
             with self._lock:
                 if self._callers.pop(call_id, None) is not None:
                     self._step(CallerLeft(call_id=call_id))
@@ -121,7 +121,7 @@ class WaitingCalls:
             self._deferred.put(caller, reply)
         elif caller is not None:
             caller.reply = reply
-            caller.bell.ring()
+            caller.wake_up.ring()
 
     def close(self) -> None:
         """Turns everybody away, and all who come from now on."""

@@ -1,9 +1,9 @@
 """The links to neighbours: each has a thread that owns the connection and sends what waits, many messages a call.
 
-A call carries messages one way and, in its answer, whatever handling them made the other say to us; so a beat and
-the beat back cost one call. How a call fails says what is certain. Refused: nobody is there any more, and the core is
-told at once. Broken: it may only be the connection, so another is made, which then is refused or not. Silent: nothing
-is certain; the core's suspicion will tell.
+A call carries messages one way and, in its answer, whatever handling them made the other say to us; so a heartbeat
+and the one back cost one call. How a call fails says what is certain. Refused: nobody is there any more, and the core
+is told at once. Broken: it may only be the connection, so another is made, which then is refused or not. Silent:
+nothing is certain; the core's suspicion will tell.
 
 A link connects as soon as there is one, so that both ends have a connection from the other. When a peer dies, the
 kernel ends its connections, and each neighbour looks (`probe`) whether anybody is still there: a death is noticed
@@ -132,7 +132,7 @@ class Links:
 
 
 class _Link:
-    """One link: a queue, a thread, a line. `lasting`: to a neighbour; others end after some idle time."""
+    """One link: a queue, a thread, a connection. `lasting`: to a neighbour; others end after some idle time."""
 
     def __init__(self, links: Links, member: Member, *, lasting: bool) -> None:
         self.member = member
@@ -144,8 +144,8 @@ class _Link:
         self._answered = True  # the last time, as far as is known
         self._waiting: deque[LinkMessage] = deque()
         self._lock = threading.Lock()
-        self._bell = WakeUp()
-        self._line = RpcConnection(member.uri, links.timeout_s)
+        self._wake_up = WakeUp()
+        self._connection = RpcConnection(member.uri, links.timeout_s)
         self._thread = threading.Thread(target=self._run, name=f"link to {member.name}", daemon=True)
 
     def start(self) -> None:
@@ -159,7 +159,7 @@ class _Link:
             if self._waiting:
                 self._make_room(message)
             self._waiting.append(message)
-        self._bell.ring()
+        self._wake_up.ring()
 
     def _make_room(self, message: LinkMessage) -> None:
         """Drops what says no more than this one, which is newer, so that one who is behind has the less to read."""
@@ -179,14 +179,14 @@ class _Link:
 
     def probe(self) -> None:
         self._probing = True
-        self._bell.ring()
+        self._wake_up.ring()
 
     def retire(self) -> None:
         self._retired = True
-        self._bell.ring()
+        self._wake_up.ring()
 
     def _run(self) -> None:
-        while self._bell.wait(None if self._lasting else LINGER_S):
+        while self._wake_up.wait(None if self._lasting else LINGER_S):
             messages = self._take()
             while messages:
                 self._deliver(messages)
@@ -198,7 +198,7 @@ class _Link:
             if self._retired and not self._waiting:
                 break
         self.ended = True
-        self._line.close()
+        self._connection.close()
 
     def _take(self) -> tuple[LinkMessage, ...]:
         with self._lock:
@@ -212,7 +212,7 @@ class _Link:
         """
         if self._is_cut():
             return
-        if self._line.connected and self._line.is_refused():
+        if self._connection.connected and self._connection.is_refused():
             self._links.exchange.gone(self.member.rank, self.member.incarnation)
         else:
             self._deliver(())
@@ -222,7 +222,7 @@ class _Link:
         return cuts.mutes(self.member.rank) or cuts.deafens(self.member.rank)
 
     def _deliver(self, messages: tuple[LinkMessage, ...]) -> None:
-        """Delivers, and takes in what comes back. What cannot be delivered is dropped: beats make it good."""
+        """Delivers, and takes in what comes back. What cannot be delivered is dropped: heartbeats make it good."""
         exchange, cuts = self._links.exchange, self._links.cuts
         if cuts.mutes(self.member.rank):
             time.sleep(self._links.timeout_s)  # as long as it would take to find out
@@ -232,7 +232,7 @@ class _Link:
             if pause_s:
                 time.sleep(pause_s)
             try:
-                answer = unpack_parcel(self._line.call("deliver", packed))
+                answer = unpack_parcel(self._connection.call("deliver", packed))
             except NobodyListens:
                 exchange.gone(self.member.rank, self.member.incarnation)
                 return

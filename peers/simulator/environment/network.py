@@ -51,7 +51,7 @@ class _Waiting:
 
 
 class Network:
-    """Carries out Send, Ask, Answer and Tell."""
+    """Carries out Send, CallTrader, Respond and NotifySales."""
 
     def __init__(
         self, schedule: Schedule, record: Record, lives: Lives, judge: Judge, rng: Random, timeout_s: float
