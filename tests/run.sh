@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: style, types, and all tests against real processes. bash tests/run.sh [pytest options]
+# Checks everything: style, types, who imports whom, and all tests against real processes. bash tests/run.sh [pytest options]
 #
 # With options, only pytest is run, with these: bash tests/run.sh tests/unit -k clock
 set -euo pipefail
@@ -26,5 +26,6 @@ fi
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
+"$bin/lint-imports" --no-cache --no-logo
 # Timing is never asserted in absolute terms, so tests may share the machine with each other.
 exec "$bin/python" -m pytest -n 2 --dist loadfile

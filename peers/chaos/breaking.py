@@ -11,7 +11,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from peers.chaos.history import History, Injected
+from peers.chaos.events import Injected
+from peers.chaos.history import History
 from peers.chaos.plan import Kind, Plan, Planned
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role, rank_of
@@ -20,10 +21,11 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import CutLinks
 from peers.town.town import Town
 
+# How a fault is carried out is part of what it is: no options.
 _PATIENCE_S = 2.0  # for a target to be there; after a fall nobody is in office for a while
-_LOOK_S = 0.02
+_LOOK_S = 0.02  # between two looks for a target
 _PULSE_S = (0.09, 0.03)  # a slow peer is stopped so long, then runs so long
-_RESIGN_S = 2.0
+_RESIGN_S = 2.0  # for the trader to answer that it has resigned
 
 OnFault = Callable[[Injected], None]
 

@@ -19,6 +19,7 @@ from peers.core.names import ITEMS
 from peers.customer import Customer
 from peers.errors import TownError
 
+# The load of every chaos run is the same, so that their figures compare: no options.
 _PAUSE_S = (0.02, 0.08)
 _LOT = 20  # units a customer brings when something is sold out
 _FINISH_S = 40.0  # a little more than a customer's patience

@@ -9,11 +9,11 @@ from statistics import median
 
 import msgspec
 
-from peers.chaos.history import Injected, Sale
+from peers.chaos.events import Injected, Sale
 from peers.chaos.plan import TRADER_KINDS, Kind
 
 COUNTS_FROM_S = 0.25
-"""A shorter time between two sales is no pause, only chance."""
+"""A shorter time between two sales is no pause, only chance. No option, so that runs compare."""
 
 _EFFECT_S = 1.5  # after its end, within which a fault may still stop trade: a death is noticed, a sleeper wakes up
 

@@ -1,4 +1,4 @@
-"""What happened in a chaos run, and when: faults, elections, what peers told, and every sale.
+"""How a chaos run comes to know what happened: from its own faults, from peers, books and journals.
 
 A sale counts from the moment somebody is known to have been told of it, not from the moment it was decided: what is
 decided while the database is away becomes true only when that is back. The journals are the witnesses.
@@ -7,16 +7,15 @@ decided while the database is away becomes true only when that is back. The jour
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from db.audit.acknowledgements import subject_of
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
-from peers.chaos.plan import Kind
+from peers.chaos.events import Election, Events, Heard, Sale
 from peers.core.reports import (
     Elected,
     ElectionStarted,
@@ -29,69 +28,17 @@ from peers.core.reports import (
     Returned,
 )
 from peers.errors import LedgerError
-from peers.files import write_whole
 from peers.town.console import Console
 
 _TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, EntryRefused, Returned)
 
 
-class Injected(msgspec.Struct, kw_only=True, tag="fault"):
-    """A planned fault whose time had come. `end_s` is when what it did was undone; `skipped` says why it did nothing.
-
-    Times are seconds after the chaos began, here and in all of the history."""
-
-    number: int
-    kind: Kind
-    start_s: float
-    end_s: float | None = None
-    peers: tuple[str, ...] = ()
-    detail: str = ""
-    skipped: str = ""
-
-
-class Sale(msgspec.Struct, frozen=True, kw_only=True, tag="sale"):
-    """One sale; `told` is False where nobody lived to be told, so that `at_s` is when it was decided."""
-
-    at_s: float
-    seq: int
-    term: int
-    trader: str
-    buyer: str
-    seller: str
-    told: bool
-
-
-class Election(msgspec.Struct, frozen=True, kw_only=True, tag="election"):
-    """A finished election, as the books have it."""
-
-    at_s: float  # when it had begun
-    term: int
-    trader: str
-    reason: str
-    started_by: str | None
-    took_ms: float
-    messages: int | None
-
-
-class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
-    """What a peer told its town, when that heard it."""
-
-    at_s: float
-    said: str
-
-
-Entry = Injected | Sale | Election | Heard
-
-
-class History:
-    """The entries of one run. `began_ms` is the wall clock at second 0."""
+class History(Events):
+    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.began_ms = time.time_ns() // 1_000_000
-        self.faults: list[Injected] = []
-        self.heard: list[Heard] = []
-        self.sales: list[Sale] = []
-        self.elections: list[Election] = []
 
     def begin(self) -> None:
         """It is second 0."""
@@ -108,15 +55,6 @@ class History:
         sentence = report.sentence() if isinstance(report, _TOLD) else None
         if sentence is not None:
             self.heard.append(Heard(at_s=self.now_s(), said=sentence))
-
-    def carried_out(self) -> list[Injected]:
-        return [fault for fault in self.faults if not fault.skipped]
-
-    def write(self, path: Path) -> None:
-        """Writes `history.jsonl`: every entry on a line of its own, in the order of time."""
-        entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.sales]
-        entries.sort(key=lambda entry: entry.start_s if isinstance(entry, Injected) else entry.at_s)
-        write_whole(path, b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
 
     # -- from the books and the journals -------------------------------------------------------------------
 
@@ -164,11 +102,9 @@ def _first_told_ms(directory: Path) -> dict[str, int]:
         for entry in read_journal(path):
             if isinstance(entry, Torn | Unreadable):
                 continue  # the audit has its own word on these
-            subject = entry.outcome.get("_id") if entry.outcome else None
-            if subject is None and entry.sale:
-                subject = entry.sale.get("request_id")
-            if isinstance(subject, str) and isinstance(entry.at_ms, int):
-                first[subject] = min(entry.at_ms, first.get(subject, entry.at_ms))
+            subject = subject_of(entry) if entry.kind in ("told", "earned") else None
+            if subject is not None:
+                first[subject[1]] = min(entry.at_ms, first.get(subject[1], entry.at_ms))
     return first
 
 
@@ -182,8 +118,3 @@ class Listener(Console):
     def tell(self, report: Report) -> None:
         self._history.hear(report)
         super().tell(report)
-
-
-def times_of(sales: Iterable[Sale]) -> list[float]:
-    """When there was trade, in order."""
-    return sorted(sale.at_s for sale in sales)

@@ -52,14 +52,15 @@ ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind
 TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
 """Those that may cost the trader its office."""
 
+# A seed and a duration are the whole plan, and are printed to have it again: so these are no options.
 LEAST_ALIVE = 3
 LEAST_PEERS = 5  # of a town that can lose two and still has that many
 MOST_MORE = 3  # newcomers beyond the peers it began with
 
-_QUIET_START_S = 2.5
+_QUIET_START_S = 2.5  # in which no fault begins yet
 _QUIET_END_S = 3.0  # in which no fault begins any more
-_STEP_S = (1.5, 4.5)
-_OVERLAP_STEP_S = (0.1, 0.7)
+_STEP_S = (1.5, 4.5)  # from one fault to the next
+_OVERLAP_STEP_S = (0.1, 0.7)  # to one that shall meet it
 _OVERLAP = 0.25  # of the faults come right after another
 _APART_S = 6.0  # between two faults of one service: it is to be back first
 

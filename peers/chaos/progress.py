@@ -8,9 +8,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from peers.chaos.history import Injected
+from peers.chaos.events import Injected
 
-_LINE_EVERY_S = 10.0
+_LINE_EVERY_S = 10.0  # where there is no terminal for a bar
 
 
 class Show:

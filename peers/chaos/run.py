@@ -17,8 +17,9 @@ import msgspec
 
 from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
+from peers.chaos.events import HISTORY, times_of
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
-from peers.chaos.history import History, Listener, times_of
+from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
@@ -30,7 +31,7 @@ from peers.town.directory import Directory
 from peers.town.options import RunOptions
 from peers.town.town import Town
 
-CUSTOMERS = 4
+CUSTOMERS = 4  # busy enough for a sale every few milliseconds; no option, so that runs compare
 _LEAST_S = 10.0
 _MOST_PEERS = 100
 _HOST = "127.0.0.1"
@@ -38,6 +39,9 @@ _MARK = "chaos"  # file in a town's directory that says: made by a chaos run, ma
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
+"""For trade to go on once all is healed. No option: longer than any election and restart, and a verdict must not be
+had by waiting."""
+
 _RECOVERED_DECISIONS = 20
 
 # A market that is busy all the time, and whose trader leaves only when the plan says so.
@@ -137,10 +141,9 @@ class _Run:
             town = asyncio.run(self._live(Listener(self._history, out=said)))
         if not self._finished:
             return None
-        self._history.write(out / "history.jsonl")
+        self._history.write(out / HISTORY)
         verdict = self._judge(town)
         write_verdict(verdict, out)
-        self._draw(verdict)
         return verdict
 
     async def _live(self, console: Listener) -> Town:
@@ -258,11 +261,6 @@ class _Run:
             gaps=of_faults,
             again=self._options.again(),
         )
-
-    def _draw(self, verdict: ChaosVerdict) -> None:
-        from plots.chaos import draw  # takes a while to import, which the town would feel
-
-        draw(self._history, verdict, self._options.out / "figure.png")
 
 
 def _decisions(town: Town) -> int | None:

@@ -12,16 +12,19 @@ from pathlib import Path
 
 import msgspec
 
-from db.audit.auditing import EXIT_CODES, Answer, AuditReport
 from db.audit.findings import Finding, State
+from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
 from peers.chaos.plan import TRADER_KINDS, Plan
+from peers.errors import SettingsError
 from peers.files import write_json, write_whole
 
+# What *holds* has to stand on is no option: a run with less says that it could not tell.
 LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
 LEAST_FAULTS_A_MINUTE = 8.0
 
+_VERDICT = "verdict.json"
 _BY_PLAN = "killed by SIGKILL"
 
 
@@ -137,9 +140,17 @@ def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traff
     return doubts
 
 
+def read_verdict(folder: Path) -> ChaosVerdict:
+    """Reads what `write_verdict` wrote; SettingsError if it is not there, or something else."""
+    try:
+        return msgspec.json.decode((folder / _VERDICT).read_bytes(), type=ChaosVerdict)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"{folder} holds no verdict ({error}): run `bazaar chaos` first") from error
+
+
 def write_verdict(verdict: ChaosVerdict, folder: Path) -> None:
     """Writes `verdict.json` and `verdict.txt`."""
-    write_json(folder / "verdict.json", verdict)
+    write_json(folder / _VERDICT, verdict)
     write_whole(folder / "verdict.txt", ("\n".join(as_text(verdict)) + "\n").encode())
 
 

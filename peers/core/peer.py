@@ -48,6 +48,7 @@ from peers.core.messages import (
     Tally,
     Vacancy,
 )
+from peers.core.peer_view import PeerView
 from peers.core.reports import Departed, LeadershipChanged, Opened
 from peers.core.settings import Settings
 from peers.errors import NotTrader
@@ -105,8 +106,9 @@ class Peer:
             self._timers["ask"] = self._buyer.on_ask_timer
 
     @property
-    def ctx(self) -> Context:
-        return self._ctx
+    def view(self) -> PeerView:
+        """What may be seen of this peer from outside."""
+        return PeerView(self._ctx)
 
     # -- for the host --------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """The Pyro5 host of one peer: takes inputs to the core, one at a time, and has its commands carried out.
 
 There is one lock, around `handle`. Under it commands are only handed over (put into a queue, written to the
-journal); whatever may block happens on a thread of its own: links, ledger, calls to others, names. An exception out
-of the core is a bug, and a peer with a bug must not go on: `on_fault` is told, and ends the process.
+journal); whatever may block happens on a thread of its own: links, ledger, calls to the trader, news to sellers, the
+entry at the name server. An exception out of the core is a bug, and a peer with a bug must not go on: `on_fault` is
+told, and ends the process.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, Protocol
 
-from peers.core.calls import Call, Failure, Reply, Status, Unreachable
+from peers.core.calls import Call, Failure, Reply, Status
 from peers.core.commands import (
     CallTrader,
     CancelTimer,
@@ -32,20 +32,18 @@ from peers.core.commands import (
 )
 from peers.core.inputs import (
     CallCompleted,
-    CallerLeft,
     Input,
     Leave,
     LedgerReplied,
     Now,
-    PeerGone,
     Quiesce,
     Received,
-    RequestReceived,
     SalesNotified,
     Start,
     TimerFired,
     TimerName,
 )
+from peers.core.journal import JOURNALED
 from peers.core.ledger.port import Ledger, Operation, Result
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
@@ -53,8 +51,8 @@ from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
-from peers.errors import NotTrader, PostClosed, WireError
-from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, OnReply
+from peers.errors import NotTrader, PostClosed
+from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
 from peers.rpc.public_form import Reader
 from peers.rpc.reactor import Afterwards
@@ -62,19 +60,23 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
-from peers.runtime.journal import JOURNALED, Journal
+from peers.runtime.journal import Journal
 from peers.runtime.ledger_executor import LedgerExecutor
-from peers.runtime.links import Links
+from peers.runtime.links.exchange import LinkExchange
+from peers.runtime.links.links import Links
 from peers.runtime.logs import Log
 from peers.runtime.name_registration import NameRegistration
 from peers.runtime.spec import CutLinks, PeerSpec
 from peers.runtime.timers import Timers
 from peers.runtime.trader_client import SaleNotifier, TraderClient
+from peers.runtime.waiting_calls import WaitingCalls
 
 ANSWER_WITHIN = 0.8
-"""Of a call's timeout: a caller is told "not decided yet" before it gives up by itself."""
+"""Of a call's timeout: a caller is told "not decided yet" before it gives up by itself. No setting: it has only to be
+less than 1, by more than an answer's way takes."""
 
 REGISTER_PATIENCE_S = 10.0
+"""How long to look for a name server at the start. No setting: a town has one before its first peer."""
 
 
 class Core(Protocol):
@@ -113,36 +115,49 @@ class PeerHost:
         make_core: MakeCore = make_peer,
     ) -> None:
         settings = make_settings(spec.settings)
-        timing = settings.timing
+        timeout_s = settings.timing.call_timeout_s
         self.name = spec.name
         self._on_report, self._on_stop, self._on_fault = on_report, on_stop, on_fault
         self._log = log
-        self._timeout_s = timing.call_timeout_s
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
-        self._deferred_replies = DeferredReplies(ANSWER_WITHIN * self._timeout_s, self._turn_away_the_late)
-        self._incarnation = spec.incarnation
+        patience_s = ANSWER_WITHIN * timeout_s
+        self._replies = DeferredReplies(patience_s, self._expire)
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
-        self._ledger = LedgerExecutor(make_ledger, self._on_result, self._deferred_replies, log)
-        self._links = Links(self, timing.call_timeout_s, log)
-        self._trader_client = TraderClient(timing.call_timeout_s, self._on_replied)
+        self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
+        self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies)
+        self._exchange = LinkExchange(spec.rank, spec.incarnation, self._step, self._lock, self._begun, timeout_s)
+        self._links = Links(self._exchange, timeout_s, log)
+        self._trader_client = TraderClient(timeout_s, self._on_replied)
         self._sale_notifier = SaleNotifier()
         endpoint = PeerEndpoint(self, Reader(settings))
         self._server = Server(spec.host, endpoint, spec.name, on_hangup=self._on_hangup, handlers=handlers(endpoint))
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
-        self._registrar = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
+        self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
+        # Sending, asking the ledger and publishing are for `_step`: they need more than the command.
+        self._carry_out: dict[type[Command], Callable[[Any], None]] = {
+            Respond: lambda command: self._calls.answer(command.call_id, command.reply),
+            SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
+            CancelTimer: lambda command: self._timers.cancel(command.timer),
+            CallTrader: self._trader_client.ask,
+            NotifySales: self._sale_notifier.tell,
+            SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
+            HoldPost: self._hold_post,
+            Stop: lambda _: self._on_stop(),
+        }
         self._server.start()
 
     # -- beginning and end ---------------------------------------------------------------------------------
 
     def register(self) -> None:
         """Has the name server list this peer, from now on; TownError if there is none."""
-        self._registrar.start(REGISTER_PATIENCE_S)
+        self._registration.start(REGISTER_PATIENCE_S)
 
     def begin(self, snapshot: Snapshot, *, starts_election: bool = False) -> None:
         """The market opens."""
@@ -169,11 +184,11 @@ class PeerHost:
             self._trader_client.stop()
             self._sale_notifier.stop()
             self._links.retire_all()
-            self._deferred_replies.put_all(PostClosed(why="the peer is leaving"))
-        self._deferred_replies.close()
+            self._calls.close()
+        self._replies.close()
         self._begun.set()
         self._links.drain(0.5)
-        self._registrar.stop(farewell=farewell)
+        self._registration.stop(farewell=farewell)
         self._ledger.close()
 
     def close(self) -> None:
@@ -181,7 +196,7 @@ class PeerHost:
         self.stop(farewell=True)
         self._server.close()
         self._timers.join()
-        self._deferred_replies.join(self._timeout_s)
+        self._replies.join(self._timeout_s)
         self._trader_client.join(self._timeout_s)
         self._sale_notifier.join(self._timeout_s)
         self._journal.close()
@@ -189,43 +204,17 @@ class PeerHost:
     def cut_links(self, cut: CutLinks) -> None:
         """Behaves as if these links were cut, for a while: for chaos runs and tests."""
         self._log.warning("links are cut on the town's order", neighbours=cut.neighbours, way=cut.way)
-        self._links.cuts.apply(cut)
+        self._exchange.cuts.apply(cut)
 
-    # -- what the desk hands over --------------------------------------------------------------------------
+    # -- what the endpoint hands over ----------------------------------------------------------------------
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer."""
-        awaited = AwaitedReply()
-        afterwards = self.call_later(call, awaited.put)
-        if afterwards is not None:
-            afterwards()
-        reply = awaited.wait()
-        if isinstance(reply, WireError):
-            raise type(reply)(**reply.fields())  # one of its own: several callers may have been given the same
-        if isinstance(reply, Unreachable):
-            raise PostClosed(why=reply.why)
-        return reply
+        return self._calls.call(call)
 
     def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
-        """Has the core answer a call; `on_reply` gets the answer, on whichever thread has it, and must not block.
-
-        Returns what the calling thread is to do next, once it may wait.
-        """
-        with self._lock:
-            if self._ended:
-                raise PostClosed(why="the peer is leaving")
-            call_id = self._deferred_replies.defer(on_reply)
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
-        self._deferred_replies.hand_out()
-        return None if claimed is None else partial(self._ledger.carry_out, claimed)
-
-    def _turn_away_the_late(self) -> bool:
-        """Turns away those who have waited for too long; returns whether others still wait."""
-        with self._lock:
-            for call_id in self._deferred_replies.late():
-                self._step(CallerLeft(call_id=call_id))
-                self._deferred_replies.put(call_id, PostClosed(why="not decided yet"))
-            return self._deferred_replies.any_wait
+        """Has the core answer a call, on no thread of its own; see `WaitingCalls.call_later`."""
+        return self._calls.call_later(call, on_reply)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
@@ -235,13 +224,13 @@ class PeerHost:
             uri = refusal.trader_uri
             if uri is None or uri == self.member.uri:
                 raise
-        line = RpcConnection(uri, self._timeout_s)
+        connection = RpcConnection(uri, self._timeout_s)
         try:
-            return line.call(method, argument, forwarded=True)
+            return connection.call(method, argument, forwarded=True)
         except CallFailed as error:
             raise PostClosed(why="the trader does not answer") from error
         finally:
-            line.close()
+            connection.close()
 
     def status(self) -> Status:
         """What the core says of itself."""
@@ -250,26 +239,11 @@ class PeerHost:
 
     def is_prompt(self, sender: int) -> bool:
         """Whether `deliver` takes in at once what comes from there."""
-        cuts = self._links.cuts
-        return self._begun.is_set() and not (cuts.deafens(sender) or cuts.mutes(sender))
+        return self._exchange.is_prompt(sender)
 
     def deliver(self, parcel: Parcel) -> Parcel:
         """Takes in what came along a link; returns what handling it made this peer say to the sender."""
-        back: list[LinkMessage] = []
-        if self._links.cuts.deafens(parcel.sender):
-            self._leave_unanswered()
-        # Others may have begun a little earlier than this one.
-        if self._begun.wait(self._timeout_s / 2):
-            with self._lock:
-                self._take_in(parcel, back)
-        if self._links.cuts.mutes(parcel.sender):
-            self._leave_unanswered()
-        return self.seal(tuple(back))
-
-    def _leave_unanswered(self) -> NoReturn:
-        """On a thread of the caller's own: by the time this says no, nobody waits for it any more."""
-        time.sleep(2 * self._timeout_s)
-        raise PostClosed(why="the link is cut")
+        return self._exchange.deliver(parcel)
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales."""
@@ -284,31 +258,14 @@ class PeerHost:
             self._step(Received(sender=member.rank, incarnation=member.incarnation, message=news))
             return self._core.snapshot()
 
-    # -- what links hand over ------------------------------------------------------------------------------
-
-    def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel:
-        """Messages of this peer, as it is now."""
-        return Parcel(sender=self.member.rank, incarnation=self._incarnation, messages=messages)
-
-    def received(self, parcel: Parcel) -> None:
-        """Takes in what came back on our own call."""
-        with self._lock:
-            self._take_in(parcel, None)
-
-    def gone(self, rank: int, incarnation: int) -> None:
-        """Nobody listens any more where that peer was."""
-        self._feed(PeerGone(rank=rank, incarnation=incarnation))
-
-    def _take_in(self, parcel: Parcel, back: list[LinkMessage] | None) -> None:
-        for message in parcel.messages:
-            event = Received(sender=parcel.sender, incarnation=parcel.incarnation, message=message)
-            self._step(event, back=back, sender=parcel.sender)
+    # -- what other threads hand over ----------------------------------------------------------------------
 
     def _on_hangup(self, connection: ServedConnection) -> None:
         if connection.rank is not None and not self._ended:
             self._links.probe(connection.rank)
 
-    # -- what other threads hand over ----------------------------------------------------------------------
+    def _expire(self) -> bool:
+        return self._calls.turn_away_the_late()
 
     def _fire(self, timer: TimerName) -> None:
         self._step(TimerFired(timer=timer))
@@ -354,47 +311,28 @@ class PeerHost:
                         claimed = command.operation
                     else:
                         self._ledger.put(command.operation)
+                elif isinstance(command, Publish):
+                    self._publish(command.report, now)
                 else:
-                    self._hand_over(command, now)
+                    self._carry_out[type(command)](command)
         except BaseException as error:
             self._ended = True
+            self._calls.close()
             self._on_fault(error)
             raise
         if not claims and type(event) is not LedgerReplied:  # these hand out by themselves
-            self._deferred_replies.ring()
+            self._replies.ring()
         return claimed
 
-    def _hand_over(self, command: Command, now: Now) -> None:
-        if isinstance(command, Respond):
-            self._deferred_replies.put(command.call_id, command.reply)
-        elif isinstance(command, SetTimer):
-            self._timers.set(command.timer, command.after_s)
-        elif isinstance(command, Publish):
-            self._say(command.report, now)
-        elif isinstance(command, CallTrader):
-            self._trader_client.ask(command)
-        elif isinstance(command, NotifySales):
-            self._sale_notifier.tell(command)
-        elif isinstance(command, CancelTimer):
-            self._timers.cancel(command.timer)
-        elif isinstance(command, SetLinks):
-            self._links.set_neighbours(command.neighbours)
-        elif isinstance(command, HoldPost):
-            self._hold_post(command)
-        elif isinstance(command, Stop):
-            self._on_stop()
-        else:
-            raise TypeError(f"not a command: {command!r}")
-
-    def _say(self, report: Report, now: Now) -> None:
+    def _publish(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
             self._journal.note(report, now.wall_ms)
         elif isinstance(report, Returned):
-            self._incarnation = report.incarnation
+            self._exchange.incarnation = report.incarnation
         self._on_report(report)
 
     def _hold_post(self, command: HoldPost) -> None:
-        self._registrar.hold(command.term if command.held else None)
+        self._registration.hold(command.term if command.held else None)
         self._ledger.hold(command.held)
         if not command.held:
             self._sale_notifier.rest()

@@ -13,10 +13,8 @@ from typing import Any
 import msgspec
 
 from db.audit.journals import FOLDER, trim_torn_tail
-from peers.core.reports import Answered, Asked, Deposited, Earned, Offered, Report
-from peers.rpc.public_form import deposit_dict, earned_dict, offer_dict, outcome_dict, request_dict
-
-JOURNALED = (Asked, Answered, Deposited, Offered, Earned)
+from peers.core.journal import journal_line
+from peers.core.reports import Report
 
 
 class Journal:
@@ -31,21 +29,17 @@ class Journal:
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, at_ms: int, kind: str, **payload: Any) -> None:
-        """Appends one entry."""
-        os.write(self._file, self._encode({"at_ms": at_ms, "peer": self._peer, "kind": kind, **payload}) + b"\n")
+        """Appends one entry; `at_ms` is the time of day."""
+        self._append(at_ms, {"kind": kind, **payload})
 
     def note(self, report: Report, at_ms: int) -> None:
         """Writes down what a report says, if it is for the journal."""
-        if isinstance(report, Asked):
-            self.write(at_ms, "asked", request=request_dict(report.request))
-        elif isinstance(report, Answered):
-            self.write(at_ms, "told", outcome=outcome_dict(report.outcome))
-        elif isinstance(report, Earned):
-            self.write(at_ms, "earned", sale=earned_dict(report.outcome, report.earned))
-        elif isinstance(report, Deposited):
-            self.write(at_ms, "deposited", deposit=deposit_dict(report.deposit))
-        elif isinstance(report, Offered):
-            self.write(at_ms, "offered", offer=offer_dict(report.offer))
+        line = journal_line(report)
+        if line is not None:
+            self._append(at_ms, line)
+
+    def _append(self, at_ms: int, line: dict[str, Any]) -> None:
+        os.write(self._file, self._encode({"at_ms": at_ms, "peer": self._peer, **line}) + b"\n")
 
     def close(self) -> None:
         os.close(self._file)

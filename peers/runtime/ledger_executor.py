@@ -24,6 +24,8 @@ from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
 
 REST_AFTER_S = 5.0
+"""Without an operation, after which a peer out of office closes its ledger. No setting: opening it again costs some
+milliseconds."""
 
 OnResult = Callable[[Operation, Result], None]
 
@@ -141,7 +143,7 @@ class _Queue:
         self._work = work
         self._rest = rest
         self._lock = threading.Lock()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._waiting: deque[Operation] = deque()
         self._busy = False
         self._closed = False
@@ -157,7 +159,7 @@ class _Queue:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             if not self._busy:
-                self._bell.ring()
+                self._wake_up.ring()
 
     def claim(self) -> bool:
         with self._lock:
@@ -175,12 +177,12 @@ class _Queue:
         with self._lock:
             self._busy = False
             if self._waiting:
-                self._bell.ring()
+                self._wake_up.ring()
 
     def close(self, timeout_s: float) -> None:
         with self._lock:
             self._closed = True
-            self._bell.ring()
+            self._wake_up.ring()
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -191,7 +193,7 @@ class _Queue:
             if operation is not None:
                 self._work(self, operation)
                 patience_s = REST_AFTER_S
-            elif not self._bell.wait(patience_s):
+            elif not self._wake_up.wait(patience_s):
                 self._rest()
                 patience_s = None  # until there is something to do again
 

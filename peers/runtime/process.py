@@ -33,6 +33,8 @@ from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
 
 LEAVE_WITHIN_S = 3.0
+"""For a trader's last entry and the farewell; then it goes without. No setting: who ends it waits for that long."""
+
 FAULT = 70
 """Exit code: there is a bug, and the peer must not go on."""
 

@@ -55,7 +55,7 @@ class Quiesce(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Town to peer, for chaos runs and tests: behave as if links were cut (`peers.runtime.cuts`).
+    """Town to peer, for chaos runs and tests: behave as if links were cut (`peers.runtime.links.cuts`).
 
     `neighbours` are ranks, none for all there are; `way` is seen from the peer that is told: with "out" nothing of
     its own gets through, with "in" nothing of the others'."""

@@ -24,7 +24,7 @@ class Timers:
         self._fire = fire
         self._deadlines: dict[TimerName, float] = {}
         self._wakes_s = _NEVER
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
 
@@ -37,7 +37,7 @@ class Timers:
         """Lets `timer` fire once, `after_s` from now, and not as set before."""
         due_s = self._deadlines[timer] = time.monotonic() + after_s
         if due_s < self._wakes_s:
-            self._bell.ring()
+            self._wake_up.ring()
 
     def cancel(self, timer: TimerName) -> None:
         """Lets `timer` not fire."""
@@ -47,7 +47,7 @@ class Timers:
         """Lets none fire any more."""
         self._closed = True
         self._deadlines.clear()
-        self._bell.ring()
+        self._wake_up.ring()
 
     def join(self) -> None:
         """Waits for the thread to end; without the lock."""
@@ -67,4 +67,4 @@ class Timers:
                         self._fire(timer)
                 self._wakes_s = min(self._deadlines.values(), default=_NEVER)
                 wait_s = self._wakes_s - time.monotonic()
-            self._bell.wait(None if wait_s == _NEVER else wait_s)
+            self._wake_up.wait(None if wait_s == _NEVER else wait_s)

@@ -31,6 +31,11 @@ from peers.runtime.logs import Log
 from peers.runtime.spec import Finished, Ready, Told
 
 MOST_UNTOLD = 10_000
+"""Reports kept for a town that does not listen; some seconds of a busy trader's. No setting: it only bounds memory,
+and what is dropped is counted."""
+
+_MOST_AT_ONCE = 500
+"""Reports written in one go, so that a long queue is not one long write."""
 
 _JOURNAL_ONLY = (Asked, Offered)
 _TRADE = (Asked, Answered, Deposited, Offered, Earned, Slept)
@@ -44,7 +49,7 @@ class TownReporter:
         self._log = log
         self._silent = _TRADE if quiet else _JOURNAL_ONLY
         self._untold: deque[Report | Ready | Finished] = deque()
-        self._bell = WakeUp()
+        self._wake_up = WakeUp()
         self._dropped = 0
         self._closed = False
         self._encode = msgspec.json.Encoder().encode
@@ -59,17 +64,17 @@ class TownReporter:
             self._dropped += 1
             return
         self._untold.append(report)
-        self._bell.ring()
+        self._wake_up.ring()
 
     def say(self, message: Ready | Finished) -> None:
         """Tells the town, after what waits to be told."""
         self._untold.append(message)
-        self._bell.ring()
+        self._wake_up.ring()
 
     def close(self, timeout_s: float) -> None:
         """Tells what waits, then ends; gives up after `timeout_s`."""
         self._closed = True
-        self._bell.ring()
+        self._wake_up.ring()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -78,11 +83,11 @@ class TownReporter:
                 if self._untold:
                     self._tell()
                 else:
-                    self._bell.wait()
+                    self._wake_up.wait()
 
     def _tell(self) -> None:
         lines: list[bytes] = []
-        while self._untold and len(lines) < 500:
+        while self._untold and len(lines) < _MOST_AT_ONCE:
             message = self._untold.popleft()
             if isinstance(message, Report):
                 if not isinstance(message, _TRADE):

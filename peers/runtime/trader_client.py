@@ -23,16 +23,20 @@ from peers.rpc.wire import pack, unpack_standing
 
 OnCompleted = Callable[[int, Reply | Failure], None]
 
+# None of these is a setting, for nothing is lost by them: a seller that was not told asks for its standing.
 TELL_TIMEOUT_S = 0.5
 FORGIVE_AFTER_S = 1.0
-"""How long a seller that did not answer is told nothing; it will ask for its standing."""
+"""How long a seller that did not answer is told nothing."""
 
-MOST_TOLD_CONNECTIONS = 1000
+MOST_CONNECTIONS = 1000
+"""Connections kept open to sellers; more than there are in any town that was ever tried."""
+
 MOST_UNTOLD = 10_000
+"""Sales kept for one seller that does not listen."""
 
 
 class TraderClient:
-    """Carries out CallTrader: a thread for what a buyer asks, one for what a seller asks, made when first needed."""
+    """Carries out CallTrader: a thread for what a buyer asks, one for what a seller asks, each made when needed."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
@@ -200,7 +204,7 @@ class SaleNotifier:
             connection.close()
             connection = None
         self._connections[seller.rank] = connection = connection or RpcConnection(seller.uri, TELL_TIMEOUT_S)
-        if len(self._connections) > MOST_TOLD_CONNECTIONS:
+        if len(self._connections) > MOST_CONNECTIONS:
             _, oldest = self._connections.popitem(last=False)
             oldest.close()
         return connection

@@ -2,7 +2,7 @@
 
 Much is made when code first runs: by Python, which rewrites the code as it does, and by the libraries. What is there
 before the fork is shared by all peers. A fifth of what each costs to start would otherwise be doing it over again.
-All is over when `rehearse` returns, threads and connections too.
+All is over when `warm_up` returns, threads and connections too.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from peers.runtime.spec import PeerSpec
 
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "buyer")
 _PATIENCE_S = 1.0
+"""For a sale, which takes some hundredths of a second. No setting: without one the fork only saves less."""
+
 _ENDING_S = 10.0
+"""For threads to end that have nothing to do. No setting: if it is ever exceeded, there is a bug."""
 
 
 def warm_up() -> None:
     """Opens a market of three, and closes it after the first sale, or when that takes too long."""
     books, sold = _SharedBooks(), WakeUp()
     faults: list[BaseException] = []
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as directory:
+    with tempfile.TemporaryDirectory(prefix="warm-up-") as directory:
         hosts = [
             PeerHost(
                 _spec(rank, role, directory),
@@ -59,7 +62,7 @@ def warm_up() -> None:
     deadline_s = time.monotonic() + _ENDING_S
     while threading.active_count() > 1:  # the last of them end by themselves
         if time.monotonic() > deadline_s:
-            raise TownError(f"the rehearsal does not end: {threading.enumerate()}")
+            raise TownError(f"the warm-up does not end: {threading.enumerate()}")
         time.sleep(0.001)
 
 

@@ -22,7 +22,8 @@ from peers.simulator.faults import Fault, FaultOptions, draw_plan
 
 CHAOS_S = 14.0
 CALM_S = 10.0
-"""After the faults: time to heal, while customers only wait for what they have asked."""
+"""After the faults: time to heal, while customers only wait for what they have asked. Neither is an option of the
+command, for a seed is to name one schedule; a scenario that is saved has them as values."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

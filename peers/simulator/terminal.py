@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,17 +12,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from peers.errors import SettingsError
+from peers.simulator.environment.history import History
+from peers.simulator.environment.record import Breach
+from peers.simulator.exhaustive.search import explore
+from peers.simulator.exhaustive.walks import WALKS
 from peers.simulator.faults import KINDS, FaultOptions
-from peers.simulator.history import History
-from peers.simulator.judge import Breach
-from peers.simulator.play import play
-from peers.simulator.runner import Failure, Summary, run_seeds
+from peers.simulator.runs.play import play
+from peers.simulator.runs.runner import Failure, Summary, run_seeds
+from peers.simulator.runs.shrink import shrink
+from peers.simulator.runs.sometimes import SOMETIMES
 from peers.simulator.scenario import Scenario, draw_scenario, load, save
-from peers.simulator.shrink import shrink
-from peers.simulator.sometimes import SOMETIMES
 
 MOST_SHRUNK = 3
 MOST_SHOWN = 5
+"""Of failed seeds and of their breaches: what people read. The rest can be replayed by seed."""
 
 
 def parse_seeds(text: str) -> range:
@@ -145,3 +149,27 @@ def scenario_of(seed: int | None, peers: int, options: FaultOptions, file: Path 
         return None
     check_peers(peers)
     return draw_scenario(seed, peers, options)
+
+
+def show_walks(console: Console, *, most_states: int) -> int:
+    """Walks all there is to walk; returns the exit code."""
+    code = 0
+    for walk in WALKS:
+        began_s = time.perf_counter()
+        sight = explore(walk, most_states)
+        took_s = time.perf_counter() - began_s
+        bound = "all of them" if sight.complete else "as many as were allowed"
+        console.print(
+            f"{sight.walk}, up to {sight.faults} faults: {sight.states:,} states, {sight.steps:,} steps, "
+            f"{sight.depth} steps deep ({bound}), in {took_s:.0f} s"
+        )
+        for what, number in sorted(sight.sometimes.items()):
+            console.print(f"  {number:>9,}  {what}")
+        if sight.violation:
+            code = 1
+            console.print(f"VIOLATED: {sight.violation}")
+            for step in sight.trace:
+                console.print(f"  {step}")
+    if not code:
+        console.print("No violation.")
+    return code

@@ -47,7 +47,7 @@ class Painter:
     async def _paint(self) -> None:
         while True:
             self._again = False
-            command = [sys.executable, "-P", "-m", "plots.network"]
+            command = [sys.executable, "-P", "-m", "plots.draw.network"]
             command += [str(self._directory.network_json), str(self._directory.network_png)]
             if self._trader is not None:
                 command += ["--trader", self._trader]

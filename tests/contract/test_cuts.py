@@ -10,7 +10,7 @@ import pytest
 
 from nameserver.process import NameServerProcess
 from peers.core.reports import Lost, Returned
-from peers.runtime.cuts import Cuts
+from peers.runtime.links.cuts import Cuts
 from peers.runtime.spec import CutLinks
 from tests.hosting import Market, running_market, wait_until
 

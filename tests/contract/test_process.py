@@ -227,7 +227,7 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
     peer.say(Begin(snapshot=snapshot, starts_election=False))
     wait_until(lambda: all("buyer7" in h.status().neighbours for h in market.hosts.values()), what="edges")
     linked = [link for h in market.hosts.values() for link in h._links._links.values()]
-    wait_until(lambda: all(link._line.connected for link in linked), what="links")
+    wait_until(lambda: all(link._connection.connected for link in linked), what="links")
     wait_until(lambda: all(link_ranks(h) == {7} for h in market.hosts.values()), what="links back")
     killed_s = time.monotonic()
     os.kill(peer.process.pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ from unittest.mock import patch
 import msgspec
 
 from db.ledger.memory import MemoryLedger
+from peers.core import journal
 from peers.core.calls import Buy
 from peers.core.commands import NotifySales, Respond
 from peers.core.customers.retrying_call import RetryingCall
@@ -29,13 +30,14 @@ from peers.core.market.stock import Draft, Stock
 from peers.core.membership import gossip
 from peers.core.membership.clocks import LamportClock, VectorClock
 from peers.core.names import rank_of
+from peers.core.reports import Rejected
 from peers.core.trader import drafting, taking_office
 from peers.core.trader.committer import Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.pending import PendingRequests
 from peers.core.trader.taking_office import TakingOffice
 from peers.core.trader.term import TraderTerm
-from peers.simulator.ledger_road import LedgerRoad
+from peers.simulator.environment.ledger_road import LedgerRoad
 
 Plant = Callable[[], AbstractContextManager[None]]
 
@@ -496,4 +498,42 @@ def gives_up_after_one_try() -> Iterator[None]:
         return ended
 
     with patch.object(RetryingCall, "on_reply", impatient):
+        yield
+
+
+@mistake(1, 2)
+def journal_forgets_what_was_earned() -> Iterator[None]:
+    """Sellers hear of their sales and do not write them down, so that an audit has one witness less."""
+    with patch.object(journal, "Earned", Rejected):
+        yield
+
+
+@mistake(1, 2)
+def journal_forgets_what_was_told() -> Iterator[None]:
+    """Buyers do not write their outcomes down."""
+    with patch.object(journal, "Answered", Rejected):
+        yield
+
+
+@mistake(1, 2)
+def journal_says_another_price() -> Iterator[None]:
+    """Money is written down without its cents."""
+
+    def rough(amount: Any) -> str:
+        return str(int(amount))
+
+    with patch.object(journal, "_money", rough):
+        yield
+
+
+@mistake(1, 2)
+def journal_mixes_up_who_bought() -> Iterator[None]:
+    """A seller's line names itself as the buyer."""
+    sale = journal._sale
+
+    def mixed_up(outcome: Outcome, earned: Any) -> Any:
+        assert outcome.sale is not None
+        return {**sale(outcome, earned), "buyer": outcome.sale.seller}
+
+    with patch.object(journal, "_sale", mixed_up):
         yield

@@ -9,8 +9,10 @@ from rich.console import Console
 from peers.core.membership.members import Member
 from peers.core.peer import Peer
 from peers.core.settings import Settings
-from peers.simulator.exhaustive import WALKS, Walk, explore, show_walks
-from peers.simulator.interning import MIDDLE, Peers, freeze
+from peers.simulator.exhaustive.interning import MIDDLE, Peers, freeze
+from peers.simulator.exhaustive.search import explore
+from peers.simulator.exhaustive.walks import WALKS, Walk
+from peers.simulator.terminal import show_walks
 from tests.simulation.planted import MISTAKES
 
 ELECTION, *MARKETS = WALKS

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from peers.core.names import Role
+from peers.simulator.environment.history import History
 from peers.simulator.faults import TRADER, Fault
-from peers.simulator.history import History
+from peers.simulator.runs.world import World
 from peers.simulator.scenario import Scenario
-from peers.simulator.world import World
 from tests.fixtures_golden import Golden
 
 ROLES: tuple[Role, ...] = ("buyer", "seller", "buyer", "seller", "merchant")

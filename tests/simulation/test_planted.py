@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from peers.simulator.faults import FaultOptions
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import draw_scenario
 from tests.simulation.planted import MISTAKES, Planted
 

@@ -6,15 +6,15 @@ import os
 import subprocess
 import sys
 
+from peers.simulator.environment.history import History
 from peers.simulator.faults import FaultOptions
-from peers.simulator.history import History
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import draw_scenario
 
 PRINT_HISTORIES = """
 from peers.simulator.faults import FaultOptions
-from peers.simulator.history import History
-from peers.simulator.play import play
+from peers.simulator.environment.history import History
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import draw_scenario
 for seed in (11, 12, 13):
     history = History()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import load
 
 SEEDS = sorted((Path(__file__).parent.parent / "seeds").glob("*.json"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from peers.simulator.environment.history import SHIVIZ_REGEX, History
 from peers.simulator.faults import FaultOptions
-from peers.simulator.history import SHIVIZ_REGEX, History
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
 from peers.simulator.scenario import draw_scenario
 
 Event = tuple[str, dict[str, int], str]

@@ -10,9 +10,9 @@ from rich.console import Console
 from peers.cli.main import invoke
 from peers.errors import SettingsError
 from peers.simulator.faults import FaultOptions
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
+from peers.simulator.runs.shrink import shrink
 from peers.simulator.scenario import Scenario, draw_scenario, load, save
-from peers.simulator.shrink import shrink
 from peers.simulator.terminal import show_run
 from tests.simulation.planted import MISTAKES, Planted
 

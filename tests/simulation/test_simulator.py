@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from peers.errors import SettingsError
-from peers.simulator.faultplay import FaultPlay
+from peers.simulator.breaking.fault_play import FaultPlay
 from peers.simulator.faults import KINDS, FaultOptions, choose
-from peers.simulator.play import play
-from peers.simulator.runner import Summary, run_seeds
+from peers.simulator.runs.play import play
+from peers.simulator.runs.runner import Summary, run_seeds
+from peers.simulator.runs.sometimes import ENOUGH_SEEDS, SOMETIMES
+from peers.simulator.runs.world import World
 from peers.simulator.scenario import Scenario, draw_scenario
-from peers.simulator.sometimes import ENOUGH_SEEDS, SOMETIMES
 from peers.simulator.terminal import fault_arguments, parse_seeds
-from peers.simulator.world import World
 
 
 @pytest.mark.timeout(300)
@@ -79,9 +79,10 @@ def test_all_faults_are_over_when_calm_begins() -> None:
         assert all(fault.at_s <= fault.until_s <= 5.0 for fault in scenario.plan)
         world = World(scenario)
         world.run_until(5.001)
-        assert world.network.weather.clear
-        assert not any(process.hung or process.slow_s for process in world.processes if process.up)
-        assert not any(world.road.away_for.values())
+        environment = world.environment
+        assert environment.network.weather.clear
+        assert not any(process.hung or process.slow_s for process in environment.lives.live())
+        assert not any(environment.road.away_for.values())
 
 
 def test_without_faults_nothing_is_lost_and_nobody_is_taken_for_gone() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from peers.core.leadership.state import LeadershipEvent, LeadershipState
 from peers.core.state_machine import Transition
 from peers.simulator.faults import FaultOptions
-from peers.simulator.play import play
+from peers.simulator.runs.play import play
+from peers.simulator.runs.sometimes import TRANSITIONS_TAKEN
 from peers.simulator.scenario import draw_scenario
-from peers.simulator.sometimes import TRANSITIONS_TAKEN
 
 COMMON = range(1, 40)
 RARE = (158, 281, 368)

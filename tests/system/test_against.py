@@ -16,9 +16,9 @@ import psutil
 import pytest
 from matplotlib import image
 
-from plots.bench.etcd import TUNED, EtcdCluster
-from plots.bench.etcd_client import EtcdWriter, Gateway, http_request
-from plots.bench.etcd_failover import measure_killed
+from plots.measure.apparatus.etcd_client import EtcdWriter, Gateway, http_request
+from plots.measure.etcd.cluster import TUNED, EtcdCluster
+from plots.measure.etcd.failover import measure_killed
 from tests.system.test_bench import press_ctrl_c, terminate
 from tests.system.towns import ROOT, RunningTown, bazaar, eventually
 
@@ -28,7 +28,7 @@ needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="no etcd he
 _HOLDER = """
 import sys
 from pathlib import Path
-from plots.bench.etcd import EtcdCluster
+from plots.measure.etcd.cluster import EtcdCluster
 with EtcdCluster(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.readline()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from plots.samples import Sample, read_samples
+from plots.results.samples import Sample, read_samples
 
 BAZAAR = [sys.executable, "-c", "from peers.cli.main import main; main()"]
 PURCHASES, EVERY, WARM_UP = 120, 20, 20

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
 from peers.errors import SettingsError
-from plots.bench.against import promises
-from plots.bench.customers import shares
-from plots.bench.long_run import LongRun, Look, note, sum_up
-from plots.bench.plan import QUICK, SECTIONS, Plan, make_plan
-from plots.bench.report import Report, to_json
-from plots.bench.schedule import arrivals, deal
-from plots.bench.size import Typical, compare
-from plots.bench.stats import Turn, floor_of, rate_of
+from plots.measure.apparatus.customers import shares
+from plots.measure.apparatus.schedule import arrivals, deal
+from plots.measure.apparatus.stats import Turn, floor_of, rate_of
+from plots.measure.etcd.against import promises
+from plots.measure.long_run import note, sum_up
+from plots.measure.plan import QUICK, SECTIONS, Plan, make_plan
+from plots.measure.size import compare
+from plots.results.bench import Report, to_json
+from plots.results.life import LongRun, Look
+from plots.results.speed import Typical
 
 
 def turn(took_s: float, *latencies_ms: float) -> Turn:

@@ -14,8 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.errors import SettingsError, TownError
-from plots.bench.etcd import find_etcd
-from plots.bench.etcd_client import EtcdWriter, Gateway, GatewayFailed, http_request, put_request, read_head
+from plots.measure.apparatus.etcd_client import (
+    EtcdWriter,
+    Gateway,
+    GatewayFailed,
+    http_request,
+    put_request,
+    read_head,
+)
+from plots.measure.etcd.cluster import find_etcd
 
 HEADER = b'{"cluster_id":"14841639068965178418","member_id":"10276657743932975437","revision":"7","raft_term":"2"}'
 WRITTEN = b'{"header":' + HEADER + b"}"

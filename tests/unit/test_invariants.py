@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from bson.decimal128 import Decimal128
 
-import db.audit
 from db.audit.findings import MOST_LISTED
 from db.audit.invariants import INVARIANTS, Books, check_books
 from tests.bookkeeping import RATE, small_books, sort_key, to_bson
@@ -326,25 +323,6 @@ def test_an_unsound_graph_is_named(graph: dict[str, list[str]], documents: tuple
 @pytest.mark.parametrize("graph", [{}, {"a": []}, {"a": ["b", "gone"], "b": ["a", "gone", "left", "away"]}])
 def test_a_sound_graph_holds(graph: dict[str, list[str]]) -> None:
     assert judge(small_books(), graph=graph).holds
-
-
-def test_the_invariants_stand_apart_from_what_they_judge() -> None:
-    """They share no code with trader and ledger, and touch neither database nor network."""
-    folder = Path(db.audit.__path__[0])
-    modules = (
-        *("invariants", "checkers", "fairness", "acknowledgements", "rows", "findings"),
-        *("fold", "follow", "log_rows", "log_checks"),
-    )
-    imported = set()
-    for module in modules:
-        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text())):
-            if isinstance(node, ast.ImportFrom):
-                imported.add(node.module or "")
-            elif isinstance(node, ast.Import):
-                imported |= {alias.name for alias in node.names}
-    ours = {f"db.audit.{module}" for module in modules}
-    assert {name for name in imported if name.startswith(("db", "peers"))} <= ours
-    assert not {name.split(".")[0] for name in imported} & {"pymongo", "bson", "socket", "time", "random", "os"}
 
 
 def test_names_and_order_are_the_contract_s() -> None:

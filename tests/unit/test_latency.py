@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plots.latency import log_bins, log_limits, shown, summarize
+from plots.results.latency import log_bins, log_limits, shown, summarize
 
 LATENCIES = st.lists(st.floats(min_value=1e-3, max_value=1e6), min_size=1, max_size=300)
 

@@ -7,11 +7,14 @@ from peers.core.membership.clocks import LamportStamp
 from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Coordinator, Heartbeat, LinkMessage, Vacancy
 from peers.rpc.wire import Parcel
-from peers.runtime.links import MOST_WAITING, Links, _Link
+from peers.runtime.links.cuts import Cuts
+from peers.runtime.links.links import MOST_WAITING, Links, _Link
 from peers.runtime.logs import NoLog
 
 
 class Nowhere:
+    cuts = Cuts()
+
     def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel:
         raise AssertionError(messages)
 

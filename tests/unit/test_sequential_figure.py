@@ -12,8 +12,9 @@ from matplotlib import image
 
 from peers.cli.main import invoke
 from peers.errors import SettingsError
-from plots.experiments.sequential import FIGURE, Setup, plans, redraw
-from plots.samples import COLUMNS, Sample, read_samples, stamp, write_samples
+from plots.draw.sequential import draw_saved
+from plots.results.samples import COLUMNS, Sample, read_samples, stamp, write_samples
+from plots.results.sequential import FIGURE, Setup, plans, sum_up
 
 
 def made_up(every: int, purchases: int = 60) -> list[Sample]:
@@ -76,7 +77,8 @@ def test_a_value_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_the_figure_is_drawn_from_the_data_on_disk(tmp_path: Path) -> None:
     made_up_run(tmp_path)
-    result = redraw(tmp_path)
+    draw_saved(tmp_path)
+    result = sum_up(tmp_path)
     pixels = image.imread(tmp_path / FIGURE)
     height, width, _ = pixels.shape
     assert width > height > 500
@@ -92,7 +94,8 @@ def test_one_purchase_is_enough_to_draw(tmp_path: Path) -> None:
     setup = made_up_run(tmp_path)
     for plan in plans(setup):
         write_samples(tmp_path / f"{plan.name}.csv", made_up(0, purchases=1))
-    assert redraw(tmp_path).runs[0].latency_ms.count == 1
+    assert draw_saved(tmp_path) == [tmp_path / FIGURE]
+    assert sum_up(tmp_path).runs[0].latency_ms.count == 1
 
 
 def test_redraw_at_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

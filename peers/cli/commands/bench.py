@@ -49,13 +49,16 @@ def command(
     """
     from rich.console import Console
 
-    from plots.bench.plan import make_plan
-    from plots.bench.report import render, to_json
-    from plots.bench.run import run
+    from plots.draw.bench import draw_saved
+    from plots.measure.plan import make_plan
+    from plots.measure.run import run
+    from plots.results.bench import to_json
+    from plots.table import render
 
     plan = make_plan(quick=quick, sections=only or (), peers=peers or (), against=against)
     progress = Console(stderr=True, highlight=False)
     report = run(plan, out, lambda what: progress.print(f"[dim]{what}[/dim]"))
+    report.figures = [str(path) for path in draw_saved(out)]
     if as_json:
         print(to_json(report))
     else:

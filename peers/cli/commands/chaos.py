@@ -65,9 +65,12 @@ def command(
         verdict = run_chaos(options, show)
     if verdict is None:
         return 130
+    from plots.draw.chaos import draw_saved  # takes a while to import, which the town would have felt
+
+    (figure,) = draw_saved(out)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode())
     else:
         print("\n".join(as_text(verdict)))
-        print(f"figure: {out / 'figure.png'}")
+        print(f"figure: {figure}")
     return verdict.exit_code

@@ -11,7 +11,7 @@ from peers.cli.options import JsonOption
 from peers.errors import SettingsError
 
 if TYPE_CHECKING:
-    from plots.experiments.sequential import Result, Setup
+    from plots.results.sequential import Result, Setup
 
 _EXPERIMENTS = ("sequential",)
 
@@ -40,33 +40,42 @@ def command(
     """
     if name not in _EXPERIMENTS:
         raise SettingsError(f"{name} is no experiment: there is {', '.join(_EXPERIMENTS)}")
-    from plots.experiments.sequential import Setup
-    from plots.experiments.sequential import redraw as draw_again
+    from plots.results.sequential import Setup
 
     place = out or Path("out") / name
     if redraw:
-        return _show(draw_again(place), as_json=as_json)
+        return _show(_drawn(place, None), as_json=as_json)
     setup = Setup(
         purchases=purchases if purchases is not None else 200 if quick else 1000,
         every=every if every is not None else 20 if quick else 100,
         peers=peers,
         seed=seed,
     )
-    return _show(_measured(setup, place), as_json=as_json)
+    return _show(_drawn(place, _measured(setup, place)), as_json=as_json)
 
 
-def _measured(setup: Setup, place: Path) -> Result:
+def _measured(setup: Setup, place: Path) -> list[int | None]:
     """Measures, with bars of progress on the standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from plots.experiments.sequential import measure, plans
+    from plots.measure.sequential import measure
+    from plots.results.sequential import plans
 
     setup.check()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks = {plan.title: bars.add_task(plan.title, total=setup.purchases) for plan in plans(setup)}
         return measure(setup, place, lambda title, done: bars.update(tasks[title], completed=done))
+
+
+def _drawn(place: Path, audit_codes: list[int | None] | None) -> Result:
+    """Draws and sums up what is kept in `place`."""
+    from plots.draw.sequential import draw_saved
+    from plots.results.sequential import sum_up
+
+    draw_saved(place)
+    return sum_up(place, audit_codes)
 
 
 def _show(result: Result, *, as_json: bool) -> int:

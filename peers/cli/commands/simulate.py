@@ -69,9 +69,7 @@ def command(
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if exhaustive:
-        from peers.simulator.exhaustive import show_walks
-
-        return show_walks(console, most_states=states)
+        return terminal.show_walks(console, most_states=states)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
     scenario = terminal.scenario_of(replay, peers, options, file)
     if scenario is not None:

@@ -40,13 +40,6 @@ class PostState:
         # Deposits of which the books already say more than the log up to `place`.
         self._newer = {each.deposit.offer.deposit_id: each.at for each in stock if each.at > place}
 
-    def copy(self) -> PostState:
-        """Returns a state that goes its own way from here. The records in it are shared."""
-        twin = PostState.__new__(PostState)
-        twin.place, twin.post, twin.queue = self.place, self.post, self.queue.copy()
-        twin.stock, twin._newer = self.stock.copy(), self._newer.copy()
-        return twin
-
     def take_in(self, entry: Entry, *, torn: bool = False) -> MakeBooks:
         """Goes one entry further; returns what that changes in the books.
 

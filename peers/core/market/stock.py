@@ -21,13 +21,6 @@ class Stock:
         for deposit in deposits:
             self.add(deposit)
 
-    def copy(self) -> Stock:
-        """Returns a stock that goes its own way from here."""
-        twin = Stock()
-        twin._deposits, twin._left = self._deposits.copy(), self._left.copy()
-        twin._by_item = {item: keys.copy() for item, keys in self._by_item.items()}
-        return twin
-
     def get(self, deposit_id: str) -> Deposit | None:
         """Returns a deposit that holds something, `remaining` as of now."""
         deposit = self._deposits.get(deposit_id)

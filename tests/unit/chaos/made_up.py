@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peers.chaos.history import History, Injected, Sale
+from peers.chaos.events import Injected, Sale
+from peers.chaos.history import History
 from peers.chaos.plan import Kind
 
 

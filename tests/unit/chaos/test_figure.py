@@ -1,4 +1,4 @@
-"""The figure of a chaos run is drawn whatever happened, and whatever did not."""
+"""The figure of a chaos run is drawn from what it left behind, whatever happened, and whatever did not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
+from peers.chaos.events import HISTORY, Election, Injected, Sale
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
-from peers.chaos.history import Election, Injected, Sale
 from peers.chaos.plan import ALL_KINDS, draw_plan
-from peers.chaos.verdict import Traffic, judge
-from plots.chaos import draw
+from peers.chaos.verdict import Traffic, judge, write_verdict
+from plots.draw.__main__ import draw_saved
 from tests.unit.chaos.made_up import fault, history, steady
 
 EVERY_KIND = [fault(kind, 3.0 * n, 3.0 * n + 2, number=n) for n, kind in enumerate(ALL_KINDS, start=1)]
@@ -36,7 +36,9 @@ def draw_it(out: Path, sales: list[Sale], faults: list[Injected], duration_s: fl
         gaps=of_faults,
         again="",
     )
-    draw(made, verdict, out)
+    made.write(out.parent / HISTORY)
+    write_verdict(verdict, out.parent)
+    assert draw_saved(out.parent) == [out]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ class Shop:
     def __init__(
         self, me: Member, settings: Settings | None = None, *, seed: int = 1, with_trader: bool = True
     ) -> None:
-        self.peer = Peer(me, settings or rules(think_s=0.5, period_s=60.0), Random(seed))
+        self.settings = settings or rules(think_s=0.5, period_s=60.0)
+        self.peer = Peer(me, self.settings, Random(seed))
         self.now_s = 0.0
         self.asks: list[tuple[int, Member, Call]] = []
         self.timers: dict[TimerName, float] = {}
@@ -105,7 +106,7 @@ class Shop:
 
     @property
     def clock(self) -> int:
-        return self.peer.ctx.clock.stamp().time
+        return self.peer.view.clock_time
 
     def said(self, kind: type[Report]) -> list[Report]:
         return [report for report in self.reports if isinstance(report, kind)]

@@ -93,7 +93,7 @@ def test_hearing_nothing_it_asks_for_the_very_same_and_waits_longer_each_time() 
         waits.append(shop.timers["ask"] - shop.now_s)
         shop.time_comes("ask")
         assert request(shop) == first
-    timing = shop.peer.ctx.settings.timing
+    timing = shop.settings.timing
     assert timing.retry_s / 2 <= waits[0] <= timing.retry_s
     assert timing.retry_max_s / 2 <= waits[-1] <= timing.retry_max_s
     assert shop.peer.status().counters["asked_again"] == 6

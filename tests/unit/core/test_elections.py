@@ -76,7 +76,7 @@ def test_a_large_town_agrees_too(n: int, seed: int) -> None:
 def test_an_election_costs_each_edge_a_few_messages(n: int, seed: int) -> None:
     calm = town(n, seed)
     calm.arrives()
-    edges = sum(len(each.ctx.neighbours) for each in calm.peers.values()) // 2
+    edges = sum(len(each.view.neighbours) for each in calm.peers.values()) // 2
     sent = sum(each.status().counters.get("election_messages", 0) for each in calm.peers.values())
     assert sent <= 6 * edges  # asking, answering and announcing cross each edge at most once in each direction
 

@@ -19,7 +19,7 @@ from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
 from peers.core.settings import Settings, make_settings
 from peers.errors import BadRequest, SettingsError
 from peers.rpc.public_form import Reader, offer_dict, request_dict
-from peers.simulator.strangers import beyond_limits, last_purchase
+from peers.simulator.breaking.strangers import beyond_limits, last_purchase
 from tests.unit.core.words import offers
 
 LAMPORT, VECTOR = Settings(), Settings(clock="vector")

@@ -98,18 +98,18 @@ def test_who_hears_that_it_is_gone_comes_back_with_the_next_incarnation() -> Non
     me, neighbour = peer(0), peer(1)
     listener = started(me, neighbour)
     commands = hears(listener, neighbour, msgspec.structs.replace(me, up=False))
-    assert listener.ctx.me.incarnation == 2
-    assert listener.ctx.members.is_up(0)
+    assert listener.view.me.incarnation == 2
+    assert listener.view.is_up(0)
     assert any(isinstance(c, Publish) and isinstance(c.report, Returned) for c in commands)
     told = [c.message for c in commands if isinstance(c, Send) and isinstance(c.message, MemberNews)]
-    assert MemberNews(members=(listener.ctx.me,)) in told
+    assert MemberNews(members=(listener.view.me,)) in told
 
 
 def test_an_old_report_of_my_end_needs_no_refutation() -> None:
     me, neighbour = peer(0, incarnation=5), peer(1)
     listener = started(me, neighbour)
     hears(listener, neighbour, peer(0, incarnation=4, up=False))
-    assert listener.ctx.me.incarnation == 5
+    assert listener.view.me.incarnation == 5
 
 
 def test_news_is_passed_on_once_and_not_back() -> None:

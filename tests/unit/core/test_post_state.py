@@ -202,17 +202,6 @@ def test_what_comes_in_and_is_sold_in_one_entry_is_one_change() -> None:
     )
 
 
-def test_a_copy_goes_its_own_way() -> None:
-    state, fish = PostState(), stock("d1", 3)
-    state.take_in(office())
-    state.take_in(trade(deposits=(fish,), queued=(accepted(1),)))
-    before, twin = summary(state), state.copy()
-    twin.take_in(trade(sold(accepted(1, quantity=3), 1, fish), queued=(accepted(2),), known=("r1",)))
-    assert summary(state) == before
-    state.take_in(trade(sold(accepted(1), 1, fish), known=("r1",)))
-    assert summary(twin)["stock"] == ()
-
-
 # -- from books that are made in part ----------------------------------------------------------------------
 
 

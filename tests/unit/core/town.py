@@ -99,7 +99,7 @@ class Town:
         if to.rank in self.dead:
             self._send((to.rank, rank), PeerGone(rank=to.rank, incarnation=to.incarnation))
         else:
-            incarnation = self.peers[rank].ctx.me.incarnation
+            incarnation = self.peers[rank].view.me.incarnation
             self._send((rank, to.rank), Received(sender=rank, incarnation=incarnation, message=command.message))
 
     def _send(self, way: Way, event: Input) -> None:

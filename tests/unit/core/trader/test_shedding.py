@@ -174,7 +174,7 @@ def test_a_buyer_comes_again_no_sooner_than_it_was_told(seed: int) -> None:
         shop.time_comes("ask")
         assert shop.asked == asked
     shop.is_answered(PostClosed())
-    assert wait_s(shop) <= shop.peer.ctx.settings.timing.retry_max_s
+    assert wait_s(shop) <= shop.settings.timing.retry_max_s
 
 
 def test_a_seller_comes_again_no_sooner_than_it_was_told() -> None:

@@ -1,0 +1,106 @@
+"""What a peer writes into its journal: of which reports, and in which words.
+
+The journal is the witness that an audit holds the books against. So this is the one place that says what a line is,
+for real peers and for simulated ones, and it shares nothing with the documents of the books.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
+from peers.core.reports import Answered, Asked, Deposited, Earned, Offered, Report
+
+JOURNALED = (Asked, Answered, Deposited, Offered, Earned)
+"""The reports that are written down."""
+
+Words = dict[str, Any]
+
+
+def journal_line(report: Report) -> Words | None:
+    """Returns what the journal says of a report: its `kind`, and a record in plain values (money as text).
+
+    None for a report that is not `JOURNALED`. Whoever writes the line adds the peer's name and the time of day.
+    """
+    if isinstance(report, Asked):
+        return {"kind": "asked", "request": _request(report.request)}
+    if isinstance(report, Answered):
+        return {"kind": "told", "outcome": _outcome(report.outcome)}
+    if isinstance(report, Earned):
+        return {"kind": "earned", "sale": _sale(report.outcome, report.earned)}
+    if isinstance(report, Deposited):
+        return {"kind": "deposited", "deposit": _deposit(report.deposit)}
+    if isinstance(report, Offered):
+        return {"kind": "offered", "offer": _offer(report.offer)}
+    return None
+
+
+def _request(request: PurchaseRequest) -> Words:
+    return {
+        "request_id": request.request_id,
+        "buyer": request.buyer,
+        "item": request.item,
+        "quantity": request.quantity,
+        "clock": clock_of(request.clock),
+    }
+
+
+def _outcome(outcome: Outcome) -> Words:
+    words = {
+        **_request(outcome.request),
+        "status": outcome.status,
+        "seq": outcome.seq,
+        "term": outcome.term,
+        "trader": outcome.trader,
+        "decided_at_ms": outcome.decided_at_ms,
+    }
+    sale = outcome.sale
+    if sale is None:
+        return {**words, "reason": outcome.reason}
+    return {
+        **words,
+        "seller": sale.seller,
+        "deposit": sale.deposit,
+        "price": _money(sale.price),
+        "amount": _money(sale.amount),
+        "commission": _money(sale.commission),
+        "earned": _money(sale.earned),
+    }
+
+
+def _sale(outcome: Outcome, earned: Decimal) -> Words:
+    request, sale = outcome.request, outcome.sale
+    return {
+        "request_id": request.request_id,
+        "seq": outcome.seq,
+        "item": request.item,
+        "quantity": request.quantity,
+        "buyer": request.buyer,
+        "price": _money(sale.price) if sale is not None else None,
+        "earned": _money(earned),
+    }
+
+
+def _offer(offer: Offer) -> Words:
+    return {
+        "deposit_id": offer.deposit_id,
+        "seller": offer.seller,
+        "item": offer.item,
+        "quantity": offer.quantity,
+        "price": _money(offer.price),
+        "clock": clock_of(offer.clock),
+    }
+
+
+def _deposit(deposit: Deposit) -> Words:
+    return {
+        **_offer(deposit.offer),
+        "remaining": deposit.remaining,
+        "deposited_at_ms": deposit.deposited_at_ms,
+        "term": deposit.term,
+    }
+
+
+def _money(amount: Decimal) -> str:
+    return format(amount, ".2f")

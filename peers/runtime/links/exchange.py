@@ -1,0 +1,83 @@
+"""What passes between links and core: parcels that come are taken in, and what the core says is sealed for the way.
+
+A delivery is answered with what handling it made this peer say to the very sender.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NoReturn, Protocol
+
+from peers.core.inputs import Input, PeerGone, Received
+from peers.core.messages import LinkMessage
+from peers.errors import PostClosed
+from peers.rpc.wire import Parcel
+from peers.runtime.links.cuts import Cuts
+
+
+class Step(Protocol):
+    """Gives the core one input, under the host's lock. `back` collects what is for `sender`."""
+
+    def __call__(
+        self, event: Input, *, back: list[LinkMessage] | None = None, sender: int | None = None
+    ) -> object: ...
+
+
+class LinkExchange:
+    """Of the peer of `rank`, which is in `incarnation`. From the threads of links and of callers."""
+
+    def __init__(
+        self, rank: int, incarnation: int, step: Step, lock: threading.Lock, begun: threading.Event, timeout_s: float
+    ) -> None:
+        self.incarnation = incarnation
+        self.cuts = Cuts()
+        self._rank = rank
+        self._step = step
+        self._lock = lock
+        self._begun = begun
+        self._timeout_s = timeout_s
+
+    def is_prompt(self, sender: int) -> bool:
+        """Whether `deliver` takes in at once what comes from there."""
+        return self._begun.is_set() and not (self.cuts.deafens(sender) or self.cuts.mutes(sender))
+
+    def deliver(self, parcel: Parcel) -> Parcel:
+        """Takes in what came along a link; returns what handling it made this peer say to the sender.
+
+        Raises PostClosed, late, where the link is cut.
+        """
+        back: list[LinkMessage] = []
+        if self.cuts.deafens(parcel.sender):
+            self._leave_unanswered()
+        # Others may have begun a little earlier than this one.
+        if self._begun.wait(self._timeout_s / 2):
+            with self._lock:
+                self._take_in(parcel, back)
+        if self.cuts.mutes(parcel.sender):
+            self._leave_unanswered()
+        return self.seal(tuple(back))
+
+    def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel:
+        """Messages of this peer, as it is now."""
+        return Parcel(sender=self._rank, incarnation=self.incarnation, messages=messages)
+
+    def received(self, parcel: Parcel) -> None:
+        """Takes in what came back on our own call."""
+        with self._lock:
+            self._take_in(parcel, None)
+
+    def gone(self, rank: int, incarnation: int) -> None:
+        """Nobody listens any more where that peer was."""
+        with self._lock:
+            self._step(PeerGone(rank=rank, incarnation=incarnation))
+
+    def _take_in(self, parcel: Parcel, back: list[LinkMessage] | None) -> None:
+        for message in parcel.messages:
+            event = Received(sender=parcel.sender, incarnation=parcel.incarnation, message=message)
+            self._step(event, back=back, sender=parcel.sender)
+
+    def _leave_unanswered(self) -> NoReturn:
+        """On a thread of the caller's own: by the time this says no, nobody waits for it any more."""
+        time.sleep(2 * self._timeout_s)
+        raise PostClosed(why="the link is cut")

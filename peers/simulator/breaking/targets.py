@@ -1,0 +1,33 @@
+"""Whom a fault hits, decided when it begins: the trader of that moment, or the peer of a rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peers.simulator.environment.environment import Environment
+from peers.simulator.environment.process import Process
+from peers.simulator.faults import TRADER, Fault
+
+LEAST_LIVE = 3
+"""So many peers stay up whatever the plan says: with fewer there is hardly a market. Not an option, for nothing is
+learned from a schedule in which nobody can trade."""
+
+Undo = Callable[[], None]
+Begin = Callable[[Fault], Undo | None]
+
+
+def target_of(fault: Fault, environment: Environment) -> Process | None:
+    """The process that the fault is aimed at, None where it is not alive."""
+    live = environment.lives.live()
+    if fault.target == TRADER:
+        held = [p for p in live if p.view.in_office]
+        if held:
+            return max(held, key=lambda p: p.view.term)
+        return live[fault.key % len(live)]
+    return next((p for p in live if p.rank == fault.target), None)
+
+
+def can_spare(process: Process, environment: Environment) -> bool:
+    """Whether enough others are alive and awake."""
+    others = [p for p in environment.lives.live() if p is not process and not p.hung]
+    return len(others) >= LEAST_LIVE - 1

@@ -1,0 +1,114 @@
+"""One line on what travels: inputs, messages, and what the ledger is asked and says."""
+
+from __future__ import annotations
+
+from peers.core.calls import Buy, MakeDeposit
+from peers.core.inputs import (
+    CallCompleted,
+    Input,
+    LedgerReplied,
+    PeerGone,
+    Received,
+    RequestReceived,
+    SalesNotified,
+    TimerFired,
+)
+from peers.core.ledger.log import Entry, OfficeEntry
+from peers.core.ledger.port import Append, Loaded, Operation, Result, Taken
+from peers.core.market.records import Deposit, Outcome
+from peers.core.messages import (
+    ClockNews,
+    Coordinator,
+    Election,
+    ElectionAnswer,
+    Heartbeat,
+    LinkMessage,
+    MemberNews,
+    Vacancy,
+)
+
+
+def describe_input(event: Input) -> str:
+    """One line on what reached a peer."""
+    if isinstance(event, Received):
+        return f"<- {describe_message(event.message)} from {event.sender}"
+    if isinstance(event, TimerFired):
+        return f"timer {event.timer}"
+    if isinstance(event, RequestReceived):
+        call = event.call
+        of = ""
+        if isinstance(call, Buy):
+            of = f" {call.request.request_id}"
+        elif isinstance(call, MakeDeposit):
+            of = f" {call.offer.deposit_id}"
+        return f"is asked {type(call).__name__}{of} (call {event.call_id})"
+    if isinstance(event, CallCompleted):
+        return f"hears {_describe_reply(event.reply)}"
+    if isinstance(event, LedgerReplied):
+        return f"ledger: {describe_operation(event.operation)} -> {describe_result(event.result)}"
+    if isinstance(event, SalesNotified):
+        return f"is told of sales {', '.join(str(outcome.seq) for outcome in event.sales)}"
+    if isinstance(event, PeerGone):
+        return f"finds {event.rank} gone"
+    return type(event).__name__
+
+
+def describe_message(message: LinkMessage) -> str:
+    """One line on a link's message."""
+    name = type(message).__name__
+    if isinstance(message, Heartbeat):
+        return f"{name}(term {message.term}, trader {message.trader})"
+    if isinstance(message, ClockNews):
+        return f"{name}({message.clock.time})"
+    if isinstance(message, MemberNews):
+        members = ", ".join(f"{m.rank}{'' if m.up else ' gone'}" for m in message.members)
+        return f"{name}({members}{', whole' if message.whole else ''})"
+    if isinstance(message, Election):
+        return f"{name}(after term {message.after_term}, attempt {message.attempt}, candidate {message.candidate})"
+    if isinstance(message, ElectionAnswer):
+        return f"{name}(after term {message.after_term}, attempt {message.attempt}, rank {message.rank})"
+    if isinstance(message, Coordinator):
+        return f"{name}(term {message.term}, trader {message.trader})"
+    if isinstance(message, Vacancy):
+        barred = f", barred {', '.join(map(str, message.barred))}" if message.barred else ""
+        return f"{name}(term {message.term}, {message.reason}{barred})"
+    return f"{name}(term {message.term}, {message.messages} messages)"
+
+
+def describe_operation(operation: Operation) -> str:
+    """One line on what the ledger is asked."""
+    name = type(operation).__name__
+    if isinstance(operation, Append):
+        return f"{name}({operation.place}: {describe_entry(operation.entry)})"
+    return name
+
+
+def describe_entry(entry: Entry) -> str:
+    """A few words on an entry of the log."""
+    if isinstance(entry, OfficeEntry):
+        return f"{entry.trader} takes office for term {entry.term}"
+    outcomes = entry.outcomes
+    parts = (
+        f"{len(entry.deposits)} deposits" if entry.deposits else "",
+        f"seq {outcomes[0].seq} to {outcomes[-1].seq}" if outcomes else "",
+        f"queues {', '.join(each.request.request_id for each in entry.queued)}" if entry.queued else "",
+    )
+    return f"term {entry.term}, {', '.join(filter(None, parts))}"
+
+
+def describe_result(result: Result) -> str:
+    """One line on what it says."""
+    name = type(result).__name__
+    if isinstance(result, Taken):
+        return f"{name}({describe_entry(result.entry) if result.entry is not None else 'its body is cut away'})"
+    if isinstance(result, Loaded):
+        return f"{name}(made {result.made}, {len(result.entries)} entries more, {len(result.queue)} pending)"
+    return name
+
+
+def _describe_reply(reply: object) -> str:
+    if isinstance(reply, Outcome):
+        return f"{reply.status} (seq {reply.seq})"
+    if isinstance(reply, Deposit):
+        return f"deposited ({reply.offer.deposit_id})"
+    return str(reply) if isinstance(reply, Exception) else type(reply).__name__

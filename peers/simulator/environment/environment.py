@@ -1,0 +1,106 @@
+"""All that simulated peers live in, joined: processes, network and ledger on one schedule, and the judge's eyes.
+
+What happens is decided by the seed and by what is done to it from outside: every random draw comes from a stream
+named after the seed.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from peers.core.commands import (
+    CallTrader,
+    Command,
+    HoldPost,
+    NotifySales,
+    Perform,
+    Publish,
+    Respond,
+    Send,
+    SetLinks,
+    Stop,
+)
+from peers.core.reports import Elected, ElectionStarted, LeadershipChanged, Opened, Returned
+from peers.core.settings import Settings
+from peers.simulator.environment.history import History
+from peers.simulator.environment.judge import Judge
+from peers.simulator.environment.ledger_road import LedgerRoad
+from peers.simulator.environment.lives import Lives
+from peers.simulator.environment.network import Network
+from peers.simulator.environment.process import Process
+from peers.simulator.environment.record import Record
+from peers.simulator.environment.schedule import Schedule
+
+
+class Environment:
+    """Everything but the faults. Its parts are there to be looked at and, by who plays faults, to be worsened."""
+
+    def __init__(self, seed: int, settings: Settings, history: History | None) -> None:
+        self.settings = settings
+        self.schedule = Schedule(None if history is None else history.on_push)
+        self.record = Record(self.schedule, history)
+        self.lives = Lives(self.schedule, self.record, settings, seed)
+        rng = Random(f"world {seed}")
+        network_rng, road_rng = Random(rng.random()), Random(rng.random())
+        self.road = LedgerRoad(self.schedule, self.record, self.lives, road_rng)
+        self.judge = Judge(self.schedule, self.record, self.road.ledger, settings.market.commission_rate)
+        self.network = Network(self.schedule, self.record, self.lives, self.judge, network_rng, settings)
+        self._wake_rng = Random(rng.random())
+        self._elections: dict[int, str] = {}
+        self.lives.interpreters |= {
+            Send: self.network.send,
+            Perform: self.road.perform,
+            CallTrader: self.network.ask,
+            Respond: self.network.answer,
+            NotifySales: self.network.tell,
+            Publish: self._publish,
+            SetLinks: _nothing,
+            HoldPost: _nothing,
+            Stop: self._stop,
+        }
+
+    def kill(self, process: Process) -> None:
+        """Ends a process at once, with whatever it had on its hands."""
+        process.up = False
+        process.hung = False
+        self.network.on_death(process)
+
+    def wake(self, process: Process) -> None:
+        """Has a process that hung go on."""
+        if not process.up or not process.hung:
+            return
+        post = self.road.post()
+        if process.view.in_office:
+            self.record.saw("a sleeper woke in office")
+            if post.trader != process.name or post.term > process.view.term:
+                self.record.saw("a sleeper woke in office, deposed")
+        self.lives.go_on(process, self._wake_rng)
+        self.road.resume(process)
+
+    def _stop(self, process: Process, _: Stop) -> None:
+        self.record.note(process, "leaves the market")
+        self.kill(process)
+
+    def _publish(self, process: Process, command: Publish) -> None:
+        report, record = command.report, self.record
+        self.judge.on_report(process, report)
+        if record.history is not None:
+            record.history.on_report(process, report, self.schedule.now_s)
+        if isinstance(report, Elected):
+            if len(self.lives.in_office()) > 1:
+                record.saw("two peers were in office by their own belief")
+        elif isinstance(report, ElectionStarted):
+            if report.attempt:
+                record.saw("an election took another attempt")
+            elif self._elections.setdefault(report.after_term, report.peer) != report.peer:
+                record.saw("an election had two starters")
+        elif isinstance(report, LeadershipChanged):
+            record.saw(report.transition.title)
+        elif isinstance(report, Opened):
+            process.started = True
+        elif isinstance(report, Returned):
+            record.saw("a peer taken for gone came back")
+
+
+def _nothing(_: Process, __: Command) -> None:
+    """Links and the name server's entry need nothing done here: a process is reached by its address."""

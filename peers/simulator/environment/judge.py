@@ -1,0 +1,204 @@
+"""The judge: what a schedule's peers were told, held against the books, while it runs and at its end.
+
+Stands apart from what it judges. The invariants are those of `db.audit.invariants`, the same that the audit uses.
+Some things are asked at once, because the end would hide them: that nobody is told what is not recorded *yet*, and
+that a term is won once. And some are asked only here, where it is known that all is calm: that everybody who asked
+was answered, that sellers heard of every sale, that all agree on the trader and on the time, and that the books hold
+nothing that no peer ever asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from db.audit.acknowledgements import subject_of
+from db.audit.invariants import check_books
+from db.audit.rows import JournalEntry
+from db.ledger.documents import Document
+from db.ledger.memory import MemoryLedger
+from peers.core.commands import NotifySales, Respond
+from peers.core.journal import JOURNALED, journal_line
+from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
+from peers.simulator.environment.process import Process
+from peers.simulator.environment.record import Breach, Record
+from peers.simulator.environment.schedule import Schedule
+
+
+class Judge:
+    """Watches one schedule."""
+
+    def __init__(self, schedule: Schedule, record: Record, ledger: MemoryLedger, commission_rate: Decimal) -> None:
+        self._schedule = schedule
+        self._record = record
+        self._ledger = ledger
+        self._commission_rate = commission_rate
+        self._journals: list[JournalEntry] = []
+        self._witnessed: set[tuple[str, str, str]] = set()  # peer, kind and record of what journals must say
+        self._asked: dict[str, str | None] = {}  # uri of a process -> the request it waits for
+        self._requests: dict[str, tuple[str, PurchaseRequest]] = {}  # as asked, and by which process
+        self._offers: dict[str, Offer] = {}
+        self._heard: dict[str, set[int]] = {}  # uri of a process -> sales it was told of
+        self._trader_of: dict[int, str] = {}
+        self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
+            Asked: self._on_asked,
+            Answered: self._on_answered,
+            Rejected: self._on_rejected,
+            Offered: self._on_offered,
+            Deposited: self._on_deposited,
+            Earned: self._on_earned,
+            Elected: self._on_elected,
+        }
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    def on_report(self, process: Process, report: Report) -> None:
+        """A process says something: what it was told, asked for, or became."""
+        take_note = self._take_note.get(type(report))
+        if take_note is not None:
+            take_note(process, report)
+        line = journal_line(report) if isinstance(report, JOURNALED) else None
+        if line is not None:
+            written = {"at_ms": self._schedule.wall_ms(process), "peer": report.peer, **line}
+            self._journals.append(msgspec.convert(written, JournalEntry))
+
+    def _on_asked(self, process: Process, report: Asked) -> None:
+        request = report.request
+        self._asked[process.uri] = request.request_id
+        self._requests[request.request_id] = (process.uri, request)
+        self._witnessed.add((report.peer, "asked", request.request_id))
+
+    def _on_answered(self, process: Process, report: Answered) -> None:
+        self._asked[process.uri] = None
+        self._witnessed.add((report.peer, "told", report.outcome.request.request_id))
+
+    def _on_rejected(self, process: Process, _report: Rejected) -> None:
+        self._asked[process.uri] = None
+
+    def _on_offered(self, _process: Process, report: Offered) -> None:
+        self._offers[report.offer.deposit_id] = report.offer
+
+    def _on_deposited(self, _process: Process, report: Deposited) -> None:
+        self._witnessed.add((report.peer, "deposited", report.deposit.offer.deposit_id))
+
+    def _on_earned(self, process: Process, report: Earned) -> None:
+        self._heard.setdefault(process.uri, set()).add(report.outcome.seq)
+        self._witnessed.add((report.peer, "earned", report.outcome.request.request_id))
+
+    def _on_elected(self, _process: Process, report: Elected) -> None:
+        first = self._trader_of.setdefault(report.term, report.peer)
+        if first != report.peer:
+            self._record.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
+
+    def on_answer(self, source: Process, command: Respond) -> None:
+        """Nobody may be told of what is not recorded yet."""
+        reply = command.reply
+        if isinstance(reply, Outcome):
+            self._check_outcome(source, reply)
+        elif isinstance(reply, Deposit):
+            held = self._ledger.recorded_deposit(reply.offer.deposit_id)
+            if held is None or held[0].offer != reply.offer or held[1] > reply.remaining:
+                self._too_early(source, f"{reply.remaining} left in the deposit {reply.offer.deposit_id}")
+
+    def on_told(self, source: Process, command: NotifySales) -> None:
+        for outcome in command.sales:
+            self._check_outcome(source, outcome)
+
+    def _check_outcome(self, source: Process, outcome: Outcome) -> None:
+        if self._ledger.recorded(outcome.request.request_id) != outcome:
+            self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
+
+    def _too_early(self, source: Process, what: str) -> None:
+        self._record.violate("acknowledged_is_recorded", f"{source.name} told of {what}; the ledger does not say so")
+
+    # -- at the end ----------------------------------------------------------------------------------------
+
+    def verdict(self, processes: Sequence[Process]) -> list[Breach]:
+        """Judges a schedule that has come to rest; `processes` are all there ever were."""
+        breaches = list(self._record.breaches)
+        live = [p for p in processes if p.up]
+        documents = self._ledger.documents()
+        names = {p.rank: p.name for p in live}
+        verdict = check_books(
+            documents["requests"],
+            documents["deposits"],
+            documents["posts"],
+            log=documents["log"],
+            elections=documents["elections"],
+            journals=self._journals,
+            graph={p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live},
+            commission_rate=self._commission_rate,
+        )
+        breaches += [Breach(invariant=v.invariant, what=str(v)) for v in verdict.violations]
+        breaches += [
+            Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
+        ]
+        breaches += self._at_rest(live, documents)
+        breaches += self._clocks(live)
+        breaches += self._invented(documents, {process.name for process in processes})
+        breaches += self._unwritten()
+        return breaches
+
+    def _clocks(self, live: list[Process]) -> Iterator[Breach]:
+        """What a peer has stamped, everybody has heard of by now. (A trader's own clock stays behind, by intent.)"""
+        up = {process.uri for process in live}
+        stamps = [request.clock.time for uri, request in self._requests.values() if uri in up]
+        for process in live:
+            time = process.view.clock_time
+            if stamps and time < max(stamps) and not process.view.in_office:
+                yield Breach(
+                    invariant="clocks_agree", what=f"{process.name}'s clock is {time}; a peer's was {max(stamps)}"
+                )
+
+    def _unwritten(self) -> Iterator[Breach]:
+        """What a peer asked for and was told stands in its journal: without its witness an audit sees nothing."""
+        written = {(entry.peer, entry.kind, (subject_of(entry) or ("", ""))[1]) for entry in self._journals}
+        for peer, kind, record_id in sorted(self._witnessed - written):
+            what = f"the journal of {peer} does not say that {record_id} was {kind}"
+            yield Breach(invariant="everything_journaled", what=what)
+
+    def _invented(self, documents: dict[str, list[Document]], names: set[str]) -> Iterator[Breach]:
+        """Every record of a peer is one it asked for, as it asked for it."""
+        for document in documents["requests"]:
+            record_id = document["_id"]
+            _, request = self._requests.get(record_id, ("", None))
+            if document["buyer"] in names and (request is None or request.item != document["item"]):
+                yield Breach(invariant="nothing_invented", what=f"{document['buyer']} never asked for {record_id}")
+        for document in documents["deposits"]:
+            offer = self._offers.get(document["_id"])
+            if document["seller"] in names and (offer is None or offer.price != document["price"]):
+                yield Breach(
+                    invariant="nothing_invented", what=f"{document['seller']} never offered {document['_id']}"
+                )
+
+    def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
+        breaches = []
+        post = self._ledger.post
+        sold: dict[str, set[int]] = {}
+        for document in documents["requests"]:
+            if document["status"] == "sold":
+                sold.setdefault(document["seller"], set()).add(document["seq"])
+        for process in live:
+            view, waits_for = process.view, self._asked.get(process.uri)
+            trader = view.trader
+            if trader is None or (view.term, trader.name) != (post.term, post.trader):
+                what = (
+                    f"{process.name} takes {trader and trader.name} for the trader of term {view.term}; it is {post}"
+                )
+                breaches.append(Breach(invariant="one_trader_at_rest", what=what))
+            if view.in_office != (process.name == post.trader):
+                what = f"{process.name} believes itself {'' if view.in_office else 'not '}in office; it is {post}"
+                breaches.append(Breach(invariant="one_trader_at_rest", what=what))
+            if view.in_office:
+                continue  # it neither buys nor sells, and asks when it is out again
+            if waits_for is not None:
+                breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
+            missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())
+            if missed:
+                what = f"{process.name} has not heard of the sales {sorted(missed)}"
+                breaches.append(Breach(invariant="every_sale_heard", what=what))
+        return breaches

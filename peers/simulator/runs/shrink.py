@@ -1,0 +1,55 @@
+"""Makes a failing scenario smaller: fewer faults, then shorter ones, then less time, as long as it fails alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from peers.simulator.runs.play import play
+from peers.simulator.scenario import Scenario
+
+Verdict = Callable[[Scenario], frozenset[str]]
+"""Says which invariants a scenario breaks."""
+
+
+def broken_by(scenario: Scenario) -> frozenset[str]:
+    """Runs a scenario; returns the names of what it breaks."""
+    return frozenset(breach.invariant for breach in play(scenario).breaches)
+
+
+def shrink(scenario: Scenario, *, most_runs: int = 400, verdict: Verdict = broken_by) -> Scenario:
+    """Returns a smaller scenario that breaks at least one of the same invariants; the same one if none is smaller."""
+    wanted = verdict(scenario)
+    runs = 0
+    smaller = True
+    while smaller and runs < most_runs:
+        smaller = False
+        for candidate in _smaller(scenario):
+            runs += 1
+            if verdict(candidate) & wanted:
+                scenario, smaller = candidate, True
+                break
+            if runs >= most_runs:
+                break
+    return scenario
+
+
+def _smaller(scenario: Scenario) -> Iterator[Scenario]:
+    plan = scenario.plan
+    size = len(plan)
+    while size > 1:  # half of the faults at once, then a quarter, and so on
+        size = (size + 1) // 2
+        for first in range(0, len(plan), size):
+            yield msgspec.structs.replace(scenario, plan=plan[:first] + plan[first + size :])
+    if len(plan) == 1:
+        yield msgspec.structs.replace(scenario, plan=())
+    last_s = max((fault.until_s for fault in plan), default=0.0)
+    for chaos_s in (last_s + 0.5, (last_s + scenario.chaos_s) / 2, scenario.chaos_s - 0.5):
+        if last_s <= chaos_s <= scenario.chaos_s - 0.25:
+            yield msgspec.structs.replace(scenario, chaos_s=round(chaos_s, 3))
+    for number, fault in enumerate(plan):
+        lasts_s = fault.until_s - fault.at_s
+        if lasts_s > 0.2:
+            shorter = msgspec.structs.replace(fault, until_s=round(fault.at_s + lasts_s / 2, 4))
+            yield msgspec.structs.replace(scenario, plan=(*plan[:number], shorter, *plan[number + 1 :]))

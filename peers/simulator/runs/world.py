@@ -1,0 +1,59 @@
+"""One schedule from its opening to its verdict: peers in their environment, and the faults of a plan."""
+
+from __future__ import annotations
+
+from peers.core.inputs import Start
+from peers.core.membership.members import Snapshot
+from peers.simulator.breaking.fault_play import FaultPlay
+from peers.simulator.breaking.strangers import last_purchase
+from peers.simulator.environment.environment import Environment
+from peers.simulator.environment.history import History
+from peers.simulator.environment.record import Breach
+from peers.simulator.scenario import Scenario, settings_of
+
+_BOOKS_FOLLOW_S = 1.0
+"""The books are made within this time of the last decision, once nothing is wrong any more."""
+
+
+class World:
+    """One schedule. What happens is decided by the scenario alone; `history`, where there is one, keeps it all."""
+
+    def __init__(self, scenario: Scenario, history: History | None = None) -> None:
+        self.scenario = scenario
+        self.environment = Environment(scenario.seed, settings_of(scenario), history)
+        self.faults = FaultPlay(self.environment)
+        lives, push = self.environment.lives, self.environment.schedule.push
+        members = tuple(lives.member(rank, role) for rank, role in enumerate(scenario.roles))
+        snapshot = Snapshot(members=members, edges=scenario.edges)
+        for member in members:
+            push(0.0, lives.arrive, lives.create(member), Start(snapshot=snapshot, starts_election=member.rank == 0))
+        self.faults.schedule(scenario.plan)
+        push(scenario.chaos_s, self._calm_down, None, None)
+
+    def run(self) -> list[Breach]:
+        """Runs the schedule to its end and judges it. What was decided last may not be in the books yet."""
+        schedule, ledger = self.environment.schedule, self.environment.road.ledger
+        self.run_until(self.scenario.length_s)
+        latest_s = self.scenario.length_s + _BOOKS_FOLLOW_S
+        while ledger.made < ledger.end and schedule.now_s < latest_s:
+            self.run_until(schedule.now_s + _BOOKS_FOLLOW_S / 50)
+        return self.environment.judge.verdict(self.environment.lives.all)
+
+    def run_until(self, until_s: float) -> None:
+        """Lets everything happen that is due by then."""
+        self.environment.schedule.run_until(until_s)
+
+    def _calm_down(self, _: None, __: None) -> None:
+        self.faults.end_all()
+        environment = self.environment
+        for process in environment.lives.all:
+            process.buys = False
+        latest_s = environment.schedule.now_s + self.scenario.calm_s / 2
+        environment.schedule.push(latest_s, self._last_customer, None, None)
+
+    def _last_customer(self, _: None, __: None) -> None:
+        """A trader deposed without knowing it, by one that is gone again, finds out when somebody buys."""
+        environment = self.environment
+        for number, process in enumerate(environment.lives.in_office()):
+            purchase = last_purchase(f"latecomer{number}", environment.settings)
+            environment.network.call_from_outside(process, purchase)

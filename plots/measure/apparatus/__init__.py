@@ -1,0 +1,1 @@
+"""What measuring needs: towns of its own, customers, the floor beside them, schedules and sums."""

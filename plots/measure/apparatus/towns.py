@@ -1,0 +1,103 @@
+"""The towns of the bench: quiet ones, for the load is the bench's own, each audited when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from pymongo import MongoClient
+
+from peers.errors import TownError
+from peers.town.directory import PeerState, TownState
+from plots.measure.apparatus.customers import ITEM
+from plots.measure.apparatus.private_town import PrivateTown
+
+T = TypeVar("T")
+
+# No options: the patience only ends a measurement that has failed.
+_LOOK_S = 0.01
+_PATIENCE_S = 30.0
+
+
+def wait_for(condition: Callable[[], T | None], what: str, patience_s: float = _PATIENCE_S) -> T:
+    """Returns the first true value; TownError if there is none in time."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TownError(f"not within {patience_s:g} s: {what}")
+        time.sleep(_LOOK_S)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """The processor time that a process has used so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _look(town: PrivateTown, question: Callable[[Any], T]) -> T:
+    state = _state(town)
+    with MongoClient[dict[str, Any]](state.mongo_uri, tz_aware=True) as client:
+        return question(client[state.database])
+
+
+def _state(town: PrivateTown) -> TownState:
+    state = town.directory.running_town()
+    if state is None:
+        raise TownError(f"the town in {town.directory.path} has ended; see {town.said}")
+    return state
+
+
+class BenchTown(PrivateTown):
+    """A town of `peers` whose trader does not resign unasked, with goods that do not run out."""
+
+    def __init__(self, directory: Path, peers: int, seed: int) -> None:
+        super().__init__(directory, peers, ("--resign-after", "0"), seed=seed)
+        self.peers = peers
+
+    def __enter__(self) -> BenchTown:
+        super().__enter__()
+        try:
+            self.stock_up(ITEM)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    @property
+    def state(self) -> TownState:
+        """What the town says of itself."""
+        return _state(self)
+
+    @property
+    def mongo_uri(self) -> str:
+        return self.state.mongo_uri
+
+    @property
+    def nameserver(self) -> tuple[str, int]:
+        state = self.state
+        return state.nameserver_host, state.nameserver_port
+
+    def residents(self) -> dict[str, PeerState]:
+        """The peers that run, by name."""
+        return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
+
+    def look(self, question: Callable[[Any], T]) -> T:
+        """Asks the town's database something."""
+        return _look(self, question)
+
+
+class TradingTown(PrivateTown):
+    """A town as people start it: its peers trade by themselves."""
+
+    def __init__(self, directory: Path, peers: int, seed: int) -> None:
+        super().__init__(directory, peers, seed=seed, trades=True)
+
+    def look(self, question: Callable[[Any], T]) -> T:
+        """Asks the town's database something."""
+        return _look(self, question)

@@ -1,0 +1,100 @@
+"""What a town's life costs: its start, its size, its elections and failovers, and a long run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from plots.results.latency import Summary
+
+Kind = Literal["killed", "stopped", "resigned"]
+
+SLOWING = 0.1
+"""The old town is no slower than a fresh one if its rate is within this part of it."""
+
+
+class Failover(msgspec.Struct, frozen=True, kw_only=True):
+    """All failovers of one kind in towns of `peers` (at the first event; each killed peer is one less)."""
+
+    kind: Kind
+    peers: int
+    pauses_ms: list[float]
+    summary: Summary
+
+
+class Elections(msgspec.Struct, frozen=True, kw_only=True):
+    """All elections for one reason in a town of `peers`."""
+
+    peers: int
+    reason: str
+    took_ms: Summary
+    counted: int  # how many records are complete; only these say what an election cost
+    messages: float | None  # mean, None where nothing was counted
+    messages_max: int | None
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Starts of towns of `peers`, from the command to the first sale recorded."""
+
+    peers: int
+    seconds: list[float]
+    summary_ms: Summary
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a town of `peers`. PSS: a peer's own memory and its share of what it shares. CPU in parts of one core."""
+
+    peers: int
+    pss_mb: float  # mean
+    pss_max_mb: float
+    idle_cores: float  # all peers together
+    idle_cores_a_peer: float
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """The trader's memory, its own (USS) and with its share of what it shares (PSS); of mongod RSS, for information.
+    The processor time that each has used so far."""
+
+    trader: str
+    uss_mb: float
+    pss_mb: float
+    mongod_mb: float
+    trader_cpu_s: float
+    mongod_cpu_s: float
+
+
+class Tenth(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenth of the purchases; the processor time is that of one purchase."""
+
+    purchases: int
+    per_s: float
+    latency_ms: Summary
+    trader_cpu_ms: float
+    mongod_cpu_ms: float
+    after: Look
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of a purchase, trader and mongod together."""
+        return self.trader_cpu_ms + self.mongod_cpu_ms
+
+
+class LongRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `before`: after the customers' first few purchases."""
+
+    peers: int
+    customers: int
+    purchases: int
+    before: Look
+    tenths: list[Tenth]
+    last_over_first: float  # rates
+    last_over_first_cpu: float  # processor time of a purchase, trader and mongod together
+    peak_uss_mb: float
+    growth_mb: float  # USS, from the end of the first tenth to the end of the last
+    peak_growth_mb: float  # USS, from before the first tenth to the peak
+    bound_mb: float
+    traders: int  # more than one: memory is not of one process
+    old_per_s: float  # in turns with a fresh town
+    fresh_per_s: float
+    old_over_fresh: float  # the median of the turns' ratios
