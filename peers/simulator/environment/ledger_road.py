@@ -16,9 +16,7 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform
 from peers.core.inputs import LedgerReplied
-from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import (
-    AlreadyRecorded,
     Append,
     Appended,
     LedgerAway,
@@ -31,6 +29,7 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.market.records import Post
+from peers.simulator.environment.ledger_sightings import LedgerSightings
 from peers.simulator.environment.lives import Lives
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
@@ -62,7 +61,7 @@ class LedgerRoad:
         self._lives = lives
         self._rng = rng
         self._on_primary: Append | None = None  # what a majority does not have yet
-        self._traders: dict[int, str] = {}
+        self._sightings = LedgerSightings(record)
 
     def post(self) -> Post:
         """The post as the log has it."""
@@ -196,9 +195,9 @@ class LedgerRoad:
             return _UNKNOWN
         result = self.ledger.perform(operation)
         if isinstance(operation, Append):
-            self._note_append(operation, result)
+            self._sightings.on_append(operation, result, self.ledger.end)
         elif isinstance(result, Loaded):
-            self._note_loaded(result)
+            self._sightings.on_loaded(result)
         return result
 
     def _read_stale(self, operation: Load) -> Result:
@@ -256,53 +255,6 @@ class LedgerRoad:
         others = [each for each in changes.deposits if self._rng.random() < 0.5]
         part = msgspec.structs.replace(changes, requests=tuple(some), deposits=tuple(others))
         self.ledger.make(part, post=False)
-
-    # -- what was seen -------------------------------------------------------------------------------------
-
-    def _note_append(self, operation: Append, result: Result) -> None:
-        saw, entry = self._record.saw, operation.entry
-        if isinstance(result, Taken):
-            if isinstance(entry, OfficeEntry):
-                saw("a candidate found its place taken")
-            else:
-                saw(
-                    "a deposed trader's entry was refused"
-                    if entry.outcomes
-                    else "a deposed trader's queueing was refused"
-                )
-        elif isinstance(result, AlreadyRecorded):
-            saw("a request or deposit of old was asked for again")
-        elif isinstance(result, Appended) and operation.place == self.ledger.end:
-            if isinstance(entry, OfficeEntry):
-                self._note_office(entry)
-            else:
-                self._note_trade(entry)
-
-    def _note_office(self, entry: OfficeEntry) -> None:
-        winner = self._traders.setdefault(entry.term, entry.trader)
-        if winner != entry.trader:
-            self._record.violate("one_trader_a_term", f"{winner} and {entry.trader} won term {entry.term}")
-
-    def _note_trade(self, entry: TradeEntry) -> None:
-        saw = self._record.saw
-        if len(entry.outcomes) > 1:
-            saw("requests shared an entry")
-        if entry.queued and entry.outcomes:
-            saw("an entry had no room for all")
-        for outcome in entry.outcomes:
-            if outcome.accepted.queued_term != entry.term:
-                saw("a request queued under one trader was decided under another")
-            if outcome.sale is None:
-                saw("a request found nothing to be had")
-
-    def _note_loaded(self, loaded: Loaded) -> None:
-        saw = self._record.saw
-        if loaded.queue:
-            saw("a successor found a queue")
-        if loaded.entries:
-            saw("a successor found the books behind")
-        if any(stocked.at > loaded.made for stocked in loaded.stock):
-            saw("a successor found books newer than they said")
 
 
 def _ids(changes: MakeBooks) -> list[str]:
