@@ -11,9 +11,9 @@ from bson.int64 import Int64
 
 from db.audit.auditing import audit, to_json
 from db.mongod.process import MongodProcess, free_port
-from tests.bookkeeping import small_books
-from tests.fixtures_audit import Plant, Town, forget, printed, update
-from tests.fixtures_mongo import Books
+from tests.fixtures.audit import Plant, Town, forget, printed, update
+from tests.fixtures.mongo import Books
+from tests.helpers.bookkeeping import small_books
 
 
 def decided(request: str, **changes: object) -> Plant:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.bookkeeping import LogBuilder, small_log, to_bson, to_wire
-from tests.fixtures_audit import Town, forget, printed, replace_post
-from tests.fixtures_mongo import Books
+from tests.fixtures.audit import Town, forget, printed, replace_post
+from tests.fixtures.mongo import Books
+from tests.helpers.bookkeeping import LogBuilder, small_log, to_bson, to_wire
 
 # -- calm or not ---------------------------------------------------------------------------------------------
 

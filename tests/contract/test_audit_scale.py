@@ -12,8 +12,8 @@ import pytest
 
 from db.audit.auditing import audit
 from db.mongod.process import MongodProcess
-from tests.bookkeeping import RATE, long_books, to_bson
-from tests.fixtures_mongo import Books
+from tests.fixtures.mongo import Books
+from tests.helpers.bookkeeping import RATE, long_books, to_bson
 
 SALES = 10_000
 MOST_BYTES_A_SALE = 1500

@@ -20,18 +20,18 @@ from db.schema.prepare import prepare
 from peers.core.ledger.port import Appended, Ledger, LedgerAway, Load, Loaded, MakeBooks, Unknown
 from peers.core.ledger.post_state import PostState
 from peers.errors import LedgerError
-from tests.deals import accepted, at, office, stock, trade
-from tests.failpoints import failing
-from tests.fixtures_mongo import Books, MakeLedger
-from tests.log_trader import (
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import accepted, at, office, stock, trade
+from tests.helpers.failpoints import failing
+from tests.helpers.log_trader import (
     LogTrader,
     assert_books_follow,
     state_in,
     summary,
     trade_a_while,
 )
-from tests.relay import Loss, Relay
-from tests.waiting import wait_until
+from tests.helpers.relay import Loss, Relay
+from tests.helpers.waiting import wait_until
 
 Client = MongoClient[dict[str, Any]]
 

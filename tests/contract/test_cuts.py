@@ -12,7 +12,7 @@ from nameserver.process import NameServerProcess
 from peers.core.reports import Lost, Returned
 from peers.runtime.cuts import Cuts
 from peers.runtime.spec import CutLinks
-from tests.hosting import Market, running_market, wait_until
+from tests.helpers.hosting import Market, running_market, wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

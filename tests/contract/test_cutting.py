@@ -18,12 +18,12 @@ from db.schema.prepare import prepare
 from peers.core.ledger.port import AlreadyRecorded, Appended, FindSales, Found, Load, Loaded, LookUp, Operation, Taken
 from peers.core.settings import make_settings
 from peers.errors import LedgerError, SettingsError
-from tests.deals import accepted, at, office, sold, stock, trade, unavailable
-from tests.failpoints import failing
-from tests.fixtures_mongo import Books, MakeLedger
-from tests.log_trader import LogTrader, state_in, summary, trade_a_while, written
-from tests.relay import Relay
-from tests.waiting import wait_until
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import accepted, at, office, sold, stock, trade, unavailable
+from tests.helpers.failpoints import failing
+from tests.helpers.log_trader import LogTrader, state_in, summary, trade_a_while, written
+from tests.helpers.relay import Relay
+from tests.helpers.waiting import wait_until
 
 Client = MongoClient[dict[str, Any]]
 

@@ -16,11 +16,11 @@ from db.ledger.mongo import MongoLedger
 from db.schema.prepare import prepare
 from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.ledger.post_state import state_of
-from tests.deals import at, office, stock
-from tests.fixtures_mongo import Books
-from tests.log_trader import LogTrader, assert_books_follow, state_in, summary
-from tests.mongod_set import MongodSet
-from tests.waiting import wait_until
+from tests.fixtures.mongo import Books
+from tests.helpers.deals import at, office, stock
+from tests.helpers.log_trader import LogTrader, assert_books_follow, state_in, summary
+from tests.helpers.mongod_set import MongodSet
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 

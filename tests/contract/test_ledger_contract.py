@@ -29,8 +29,8 @@ from peers.core.ledger.port import (
 )
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Outcome, Post
-from tests.deals import T0_MS, TRADER, accepted, at, election, office, sold, stock, trade, unavailable
-from tests.log_trader import LogTrader, summary
+from tests.helpers.deals import T0_MS, TRADER, accepted, at, election, office, sold, stock, trade, unavailable
+from tests.helpers.log_trader import LogTrader, summary
 
 FISH = stock("d1", 9)
 

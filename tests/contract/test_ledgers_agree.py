@@ -35,8 +35,8 @@ from peers.core.ledger.port import (
 )
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Deposit, Outcome
-from tests.deals import accepted, at, election, office, sold, stock, trade, unavailable
-from tests.log_trader import COLLECTIONS, by_id, summary, written
+from tests.helpers.deals import accepted, at, election, office, sold, stock, trade, unavailable
+from tests.helpers.log_trader import COLLECTIONS, by_id, summary, written
 
 Books = Database[dict[str, Any]]
 

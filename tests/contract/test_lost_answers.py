@@ -33,11 +33,11 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.errors import LedgerError
-from tests.deals import accepted, at, election, office, sold, stock, trade, unavailable
-from tests.failpoints import failing
-from tests.fixtures_mongo import Books, MakeLedger
-from tests.log_trader import LogTrader, assert_books_follow
-from tests.relay import APPEND, Loss, Relay
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import accepted, at, election, office, sold, stock, trade, unavailable
+from tests.helpers.failpoints import failing
+from tests.helpers.log_trader import LogTrader, assert_books_follow
+from tests.helpers.relay import APPEND, Loss, Relay
 
 Client = MongoClient[dict[str, Any]]
 

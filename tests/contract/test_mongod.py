@@ -22,9 +22,9 @@ from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess, free_port
 from db.schema.prepare import prepare
 from peers.errors import LedgerError
-from tests.deals import stock
-from tests.log_trader import LogTrader, assert_books_follow
-from tests.waiting import wait_until
+from tests.helpers.deals import stock
+from tests.helpers.log_trader import LogTrader, assert_books_follow
+from tests.helpers.waiting import wait_until
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from nameserver.process import NameServerProcess
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
 from peers.rpc.transport import HEADER, MAGIC
-from tests.silent_callers import is_sent_away, silent_callers
+from tests.helpers.silent_callers import is_sent_away, silent_callers
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
 # Generous for a busy machine, and far less than it would take to wait for many silent callers one after another.

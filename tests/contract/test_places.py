@@ -12,10 +12,10 @@ from db.ledger.mongo import MongoLedger
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import Append, Appended, LookUp, Result, Taken
 from peers.core.ledger.post_state import PostState
-from tests.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
-from tests.fixtures_mongo import Books, MakeLedger
-from tests.log_trader import LogTrader, assert_books_follow, state_in, summary
-from tests.relay import APPEND, Relay
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
+from tests.helpers.log_trader import LogTrader, assert_books_follow, state_in, summary
+from tests.helpers.relay import APPEND, Relay
 
 FISH = stock("d1", 1_000_000)
 

@@ -27,9 +27,9 @@ from peers.core.ledger.port import (
     RecordElection,
     Taken,
 )
-from tests.deals import accepted, at, election, office, stock, trade, unavailable
-from tests.fixtures_mongo import Books, MakeLedger
-from tests.log_trader import LogTrader, assert_books_follow
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import accepted, at, election, office, stock, trade, unavailable
+from tests.helpers.log_trader import LogTrader, assert_books_follow
 
 Asked = Callable[[], list[dict[str, Any]]]
 

@@ -20,9 +20,9 @@ from db.schema.prepare import prepare
 from peers.core.ledger.port import Appended, Load
 from peers.core.market.records import Post
 from peers.errors import LedgerError
-from tests.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
-from tests.fixtures_mongo import Books
-from tests.log_trader import LogTrader, assert_books_follow, trade_a_while, written
+from tests.fixtures.mongo import Books
+from tests.helpers.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
+from tests.helpers.log_trader import LogTrader, assert_books_follow, trade_a_while, written
 
 Document = dict[str, Any]
 

@@ -16,8 +16,8 @@ from peers.core.ledger.log import NOWHERE
 from peers.core.ledger.port import Load, Loaded, MakeBooks
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome
-from tests.deals import accepted, stock
-from tests.log_trader import LogTrader, trade_a_while
+from tests.helpers.deals import accepted, stock
+from tests.helpers.log_trader import LogTrader, trade_a_while
 
 ALL = 1_000_000
 AWARE = CodecOptions[Document](tz_aware=True)

@@ -38,7 +38,7 @@ from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
 from peers.core.market.money import split
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale
 from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
-from tests.deals import accepted, office, sold, stock, trade, unavailable
+from tests.helpers.deals import accepted, office, sold, stock, trade, unavailable
 
 AWARE = CodecOptions[Document](tz_aware=True)
 

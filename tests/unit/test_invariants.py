@@ -13,8 +13,8 @@ from bson.decimal128 import Decimal128
 import db.audit
 from db.audit.findings import MOST_LISTED
 from db.audit.invariants import INVARIANTS, Books, check_books
-from tests.bookkeeping import RATE, small_books, sort_key, to_bson
-from tests.planting import (
+from tests.helpers.bookkeeping import RATE, small_books, sort_key, to_bson
+from tests.helpers.planting import (
     BOAR,
     FIFTH,
     FIRST,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from db.audit.invariants import INVARIANTS, Books, check_books
-from tests.bookkeeping import RATE, Document, LogBuilder, small_log, sort_key, to_bson
-from tests.planting import (
+from tests.helpers.bookkeeping import RATE, Document, LogBuilder, small_log, sort_key, to_bson
+from tests.helpers.planting import (
     BOAR,
     FIFTH,
     FIRST,

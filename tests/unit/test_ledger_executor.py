@@ -24,8 +24,8 @@ from peers.errors import LedgerError
 from peers.runtime import ledger_executor
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.logs import NoLog
-from tests.deals import at, trade
-from tests.hosting import wait_until
+from tests.helpers.deals import at, trade
+from tests.helpers.hosting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 

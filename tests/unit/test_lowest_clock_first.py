@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.bookkeeping import Clerk, sort_key
-from tests.planting import judge, swap_seqs
+from tests.helpers.bookkeeping import Clerk, sort_key
+from tests.helpers.planting import judge, swap_seqs
 
 
 def test_a_request_still_queued_counts_as_passed_over() -> None:

@@ -9,7 +9,7 @@ from peers.core.ledger.log import NOWHERE, Entry
 from peers.core.ledger.port import MakeBooks
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Post
-from tests.deals import T0_MS, TRADER, accepted, at, office, sold, stock, trade, unavailable
+from tests.helpers.deals import T0_MS, TRADER, accepted, at, office, sold, stock, trade, unavailable
 
 FISH, SALT = stock("d1", 3), stock("d2", 1)
 SOLD = sold(accepted(1, quantity=2), 1, FISH)

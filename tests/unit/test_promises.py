@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.bookkeeping import Clerk, small_books
-from tests.planting import BOAR, FIRST, FISH, FOURTH, IN_VAIN, Plant, judge, request
+from tests.helpers.bookkeeping import Clerk, small_books
+from tests.helpers.planting import BOAR, FIRST, FISH, FOURTH, IN_VAIN, Plant, judge, request
 
 
 def told(clerk: Clerk, kind: str, record_id: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from peers.core.ledger.port import (
 )
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Committer, Committing
-from tests.deals import accepted, at, election, office, stock, trade, unavailable
+from tests.helpers.deals import accepted, at, election, office, stock, trade, unavailable
 from tests.unit.core.words import peer, rules
 
 AWAY = LedgerAway(why="refused")

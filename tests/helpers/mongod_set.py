@@ -16,7 +16,7 @@ import db.mongod.process
 from db.mongod.process import find_mongod, free_port
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 HOST = "127.0.0.1"
 SET = "several"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from db.audit.invariants import Verdict, check_books
-from tests.bookkeeping import RATE, Clerk, LogBuilder, sort_key
+from tests.helpers.bookkeeping import RATE, Clerk, LogBuilder, sort_key
 
 Plant = Callable[[Clerk], object]
 

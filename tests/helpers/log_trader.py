@@ -18,7 +18,7 @@ from peers.core.ledger.log import Entry, TradeEntry
 from peers.core.ledger.port import Append, Appended, Ledger, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Accepted, Deposit, Outcome
-from tests.deals import TRADER, accepted, office, sold, stock, trade, unavailable
+from tests.helpers.deals import TRADER, accepted, office, sold, stock, trade, unavailable
 
 COLLECTIONS = ("log", "requests", "deposits", "posts", "elections")
 
