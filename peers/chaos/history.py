@@ -30,7 +30,7 @@ from peers.core.reports import (
 )
 from peers.errors import LedgerError
 from peers.files import write_whole
-from peers.town.console import Console
+from peers.town.view.console import Console
 
 _TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, EntryRefused, Returned)
 

@@ -18,7 +18,7 @@ from peers.core.market.records import Post
 from peers.core.membership.overlay_graph import is_sound
 from peers.core.names import rank_of
 from peers.errors import BazaarError, TownError
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books

@@ -25,12 +25,12 @@ from peers.runtime.spec import Begin
 from peers.town.addresses import parse_endpoint
 from peers.town.books import Books, database_of
 from peers.town.closing import finish_in_order
-from peers.town.console import Console
 from peers.town.directory import Directory, Phase, TownState
 from peers.town.introduction import introduced
 from peers.town.options import RunOptions
 from peers.town.services import forget_member
 from peers.town.terminal import Interrupted, Terminal, make_specs
+from peers.town.view.console import Console
 
 _LOOK_S = 0.3
 _MISSED_LOOKS = 4  # a name server that was started again has no card for a moment

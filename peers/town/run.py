@@ -9,9 +9,9 @@ import msgspec
 
 from peers.books_address import address_from_environment
 from peers.town.addresses import can_be_reached, resolve_host
-from peers.town.console import Console
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
+from peers.town.view.console import Console
 
 
 def run(options: RunOptions) -> int:

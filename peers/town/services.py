@@ -13,9 +13,9 @@ from peers.core.membership.members import Member
 from peers.core.names import peer_name
 from peers.errors import BazaarError, TownError
 from peers.rpc.tls import is_secured
-from peers.town.console import Console
 from peers.town.directory import Directory
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.view.console import Console
 
 if TYPE_CHECKING:
     from db.mongod.process import MongodProcess

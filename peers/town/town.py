@@ -22,14 +22,14 @@ from peers.errors import LedgerError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound, until
-from peers.town.console import Console
 from peers.town.directory import Directory, TownState
 from peers.town.options import RunOptions
-from peers.town.peer_processes import PeerProcesses
-from peers.town.picture import Painter
 from peers.town.population import Population
+from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
+from peers.town.view.console import Console
+from peers.town.view.picture import Painter
 
 if TYPE_CHECKING:
     from db.audit.auditing import AuditReport
@@ -264,7 +264,7 @@ class Town:
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
         from db.audit.auditing import audit, render
-        from peers.town.summary import latencies_of, print_summary
+        from peers.town.view.summary import latencies_of, print_summary
 
         self._console.tick()  # what came while the market closed belongs above the summary
         out = self._console.rich

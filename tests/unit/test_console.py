@@ -10,7 +10,7 @@ import pytest
 from peers.core.market.records import Accepted, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp
 from peers.core.reports import Answered, Asked, Elected, ElectionStarted, Lost, Slept
-from peers.town.console import LINES_A_SECOND, Console
+from peers.town.view.console import LINES_A_SECOND, Console
 
 
 class Clock:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from peers.town.books import PeerTally, RunTally
-from peers.town.summary import MOST_ROWS, latencies_of, lines_of, print_summary, quantile
+from peers.town.view.summary import MOST_ROWS, latencies_of, lines_of, print_summary, quantile
 
 
 def tally(peers: int = 2) -> RunTally:

@@ -35,7 +35,7 @@ def command(
     from db.audit.auditing import render, to_json
     from peers.books_address import address_given
     from peers.town.directory import Directory
-    from peers.town.inspection import inspect
+    from peers.town.view.inspection import inspect
 
     report = inspect(Directory(directory), address_given(mongo))
     if as_json:

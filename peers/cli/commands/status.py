@@ -16,7 +16,7 @@ def command(directory: DirOption = Path(".bazaar"), as_json: JsonOption = False)
     - `bazaar status --dir /tmp/town --json`
     """
     from peers.town.directory import Directory
-    from peers.town.status import print_status, read_status, to_json
+    from peers.town.view.status import print_status, read_status, to_json
 
     status = read_status(Directory(directory))
     if as_json:

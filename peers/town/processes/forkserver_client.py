@@ -17,7 +17,7 @@ import msgspec
 
 from peers.errors import TownError
 from peers.runtime.spec import PeerSpec
-from peers.town.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
+from peers.town.processes.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
 
 
 class ForkserverClient:
@@ -35,7 +35,7 @@ class ForkserverClient:
     def launch(self) -> None:
         """Starts it without waiting; `wait_ready` must follow before the first order."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", "-m", "peers.town.forkserver", str(theirs.fileno()), self._target]
+        command = [sys.executable, "-P", "-m", "peers.town.processes.forkserver", str(theirs.fileno()), self._target]
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -1,4 +1,4 @@
-"""The process that peers are forked from: `python -m peers.town.forkserver FD MODULE:FUNCTION`.
+"""The process that peers are forked from: `python -m peers.town.processes.forkserver FD MODULE:FUNCTION`.
 
 Importing what a peer needs takes a tenth of a second and megabytes; doing it once and forking makes a hundred peers
 start in about a second and share most of their memory. For that this process stays single-threaded and holds no

@@ -15,11 +15,11 @@ from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
 from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToTown
-from peers.town.channel import Channel
-from peers.town.console import Console
 from peers.town.directory import Directory, PeerState
-from peers.town.forkserver import Born, Died
-from peers.town.forkserver_client import ForkserverClient
+from peers.town.processes.channel import Channel
+from peers.town.processes.forkserver import Born, Died
+from peers.town.processes.forkserver_client import ForkserverClient
+from peers.town.view.console import Console
 
 START_TIMEOUT_S = 60.0
 _FINISH_TIMEOUT_S = 4.0
