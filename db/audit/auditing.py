@@ -29,14 +29,14 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from db.audit.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
-from db.audit.checkers import Graph
+from db.audit.checkers.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
+from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
 from db.audit.invariants import Checkers
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
-from db.audit.report import EXIT_CODES, Answer, AuditReport, render, to_json
+from db.audit.report import AuditReport
 from db.audit.rows import (
     MAIN_POST,
     JournalEntry,
@@ -49,8 +49,6 @@ from db.audit.rows import (
 )
 from db.audit.stored import RAW, StoredDocument
 from peers.errors import LedgerError
-
-__all__ = ["EXIT_CODES", "Answer", "AuditReport", "audit", "render", "to_json"]
 
 Documents = dict[str, Any]
 Fields = dict[str, int]

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from pymongo.database import Database
 
-from db.audit.acknowledgements import PROMISED_FIELDS, Subject
+from db.audit.checkers.acknowledgements import PROMISED_FIELDS, Subject
 from db.audit.log_rows import EntryRow, read_entry
 from db.audit.rows import MAIN_POST, DepositRow, RequestRow, read_deposit, read_post, read_request
 

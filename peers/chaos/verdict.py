@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from db.audit.auditing import EXIT_CODES, Answer, AuditReport
 from db.audit.findings import Finding, State
+from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
 from peers.chaos.plan import TRADER_KINDS, Plan
 from peers.files import write_json, write_whole

@@ -32,7 +32,7 @@ from peers.town.view.console import Console
 from peers.town.view.picture import Painter
 
 if TYPE_CHECKING:
-    from db.audit.auditing import AuditReport
+    from db.audit.report import AuditReport
     from peers.town.books import Books, RunTally
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
@@ -263,7 +263,8 @@ class Town:
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
-        from db.audit.auditing import audit, render
+        from db.audit.auditing import audit
+        from peers.town.view.audit_report import print_audit
         from peers.town.view.summary import latencies_of, print_summary
 
         self._console.tick()  # what came while the market closed belongs above the summary
@@ -280,7 +281,7 @@ class Town:
         self.report = audit(
             books.uri, books.database, self._directory.path, graph=graph, calm=calm, commission_rate=rate
         )
-        render(self.report, out)
+        print_audit(self.report, out)
         return self.report.exit_code
 
     async def _end_everything(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from db.audit.auditing import audit, to_json
+from db.audit.auditing import audit
+from db.audit.report import to_json
 from db.mongod.process import MongodProcess, free_port
 from tests.fixtures.audit import Plant, Town, forget, printed, update
 from tests.fixtures.mongo import Books

@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 
 import db.audit
 from db.audit.findings import MOST_LISTED
-from db.audit.invariants import INVARIANTS, Books, check_books
+from db.audit.invariants import INVARIANTS, Evidence, check_books
 from tests.helpers.bookkeeping import RATE, small_books, sort_key, to_bson
 from tests.helpers.planting import (
     BOAR,
@@ -223,7 +223,7 @@ def test_a_planted_fault_is_named(
     assert len(first.documents) == len(documents)
     assert all(wanted in (None, named) for named, wanted in zip(first.documents, documents, strict=True))
     alone = INVARIANTS[invariant](
-        Books(
+        Evidence(
             requests=list(clerk.requests.values()),
             deposits=list(clerk.deposits.values()),
             posts=clerk.posts,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from db.audit.invariants import INVARIANTS, Books, check_books
+from db.audit.invariants import INVARIANTS, Evidence, check_books
 from tests.helpers.bookkeeping import RATE, Document, LogBuilder, small_log, sort_key, to_bson
 from tests.helpers.planting import (
     BOAR,
@@ -341,7 +341,7 @@ def test_a_planted_fault_is_named(invariant: str, plant: Plant, document: str, w
     if invariant == "books_follow_log" and words != "are made up to 6; the log ends at 5":
         assert verdict.violated == ("books_follow_log",)
     alone = INVARIANTS[invariant](
-        Books(
+        Evidence(
             requests=list(b.requests.values()),
             deposits=list(b.deposits.values()),
             posts=b.posts,

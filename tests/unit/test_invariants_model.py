@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.audit.invariants import Books, check_books, lowest_clock_first
+from db.audit.invariants import Evidence, check_books, lowest_clock_first
 from tests.helpers.bookkeeping import RATE, Clerk, long_books
 
 TRADERS = ("merchant7", "merchant8", "buyer0")
@@ -115,7 +115,7 @@ def test_the_replay_agrees_with_the_plain_rule() -> None:
         clerk = spoilt_books(Random(seed))
         requests = list(clerk.requests.values())
         expected = passed_over_somebody(requests)
-        judged = lowest_clock_first(Books(requests=requests, posts=clerk.posts))
+        judged = lowest_clock_first(Evidence(requests=requests, posts=clerk.posts))
         assert (judged.state == "violated") == expected, f"seed {seed}: {judged}"
         assert not judged.notes
         seen[expected] += 1

@@ -32,14 +32,15 @@ def command(
     """
     from rich.console import Console
 
-    from db.audit.auditing import render, to_json
+    from db.audit.report import to_json
     from peers.books_address import address_given
     from peers.town.directory import Directory
+    from peers.town.view.audit_report import print_audit
     from peers.town.view.inspection import inspect
 
     report = inspect(Directory(directory), address_given(mongo))
     if as_json:
         print(to_json(report))
     else:
-        render(report, Console(highlight=False, markup=False, emoji=False))
+        print_audit(report, Console(highlight=False, markup=False, emoji=False))
     return report.exit_code

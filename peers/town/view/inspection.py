@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from db.audit.auditing import AuditReport, audit
+from db.audit.auditing import audit
+from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
 from peers.town.books import database_of

@@ -1,28 +1,21 @@
-"""Seven of the ten invariants as checkers: those that need no more than a sum, a count or a table.
+"""Whether goods, decisions and money add up: `no_oversell`, `decided_once` and `money_conserved`.
 
-(`lowest_clock_first` plays the market again and lives in `order_checks`; `acknowledged_is_recorded` reads what peers
-were told and lives in `promises`; `books_follow_log` holds the books against the log and lives in `follow`.) Each
-complains of its own concern only, so that books with one fault name one invariant: a field that one checker misses is
-another checker's to report.
+Each checker complains of its own concern only, so that books with one fault name one invariant: a field that one
+checker misses is another checker's to report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar
 
 import msgspec
 
+from db.audit.checkers.log_checks import PlacesAndIds
 from db.audit.findings import Checker, Finding
-from db.audit.log_checks import PlacesAndIds, Terms
 from db.audit.log_rows import EntryRow
-from db.audit.rows import DECIDED, MAIN_POST, DepositRow, ElectionRow, PostRow, RequestRow
+from db.audit.rows import DECIDED, MAIN_POST, DepositRow, PostRow, RequestRow
 
-Graph = Mapping[str, Collection[str]]
-"""Of each live peer, its neighbours."""
-
-MOST_NEIGHBOURS = 3
 _CENT = Decimal("0.01")
 _SALE_FIELDS = ("seller", "deposit", "price", "amount", "commission", "earned")
 
@@ -221,170 +214,5 @@ class MoneyConserved(Checker):
                 self.violate(row.id, what=f"commission is {commission}; {self._rate} of {amount} is {due}")
 
 
-class OneTraderATerm(Checker):
-    """A term has one trader, wherever it is written; along the log, and along `seq`, the terms never fall."""
-
-    name: ClassVar[str] = "one_trader_a_term"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._log = Terms(self.violate)
-        self._traders: dict[int, tuple[str, str]] = {}
-        self._elections: dict[int, str] = {}
-        self._main: PostRow | None = None
-        self._highest = 0
-        self._highest_id = ""
-
-    def post(self, row: PostRow) -> None:
-        if row.id == MAIN_POST:
-            self._main = row
-            self._names(row.id, row.term, row.trader)
-
-    def log_entry(self, row: EntryRow) -> None:
-        self._log.entry(row)
-        self._names(row.name, row.term, row.trader)
-
-    def election(self, row: ElectionRow) -> None:
-        if row.term is None:
-            self.violate(row.id, what="this election has no term")
-            return
-        earlier = self._elections.setdefault(row.term, row.id)
-        if earlier != row.id:
-            self.violate(earlier, row.id, what=f"both are elections of term {row.term}")
-        self._names(row.id, row.term, row.trader)
-        self._not_beyond(row.id, "term", row.term)
-
-    def deposit(self, row: DepositRow) -> None:
-        self._not_beyond(row.id, "term", row.term)
-
-    def request(self, row: RequestRow) -> None:
-        self._not_beyond(row.id, "queued_term", row.queued_term)
-        if row.seq is None or row.term is None:
-            return
-        self._not_beyond(row.id, "term", row.term)
-        self._names(row.id, row.term, row.trader)
-        if row.queued_term is not None and row.queued_term > row.term:
-            self.violate(
-                row.id, what=f"accepted in term {row.queued_term}, it was decided in {row.term}, before that"
-            )
-        if row.term < self._highest:
-            before = f"seq {row.seq} was decided in term {row.term}, after term {self._highest} had begun"
-            self.violate(self._highest_id, row.id, what=before)
-        else:
-            self._highest, self._highest_id = row.term, row.id
-
-    def finish(self) -> Finding:
-        for term, document in self._elections.items() if self._log.used else ():
-            if term > self._log.highest > 0:
-                what = f"its term is {term}; the log has come only to term {self._log.highest}"
-                self.violate(document, what=what)
-        return super().finish()
-
-    def _names(self, document: str, term: int | None, trader: str | None) -> None:
-        if term is None or trader is None:
-            return
-        first, witness = self._traders.setdefault(term, (trader, document))
-        if first != trader:
-            self.violate(witness, document, what=f"term {term} has two traders: {first} and {trader}")
-
-    def _not_beyond(self, document: str, field: str, term: int | None) -> None:
-        if term is not None and self._main is not None and self._main.term is not None and term > self._main.term:
-            self.violate(document, what=f"its {field} is {term}; the post has come only to term {self._main.term}")
-
-
-class TraderNeutral(Checker):
-    """Who is in office neither buys nor sells; nobody buys from itself."""
-
-    name: ClassVar[str] = "trader_neutral"
-
-    def request(self, row: RequestRow) -> None:
-        if not row.sold:
-            return
-        if row.buyer is not None and row.buyer == row.seller:
-            self.violate(row.id, what=f"{row.buyer} bought from itself")
-        if row.trader is None:
-            return
-        if row.trader == row.buyer:
-            self.violate(row.id, what=f"{row.buyer} bought while it was trader of term {row.term}")
-        if row.trader == row.seller:
-            self.violate(row.id, what=f"{row.seller} sold while it was trader of term {row.term}")
-
-
-class NothingForgotten(Checker):
-    """Once things are calm, nothing is queued. While they are not, waiting is no fault (`not_calm` says why)."""
-
-    name: ClassVar[str] = "nothing_forgotten"
-
-    def __init__(self, not_calm: str = "") -> None:
-        super().__init__()
-        self.not_calm = not_calm
-
-    def request(self, row: RequestRow) -> None:
-        if row.status == "queued":
-            accepted = f"accepted as {row.arrival} in term {row.queued_term}"
-            self.violate(row.id, what=f"{row.buyer}'s request is still queued, {accepted}")
-
-    def finish(self) -> Finding:
-        if self._found and self.not_calm:
-            return self.not_judged("not checked", self.not_calm)
-        return super().finish()
-
-
-class GraphSound(Checker):
-    """The live peers form one connected graph. A neighbour that is not live is no part of it, and no fault."""
-
-    name: ClassVar[str] = "graph_sound"
-
-    def __init__(self, graph: Graph | None) -> None:
-        super().__init__()
-        self._graph = graph
-
-    def finish(self) -> Finding:
-        if self._graph is None:
-            return self.not_judged("not checked", "no graph of live peers was given")
-        links = {peer: sorted(set(others) & self._graph.keys()) for peer, others in sorted(self._graph.items())}
-        for peer, others in links.items():
-            self._check_peer(peer, others, links)
-        parts = _parts(links)
-        for part in parts[1:]:
-            what = f"no path leads from here to {parts[0][0]} and its {len(parts[0]) - 1} others"
-            self.violate(*part, what=what)
-        return super().finish()
-
-    def _check_peer(self, peer: str, others: list[str], links: dict[str, list[str]]) -> None:
-        if len(others) > MOST_NEIGHBOURS:
-            self.violate(
-                peer, what=f"it has {len(others)} neighbours, more than {MOST_NEIGHBOURS}: {', '.join(others)}"
-            )
-        for other in others:
-            if other == peer:
-                self.violate(peer, what="it is its own neighbour")
-            elif peer not in links[other]:
-                self.violate(peer, other, what=f"{peer} has {other} for a neighbour, but not the other way round")
-
-
 def _to_the_cent(value: Decimal) -> bool:
     return value >= 0 and value == value.quantize(_CENT)
-
-
-def _parts(links: dict[str, list[str]]) -> list[list[str]]:
-    """The connected parts, the largest first. A link counts in both directions, whoever named it."""
-    both: dict[str, set[str]] = {peer: set(others) for peer, others in links.items()}
-    for peer, others in links.items():
-        for other in others:
-            both[other].add(peer)
-    parts: list[list[str]] = []
-    unseen = dict.fromkeys(links)
-    while unseen:
-        first = next(iter(unseen))
-        part, reach = [], [first]
-        del unseen[first]
-        while reach:
-            peer = reach.pop()
-            part.append(peer)
-            fresh = [other for other in both[peer] if other in unseen]
-            reach += fresh
-            for other in fresh:
-                del unseen[other]
-        parts.append(sorted(part))
-    return sorted(parts, key=len, reverse=True)

@@ -32,7 +32,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     document: Document | None
 
 
-class PostState(msgspec.Struct, kw_only=True):
+class FoldedPost(msgspec.Struct, kw_only=True):
     """What the post is after an entry. `unknown` are fields that entries would tell which were cut."""
 
     term: int | None = 0
@@ -85,7 +85,7 @@ class BooksFollowLog(Checker):
 
     # -- what the log says ---------------------------------------------------------------------------------
 
-    def after(self, place: int, state: PostState) -> None:
+    def after(self, place: int, state: FoldedPost) -> None:
         """Takes in what the post is after the entry at `place`."""
         self._end = place
         if self._main is not None and place == self.made:
@@ -171,10 +171,10 @@ class BooksFollowLog(Checker):
             behind = f"the log goes on to {self._end}; at rest, the books are made only up to {made}"
             self.violate(MAIN_POST, what=behind)
         if self._main is not None and self._main.made == -1:
-            self._check_post(self._main, PostState())
+            self._check_post(self._main, FoldedPost())
         return super().finish()
 
-    def _check_post(self, post: PostRow, state: PostState) -> None:
+    def _check_post(self, post: PostRow, state: FoldedPost) -> None:
         for field in _POST_FIELDS:
             if field in state.unknown:
                 continue
