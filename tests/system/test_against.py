@@ -19,8 +19,8 @@ from matplotlib import image
 from plots.bench.etcd import TUNED, EtcdCluster
 from plots.bench.etcd_client import EtcdWriter, Gateway, http_request
 from plots.bench.etcd_failover import measure_killed
+from tests.system.helpers.towns import ROOT, RunningTown, bazaar, eventually
 from tests.system.test_bench import press_ctrl_c, terminate
-from tests.system.towns import ROOT, RunningTown, bazaar, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="no etcd here: apt install etcd-server")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from tests.system.towns import RunningTown, bazaar, eventually
+from tests.system.helpers.towns import RunningTown, bazaar, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -23,7 +23,7 @@ from pymongo.errors import OperationFailure
 from db.mongod.process import find_mongod, free_port
 from peers.town.directory import Directory
 from tests.helpers.composition import composition
-from tests.system.towns import eventually
+from tests.system.helpers.towns import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.system.town import Town, running_town
+from tests.system.helpers.town import Town, running_town
 
 pytestmark = pytest.mark.system
 
@@ -127,7 +127,7 @@ def test_marshal_is_refused(trader_uri: str) -> None:
 
 def test_an_outside_program_can_trade_and_check_the_books(town: Town) -> None:
     state = town.status()
-    program = Path(__file__).with_name("outsider.py")
+    program = Path(__file__).parent / "helpers" / "outsider.py"
     names = state["nameserver"]
     done = subprocess.run(
         [sys.executable, str(program), names["host"], str(names["port"]), state["mongo_uri"]],

@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from db.mongod.process import find_mongod, free_port
 from peers.books_address import ENVIRONMENT
-from tests.system.towns import ROOT, RunningTown, eventually
+from tests.system.helpers.towns import ROOT, RunningTown, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.towns import ROOT, RunningTown, bazaar, eventually
+from tests.system.helpers.towns import ROOT, RunningTown, bazaar, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from peers.town.directory import Directory, TownState
-from tests.system.towns import RunningTown, eventually
+from tests.system.helpers.towns import RunningTown, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 

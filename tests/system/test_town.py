@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.towns import RunningTown, bazaar, eventually, stub_town
+from tests.system.helpers.towns import RunningTown, bazaar, eventually, stub_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -244,7 +244,7 @@ def test_two_towns_side_by_side(start: Start) -> None:
 
 
 def test_a_peer_that_cannot_start_is_named(start: Start) -> None:
-    town = start(target="tests.system.stub_peer:run_broken")
+    town = start(target="tests.system.helpers.stub_peer:run_broken")
     assert town.wait() != 0
     assert "could not start: " in town.text
     assert "exit code 1" in town.text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from db.audit.invariants import check_books
 from tests.helpers.bookkeeping import RATE, Document, LogBuilder, long_books
 from tests.helpers.planting import judge_log
-from tests.unit.test_invariants_model import operations
+from tests.unit.audit.test_invariants_model import operations
 
 histories = st.lists(st.one_of(operations, st.tuples(st.sampled_from(("queue", "flush")))), max_size=40)
 seeds = st.integers(0, 2**32)

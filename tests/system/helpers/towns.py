@@ -14,13 +14,14 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
 
 _STUB = (
     "import sys, msgspec; from pathlib import Path; from peers.errors import BazaarError; "
     "from peers.town.options import RunOptions; from peers.town.run import run; "
-    "given = {'host': '127.0.0.1', 'target': 'tests.system.stub_peer:run_stub', **msgspec.json.decode(sys.argv[1])}; "
+    "given = {'host': '127.0.0.1', 'target': 'tests.system.helpers.stub_peer:run_stub'}; "
+    "given |= msgspec.json.decode(sys.argv[1]); "
     "options = RunOptions(**given, directory=Path(sys.argv[2])); "
     "sys.exit(run(options))"
 )

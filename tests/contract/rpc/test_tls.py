@@ -18,7 +18,7 @@ from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import HANDSHAKE_S, TlsFiles
 
 HOST = "127.0.0.2"
-ECHO = [sys.executable, "-m", "tests.contract.tls_echo"]
+ECHO = [sys.executable, "-m", "tests.contract.rpc.tls_echo"]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tests.helpers.planting import (
     THIRD,
     judge_log,
 )
-from tests.unit.test_invariants import FAULTS
+from tests.unit.audit.test_invariants import FAULTS
 
 Plant = Callable[[LogBuilder], object]
 
