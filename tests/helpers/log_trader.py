@@ -169,6 +169,19 @@ def by_id(collections: dict[str, list[Document]]) -> dict[str, list[Document]]:
     return {name: sorted(documents, key=lambda each: each["_id"]) for name, documents in collections.items()}
 
 
+def made(books: Database[Document]) -> int:
+    """Up to which entry the books say they are made."""
+    post = books.posts.find_one()
+    return -1 if post is None else int(post["made"])
+
+
+def load(ledger: Ledger) -> Loaded:
+    """What a new trader would read."""
+    loaded = ledger.perform(Load())
+    assert isinstance(loaded, Loaded), loaded
+    return loaded
+
+
 def assert_books_follow(books: Database[Document]) -> None:
     """The books are what the log adds up to, all of it."""
     assert written(books) == folded(books)

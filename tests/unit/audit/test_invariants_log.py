@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from decimal import Decimal
 from typing import Any
@@ -10,7 +9,25 @@ from typing import Any
 import pytest
 
 from db.audit.invariants import INVARIANTS, Evidence, check_books
-from tests.helpers.bookkeeping import RATE, Document, LogBuilder, small_log, sort_key, to_bson
+from tests.helpers.bookkeeping import RATE, small_log, to_bson
+from tests.helpers.log_planting import (
+    Plant,
+    all_of,
+    book,
+    both,
+    decide_again,
+    drop,
+    entry,
+    extra,
+    later,
+    oversell,
+    post,
+    queue_again,
+    renumber,
+    swap,
+    unmake,
+    written,
+)
 from tests.helpers.planting import (
     BOAR,
     FIFTH,
@@ -25,110 +42,6 @@ from tests.helpers.planting import (
     judge_log,
 )
 from tests.unit.audit.test_invariants import FAULTS
-
-Plant = Callable[[LogBuilder], object]
-
-
-def entry(place: int, **changes: object) -> Plant:
-    return lambda b: b.log[place].update(changes)
-
-
-def drop(place: int, field: str) -> Plant:
-    return lambda b: b.log[place].pop(field)
-
-
-def written(record_id: str, which: int = -1, **changes: object) -> Plant:
-    """Changes a record in the log alone: its last version, or another."""
-    return lambda b: b.written(record_id)[which].update(changes)
-
-
-def both(record_id: str, **changes: object) -> Plant:
-    """Changes a record in the log and in the books."""
-
-    def plant(b: LogBuilder) -> None:
-        record = b.requests.get(record_id) or b.deposits[record_id]
-        record.update(changes)
-        b.rewrite()
-
-    return plant
-
-
-def book(record_id: str, **changes: object) -> Plant:
-    return lambda b: (b.requests.get(record_id) or b.deposits[record_id]).update(changes)
-
-
-def post(**changes: object) -> Plant:
-    return lambda b: b.post.update(changes)
-
-
-def all_of(*plants: Plant) -> Plant:
-    return lambda b: [plant(b) for plant in plants]
-
-
-def renumber(*places: int) -> Plant:
-    """Gives the entries other places, in the log alone."""
-    return lambda b: [each.update(_id=place) for each, place in zip(b.log, places, strict=True)]
-
-
-def oversell(b: LogBuilder) -> None:
-    """Four of four salts were sold; then one more, at the end, out of the same deposit."""
-    sold = b.requests[IN_VAIN]
-    sold.pop("reason")
-    sold.update(
-        item="salt", quantity=2, status="sold", seller="seller4", deposit=SALT, price=Decimal("1.13"),
-        amount=Decimal("2.26"), commission=Decimal("0.45"), earned=Decimal("1.81"),
-    )  # fmt: skip
-    b.deposits[SALT].update(remaining=-1, at=6)
-    b.rewrite()
-
-
-def decide_again(b: LogBuilder) -> None:
-    """The first is decided once more, in an entry of its own."""
-    again = {**b.requests[FIRST], "seq": 7, "at": 7, "term": 2, "trader": "merchant9"}
-    b.log.append({**b.log[6], "_id": 7, "decided": [again]})
-    del b.log[7]["new_requests"]
-    b.requests[FIRST] = again
-    b.post.update(seq=7, made=7)
-    b.deposits[FISH].update(at=7, remaining=0)
-
-
-def queue_again(b: LogBuilder) -> None:
-    b.log.append({**deepcopy(b.log[3]), "_id": 7, "term": 2, "trader": "merchant9"})
-    b.post["made"] = 7
-    for each in b.log[7]["queued"]:
-        each.update(at=7, queued_term=2)
-
-
-def later(b: LogBuilder, deposit_id: str) -> None:
-    """Goods come into the log only with its last entry."""
-    goods = next(each for each in b.log[1]["deposits"] if each["_id"] == deposit_id)
-    b.log[1]["deposits"].remove(goods)
-    b.log[1]["new_deposits"].remove(deposit_id)
-    b.log[6].update(deposits=[goods | {"at": 6, "term": 2}], new_deposits=[deposit_id])
-
-
-def swap(b: LogBuilder) -> None:
-    """The one that waited with the lowest order is decided after its neighbour."""
-    third, fourth = b.requests[THIRD], b.requests[FOURTH]
-    third["seq"], fourth["seq"] = fourth["seq"], third["seq"]
-    b.rewrite()
-    b.log[5]["decided"].sort(key=lambda each: each["seq"])
-
-
-def extra(b: LogBuilder, seq: int | None) -> None:
-    more = {**b.requests[IN_VAIN], "_id": "x", "arrival": 7, "order": sort_key(20, "buyer2", "x")}
-    if seq is None:
-        for field in ("seq", "term", "trader", "decided_at", "reason"):
-            del more[field]
-        more["status"] = "queued"
-    else:
-        more["seq"] = seq
-    b.requests["x"] = more
-
-
-def unmake(b: LogBuilder, request_id: str) -> None:
-    b.requests[request_id] = b.versions(request_id)[0]
-
 
 LOG_FAULTS: list[tuple[str, str, Plant, str, str]] = [
     # decided_once
@@ -420,139 +333,3 @@ def test_documents_straight_from_mongodb_are_understood() -> None:
         [to_bson(each) for each in documents] for documents in (b.log, b.requests.values(), b.deposits.values())
     )
     assert check_books(requests, deposits, b.posts, log=log, elections=b.elections, commission_rate=RATE).holds
-
-
-# -- books that are behind, or torn --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("made", range(-1, 7))
-def test_books_may_be_behind_while_things_are_not_calm(made: int) -> None:
-    b = small_log()
-    for pick in (None, lambda versions: versions[-1]):
-        verdict = judge_log(b, b.books(made, pick), calm=False)
-        assert verdict.holds, str(verdict)
-        notes = verdict.of("books_follow_log").notes
-        assert notes == (() if made == 6 else (f"the books were {6 - made} entries behind the log",))
-
-
-def test_at_rest_they_are_not() -> None:
-    b = small_log()
-    verdict = judge_log(b, b.books(2))
-    assert verdict.violated == ("books_follow_log",)
-    assert "the log goes on to 6; at rest, the books are made only up to 2" in verdict.violations[0].what
-
-
-def torn(b: LogBuilder) -> dict[str, list[Document]]:
-    """Made up to 2, with all documents newer that can be."""
-    return b.books(2, lambda versions: versions[-1])
-
-
-@pytest.mark.parametrize(
-    ("collection", "record_id", "changes", "words"),
-    [
-        ("requests", FOURTH, {"seller": "seller3"}, "at 5, its seller is seller3; the log says seller4"),
-        ("requests", FOURTH, {"at": 3}, "at 3, its status is sold; the log says queued"),
-        ("requests", FOURTH, {"at": 4}, "its at is 4; it is touched by the log at 3, 5"),
-        ("deposits", SALT, {"remaining": 4}, "remaining is 4; at 5 the log adds up to 1"),
-        ("deposits", FISH, {"at": 2}, "remaining is 2; at 2 the log adds up to 6"),
-    ],
-)
-def test_a_newer_document_is_checked_too(collection: str, record_id: str, changes: Document, words: str) -> None:
-    b = small_log()
-    books = torn(b)
-    next(each for each in books[collection] if each["_id"] == record_id).update(changes)
-    verdict = judge_log(b, books, calm=False)
-    assert verdict.violated == ("books_follow_log",)
-    assert words in verdict.violations[0].what
-
-
-def test_books_that_were_deleted_are_missing_as_far_as_they_were_made() -> None:
-    b = small_log()
-    books = {"requests": [], "deposits": [], "posts": b.books(3)["posts"]}
-    finding = judge_log(b, books, calm=False).of("books_follow_log")
-    assert finding.found == 5 + 4
-    assert judge_log(b, {"requests": [], "deposits": [], "posts": []}, calm=False).holds
-
-
-# -- a log that was cut --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("places", range(1, 8))
-def test_where_the_log_was_cut_the_books_serve(places: int) -> None:
-    b = small_log()
-    b.cut(places)
-    verdict = judge_log(b, journals=b.journals)
-    assert verdict.holds, str(verdict)
-    assert (verdict.counts.entries, verdict.counts.cut, verdict.counts.sales) == (7, places, 5)
-    (note,) = verdict.of("books_follow_log").notes
-    assert note.startswith(f"the log was cut at {'0' if places == 1 else f'0 to {places - 1}'}; ")
-
-
-@pytest.mark.parametrize(
-    ("places", "invariant", "plant", "words"),
-    [
-        (3, "books_follow_log", lambda b: b.requests.pop(SECOND), "missing: the entry at 2 wrote it"),
-        (3, "books_follow_log", lambda b: b.deposits.pop(BOAR), "missing: the entry at 1 wrote it"),
-        (3, "books_follow_log", book(FISH, remaining=9), "remaining is 9; at 5 the log adds up to 2"),
-        (7, "books_follow_log", book(FISH, remaining=9), "remaining is 9; at 5 the log adds up to 2"),
-        (3, "books_follow_log", lambda b: extra(b, seq=7), "the books hold this outcome; the log has no such"),
-        (7, "books_follow_log", lambda b: extra(b, seq=7), "no entry up to 6, which was cut, brought it"),
-        (7, "books_follow_log", lambda b: extra(b, seq=None), "the log has no such"),
-        (4, "books_follow_log", lambda b: unmake(b, THIRD), "as it was at 3: the entry at 5"),
-        (5, "books_follow_log", post(made=4, term=1, seq=2), "it is merchant9's, of term 1"),
-        (4, "books_follow_log", post(made=3, term=2, seq=2), "its term is 2; the next entry begins term 2"),
-        (5, "books_follow_log", post(made=3), "it was cut, although the books are made only up to 3"),
-        (3, "decided_once", entry(6, new_requests=[IN_VAIN, FIRST]), "name buyer0.r5, which it does not hold"),
-        (3, "decided_once", lambda b: b.log[1]["new_requests"].append(SECOND), "at place 2, and came before"),
-        (3, "decided_once", decide_again, "seq 1 was given to nobody"),
-        (7, "decided_once", both(IN_VAIN, seq=7), "seq 6 was given to nobody"),
-        (3, "money_conserved", book(FIRST, earned=Decimal("11.53")), "make 14.41"),
-        (7, "no_oversell", book(SALT, quantity=2), "sold 3 out of 2 that were left"),
-    ],
-)  # fmt: skip
-def test_faults_around_a_cut(places: int, invariant: str, plant: Plant, words: str) -> None:
-    b = small_log()
-    b.cut(places)
-    plant(b)
-    verdict = judge_log(b)
-    assert any(words in violation.what for violation in verdict.of(invariant).violations), str(verdict)
-
-
-@pytest.mark.parametrize("rubbish", [None, "x", -1, 3.5, True, [], {}, [{}], ["x"], [None], 2**70, float("nan")])
-def test_rubbish_in_any_field_is_judged_and_not_stumbled_over(rubbish: object) -> None:
-    fields = {field for each in small_log().log for field in each}
-    for field in sorted(fields | {"made", "arrival", "since", "at", "seq", "remaining"}):
-        for place in range(7):
-            b = small_log()
-            inside = [each for array in ("queued", "deposits", "decided") for each in b.log[place].get(array, ())]
-            for document in (b.log[place], b.post, *inside, *b.requests.values(), *b.deposits.values()):
-                if field in document:
-                    document[field] = rubbish
-            judge_log(b, journals=b.journals)
-
-
-def test_journals_are_held_against_the_log() -> None:
-    b = small_log()
-    assert judge_log(b, b.books(0), journals=b.journals, calm=False).holds
-    b.log.pop()
-    verdict = judge_log(b, b.books(5), journals=b.journals, calm=False)
-    assert verdict.violated == ("acknowledged_is_recorded",)
-    assert verdict.violations[0].documents == (IN_VAIN,)
-
-
-def test_who_was_queued_by_an_earlier_entry_was_certainly_waiting() -> None:
-    """Neither numbers nor times tell, within one millisecond; places do."""
-
-    def overtaken(*, queued: bool) -> LogBuilder:
-        b = LogBuilder()
-        high, low = b.ask("buyer0", "fish", 1, 50), b.ask("buyer1", "fish", 1, 1)
-        if queued:
-            b.queue()
-        b.decide()
-        b.requests[high]["seq"], b.requests[low]["seq"] = 1, 2
-        b.rewrite()
-        b.log[-1]["decided"].sort(key=lambda each: each["seq"])
-        return b
-
-    assert judge_log(overtaken(queued=False)).holds
-    assert judge_log(overtaken(queued=True)).violated == ("lowest_clock_first",)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.audit.invariants import check_books
-from tests.helpers.bookkeeping import RATE, Document, LogBuilder, long_books
+from tests.helpers.bookkeeping import RATE, Document, LogBuilder
+from tests.helpers.long_books import long_books
 from tests.helpers.planting import judge_log
 from tests.unit.audit.test_invariants_model import operations
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.audit.invariants import Evidence, check_books, lowest_clock_first
-from tests.helpers.bookkeeping import RATE, Clerk, long_books
+from tests.helpers.bookkeeping import RATE, Clerk
+from tests.helpers.long_books import long_books
 
 TRADERS = ("merchant7", "merchant8", "buyer0")
 SELLERS = ("seller3", "seller4", "merchant7")

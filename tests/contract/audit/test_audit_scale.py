@@ -13,7 +13,8 @@ import pytest
 from db.audit.auditing import audit
 from db.mongod.process import MongodProcess
 from tests.fixtures.mongo import Books
-from tests.helpers.bookkeeping import RATE, long_books, to_bson
+from tests.helpers.bookkeeping import RATE, to_bson
+from tests.helpers.long_books import long_books
 
 SALES = 10_000
 MOST_BYTES_A_SALE = 1500
