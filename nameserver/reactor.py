@@ -130,7 +130,7 @@ class _Connection(SocketConnection):  # type: ignore[misc]
                 return
 
 
-class Reactor:
+class DaemonReactor:
     """Serves the callers of `daemon`, a multiplexing one, whose own loop is never entered."""
 
     def __init__(self, daemon: Daemon) -> None:

@@ -24,6 +24,7 @@ import psutil
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.files import write_whole
 from peers.processes import end
@@ -140,7 +141,7 @@ class MongodProcess:
 
     @property
     def _address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return endpoint(self.host, self.port)
 
     def alive(self) -> bool:
         """Whether the process runs (a stopped one does)."""

@@ -13,7 +13,7 @@ import random
 import time
 from contextlib import suppress
 
-from nameserver.finder import Finder, find
+from nameserver.client import NameServerClient, find
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership.members import Member, Snapshot
 from peers.core.membership.roles import draw_roles
@@ -28,7 +28,6 @@ from peers.town.closing import finish_in_order
 from peers.town.directory import Directory, Phase, TownState
 from peers.town.introduction import introduced
 from peers.town.options import RunOptions
-from peers.town.services import forget_member
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 
@@ -147,8 +146,8 @@ class Joining:
 
     def _peer_died(self, member: Member) -> None:
         def work() -> None:
-            with suppress(TownError), Finder(*self._nameserver) as finder:
-                forget_member(finder, member)
+            with suppress(TownError), NameServerClient(*self._nameserver) as names:
+                names.unregister(member)
 
         asyncio.get_running_loop().run_in_executor(None, work)
 
@@ -175,8 +174,8 @@ class Joining:
 
 
 def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
-    with find(*nameserver) as finder:
-        card = finder.card()
+    with find(*nameserver) as names:
+        card = names.card()
     if card is None or "settings" not in card:
         raise TownError(f"the name server at {nameserver[0]} port {nameserver[1]} knows of no town that is open")
     return card
@@ -184,15 +183,15 @@ def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
 
 def _has_card(nameserver: tuple[str, int]) -> bool:
     try:
-        with Finder(*nameserver) as finder:
-            return finder.card() is not None
+        with NameServerClient(*nameserver) as names:
+            return names.card() is not None
     except TownError:
         return False
 
 
 def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
-    with Finder(*nameserver) as finder:
-        sponsors = finder.peers()
+    with NameServerClient(*nameserver) as names:
+        sponsors = names.peers()
     # Those of other terminals first: of ours the last may not have begun yet.
     random.Random(member.name).shuffle(sponsors)
     sponsors.sort(key=lambda sponsor: sponsor.name in ours)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nameserver.finder import CARD
 from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.membership.members import Edge, Member, Snapshot
@@ -21,7 +20,7 @@ from peers.core.names import Role
 from peers.errors import LedgerError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound, until
+from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound
 from peers.town.directory import Directory, TownState
 from peers.town.options import RunOptions
 from peers.town.population import Population
@@ -30,6 +29,7 @@ from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.town.view.picture import Painter
+from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from db.audit.report import AuditReport
@@ -129,7 +129,7 @@ class Town:
         self._tell_services(books)
         self._population = Population(self._processes, books, lambda roles: self._make_specs(books, roles))
         members = await self._processes.start(self._make_specs(books, dict(enumerate(roles))))
-        await self._services.register([], None, self._card(books))
+        await self._services.register(self._processes, self._card(books))
         self._begin(members, edges)
         self._opened_s = time.monotonic()
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
@@ -227,7 +227,7 @@ class Town:
             self._painter.paint(self._processes.trader)  # so short a run never calmed down
         self._processes.rest()
         if self._processes.alive():
-            await until(self._is_settled, _SETTLE_S)
+            await await_until(self._is_settled, _SETTLE_S)
             await drain(books)
         graph = self._terminal.graph()
         had_trader = self._processes.trader is not None
@@ -236,7 +236,7 @@ class Town:
         strangers = await asyncio.to_thread(self._take_card_away)
         await finish_in_order(self._processes, books)
         if strangers:
-            await until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+            await await_until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
         self._directory.check()  # without the journals there is less to hold the books against
         # Without a trader, what waited had to go on waiting.
         calm = had_trader or bool(strangers)
@@ -249,17 +249,17 @@ class Town:
         return has_trader and graph_is_sound(self._terminal.graph())
 
     def _foreigners(self) -> int:
-        with self._services.finder() as finder:
-            return len(foreigners(finder, self._processes))
+        with self._services.names() as names:
+            return len(foreigners(names, self._processes))
 
     def _take_card_away(self) -> int:
         """Tells terminals that joined that it is over; returns how many peers they have."""
-        with self._services.finder() as finder:
+        with self._services.names() as names:
             try:
-                finder.remove(CARD)
+                names.take_card()
             except TownError:
                 return 0
-            return len(foreigners(finder, self._processes))
+            return len(foreigners(names, self._processes))
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""

@@ -7,8 +7,9 @@ from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
 from peers.town.books import database_of
-from peers.town.closing import graph_is_sound, until_now
+from peers.town.closing import graph_is_sound
 from peers.town.directory import Directory, TownState, live_graph
+from peers.waiting import wait_until
 
 _SETTLE_S = 3.0
 
@@ -61,5 +62,5 @@ def _audit_private_books(directory: Directory, database: str) -> AuditReport:
 
 def _settled_graph(directory: Directory) -> dict[str, list[str]]:
     """The live graph, once the peers have joined it up after a loss, or after that long anyway."""
-    until_now(lambda: graph_is_sound(live_graph(directory.read_peers())), _SETTLE_S)
+    wait_until(lambda: graph_is_sound(live_graph(directory.read_peers())), _SETTLE_S)
     return live_graph(directory.read_peers())

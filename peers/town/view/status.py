@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import msgspec
-from Pyro5.api import Proxy
-from Pyro5.errors import PyroError
 from rich.console import Console
 from rich.table import Table
 
-from nameserver.finder import Registered, find
+from nameserver.client import Registered, find
 from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
-from peers.errors import LedgerError, TownError
+from peers.errors import LedgerError, TownError, WireError
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
@@ -97,8 +97,8 @@ def _registered(state: TownState) -> list[Registered] | None:
     if not state.nameserver_port:
         return None
     try:
-        with find(state.nameserver_host, state.nameserver_port) as finder:
-            return finder.peers()
+        with find(state.nameserver_host, state.nameserver_port) as names:
+            return names.peers()
     except TownError:
         return None
 
@@ -119,13 +119,10 @@ def _known(states: list[PeerState], registered: list[Registered]) -> list[_Known
 def _look_at(peer: _Known) -> PeerStatus:
     answer: dict[str, object] | None = None
     if not peer.ended and peer.uri:
-        try:
-            with Proxy(peer.uri) as proxy:
-                proxy._pyroTimeout = _ANSWER_S
-                proxy._pyroSerializer = "msgpack"
-                answer = proxy.status()
-        except (PyroError, OSError):
-            answer = None
+        connection = RpcConnection(peer.uri, _ANSWER_S)
+        with suppress(CallFailed, WireError):
+            answer = connection.call("status")
+        connection.close()
     neighbours = answer.get("neighbours") if answer else None
     return PeerStatus(
         name=peer.name,

@@ -14,11 +14,20 @@ import pytest
 from Pyro5.api import Proxy
 from Pyro5.errors import PyroError
 
-from nameserver.finder import Finder, find
+from nameserver.client import NameServerClient, find
+from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
+from peers.core.membership.members import Member
+from peers.core.names import Role, peer_name
+from peers.endpoints import endpoint
 from peers.errors import TownError
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
+ELSEWHERE = "PYRO:buyer0@127.0.0.1:4712"
+
+
+def member(rank: int, role: Role, uri: str = URI) -> Member:
+    return Member(rank=rank, name=peer_name(role, rank), role=role, uri=uri, incarnation=1)
 
 
 @pytest.fixture
@@ -30,34 +39,56 @@ def server(tmp_path: Path) -> Iterator[NameServerProcess]:
 
 
 @pytest.fixture
-def finder(server: NameServerProcess) -> Iterator[Finder]:
+def names(server: NameServerProcess) -> Iterator[NameServerClient]:
     with find(server.host, server.port) as found:
         yield found
 
 
-def test_peers_are_listed_by_rank(finder: Finder) -> None:
-    for name, rank in (("buyer10", 10), ("seller2", 2)):
-        finder.register(f"bazaar.{name}", URI, ["bazaar.peer", f"rank:{rank}", f"role:{name.rstrip('0123456789')}"])
-    finder.register("bazaar.trader", URI, ["bazaar.peer", "rank:2", "role:seller"])
-    assert [(peer.name, peer.rank, peer.role) for peer in finder.peers()] == [
+def test_peers_are_listed_by_rank(names: NameServerClient) -> None:
+    seller = member(2, "seller")
+    names.register(member(10, "buyer"))
+    names.register(seller)
+    names.register_trader(seller, 1)
+    assert [(peer.name, peer.rank, peer.role) for peer in names.peers()] == [
         ("seller2", 2, "seller"),
         ("buyer10", 10, "buyer"),
     ]
-    finder.remove("bazaar.seller2")
-    finder.remove("bazaar.seller2")
-    assert [peer.uri for peer in finder.peers()] == [URI]
+    names.unregister(seller)
+    names.unregister(seller)
+    assert [peer.uri for peer in names.peers()] == [URI]
 
 
-def test_the_towns_card(finder: Finder) -> None:
-    assert finder.card() is None
+def test_the_trader_of_the_highest_term_is_listed_whoever_comes_last(names: NameServerClient) -> None:
+    early, late = member(1, "buyer"), member(2, "seller", ELSEWHERE)
+    assert names.trader() is None
+    names.register_trader(late, 7)
+    names.register_trader(early, 6)
+    listed = names.trader()
+    assert listed is not None
+    assert (listed.uri, listed.term) == (ELSEWHERE, 7)
+    names.unregister_trader(early)
+    assert names.trader() == listed
+    names.unregister_trader(late)
+    assert names.trader() is None
+
+
+def test_who_came_back_elsewhere_is_not_unregistered_by_its_former_life(names: NameServerClient) -> None:
+    names.register(member(0, "buyer"))
+    names.register(member(0, "buyer", ELSEWHERE))
+    names.unregister(member(0, "buyer"))
+    assert [peer.uri for peer in names.peers()] == [ELSEWHERE]
+
+
+def test_the_towns_card(names: NameServerClient) -> None:
+    assert names.card() is None
     card = {"mongo_uri": "mongodb://127.0.0.1:1/?a=b:c", "database": "bazaar"}
-    finder.leave_card(card)
-    assert finder.card() == card
-    assert finder.peers() == []
+    names.leave_card(card)
+    assert names.card() == card
+    assert names.peers() == []
 
 
-def test_restart_keeps_the_port_and_forgets_the_names(server: NameServerProcess, finder: Finder) -> None:
-    finder.register("bazaar.buyer0", URI)
+def test_restart_keeps_the_port_and_forgets_the_names(server: NameServerProcess, names: NameServerClient) -> None:
+    names.register(member(0, "buyer"))
     port, pid = server.port, server.pid
     server.restart()
     assert (server.port, server.pid != pid) == (port, True)
@@ -90,18 +121,18 @@ def test_a_taken_port_is_named(server: NameServerProcess, tmp_path: Path) -> Non
     assert not second.alive()
 
 
-def test_marshal_is_refused(finder: Finder) -> None:
-    with Proxy(finder.uri) as proxy:
+def test_marshal_is_refused(server: NameServerProcess, names: NameServerClient) -> None:
+    with Proxy(f"PYRO:{NAME_SERVER_OBJECT}@{endpoint(server.host, server.port)}") as proxy:
         proxy._pyroSerializer = "marshal"
         proxy._pyroTimeout = 2.0
         with pytest.raises((PyroError, OSError)):
             proxy.list()
-    finder.ping()
+    names.ping()
 
 
 def test_many_connections_at_once(server: NameServerProcess) -> None:
-    finders = [find(server.host, server.port) for _ in range(150)]
-    for each in finders:
+    clients = [find(server.host, server.port) for _ in range(150)]
+    for each in clients:
         each.ping()
         each.close()
 

@@ -15,8 +15,9 @@ from Pyro5.api import Proxy
 from Pyro5.errors import TimeoutError as PyroTimeoutError
 from Pyro5.serializers import serializers
 
-from nameserver.finder import Finder
+from nameserver.client import NameServerClient
 from nameserver.process import NameServerProcess
+from peers.core.membership.members import Member
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
 from peers.rpc.transport import HEADER, MAGIC
@@ -29,12 +30,13 @@ TIMEOUT_S = 30.0
 _MEMBER = """
 import sys
 from pathlib import Path
-from nameserver.finder import Finder
+from nameserver.client import NameServerClient
+from peers.core.membership.members import Member
 from peers.rpc.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[2])))
-with Finder("127.0.0.1", int(sys.argv[1]), {timeout_s}) as finder:
-    finder.register("bazaar.buyer0", "{uri}")
-    print([peer.uri for peer in finder.peers()])
+with NameServerClient("127.0.0.1", int(sys.argv[1]), {timeout_s}) as names:
+    names.register(Member(rank=0, name="buyer0", role="buyer", uri="{uri}", incarnation=1))
+    print([peer.uri for peer in names.peers()])
 """
 
 
@@ -48,15 +50,19 @@ def server(tmp_path: Path) -> Iterator[NameServerProcess]:
 
 def serves(server: NameServerProcess) -> bool:
     """Whether a newcomer is registered and found."""
-    with Finder(server.host, server.port, TIMEOUT_S) as finder:
-        finder.register("bazaar.buyer0", URI)
-        found = [peer.uri for peer in finder.peers()] == [URI]
-        finder.remove("bazaar.buyer0")
+    newcomer = Member(rank=0, name="buyer0", role="buyer", uri=URI, incarnation=1)
+    with NameServerClient(server.host, server.port, TIMEOUT_S) as names:
+        names.register(newcomer)
+        found = [peer.uri for peer in names.peers()] == [URI]
+        names.unregister(newcomer)
         return found
 
 
 def test_many_that_say_nothing_keep_nobody_waiting(server: NameServerProcess) -> None:
-    with Finder(server.host, server.port, TIMEOUT_S) as old, silent_callers(server.host, server.port) as silent:
+    with (
+        NameServerClient(server.host, server.port, TIMEOUT_S) as old,
+        silent_callers(server.host, server.port) as silent,
+    ):
         assert serves(server)
         old.ping()
         assert all(map(is_sent_away, silent))

@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import msgspec
 import pytest
 
-from nameserver.finder import Finder
+from nameserver.client import NameServerClient
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member, Snapshot
 from peers.core.reports import Departed, Lost, Opened, Slept
@@ -136,8 +136,8 @@ def peer(market: Market) -> Iterator[Peer]:
 
 
 def listed(nameserver: NameServerProcess) -> set[str]:
-    with Finder(nameserver.host, nameserver.port) as finder:
-        return {registered.name for registered in finder.peers()}
+    with NameServerClient(nameserver.host, nameserver.port) as client:
+        return {registered.name for registered in client.peers()}
 
 
 def test_ready_means_listening_and_registered(peer: Peer, nameserver: NameServerProcess) -> None:

@@ -9,7 +9,7 @@ import threading
 import msgspec
 from Pyro5.api import Daemon, expose
 
-from nameserver.finder import Finder
+from nameserver.client import NameServerClient
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import peer_name
 from peers.core.reports import Elected, Opened
@@ -42,9 +42,9 @@ def run_stub(spec: PeerSpec, channel: socket.socket) -> None:
     with Daemon(host=spec.host) as daemon, channel.makefile("rwb") as lines:
         uri = str(daemon.register(stub, spec.name))
         threading.Thread(target=daemon.requestLoop, daemon=True).start()
-        with Finder(spec.nameserver_host, spec.nameserver_port) as finder:
-            finder.register(f"bazaar.{spec.name}", uri, ["bazaar.peer", f"rank:{spec.rank}", f"role:{spec.role}"])
         member = Member(rank=spec.rank, name=spec.name, role=spec.role, uri=uri, incarnation=spec.incarnation)
+        with NameServerClient(spec.nameserver_host, spec.nameserver_port) as names_client:
+            names_client.register(member)
 
         def say(message: object) -> None:
             lines.write(msgspec.json.encode(message) + b"\n")
