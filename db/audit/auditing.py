@@ -49,6 +49,7 @@ from db.audit.rows import (
 )
 from db.audit.stored import RAW, StoredDocument
 from peers.errors import LedgerError
+from peers.waiting import wait_until
 
 Documents = dict[str, Any]
 Fields = dict[str, int]
@@ -245,14 +246,12 @@ def _main_of(posts: Iterable[Documents]) -> PostRow | None:
 
 def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> bool:
     """Whether the log or the post goes on from what was seen of it, within `patience_s`."""
-    deadline = time.monotonic() + patience_s
-    while True:
+
+    def has_moved() -> bool:
         last = next(database.log.find({}, {"_id": 1}).sort("_id", -1).limit(1), {"_id": -1})
-        if (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen:
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_S)
+        return (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen
+
+    return wait_until(has_moved, patience_s, look_s=_POLL_S)
 
 
 def _read_journals(database: Database[Documents], directory: Path, acknowledged: AcknowledgedIsRecorded) -> None:

@@ -13,7 +13,6 @@ it), another's (deposed), or an empty place. What belongs to the books is in `ma
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,6 +48,7 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.market.records import Accepted, Outcome
+from peers.waiting import wait_until
 
 FAR_BEHIND = 500
 """Entries by which the books may be behind when somebody takes office; else they are made first."""
@@ -195,17 +195,15 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
 
 def _standing(database: Database[Document], operation: Append) -> Result:
     """The place is taken: by whom?"""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
+
+    def look() -> Document | None:
         with pymongo.timeout(PATIENCE_S):
-            document = read_place(database, operation.place)
-        if document is None:  # only the primary has it yet, and it may yet be lost with it
-            time.sleep(_POLL_S)
-        elif document.get("entry") == operation.entry.entry_id:
-            return Appended()
-        else:
-            return Taken(entry=entry_from(document))
-    return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
+            return read_place(database, operation.place)
+
+    document = wait_until(look, PATIENCE_S, look_s=_POLL_S)
+    if document is None:  # only the primary has it yet, and it may yet be lost with it
+        return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
+    return Appended() if document.get("entry") == operation.entry.entry_id else Taken(entry=entry_from(document))
 
 
 def _read(database: Database[Document], operation: Load | LookUp | FindSales) -> Loaded | Found:

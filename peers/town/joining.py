@@ -30,6 +30,7 @@ from peers.town.introduction import introduced
 from peers.town.options import RunOptions
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
+from peers.waiting import wait_until
 
 _LOOK_S = 0.3
 _MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
@@ -211,15 +212,18 @@ def where_to_join(
     given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
     if given is not None and claimed:
         return given
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and directory.in_use():
-        state = directory.running_town()
-        if state is not None and state.phase == "open":
-            here = (state.nameserver_host, state.nameserver_port)
-            if given not in (None, here):
-                raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
-            return here
-        if state is not None and state.phase == "closing":
-            raise TownError(f"the town in {directory.path} is closing; try again in a moment")
-        time.sleep(0.05)
-    raise TownError(f"the town in {directory.path} did not open; try again")
+    wait_until(lambda: not directory.in_use() or _phase_of(directory) in ("open", "closing"), timeout_s)
+    state = directory.running_town()
+    if state is not None and state.phase == "closing":
+        raise TownError(f"the town in {directory.path} is closing; try again in a moment")
+    if state is None or state.phase != "open":
+        raise TownError(f"the town in {directory.path} did not open; try again")
+    here = (state.nameserver_host, state.nameserver_port)
+    if given not in (None, here):
+        raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
+    return here
+
+
+def _phase_of(directory: Directory) -> Phase | None:
+    state = directory.running_town()
+    return None if state is None else state.phase

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from peers.files import write_whole
 from plots.bench import against, elections, failover, footprint, lag, latency, long_run, size, start, throughput
 from plots.bench.etcd import find_etcd
 from plots.bench.floor import EchoServer
@@ -36,7 +37,7 @@ def run(plan: Plan, out: Path, say: Say) -> Report:
     from plots.bench.figures import draw_all
 
     report.figures = [str(path) for path in draw_all(report, bench.courses, bench.sweeps, out)]
-    (out / "bench.json").write_text(to_json(report) + "\n")
+    write_whole(out / "bench.json", f"{to_json(report)}\n".encode())
     return report
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from pymongo import MongoClient
 
 from peers.errors import TownError
 from peers.town.directory import PeerState, TownState
+from peers.waiting import wait_until
 from plots.bench.customers import ITEM
 from plots.experiments.private_town import PrivateTown
 
@@ -23,14 +23,10 @@ _PATIENCE_S = 30.0
 
 def wait_for(condition: Callable[[], T | None], what: str, patience_s: float = _PATIENCE_S) -> T:
     """Returns the first true value; TownError if there is none in time."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise TownError(f"not within {patience_s:g} s: {what}")
-        time.sleep(_LOOK_S)
+    value = wait_until(condition, patience_s, look_s=_LOOK_S)
+    if not value:
+        raise TownError(f"not within {patience_s:g} s: {what}")
+    return value
 
 
 def cpu_s(process: psutil.Process) -> float:

@@ -18,6 +18,7 @@ import msgspec
 from peers.errors import TownError
 from peers.runtime.spec import PeerSpec
 from peers.town.processes.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
+from peers.waiting import await_until
 
 
 class ForkserverClient:
@@ -92,13 +93,10 @@ class ForkserverClient:
         self._let_go()
         if self._process is None:
             return
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._process.poll() is None:
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
+        process = self._process
+        if not await await_until(lambda: process.poll() is not None, timeout_s, look_s=0.005):
             self.kill_all()
-            self._process.wait()
+            process.wait()
 
     def _hear(self) -> None:
         assert self._socket is not None
