@@ -84,7 +84,7 @@ class NameServerProcess:
             self.wait_ready(timeout_s)
 
     def restart(self, timeout_s: float = 15.0) -> None:
-        """Has a new one on the same port, which knows nobody: names are to be registered again. TownError if it cannot."""
+        """Starts a new one on the same port, where names have to be registered again; TownError if it cannot."""
         self.kill()
         # Connections of the one before may hold the port for a moment.
         if not wait_until(lambda: self._has_started(timeout_s), timeout_s):

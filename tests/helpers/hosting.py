@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,22 +22,11 @@ from peers.errors import PostClosed
 from peers.runtime.host import MakeCore, PeerHost, make_peer
 from peers.runtime.logs import NoLog
 from peers.runtime.spec import PeerSpec
+from tests.helpers.waiting import wait_until
 from tests.unit.core.words import decided
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Report)
-
-
-def wait_until(condition: Callable[[], T | None], *, what: str, deadline_s: float = 10.0) -> T:
-    """Returns the first true value of `condition`; fails, saying `what` did not come about, after the deadline."""
-    end_s = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end_s:
-            raise AssertionError(f"not within {deadline_s:g} s: {what}")
-        time.sleep(0.002)  # between two looks, never instead of one
 
 
 class SharedBooks:

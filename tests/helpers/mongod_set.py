@@ -94,7 +94,7 @@ class MongodSet:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(lambda: self._answers(port), 30)
+        wait_until(lambda: self._answers(port), deadline_s=30)
 
     def _answers(self, port: int) -> bool:
         try:
@@ -121,10 +121,10 @@ class MongodSet:
         config = {"_id": SET, "members": members, "settings": timing}
         with self.direct(self.ports[0], as_user=False) as client:
             client.admin.command("replSetInitiate", config)
-            wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], 30)
+            wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], deadline_s=30)
             if self._secured:
                 client.admin.command("createUser", USER, pwd=PASSWORD, roles=["root"])
-        wait_until(self._is_complete, 30)
+        wait_until(self._is_complete, deadline_s=30)
 
     def _is_complete(self) -> bool:
         """Whether everybody is in its place, so that one of them may fall."""
@@ -143,7 +143,7 @@ class MongodSet:
             except PyMongoError:
                 return False
 
-        wait_until(complete, 40)
+        wait_until(complete, deadline_s=40)
 
     @property
     def primary(self) -> int:
@@ -160,7 +160,7 @@ class MongodSet:
                     continue
             return bool(found)
 
-        wait_until(look, 30)
+        wait_until(look, deadline_s=30)
         return found[0]
 
     def step_down(self) -> None:

@@ -83,7 +83,7 @@ class Customers:
     def wait_for_more(self, sales: int = 20) -> None:
         """Returns once so many more are sold."""
         goal = len(self.told) + sales
-        wait_until(lambda: len(self.told) >= goal or self._failures, 60)
+        wait_until(lambda: len(self.told) >= goal or self._failures, deadline_s=60)
         assert not self._failures, self._failures
 
     def stop(self) -> None:
@@ -127,7 +127,7 @@ def test_when_the_primary_falls_nothing_is_lost_or_doubled(
     assert customers.surprises
     several.wait_until_complete()
     with looked_at(several, name) as books:
-        wait_until(lambda: books.posts.find_one({"made": len(customers.told) + 1}), 20)
+        wait_until(lambda: books.posts.find_one({"made": len(customers.told) + 1}), deadline_s=20)
         assert_books_follow(books)
         decided = [each["_id"] for each in books.requests.find().sort("seq", 1)]
         assert decided == [f"r{number}" for number in customers.told]
@@ -200,7 +200,7 @@ def test_the_books_are_not_called_made_before_a_majority_has_them(several: Mongo
         assert post["made"] == -1
     several.wait_until_complete()
     with looked_at(several, name) as books:
-        wait_until(lambda: books.posts.find_one({"made": trader.state.place}), 30)
+        wait_until(lambda: books.posts.find_one({"made": trader.state.place}), deadline_s=30)
         ledger.close()
         assert_books_follow(books)
 
@@ -225,7 +225,7 @@ def test_a_successor_takes_over_together_with_the_primary(several: MongodSet, na
     for trader in (first, second):
         trader.ledger.close()
     with looked_at(several, name) as books:
-        wait_until(lambda: books.posts.find_one({"made": second.state.place}), 20)
+        wait_until(lambda: books.posts.find_one({"made": second.state.place}), deadline_s=20)
         assert_books_follow(books)
     ledger = MongoLedger(several.uri, name)
     loaded = ledger.perform(Load())

@@ -18,8 +18,8 @@ from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireE
 from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server, caller
-from tests.helpers.hosting import wait_until
 from tests.helpers.silent_callers import is_sent_away, silent_callers
+from tests.helpers.waiting import wait_until
 
 ERRORS: list[WireError] = [
     NotTrader(trader="buyer3", term=7),

@@ -19,7 +19,7 @@ from peers.errors import NotTrader
 from peers.rpc import wire
 from peers.rpc.server import Server
 from peers.runtime.trader_client import SaleNotifier, TraderClient
-from tests.helpers.hosting import wait_until
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -12,7 +12,8 @@ from nameserver.process import NameServerProcess
 from peers.core.reports import Lost, Returned
 from peers.runtime.cuts import Cuts
 from peers.runtime.spec import CutLinks
-from tests.helpers.hosting import Market, running_market, wait_until
+from tests.helpers.hosting import Market, running_market
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -30,7 +30,8 @@ from peers.errors import BadRequest, NotTrader, PostClosed
 from peers.rpc import wire
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import PeerSpec
-from tests.helpers.hosting import Busy, Market, running_market, wait_until
+from tests.helpers.hosting import Busy, Market, running_market
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -27,7 +27,8 @@ from peers.runtime.logs import NoLog
 from peers.runtime.process import FAULT
 from peers.runtime.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
 from peers.runtime.town_reporter import MOST_UNTOLD, TownReporter
-from tests.helpers.hosting import Market, running_market, wait_until
+from tests.helpers.hosting import Market, running_market
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

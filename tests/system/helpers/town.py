@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -17,20 +16,10 @@ import psutil
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.helpers.waiting import DEADLINE_S, wait_until
+
 T = TypeVar("T")
 BAZAAR = (sys.executable, "-m", "peers.cli")
-DEADLINE_S = 40.0
-
-
-def wait_until(condition: Callable[[], T | None], *, what: str, deadline_s: float = DEADLINE_S) -> T:
-    """Returns the first true value of `condition`; fails, saying `what` did not come about, after the deadline."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)  # between two looks, never instead of one
-    raise AssertionError(f"not within {deadline_s:g} s: {what}")
 
 
 def bazaar(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:

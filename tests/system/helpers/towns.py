@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
@@ -25,15 +26,6 @@ _STUB = (
     "options = RunOptions(**given, directory=Path(sys.argv[2])); "
     "sys.exit(run(options))"
 )
-
-
-def eventually(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Returns the first true value of `condition`; fails if there is none in time."""
-    deadline = time.monotonic() + patience_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
-        time.sleep(0.02)
-    return value
 
 
 class RunningTown:
@@ -64,7 +56,7 @@ class RunningTown:
             assert words in self.text or self.process.poll() is None, f"ended without {words!r}:\n{self.text}"
             return words in self.text
 
-        eventually(look, f"{words!r} in:\n{self.text}", patience_s)
+        wait_until(look, f"{words!r} in:\n{self.text}", deadline_s=patience_s)
 
     def note_family(self) -> list[psutil.Process]:
         """Remembers all processes it has now."""
@@ -101,7 +93,7 @@ class RunningTown:
     def left_nothing(self, patience_s: float = 10.0) -> None:
         """Fails if one of the processes seen is still there."""
         assert self.family, "no process was noted while it ran"
-        eventually(lambda: not self._left(), f"left running: {self._left()}", patience_s)
+        wait_until(lambda: not self._left(), f"left running: {self._left()}", deadline_s=patience_s)
 
     def _left(self) -> list[psutil.Process]:
         return [each for each in self.family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

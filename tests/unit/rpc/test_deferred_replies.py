@@ -6,7 +6,7 @@ import threading
 
 from peers.core.calls import Failure, Reply
 from peers.rpc.deferred_replies import DeferredReplies
-from tests.helpers.hosting import wait_until
+from tests.helpers.waiting import wait_until
 
 
 class Callers:

@@ -25,7 +25,7 @@ from peers.runtime import ledger_executor
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.logs import NoLog
 from tests.helpers.deals import at, trade
-from tests.helpers.hosting import wait_until
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 

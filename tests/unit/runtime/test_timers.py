@@ -11,7 +11,7 @@ import pytest
 from peers.core.inputs import TimerName
 from peers.rpc.wake_up import WakeUp
 from peers.runtime.timers import Timers
-from tests.helpers.hosting import wait_until
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 
