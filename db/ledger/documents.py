@@ -208,7 +208,7 @@ def accepted_from(document: Mapping[str, Any]) -> Accepted:
             clock=_clock_from(document["clock"]),
         ),
         arrival=document["arrival"],
-        queued_at_ms=_ms_from(document["queued_at"]),
+        queued_at_ms=ms_from(document["queued_at"]),
         queued_term=document["queued_term"],
     )
 
@@ -230,7 +230,7 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         seq=document["seq"],
         term=document["term"],
         trader=document["trader"],
-        decided_at_ms=_ms_from(document["decided_at"]),
+        decided_at_ms=ms_from(document["decided_at"]),
         sale=sale,
         reason=document.get("reason"),
     )
@@ -248,7 +248,7 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
             clock=_clock_from(document["clock"]),
         ),
         remaining=document["remaining"],
-        deposited_at_ms=_ms_from(document["deposited_at"]),
+        deposited_at_ms=ms_from(document["deposited_at"]),
         term=document["term"],
     )
 
@@ -259,7 +259,7 @@ def post_from(document: Mapping[str, Any]) -> Post:
     return Post(
         term=document["term"],
         trader=document["trader"],
-        since_ms=None if since is None else _ms_from(since),
+        since_ms=None if since is None else ms_from(since),
         seq=document["seq"],
         arrival=document["arrival"],
     )
@@ -275,7 +275,7 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
     if document.get("cut"):
         return None
     entry_id, term, trader = document["entry"], document["term"], document["trader"]
-    written_at_ms = _ms_from(document["written_at"])
+    written_at_ms = ms_from(document["written_at"])
     if document["kind"] == "office":
         return OfficeEntry(
             entry_id=entry_id, term=term, trader=trader, written_at_ms=written_at_ms, reason=document["reason"]
@@ -301,7 +301,7 @@ def election_from(document: Mapping[str, Any]) -> ElectionRecord:
         started_by=document["started_by"],
         trader=document["trader"],
         messages=document["messages"],
-        started_at_ms=_ms_from(document["started_at"]),
+        started_at_ms=ms_from(document["started_at"]),
         took_ms=document["took_ms"],
     )
 
@@ -316,6 +316,7 @@ def _money_from(value: Decimal128 | Decimal | str) -> Decimal:
     return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
 
 
-def _ms_from(value: datetime | str) -> int:
+def ms_from(value: datetime | str) -> int:
+    """Returns a time of day, in any of the forms, in milliseconds since 1970."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return (moment - _EPOCH) // _MILLISECOND

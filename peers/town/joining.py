@@ -13,6 +13,7 @@ import random
 import time
 from contextlib import suppress
 
+from db.address import database_of
 from nameserver.client import NameServerClient, find
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership.members import Member, Snapshot
@@ -23,7 +24,7 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin
 from peers.town.addresses import parse_endpoint
-from peers.town.books import Books, database_of
+from peers.town.books import Books
 from peers.town.closing import finish_in_order
 from peers.town.directory import Directory, Phase, TownState
 from peers.town.introduction import introduced

@@ -63,7 +63,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
         if self.mongo is not None:
-            from peers.town.books import database_of  # imports the driver, which takes a while
+            from db.address import database_of  # imports the driver, which takes a while
 
             database_of(self.mongo)
         if self.tls and self.insecure:

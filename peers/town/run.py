@@ -59,7 +59,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         options.check()
     options.check_first()
     if options.mongo is not None:
-        from peers.town.books import check_reachable
+        from db.address import check_reachable
 
         check_reachable(options.mongo)
     if options.fresh:

@@ -58,7 +58,8 @@ class Services:
             uri = self.mongod.uri
         else:
             uri = self._mongo
-        from peers.town.books import Books, database_of
+        from db.address import database_of
+        from peers.town.books import Books
 
         database = database_of(uri)
         self.books = Books(uri, database)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from db.queries import Queries
+from peers.core.market.records import ElectionRecord
 from plots.bench.towns import BenchTown, wait_for
 from plots.latency import Summary, summarize
 
@@ -23,24 +23,24 @@ class Elections(msgspec.Struct, frozen=True, kw_only=True):
 def measure(town: BenchTown) -> list[Elections]:
     """Reads the town's own records; of those it has held so far."""
     wait_for(lambda: town.look(_all_counted), "the last election is on record")
-    records = town.look(lambda database: list(database["elections"].find({}, {"_id": 0}).sort("term", 1)))
-    by_reason: dict[str, list[dict[str, Any]]] = {}
+    records = town.look(Queries.elections)
+    by_reason: dict[str, list[ElectionRecord]] = {}
     for record in records:
-        by_reason.setdefault(record["reason"], []).append(record)
+        by_reason.setdefault(record.reason, []).append(record)
     return [_summed(town.peers, reason, found) for reason, found in by_reason.items()]
 
 
-def _all_counted(database: Any) -> bool:
-    post = database["posts"].find_one({"_id": "main"})
-    return bool(database["elections"].count_documents({"term": post["term"]}))
+def _all_counted(books: Queries) -> bool:
+    term = books.post().term
+    return any(record.term == term for record in books.elections(term - 1))
 
 
-def _summed(peers: int, reason: str, records: list[dict[str, Any]]) -> Elections:
-    messages = [int(record["messages"]) for record in records]
+def _summed(peers: int, reason: str, records: list[ElectionRecord]) -> Elections:
+    messages = [record.messages for record in records]
     return Elections(
         peers=peers,
         reason=reason,
-        took_ms=summarize([record["took_ms"] for record in records]),
+        took_ms=summarize([record.took_ms for record in records]),
         messages=sum(messages) / len(messages),
         messages_max=max(messages),
     )

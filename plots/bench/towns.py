@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
-from pymongo import MongoClient
 
+from db.queries import Queries
 from peers.errors import TownError
 from peers.town.directory import PeerState, TownState
 from peers.waiting import wait_until
@@ -35,10 +35,10 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _look(town: PrivateTown, question: Callable[[Any], T]) -> T:
+def _look(town: PrivateTown, question: Callable[[Queries], T]) -> T:
     state = _state(town)
-    with MongoClient[dict[str, Any]](state.mongo_uri, tz_aware=True) as client:
-        return question(client[state.database])
+    with Queries(state.mongo_uri, state.database) as books:
+        return question(books)
 
 
 def _state(town: PrivateTown) -> TownState:
@@ -82,8 +82,8 @@ class BenchTown(PrivateTown):
         """The peers that run, by name."""
         return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
 
-    def look(self, question: Callable[[Any], T]) -> T:
-        """Asks the town's database something."""
+    def look(self, question: Callable[[Queries], T]) -> T:
+        """Asks the town's books something."""
         return _look(self, question)
 
 
@@ -93,6 +93,6 @@ class TradingTown(PrivateTown):
     def __init__(self, directory: Path, peers: int, seed: int) -> None:
         super().__init__(directory, peers, seed=seed, trades=True)
 
-    def look(self, question: Callable[[Any], T]) -> T:
-        """Asks the town's database something."""
+    def look(self, question: Callable[[Queries], T]) -> T:
+        """Asks the town's books something."""
         return _look(self, question)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from db.address import database_of
 from db.audit.auditing import audit
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
-from peers.town.books import database_of
 from peers.town.closing import graph_is_sound
 from peers.town.directory import Directory, TownState, live_graph
 from peers.waiting import wait_until
