@@ -87,11 +87,11 @@ def parse_count(text: str) -> int:
         raise SettingsError(f"n: {text!r} is not a number of peers; try 6") from error
 
 
-def parse_settings(
-    *, preset: str | None, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool
-) -> Settings:
-    """Builds the settings from `--preset`, then the options that are short for one, then `--set part.name=value`."""
-    values: dict[str, object] = {} if preset is None else {"preset": preset}
+def parse_settings(*, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool) -> Settings:
+    """Builds the settings from the options that are short for one, then `--set part.name=value`.
+
+    SettingsError for one that there is not, or whose value it cannot have."""
+    values: dict[str, object] = {}
     for path, value in shortcuts.items():
         if value is not None:
             _put(values, path, value)

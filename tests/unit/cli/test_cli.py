@@ -36,7 +36,6 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "localhost", "6", "--purchases", "none"], "--purchases"),
         (["run", "localhost", "6", "--duration", "-1"], "--duration"),
         (["run", "localhost", "6", "--set", "market.stock=x"], "market.stock"),
-        (["run", "localhost", "6", "--preset", "nothing"], "preset"),
         (["run", "localhost", "6", "--mongo", "http://x"], "--mongo"),
         (["run", "localhost", "6", "--nameserver", "x"], "expected host:port"),
         (["run", "localhost", "6", "more"], "more"),

@@ -1,4 +1,4 @@
-"""Nobody outside `db` knows what collections there are, nor speaks to MongoDB: what is asked of it is a query there."""
+"""Nobody outside `db` knows which collections there are, nor speaks to MongoDB: what is asked of it is a query."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_setting
 
 def settings(*pairs: str, slow_peer: bool = False, **shortcuts: object) -> Settings:
     named = {key.replace("__", "."): value for key, value in shortcuts.items()}
-    return parse_settings(preset=None, pairs=pairs, shortcuts=named, slow_peer=slow_peer)
+    return parse_settings(pairs=pairs, shortcuts=named, slow_peer=slow_peer)
 
 
 def test_count_is_a_number() -> None:
