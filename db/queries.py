@@ -18,8 +18,8 @@ from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
 from db.ledger.connection import Document
-from db.ledger.documents import election_from, ms_from, post_from
 from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS
+from db.schema.documents import election_from, ms_from, post_from
 from peers.books_address import without_secrets
 from peers.core.market.records import ElectionRecord, Post
 from peers.errors import LedgerError

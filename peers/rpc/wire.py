@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast
 import msgspec
 from msgspec import Meta
 
-from db.ledger.documents import WIRE, deposit_document, deposit_from, outcome_document, outcome_from
+from db.schema.documents import WIRE, deposit_document, deposit_from, outcome_document, outcome_from
 from peers.core.calls import AskOutcome, Buy, MakeDeposit, Search, Standing, StandingReply, Status
 from peers.core.market.money import MAX_PRICE, to_money
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of

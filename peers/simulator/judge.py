@@ -16,7 +16,7 @@ import msgspec
 
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
-from db.ledger.documents import PLAIN, Document, deposit_document, outcome_document
+from db.schema.documents import PLAIN, Document, deposit_document, outcome_document
 from peers.core.commands import NotifySales, Respond
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
 from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report

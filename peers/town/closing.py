@@ -12,10 +12,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nameserver.client import NameServerClient, Registered
+from nameserver.client import NameServerClient
 from peers.core.market.records import Post
-from peers.core.membership.overlay_graph import is_sound
-from peers.core.names import rank_of
 from peers.endpoints import split_endpoint
 from peers.errors import BazaarError, TownError
 from peers.town.processes.peer_processes import PeerProcesses
@@ -23,6 +21,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 if TYPE_CHECKING:
     from peers.town.books import Books
 
+# No settings: all of this is over in a moment unless something is wrong, and then it must end all the same.
 _CALM_S = 0.05
 _PATIENCE_S = 3.0
 _LONGEST_S = 30.0  # with a large crowd on a busy machine, a change of trader alone takes seconds
@@ -65,18 +64,21 @@ def _look(books: Books) -> tuple[int, Post] | None:
         return None
 
 
-def graph_is_sound(graph: dict[str, list[str]]) -> bool:
-    """Whether the peers have joined the graph up again after a loss."""
-    return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()})
+def count_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
+    """Returns how many peers of other terminals still listen; 0 without a name server. Closes `names`."""
+    with names, suppress(TownError):
+        return sum(peer.name not in processes.names and _listens(peer.uri) for peer in names.peers())
+    return 0
 
 
-def foreigners(names: NameServerClient, processes: PeerProcesses) -> list[Registered]:
-    """Returns the peers of other terminals that still listen; none if the name server does not answer."""
+def dismiss_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
+    """Tells terminals that joined that it is over; returns how many peers they have, as `count_foreigners` does."""
     try:
-        others = [peer for peer in names.peers() if peer.name not in processes.names]
+        names.take_card()
     except TownError:
-        return []
-    return [peer for peer in others if _listens(peer.uri)]
+        names.close()
+        return 0
+    return count_foreigners(names, processes)
 
 
 def _listens(uri: str, timeout_s: float = 0.3) -> bool:

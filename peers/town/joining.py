@@ -33,6 +33,7 @@ from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
 
+# No settings: they say how soon this terminal notices that the town closes, which waits for it longer than that.
 _LOOK_S = 0.3
 _MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
 

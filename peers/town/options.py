@@ -20,6 +20,8 @@ DEFAULT_DIRECTORY = ".bazaar"
 DEFAULT_TARGET = "peers.runtime.process:run_peer"
 
 MAX_PEERS = 1000
+"""No setting: beyond what any machine we know of has room for; `peers.town.room` says what this one has."""
+
 _SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say
 
 

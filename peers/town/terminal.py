@@ -26,6 +26,7 @@ from peers.town.view.console import Console
 if TYPE_CHECKING:
     from peers.town.books import Books
 
+# No settings: what people and other terminals see is so much behind at the most.
 _FLUSH_S = 0.2
 _COUNT_S = 0.05
 _T = TypeVar("_T")

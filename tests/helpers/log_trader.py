@@ -12,8 +12,8 @@ from typing import Any
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
-from db.ledger.documents import Document, entry_from
 from db.ledger.memory import MemoryLedger
+from db.schema.documents import Document, entry_from
 from peers.core.ledger.log import Entry, TradeEntry
 from peers.core.ledger.port import Append, Appended, Ledger, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.ledger.post_state import PostState, state_of

@@ -21,6 +21,8 @@ from db.audit.log_rows import Places
 from db.audit.rows import MAIN_POST, Document, PostRow, whole
 
 _MOST_FIELDS = 4
+"""Named of one document that differs: enough to find it."""
+
 _FOLDED = ("remaining", "at")
 """The fields of a deposit that change after it was taken in."""
 

@@ -11,6 +11,7 @@ Graph = Mapping[str, Collection[str]]
 """Of each live peer, its neighbours."""
 
 MOST_NEIGHBOURS = 3
+"""No setting here: the invariant says three."""
 
 
 class GraphSound(Checker):

@@ -18,6 +18,7 @@ Violate = Callable[..., None]
 
 _ACCEPTED = ("buyer", "item", "quantity", "clock", "order", "queued_at", "queued_term", "arrival")
 _MOST_NAMED = 3
+"""Ids named in one sentence: enough to find them."""
 
 
 class PlacesAndIds:

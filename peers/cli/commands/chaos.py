@@ -27,6 +27,7 @@ import typer
 from peers.cli.options import JsonOption
 
 _QUICK_S = 30.0
+"""What `--quick` means; `--duration` is the setting."""
 
 
 def command(

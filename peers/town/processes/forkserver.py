@@ -29,6 +29,7 @@ import msgspec
 from peers.books_address import without_secrets
 from peers.runtime.spec import PeerSpec
 
+# No settings: a packet is bounded by the kernel, and a peer that is told to end does so in less than its grace.
 MAX_PACKET = 60_000
 _GRACE_S = 3.0  # for peers to end by themselves once the town is gone
 

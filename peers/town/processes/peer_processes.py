@@ -21,6 +21,7 @@ from peers.town.processes.forkserver import Born, Died
 from peers.town.processes.forkserver_client import ForkserverClient
 from peers.town.view.console import Console
 
+# No settings: peers start in a second and end in less; these are for what never would.
 START_TIMEOUT_S = 60.0
 _FINISH_TIMEOUT_S = 4.0
 _UNKNOWN_END = "its channel ended"

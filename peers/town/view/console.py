@@ -33,6 +33,7 @@ from peers.core.reports import (
 )
 from peers.output import forgiving
 
+# No settings: what a person can read. `--quiet` shows less, the logs and journals have it all.
 LINES_A_SECOND = 12
 _FIRST_LINES = 48  # at once, before condensing begins: everybody who joins, in a town a person can look over
 

@@ -7,11 +7,11 @@ from db.audit.auditing import audit
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
-from peers.town.closing import graph_is_sound
-from peers.town.directory import Directory, TownState, live_graph
+from peers.town.directory import Directory, TownState, graph_is_sound, live_graph
 from peers.waiting import wait_until
 
 _SETTLE_S = 3.0
+"""For the peers to join the graph up after a loss. No setting: who audits may do so again."""
 
 
 def inspect(directory: Directory, mongo: str | None) -> AuditReport:

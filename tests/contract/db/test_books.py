@@ -12,10 +12,10 @@ from pymongo import MongoClient
 from db.ledger import maker, mongo
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
 from db.ledger.connection import connect
-from db.ledger.documents import entry_document
 from db.ledger.maker import catch_up, write_documents
 from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess
+from db.schema.documents import entry_document
 from db.schema.prepare import prepare
 from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Unknown
 from peers.core.ledger.post_state import PostState

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from db.ledger.documents import entry_document
 from db.ledger.maker import catch_up
 from db.ledger.mongo import MongoLedger
+from db.schema.documents import entry_document
 from peers.errors import LedgerError
 from tests.fixtures.mongo import Books, MakeLedger
 from tests.helpers.deals import office, stock

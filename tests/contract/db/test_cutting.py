@@ -10,10 +10,10 @@ from pymongo import MongoClient
 
 from db.ledger import cutting
 from db.ledger.cutting import LogCutter, cut
-from db.ledger.documents import entry_document
 from db.ledger.maker import catch_up
 from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess
+from db.schema.documents import entry_document
 from db.schema.prepare import prepare
 from peers.core.ledger.port import AlreadyRecorded, Appended, FindSales, Found, Load, Loaded, LookUp, Operation, Taken
 from peers.core.settings import make_settings

@@ -10,10 +10,10 @@ from bson.decimal128 import Decimal128
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, WriteError
 
-from db.ledger.documents import deposit_document, entry_document, post_document, request_document
 from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess, free_port
 from db.schema.collections import COLLECTIONS, VIEWS
+from db.schema.documents import deposit_document, entry_document, post_document, request_document
 from db.schema.prepare import prepare
 from peers.core.ledger.port import Appended, Load
 from peers.core.market.records import Post

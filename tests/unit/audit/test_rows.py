@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from db.audit.rows import derived_order, read_deposit, read_request
-from db.ledger.documents import BSON, PLAIN, WIRE, Form, deposit_document, outcome_document
+from db.schema.documents import BSON, PLAIN, WIRE, Form, deposit_document, outcome_document
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 

@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.ledger.documents import (
+from db.schema.documents import (
     BSON,
     PLAIN,
     WIRE,
