@@ -10,13 +10,14 @@ import json
 import select
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from nameserver.server import PORT_TAKEN
 from peers.errors import TownError
 from peers.processes import end
+from peers.waiting import wait_until
 
 
 class NameServerProcess:
@@ -83,17 +84,16 @@ class NameServerProcess:
             self.wait_ready(timeout_s)
 
     def restart(self, timeout_s: float = 15.0) -> None:
-        """A new one on the same port. It knows nobody: names have to be registered again."""
+        """Starts a new one on the same port, where names have to be registered again; TownError if it cannot."""
         self.kill()
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                return self.start(timeout_s)
-            except TownError:
-                # Connections of the one before may hold the port for a moment.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        # Connections of the one before may hold the port for a moment.
+        if not wait_until(lambda: self._has_started(timeout_s), timeout_s):
+            self.start(timeout_s)  # the last try, which says what is wrong
+
+    def _has_started(self, timeout_s: float) -> bool:
+        with suppress(TownError):
+            self.start(timeout_s)
+        return self.alive()
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Ends it: asked first, killed after `timeout_s`."""

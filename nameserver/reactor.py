@@ -24,6 +24,7 @@ from peers.rpc.tls import HANDSHAKE_S
 from peers.rpc.transport import HEADER, MAGIC, MAX_MESSAGE, STALLED_S
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+# No settings: they bound what strangers may cost, at hundreds of times what the members of a town need.
 _CHUNK = 64 * 1024
 _LONGEST_GREETING = 64 * 1024
 _MOST_UNGREETED = 500  # a flood of them must not take all the sockets there are
@@ -130,7 +131,7 @@ class _Connection(SocketConnection):  # type: ignore[misc]
                 return
 
 
-class Reactor:
+class DaemonReactor:
     """Serves the callers of `daemon`, a multiplexing one, whose own loop is never entered."""
 
     def __init__(self, daemon: Daemon) -> None:

@@ -20,13 +20,13 @@ from typing import Any
 from Pyro5 import config
 from Pyro5.nameserver import NameServerDaemon
 
-from nameserver.reactor import Reactor
-from nameserver.wire import prepare, refuse_marshal
+from nameserver.reactor import DaemonReactor
+from peers.endpoints import split_endpoint
 from peers.errors import TownError
 from peers.processes import heeded
 from peers.rpc.public_errors import send_errors_readably
 from peers.rpc.tls import TlsFiles, check_member, secure
-from peers.rpc.transport import MAX_MESSAGE
+from peers.rpc.transport import configure
 
 PORT_TAKEN = 3
 """Exit code: the port asked for cannot be listened on."""
@@ -63,10 +63,8 @@ class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
 
 
 def _set_up(tls: Path | None) -> None:
-    prepare()
-    refuse_marshal()
+    configure()
     send_errors_readably()
-    config.MAX_MESSAGE_SIZE = MAX_MESSAGE
     if tls is not None:
         secure(TlsFiles(tls))
     # Its loop is not used, the reactor's is; but Pyro's other server would start threads.
@@ -74,15 +72,15 @@ def _set_up(tls: Path | None) -> None:
 
 
 def _serve(daemon: NameServerDaemon, *, lifeline: bool) -> None:
-    reactor = Reactor(daemon)
+    reactor = DaemonReactor(daemon)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         reactor.end()
 
     for number in heeded(signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    host, port = daemon.locationStr.rsplit(":", 1)
-    print(json.dumps({"host": host.strip("[]"), "port": int(port), "pid": os.getpid()}), flush=True)
+    host, port = split_endpoint(daemon.locationStr)
+    print(json.dumps({"host": host, "port": port, "pid": os.getpid()}), flush=True)
     if lifeline:
         threading.Thread(target=_exit_with_lifeline, name="lifeline", daemon=True).start()
     reactor.run()

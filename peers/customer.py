@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nameserver.client import NameServerClient
 from peers.core.market.limits import checked, read_price
 from peers.core.market.records import Offer, PurchaseRequest
 from peers.core.membership.clocks import Clock, make_clock
@@ -20,7 +21,6 @@ from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
 from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.journal import Journal
-from peers.runtime.name_registration import TRADER
 
 FIRST_WAIT_S = 0.005
 LONGEST_WAIT_S = 0.25
@@ -46,8 +46,7 @@ class Customer:
     ) -> None:
         self.name = str(checked("buyer", name or f"customer-{uuid.uuid4().hex[:8]}"))
         self.tries = 0  # all calls to traders, those in vain included
-        shown = f"[{host}]" if ":" in host else host
-        self._names = RpcConnection(f"PYRO:Pyro.NameServer@{shown}:{port}", timeout_s)
+        self._names = NameServerClient(host, port, timeout_s)
         self._clock: Clock = make_clock(clock, self.name)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
@@ -135,7 +134,7 @@ class Customer:
                 return connection.call(method, argument)
             except BadRequest:
                 raise
-            except (CallFailed, WireError) as error:
+            except (CallFailed, TownError, WireError) as error:
                 if not isinstance(error, WireError) or isinstance(error, NotTrader):
                     self._drop_trader()  # the one in office is asked for again
                 if time.monotonic() + wait_s > deadline_s:
@@ -145,8 +144,10 @@ class Customer:
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _find_trader(self) -> RpcConnection:
-        uri, _ = self._names.call("lookup", TRADER, True)
-        connection = RpcConnection(str(uri), self._timeout_s)
+        listed = self._names.trader()
+        if listed is None:
+            raise NotTrader(trader=None, term=0)
+        connection = RpcConnection(listed.uri, self._timeout_s)
         try:
             self._follow(connection.call("status"))
         except BaseException:

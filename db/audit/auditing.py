@@ -29,14 +29,14 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from db.audit.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
-from db.audit.checkers import Graph
+from db.audit.checkers.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
+from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
 from db.audit.invariants import Checkers
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
-from db.audit.report import EXIT_CODES, Answer, AuditReport, render, to_json
+from db.audit.report import AuditReport
 from db.audit.rows import (
     MAIN_POST,
     JournalEntry,
@@ -49,12 +49,12 @@ from db.audit.rows import (
 )
 from db.audit.stored import RAW, StoredDocument
 from peers.errors import LedgerError
-
-__all__ = ["EXIT_CODES", "Answer", "AuditReport", "audit", "render", "to_json"]
+from peers.waiting import wait_until
 
 Documents = dict[str, Any]
 Fields = dict[str, int]
 _Kind = TypeVar("_Kind", bound=Mapping[str, Any])
+# No settings: the audit finds the same by any of them; they weigh its memory and its load against its time.
 _BATCH = 1000
 _LOG_BATCH = 200
 """Entries of a busy town hold dozens of sales each."""
@@ -247,14 +247,12 @@ def _main_of(posts: Iterable[Documents]) -> PostRow | None:
 
 def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> bool:
     """Whether the log or the post goes on from what was seen of it, within `patience_s`."""
-    deadline = time.monotonic() + patience_s
-    while True:
+
+    def has_moved() -> bool:
         last = next(database.log.find({}, {"_id": 1}).sort("_id", -1).limit(1), {"_id": -1})
-        if (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen:
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_S)
+        return (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen
+
+    return wait_until(has_moved, patience_s, look_s=_POLL_S)
 
 
 def _read_journals(database: Database[Documents], directory: Path, acknowledged: AcknowledgedIsRecorded) -> None:

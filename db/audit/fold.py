@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from db.audit.follow import BooksFollowLog, PostState, Version
+from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Version
 from db.audit.log_rows import EntryRow, Places, read_entry
 from db.audit.rows import (
     DepositRow,
@@ -77,7 +77,7 @@ class Fold:
         self._deposits = {str(document.get("_id")): document for document in books.deposits}
         self._undecided = {str(document.get("_id")): document for document in books.undecided}
         self._decided = _Ahead(books.decided)
-        self._state = PostState()
+        self._state = FoldedPost()
         self._queue: dict[str, tuple[int, RequestRow, Document]] = {}
         self._accounts: dict[str, _Account] = {}
         self._late: dict[str, list[Version]] = {}  # the books have not come to these outcomes

@@ -18,21 +18,14 @@ from decimal import Decimal
 
 import msgspec
 
-from db.audit.acknowledgements import AcknowledgedIsRecorded, subject_of
-from db.audit.checkers import (
-    DecidedOnce,
-    Graph,
-    GraphSound,
-    MoneyConserved,
-    NoOversell,
-    NothingForgotten,
-    OneTraderATerm,
-    TraderNeutral,
-)
-from db.audit.fairness import LowestClockFirst
+from db.audit.checkers.accounts import DecidedOnce, MoneyConserved, NoOversell
+from db.audit.checkers.acknowledgements import AcknowledgedIsRecorded, subject_of
+from db.audit.checkers.conduct import NothingForgotten, OneTraderATerm, TraderNeutral
+from db.audit.checkers.fairness import LowestClockFirst
+from db.audit.checkers.follow import BooksFollowLog
+from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
-from db.audit.follow import BooksFollowLog
 from db.audit.log_rows import EntryRow, place_of
 from db.audit.rows import (
     DepositRow,
@@ -50,8 +43,8 @@ from db.audit.rows import (
 
 __all__ = [
     "INVARIANTS",
-    "Books",
     "Checkers",
+    "Evidence",
     "Finding",
     "Verdict",
     "Violation",
@@ -165,7 +158,7 @@ class Checkers:
         return Verdict(findings=findings, counts=counts)
 
 
-class Books(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Books in memory: documents in the form of the database, entries of journals, the graph of live peers.
 
     `log` is the log they are made from; None if there is none, and the books are all there is. `not_calm` is empty
@@ -183,61 +176,61 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     commission_rate: Decimal | None = None
 
 
-def no_oversell(books: Books) -> Finding:
+def no_oversell(books: Evidence) -> Finding:
     """For every deposit: nothing below zero remains, and what is gone is exactly what its sales add up to."""
     return _judge(NoOversell(), books)
 
 
-def decided_once(books: Books) -> Finding:
+def decided_once(books: Evidence) -> Finding:
     """A request has at most one outcome; `seq` has no gap and no repeat."""
     return _judge(DecidedOnce(), books)
 
 
-def acknowledged_is_recorded(books: Books) -> Finding:
+def acknowledged_is_recorded(books: Evidence) -> Finding:
     """What a buyer or seller was told is what the ledger says, and nothing they were told is missing from it."""
     checker = AcknowledgedIsRecorded()
     _feed_journals(checker, books)
     return checker.finish()
 
 
-def money_conserved(books: Books) -> Finding:
+def money_conserved(books: Evidence) -> Finding:
     """Amount = quantity × price = commission + earned, to the cent, for each sale and in total."""
     return _judge(MoneyConserved(books.commission_rate), books)
 
 
-def one_trader_a_term(books: Books) -> Finding:
+def one_trader_a_term(books: Evidence) -> Finding:
     """A term has one trader; along the log, and along `seq`, the terms never fall."""
     return _judge(OneTraderATerm(), books)
 
 
-def lowest_clock_first(books: Books) -> Finding:
+def lowest_clock_first(books: Evidence) -> Finding:
     """No request was decided while another with a lower order was already waiting in the queue."""
     return _judge(LowestClockFirst(), books)
 
 
-def trader_neutral(books: Books) -> Finding:
+def trader_neutral(books: Evidence) -> Finding:
     """A peer in office neither buys nor sells; nobody buys from itself."""
     return _judge(TraderNeutral(), books)
 
 
-def books_follow_log(books: Books) -> Finding:
+def books_follow_log(books: Evidence) -> Finding:
     """The books are what the log adds up to, as far as they say they are made; all of it once things are calm."""
     follow = BooksFollowLog(books.not_calm, log_given=books.log is not None)
     _feed(follow, books, follow)
     return follow.finish()
 
 
-def nothing_forgotten(books: Books) -> Finding:
+def nothing_forgotten(books: Evidence) -> Finding:
     """Once things are calm, no request stays queued."""
     return _judge(NothingForgotten(books.not_calm), books)
 
 
-def graph_sound(books: Books) -> Finding:
+def graph_sound(books: Evidence) -> Finding:
     """The live peers form one connected graph, at most three neighbours each."""
     return _judge(GraphSound(books.graph), books)
 
 
-INVARIANTS: dict[str, Callable[[Books], Finding]] = {
+INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     invariant.__name__: invariant
     for invariant in (
         no_oversell,
@@ -272,7 +265,7 @@ def check_books(
     Where a `log` is given (documents in the form of the database), it is what is judged, and the books have to follow
     it; otherwise the books are judged by themselves. Never raises for what stands in the documents.
     """
-    books = Books(
+    books = Evidence(
         requests=list(requests),
         deposits=list(deposits),
         posts=list(posts),
@@ -291,12 +284,12 @@ def check_books(
     return checkers.finish()
 
 
-def _judge(checker: Checker, books: Books) -> Finding:
+def _judge(checker: Checker, books: Evidence) -> Finding:
     _feed(checker, books, BooksFollowLog(log_given=books.log is not None))
     return checker.finish()
 
 
-def _feed(taker: Checker | Checkers, books: Books, follow: BooksFollowLog) -> None:
+def _feed(taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog) -> None:
     if not books.log:
         for post in map(read_post, books.posts):
             taker.post(post)
@@ -314,7 +307,7 @@ def _feed(taker: Checker | Checkers, books: Books, follow: BooksFollowLog) -> No
         follow.unfolded(row.id, row.at)
 
 
-def _play(taker: Taker, books: Books, follow: BooksFollowLog) -> None:
+def _play(taker: Taker, books: Evidence, follow: BooksFollowLog) -> None:
     """Plays the log, and holds the books against it."""
     decided = [document for document in books.requests if (whole(document.get("seq")) or 0) > 0]
     decided.sort(key=lambda document: document["seq"])
@@ -347,7 +340,7 @@ class _Recorded:
             self.deposits[source.id] = msgspec.structs.replace(source, remaining=left)
 
 
-def _feed_journals(checker: AcknowledgedIsRecorded, books: Books) -> None:
+def _feed_journals(checker: AcknowledgedIsRecorded, books: Evidence) -> None:
     if not books.journals:
         return
     checker.journal()

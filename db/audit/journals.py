@@ -17,6 +17,7 @@ from db.audit.rows import JournalEntry
 
 FOLDER = "journals"
 _TAIL_BYTES = 1 << 16
+"""Read at a time from the end: longer than nearly all lines, and no setting, for any size finds the same."""
 
 _entries = msgspec.json.Decoder(JournalEntry)
 

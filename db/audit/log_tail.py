@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from pymongo.database import Database
 
-from db.audit.acknowledgements import PROMISED_FIELDS, Subject
+from db.audit.checkers.acknowledgements import PROMISED_FIELDS, Subject
 from db.audit.log_rows import EntryRow, read_entry
 from db.audit.rows import MAIN_POST, DepositRow, RequestRow, read_deposit, read_post, read_request
 
@@ -26,6 +26,7 @@ _PROMISED = dict.fromkeys((*PROMISED_FIELDS, "at"), 1)
 _TAIL_FIELDS = dict.fromkeys(
     ("cut", "queued._id", "decided._id", "decided.status", "decided.deposit", "decided.quantity", "deposits._id"), 1
 )
+# No settings: any size and any number finds the same; these keep the audit's memory small, and its end in sight.
 _BATCH = 1000
 _TRIES = 5
 

@@ -183,6 +183,8 @@ def money(value: object) -> Decimal | None:
 
 
 _MOST_CONVERTED = 10_000
+"""No setting: some megabytes, whatever the market's prices."""
+
 _converted: dict[bytes, Decimal] = {}
 """BSON decimals by their bytes: few amounts are unlike all others, and converting one is dear."""
 

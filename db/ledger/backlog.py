@@ -8,7 +8,7 @@ import msgspec
 from bson import encode
 from bson.raw_bson import RawBSONDocument
 
-from db.ledger.documents import request_document
+from db.schema.documents import request_document
 from peers.core.ledger.port import MakeBooks
 from peers.core.market.records import Accepted, Deposit, Outcome, Post
 

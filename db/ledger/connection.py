@@ -18,7 +18,7 @@ DURABLE = WriteConcern("majority", j=True)
 SETTLED = ReadConcern("majority")
 
 PATIENCE_S = 2.0
-"""How long one operation may take."""
+"""How long one operation may take. No setting: a caller's own patience, which is longer, asks again after it."""
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     # What a cut-off or frozen primary costs is decided here; the driver's own limits are half a minute and more.

@@ -24,14 +24,16 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
 from db.ledger.connection import DURABLE, PATIENCE_S, Document, is_passing, unusable
 from db.ledger.cutting import LogCutter
-from db.ledger.documents import deposit_document, post_document
 from db.ledger.reading import read_loaded, read_made
 from db.schema.collections import POST
+from db.schema.documents import deposit_document, post_document
 from peers.core.ledger.log import NOWHERE
 from peers.core.ledger.port import MakeBooks
 from peers.core.ledger.post_state import PostState, UnsoundLog
 from peers.errors import LedgerError
 
+# None of these is a setting: they were measured together, and weigh the speed of purchases against how far the books
+# are behind; one changed alone makes both worse.
 STEADY_S = 0.05
 """Entries that follow each other that soon come steadily, and share rounds; a lone one has a round at once."""
 
@@ -48,7 +50,11 @@ MOST_BEHIND = 50_000
 """Documents that may wait. Whoever would add to them waits for the books first."""
 
 _COMMAND_DOCUMENTS = 1000
+"""In one command: well below what a message to the server may hold."""
+
 _RETRY_S = (0.02, 0.05, 0.1, 0.25)
+"""Between two tries while the server is away; the last goes on for ever."""
+
 _DUPLICATE_KEY = 11000
 _UNFORCED: Document = {"w": 1}
 _FORCED: Document = DURABLE.document

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from db.ledger.documents import (
+from db.schema.documents import (
     PLAIN,
     Document,
     deposit_document,

@@ -13,7 +13,6 @@ it), another's (deposed), or an empty place. What belongs to the books is in `ma
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,10 +23,10 @@ from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeo
 
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, Document, connect, is_passing, unusable
-from db.ledger.documents import election_document, entry_document, entry_from
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_place, read_sales
 from db.schema.collections import DATABASE
+from db.schema.documents import election_document, entry_document, entry_from
 from db.schema.prepare import ensure_schema, has_all_books
 from peers.core.ledger.log import TradeEntry
 from peers.core.ledger.port import (
@@ -49,7 +48,9 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.market.records import Accepted, Outcome
+from peers.waiting import wait_until
 
+# None of these is a setting: they bound what happens when somebody takes office or goes, not how fast trade is.
 FAR_BEHIND = 500
 """Entries by which the books may be behind when somebody takes office; else they are made first."""
 
@@ -57,6 +58,8 @@ CLOSE_WITHIN_S = 2.0
 """How long a ledger that is closed goes on making the books."""
 
 _POLL_S = 0.002
+"""Between two looks at a place that a majority does not have yet, which takes about a write's time."""
+
 _KEPT = 4
 """Of so many entries the requests are kept as they were encoded."""
 
@@ -195,17 +198,15 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
 
 def _standing(database: Database[Document], operation: Append) -> Result:
     """The place is taken: by whom?"""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
+
+    def look() -> Document | None:
         with pymongo.timeout(PATIENCE_S):
-            document = read_place(database, operation.place)
-        if document is None:  # only the primary has it yet, and it may yet be lost with it
-            time.sleep(_POLL_S)
-        elif document.get("entry") == operation.entry.entry_id:
-            return Appended()
-        else:
-            return Taken(entry=entry_from(document))
-    return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
+            return read_place(database, operation.place)
+
+    document = wait_until(look, PATIENCE_S, look_s=_POLL_S)
+    if document is None:  # only the primary has it yet, and it may yet be lost with it
+        return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
+    return Appended() if document.get("entry") == operation.entry.entry_id else Taken(entry=entry_from(document))
 
 
 def _read(database: Database[Document], operation: Load | LookUp | FindSales) -> Loaded | Found:

@@ -17,8 +17,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from db.ledger.connection import Document
-from db.ledger.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
 from db.schema.collections import POST
+from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, StockedDeposit
 from peers.core.ledger.post_state import PostState
@@ -28,6 +28,7 @@ from peers.errors import LedgerError
 _T = TypeVar("_T")
 
 _TRIES = 5
+"""No setting: the log can only have been cut meanwhile if the books moved on, so a second look nearly always does."""
 
 
 class _Cut(Exception):

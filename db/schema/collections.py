@@ -14,6 +14,13 @@ from bson.decimal128 import Decimal128
 
 DATABASE = "bazaar"
 POST = "main"
+"""The id of the post's document in `posts`: there is one post."""
+
+COUNTERS = "counters"
+"""A collection that is no part of the books, and so has no rules: of running numbers that a town draws from."""
+
+RANKS = "rank"
+"""Its document that newcomers draw their ranks from."""
 
 Json = Mapping[str, Any]
 

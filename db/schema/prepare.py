@@ -15,8 +15,8 @@ from pymongo.database import Database
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from db.ledger.documents import post_document
 from db.schema.collections import COLLECTIONS, DATABASE, POST, POSTS, VIEWS, Collection, Index, View
+from db.schema.documents import post_document
 from peers.books_address import without_secrets
 from peers.core.ledger.log import NOWHERE
 from peers.core.market.records import Post

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from db.audit.checkers.acknowledgements import subject_of
 
-from db.audit.acknowledgements import subject_of
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
+from db.queries import Queries, RecordedSale
 from peers.chaos.events import Election, Events, Heard, Sale
+from peers.core.market.records import ElectionRecord
 from peers.core.reports import (
     Elected,
     ElectionStarted,
@@ -27,8 +27,7 @@ from peers.core.reports import (
     Report,
     Returned,
 )
-from peers.errors import LedgerError
-from peers.town.console import Console
+from peers.town.view.console import Console
 
 _TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, EntryRefused, Returned)
 
@@ -61,37 +60,30 @@ class History(Events):
     def read_books(self, uri: str, database: str, directory: Path) -> None:
         """Takes in sales and elections; LedgerError if the books cannot be read."""
         told_ms = _first_told_ms(directory)
-        try:
-            with MongoClient[dict[str, Any]](uri, appname="chaos", tz_aware=True) as client:
-                books = client[database]
-                for row in books.requests.find({"status": "sold"}).sort("seq", 1):
-                    self.sales.append(self._sale(row, told_ms.get(row["_id"])))
-                for row in books.elections.find().sort("term", 1):
-                    self.elections.append(self._election(row))
-        except PyMongoError as error:
-            raise LedgerError(f"the history cannot be read from the books: {error}") from error
+        with Queries(uri, database, who="chaos") as books:
+            self.sales += [self._sale(sale, told_ms.get(sale.request_id)) for sale in books.sales()]
+            self.elections += map(self._election, books.elections())
 
-    def _sale(self, row: dict[str, Any], told_ms: int | None) -> Sale:
-        decided_ms = row["decided_at"].timestamp() * 1000
+    def _sale(self, sale: RecordedSale, told_ms: int | None) -> Sale:
         return Sale(
-            at_s=self.at_s(decided_ms if told_ms is None else told_ms),
-            seq=row["seq"],
-            term=row["term"],
-            trader=row["trader"],
-            buyer=row["buyer"],
-            seller=row["seller"],
+            at_s=self.at_s(sale.decided_at_ms if told_ms is None else told_ms),
+            seq=sale.seq,
+            term=sale.term,
+            trader=sale.trader,
+            buyer=sale.buyer,
+            seller=sale.seller,
             told=told_ms is not None,
         )
 
-    def _election(self, row: dict[str, Any]) -> Election:
+    def _election(self, record: ElectionRecord) -> Election:
         return Election(
-            at_s=self.at_s(row["started_at"].timestamp() * 1000),
-            term=row["term"],
-            trader=row["trader"],
-            reason=row["reason"],
-            started_by=row.get("started_by"),
-            took_ms=float(row["took_ms"]),
-            messages=row["messages"] if row["complete"] else None,
+            at_s=self.at_s(record.started_at_ms),
+            term=record.term,
+            trader=record.trader,
+            reason=record.reason,
+            started_by=record.started_by,
+            took_ms=record.took_ms,
+            messages=record.messages if record.complete else None,
         )
 
 

@@ -26,8 +26,7 @@ from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
 from peers.core.settings import make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
-from peers.town.closing import graph_is_sound
-from peers.town.directory import Directory
+from peers.town.directory import Directory, graph_is_sound
 from peers.town.options import RunOptions
 from peers.town.town import Town
 

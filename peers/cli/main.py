@@ -45,7 +45,7 @@ class _Commands(TyperGroup):
             return None
         module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
         single = typer.Typer(add_completion=False, context_settings=_CONTEXT, rich_markup_mode="markdown")
-        single.command(cmd_name, cls=TyperCommand)(module.command)
+        single.command(cmd_name, cls=TyperCommand, help=module.__doc__)(module.command)
         return typer.main.get_command(single)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options of the commands, each declared once: those that several share, then those of the commands with many."""
 
 from __future__ import annotations
 
@@ -11,3 +11,102 @@ DirOption = Annotated[
     Path, typer.Option("--dir", metavar="PATH", help="The town's directory.", show_default=True, file_okay=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+# Of `bazaar run`.
+
+_WHEN = "When it ends"
+_MARKET = "The market"
+_PLACES = "Where things are"
+
+HostArgument = Annotated[str | None, typer.Argument(help="Address of this machine; mostly localhost.")]
+CountArgument = Annotated[str | None, typer.Argument(help="How many peers.")]
+PurchasesOption = Annotated[
+    int | None, typer.Option(metavar="P", help="End after P purchases in this run.", rich_help_panel=_WHEN)
+]
+DurationOption = Annotated[
+    float | None, typer.Option(metavar="S", help="End after S seconds.", rich_help_panel=_WHEN)
+]
+SeedOption = Annotated[int | None, typer.Option(help="Draw the same roles and graph again.", rich_help_panel=_MARKET)]
+MerchantsOption = Annotated[
+    bool, typer.Option("--merchants", help="Some peers both buy and sell.", rich_help_panel=_MARKET)
+]
+SlowPeerOption = Annotated[
+    bool, typer.Option("--slow-peer", help="One buyer sleeps now and then.", rich_help_panel=_MARKET)
+]
+ThinkOption = Annotated[
+    float | None, typer.Option(metavar="S", help="Pause of a buyer between purchases.", rich_help_panel=_MARKET)
+]
+ResignAfterOption = Annotated[
+    int | None,
+    typer.Option(metavar="SALES", help="A trader resigns after so many; 0: never.", rich_help_panel=_MARKET),
+]
+NoTradeOption = Annotated[
+    bool, typer.Option("--no-trade", help="Peers neither buy nor sell by themselves.", rich_help_panel=_MARKET)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any setting: market.stock=20.", rich_help_panel=_MARKET),
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Begin with empty books (deletes those here).", rich_help_panel=_PLACES)
+]
+MongoOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI|@FILE",
+        help="Use this replica set, not a mongod of our own; BAZAAR_MONGO.",
+        rich_help_panel=_PLACES,
+    ),
+]
+NameserverOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Join the town of this name server.", rich_help_panel=_PLACES),
+]
+NameserverPortOption = Annotated[
+    int, typer.Option(metavar="PORT", help="Port of our name server; 0: any.", rich_help_panel=_PLACES)
+]
+TlsOption = Annotated[
+    bool, typer.Option("--tls", help="Certificates and encryption, on loopback too.", rich_help_panel=_PLACES)
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option("--insecure", help="Serve an address others can reach, unencrypted.", rich_help_panel=_PLACES),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show elections and failures only.")]
+
+# Of `bazaar simulate`.
+
+_FAULTS = "Faults"
+_ONE = "One schedule"
+_EVERY = "Every order"
+
+SeedsOption = Annotated[str, typer.Option(metavar="A-B", help="Which schedules to run.")]
+PeersOption = Annotated[int, typer.Option(metavar="N", help="Peers in each, 3 to 50.")]
+JobsOption = Annotated[int | None, typer.Option(metavar="J", help="Processes; default: all cores.")]
+SaveOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Write failed schedules, shrunk, into this folder.")
+]
+OnlyOption = Annotated[
+    str, typer.Option(metavar="KINDS", help="Only these faults, such as split,hang.", rich_help_panel=_FAULTS)
+]
+WithoutOption = Annotated[str, typer.Option(metavar="KINDS", help="All faults but these.", rich_help_panel=_FAULTS)]
+RateOption = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND=MEAN,…", help="Mean number of a fault in a schedule, 0 to 10.", rich_help_panel=_FAULTS
+    ),
+]
+ReplayOption = Annotated[
+    int | None, typer.Option(metavar="SEED", help="List all that happens in it.", rich_help_panel=_ONE)
+]
+FileOption = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The same for a saved schedule.", rich_help_panel=_ONE)
+]
+ShivizOption = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Also write a log for ShiViz.", rich_help_panel=_ONE)
+]
+BeatsOption = Annotated[bool, typer.Option("--beats", help="List beats and clock news too.", rich_help_panel=_ONE)]
+ExhaustiveOption = Annotated[
+    bool, typer.Option("--exhaustive", help="Walk all orders of events of three peers.", rich_help_panel=_EVERY)
+]
+StatesOption = Annotated[int, typer.Option(metavar="N", help="Stop after so many states.", rich_help_panel=_EVERY)]

@@ -16,6 +16,7 @@ from Pyro5 import errors, protocol
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
+from peers.endpoints import split_endpoint
 from peers.errors import BazaarError, wire_error_of
 from peers.rpc.transport import (
     ANSWER,
@@ -117,9 +118,8 @@ class RpcConnection:
 
     def is_refused(self) -> bool:
         """Whether nobody listens there any more, found out without touching the connection that there is."""
-        host, _, port = self.uri.rpartition("@")[2].rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), self._timeout_s).close()
+            socket.create_connection(split_endpoint(self.uri.rpartition("@")[2]), self._timeout_s).close()
         except ConnectionRefusedError:
             return True
         except (OSError, ValueError):

@@ -10,14 +10,14 @@ import contextlib
 import os
 import select
 import threading
-import time
-from collections.abc import Iterable
 
+from nameserver.client import NameServerClient
 from peers.core.membership.members import Member
 from peers.errors import TownError
-from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
+from peers.waiting import wait_until
 
-TRADER = "bazaar.trader"
+# None of these four is a setting: no user's market differs by them. A name server that is away disturbs nobody, so
+# they only say how soon the entries are right again, and how little is asked for that.
 TIMEOUT_S = 1.0
 RETRY_S = 0.3
 HELD_LOOK_S = 0.5
@@ -32,12 +32,8 @@ class NameRegistration:
     """One thread, one connection to the name server at `host` and `port`."""
 
     def __init__(self, host: str, port: int, member: Member) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        self._line = RpcConnection(f"PYRO:Pyro.NameServer@{shown}:{port}", TIMEOUT_S)
-        self._where = f"{host} port {port}"
-        self._name = f"bazaar.{member.name}"
-        self._uri = member.uri
-        self._tags = ["bazaar.peer", f"rank:{member.rank}", f"role:{member.role}"]
+        self._names = NameServerClient(host, port, TIMEOUT_S)
+        self._member = member
         self._lock = threading.Lock()
         self._held_term: int | None = None
         self._dirty = False
@@ -48,16 +44,15 @@ class NameRegistration:
 
     def start(self, patience_s: float) -> None:
         """Registers this peer, then sees to it that it stays so; TownError if no name server answers in time."""
-        deadline_s = time.monotonic() + patience_s
-        while True:
-            try:
-                self._register(self._name, self._tags)
-                break
-            except CallFailed as error:
-                if time.monotonic() > deadline_s:
-                    raise TownError(f"no name server answers at {self._where} ({error})") from error
-                time.sleep(0.05)
+        if not wait_until(self._is_registered, patience_s, look_s=0.05):
+            self._names.register(self._member)  # the last try, which says what is wrong
         self._thread.start()
+
+    def _is_registered(self) -> bool:
+        with contextlib.suppress(TownError):
+            self._names.register(self._member)
+            return True
+        return False
 
     def hold(self, term: int | None) -> None:
         """This peer is in office for `term`, or in none."""
@@ -75,7 +70,7 @@ class NameRegistration:
             self._thread.join(2 * TIMEOUT_S)
             if self._thread.is_alive():
                 return  # it waits for a name server that hangs, and still needs these
-        self._line.close()
+        self._names.close()
         os.close(self._mouth)
         os.close(self._ears)
 
@@ -87,69 +82,42 @@ class NameRegistration:
         while not self._stopped:
             try:
                 self._keep()
-            except CallFailed:
-                self._line.close()
+            except TownError:
+                self._names.close()
                 with self._lock:
                     self._dirty = True
                 self._listen(RETRY_S)
         if self._farewell:
-            with contextlib.suppress(CallFailed):
-                self._remove(TRADER)
-                self._remove(self._name)
+            with contextlib.suppress(TownError):
+                self._names.unregister_trader(self._member)
+                self._names.unregister(self._member)
 
     def _keep(self) -> None:
         """Says what is to be said, then sleeps until there is more, or the name server is gone."""
-        if not self._line.connected:
-            self._register(self._name, self._tags)
+        if not self._names.connected:
+            self._names.register(self._member)
         with self._lock:
             dirty, self._dirty = self._dirty, False
             held_term = self._held_term
         if dirty and held_term is not None:
-            self._register_trader(held_term)
+            self._names.register_trader(self._member, held_term)
         elif dirty:
-            self._remove(TRADER)
+            self._names.unregister_trader(self._member)
         if not self._listen(LOOK_S if held_term is None else HELD_LOOK_S):
             return  # woken
         if held_term is not None:
-            self._register_trader(held_term)
+            self._names.register_trader(self._member, held_term)
         else:
-            self._line.call("ping")  # it has closed the connection, or says something unasked: find out
+            self._names.ping()  # it has closed the connection, or says something unasked: find out
 
     def _listen(self, timeout_s: float) -> bool:
         """Sleeps until woken or until the time is up; returns whether something came from the name server."""
         poll = select.poll()
         poll.register(self._ears, select.POLLIN)
-        server = self._line.fileno()
+        server = self._names.fileno()
         if server >= 0:
             poll.register(server, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(timeout_s * 1000)}
         if self._ears in ready:
             os.read(self._ears, 1000)
         return server in ready or not ready
-
-    def _register(self, name: str, tags: Iterable[str]) -> None:
-        self._line.call("register", name, self._uri, False, list(tags))
-
-    def _register_trader(self, term: int) -> None:
-        """Unless it is there already, or a later trader was faster."""
-        uri, tags = self._look_up(TRADER) or ("", [])
-        listed = _term_of(tags)
-        if listed < term or (listed == term and uri != self._uri):
-            self._register(TRADER, [*self._tags, f"term:{term}"])
-
-    def _remove(self, name: str) -> None:
-        found = self._look_up(name)
-        if found is not None and found[0] == self._uri:
-            self._line.call("remove", name)
-
-    def _look_up(self, name: str) -> tuple[str, list[str]] | None:
-        try:
-            uri, tags = self._line.call("lookup", name, True)
-        except Garbled:  # what it says when there is no such name
-            return None
-        return str(uri), list(tags)
-
-
-def _term_of(tags: Iterable[str]) -> int:
-    terms = [tag.removeprefix("term:") for tag in tags if tag.startswith("term:")]
-    return int(terms[0]) if terms and terms[0].isdigit() else 0

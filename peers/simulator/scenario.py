@@ -18,6 +18,7 @@ from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
 from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
+from peers.files import write_whole
 from peers.simulator.faults import Fault, FaultOptions, draw_plan
 
 CHAOS_S = 14.0
@@ -90,7 +91,7 @@ def settings_of(scenario: Scenario) -> Settings:
 
 def save(scenario: Scenario, path: Path) -> None:
     """Writes a scenario down, to be replayed."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(scenario), indent=1) + b"\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(scenario), indent=1) + b"\n")
 
 
 def load(path: Path) -> Scenario:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from peers.errors import SettingsError
+from peers.files import write_whole
 from peers.simulator.environment.history import History
 from peers.simulator.environment.record import Breach
 from peers.simulator.exhaustive.search import explore
@@ -131,7 +132,7 @@ def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, al
     for line in history.listing(all_beats=all_beats):
         print(line)
     if shiviz is not None:
-        shiviz.write_text("".join(f"{line}\n" for line in history.shiviz()))
+        write_whole(shiviz, "".join(f"{line}\n" for line in history.shiviz()).encode())
         console.print(f"written for ShiViz: {shiviz}")
     if played.breaches:
         console.print("VIOLATED")

@@ -11,6 +11,7 @@ import socket
 
 import psutil
 
+from peers.endpoints import split_endpoint
 from peers.errors import TownError
 
 
@@ -52,9 +53,8 @@ def _own_addresses() -> set[str]:
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
-    """Splits `host:port` (`[address]:port` for IPv6)."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise TownError(f"--nameserver {text}: expected host:port, such as 127.0.0.1:9090")
-    return host, int(port)
+    """Takes `--nameserver` apart: `host:port` (`[address]:port` for IPv6); TownError if it is none."""
+    try:
+        return split_endpoint(text)
+    except ValueError as error:
+        raise TownError(f"--nameserver {text}: expected host:port, such as 127.0.0.1:9090") from error

@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nameserver.finder import Finder, Registered
+from nameserver.client import NameServerClient
 from peers.core.market.records import Post
-from peers.core.membership.overlay_graph import is_sound
-from peers.core.names import rank_of
+from peers.endpoints import split_endpoint
 from peers.errors import BazaarError, TownError
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books
 
-_LOOK_S = 0.02
+# No settings: all of this is over in a moment unless something is wrong, and then it must end all the same.
 _CALM_S = 0.05
 _PATIENCE_S = 3.0
 _LONGEST_S = 30.0  # with a large crowd on a busy machine, a change of trader alone takes seconds
@@ -66,43 +64,24 @@ def _look(books: Books) -> tuple[int, Post] | None:
         return None
 
 
-async def until(condition: Callable[[], bool], timeout_s: float, look_s: float = _LOOK_S) -> bool:
-    """Asks `condition`, which may block, until it holds or the time is up; returns whether it does."""
+def count_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
+    """Returns how many peers of other terminals still listen; 0 without a name server. Closes `names`."""
+    with names, suppress(TownError):
+        return sum(peer.name not in processes.names and _listens(peer.uri) for peer in names.peers())
+    return 0
+
+
+def dismiss_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
+    """Tells terminals that joined that it is over; returns how many peers they have, as `count_foreigners` does."""
     try:
-        async with asyncio.timeout(timeout_s):
-            while not await asyncio.to_thread(condition):
-                await asyncio.sleep(look_s)
-    except TimeoutError:
-        return False
-    return True
-
-
-def graph_is_sound(graph: dict[str, list[str]]) -> bool:
-    """Whether the peers have joined the graph up again after a loss."""
-    return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()})
-
-
-def foreigners(finder: Finder, processes: PeerProcesses) -> list[Registered]:
-    """Returns the peers of other terminals that still listen; none if the name server does not answer."""
-    try:
-        others = [peer for peer in finder.peers() if peer.name not in processes.names]
+        names.take_card()
     except TownError:
-        return []
-    return [peer for peer in others if _listens(peer.uri)]
+        names.close()
+        return 0
+    return count_foreigners(names, processes)
 
 
 def _listens(uri: str, timeout_s: float = 0.3) -> bool:
-    host, _, port = uri.rpartition("@")[2].rpartition(":")
-    with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+    with suppress(OSError, ValueError), socket.create_connection(split_endpoint(uri.rpartition("@")[2]), timeout_s):
         return True
     return False
-
-
-def until_now(condition: Callable[[], bool], timeout_s: float, look_s: float = _LOOK_S) -> bool:
-    """The same, outside an event loop."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(look_s)
-    return True

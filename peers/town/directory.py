@@ -22,7 +22,8 @@ import msgspec
 import psutil
 
 from peers.books_address import has_secret, is_hidden, without_secrets
-from peers.core.names import Role
+from peers.core.membership.overlay_graph import is_sound
+from peers.core.names import Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 
@@ -258,3 +259,8 @@ def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
                 graph[other].add(state.name)
     rank = {state.name: state.rank for state in states}
     return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
+
+
+def graph_is_sound(graph: dict[str, list[str]]) -> bool:
+    """Whether the peers have joined the graph up again after a loss."""
+    return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from Pyro5.api import Proxy
-from Pyro5.errors import PyroError
 
 from peers.core.membership.members import Member, Snapshot
-from peers.errors import TownError
+from peers.errors import TownError, WireError
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
 
 _INTRODUCE_S = 5.0
+"""No setting: a busy peer may take a while to introduce somebody, and there are others to ask."""
 
 
 def introduced(member: Member, sponsors: Iterable[tuple[str, str]]) -> Snapshot:
@@ -23,13 +23,14 @@ def introduced(member: Member, sponsors: Iterable[tuple[str, str]]) -> Snapshot:
             continue
         try:
             return _ask(uri, member)
-        except (PyroError, OSError) as error:
+        except (CallFailed, WireError, msgspec.DecodeError) as error:
             why = f"{name}: {error}"
     raise TownError(f"nobody could introduce {member.name} to the market ({why})")
 
 
 def _ask(uri: str, member: Member) -> Snapshot:
-    with Proxy(uri) as proxy:
-        proxy._pyroTimeout = _INTRODUCE_S
-        proxy._pyroSerializer = "msgpack"
-        return msgspec.msgpack.decode(proxy.introduce(msgspec.msgpack.encode(member)), type=Snapshot)
+    connection = RpcConnection(uri, _INTRODUCE_S)
+    try:
+        return msgspec.msgpack.decode(connection.call("introduce", msgspec.msgpack.encode(member)), type=Snapshot)
+    finally:
+        connection.close()

@@ -13,7 +13,8 @@ import random
 import time
 from contextlib import suppress
 
-from nameserver.finder import Finder, find
+from db.address import database_of
+from nameserver.client import NameServerClient, find
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership.members import Member, Snapshot
 from peers.core.membership.roles import draw_roles
@@ -23,15 +24,16 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin
 from peers.town.addresses import parse_endpoint
-from peers.town.books import Books, database_of
+from peers.town.books import Books
 from peers.town.closing import finish_in_order
-from peers.town.console import Console
 from peers.town.directory import Directory, Phase, TownState
 from peers.town.introduction import introduced
 from peers.town.options import RunOptions
-from peers.town.services import forget_member
 from peers.town.terminal import Interrupted, Terminal, make_specs
+from peers.town.view.console import Console
+from peers.waiting import wait_until
 
+# No settings: they say how soon this terminal notices that the town closes, which waits for it longer than that.
 _LOOK_S = 0.3
 _MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
 
@@ -147,8 +149,8 @@ class Joining:
 
     def _peer_died(self, member: Member) -> None:
         def work() -> None:
-            with suppress(TownError), Finder(*self._nameserver) as finder:
-                forget_member(finder, member)
+            with suppress(TownError), NameServerClient(*self._nameserver) as names:
+                names.unregister(member)
 
         asyncio.get_running_loop().run_in_executor(None, work)
 
@@ -175,8 +177,8 @@ class Joining:
 
 
 def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
-    with find(*nameserver) as finder:
-        card = finder.card()
+    with find(*nameserver) as names:
+        card = names.card()
     if card is None or "settings" not in card:
         raise TownError(f"the name server at {nameserver[0]} port {nameserver[1]} knows of no town that is open")
     return card
@@ -184,15 +186,15 @@ def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
 
 def _has_card(nameserver: tuple[str, int]) -> bool:
     try:
-        with Finder(*nameserver) as finder:
-            return finder.card() is not None
+        with NameServerClient(*nameserver) as names:
+            return names.card() is not None
     except TownError:
         return False
 
 
 def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
-    with Finder(*nameserver) as finder:
-        sponsors = finder.peers()
+    with NameServerClient(*nameserver) as names:
+        sponsors = names.peers()
     # Those of other terminals first: of ours the last may not have begun yet.
     random.Random(member.name).shuffle(sponsors)
     sponsors.sort(key=lambda sponsor: sponsor.name in ours)
@@ -212,15 +214,18 @@ def where_to_join(
     given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
     if given is not None and claimed:
         return given
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and directory.in_use():
-        state = directory.running_town()
-        if state is not None and state.phase == "open":
-            here = (state.nameserver_host, state.nameserver_port)
-            if given not in (None, here):
-                raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
-            return here
-        if state is not None and state.phase == "closing":
-            raise TownError(f"the town in {directory.path} is closing; try again in a moment")
-        time.sleep(0.05)
-    raise TownError(f"the town in {directory.path} did not open; try again")
+    wait_until(lambda: not directory.in_use() or _phase_of(directory) in ("open", "closing"), timeout_s)
+    state = directory.running_town()
+    if state is not None and state.phase == "closing":
+        raise TownError(f"the town in {directory.path} is closing; try again in a moment")
+    if state is None or state.phase != "open":
+        raise TownError(f"the town in {directory.path} did not open; try again")
+    here = (state.nameserver_host, state.nameserver_port)
+    if given not in (None, here):
+        raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
+    return here
+
+
+def _phase_of(directory: Directory) -> Phase | None:
+    state = directory.running_town()
+    return None if state is None else state.phase

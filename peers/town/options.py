@@ -20,6 +20,8 @@ DEFAULT_DIRECTORY = ".bazaar"
 DEFAULT_TARGET = "peers.runtime.process:run_peer"
 
 MAX_PEERS = 1000
+"""No setting: beyond what any machine we know of has room for; `peers.town.room` says what this one has."""
+
 _SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say
 
 
@@ -63,7 +65,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
         if self.mongo is not None:
-            from peers.town.books import database_of  # imports the driver, which takes a while
+            from db.address import database_of  # imports the driver, which takes a while
 
             database_of(self.mongo)
         if self.tls and self.insecure:
@@ -87,11 +89,11 @@ def parse_count(text: str) -> int:
         raise SettingsError(f"n: {text!r} is not a number of peers; try 6") from error
 
 
-def parse_settings(
-    *, preset: str | None, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool
-) -> Settings:
-    """Builds the settings from `--preset`, then the options that are short for one, then `--set part.name=value`."""
-    values: dict[str, object] = {} if preset is None else {"preset": preset}
+def parse_settings(*, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool) -> Settings:
+    """Builds the settings from the options that are short for one, then `--set part.name=value`.
+
+    SettingsError for one that there is not, or whose value it cannot have."""
+    values: dict[str, object] = {}
     for path, value in shortcuts.items():
         if value is not None:
             _put(values, path, value)

@@ -19,7 +19,7 @@ from peers.core.names import Role
 from peers.errors import TownError
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.introduction import introduced
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
     from peers.town.books import Books

@@ -13,8 +13,9 @@ import psutil
 
 from peers.errors import SettingsError
 
+# Measured, or of the system: no settings.
 MB_A_PEER = 9  # what the memory of a machine shrinks by, measured with 100 and with 300 of them
-THREADS_A_PEER = 15
+THREADS_A_PEER = 15  # those of one in a busy market, and some to spare
 _OTHER_FILES = 200  # of the trader, besides two connections to each of the others
 _CGROUPS = ("", "memory", "pids")  # where the second version has its files, and the first
 _NO_LIMIT = 1 << 50

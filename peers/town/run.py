@@ -9,9 +9,9 @@ import msgspec
 
 from peers.books_address import address_from_environment
 from peers.town.addresses import can_be_reached, resolve_host
-from peers.town.console import Console
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
+from peers.town.view.console import Console
 
 
 def run(options: RunOptions) -> int:
@@ -59,7 +59,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         options.check()
     options.check_first()
     if options.mongo is not None:
-        from peers.town.books import check_reachable
+        from db.address import check_reachable
 
         check_reachable(options.mongo)
     if options.fresh:

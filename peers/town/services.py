@@ -6,23 +6,24 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nameserver.finder import TRADER, Finder
+from nameserver.client import NameServerClient
 from nameserver.process import NameServerProcess
 from peers.core.market.records import Post
 from peers.core.membership.members import Member
-from peers.core.names import peer_name
 from peers.errors import BazaarError, TownError
 from peers.rpc.tls import is_secured
-from peers.town.console import Console
 from peers.town.directory import Directory
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.view.console import Console
 
 if TYPE_CHECKING:
     from db.mongod.process import MongodProcess
     from peers.town.books import Books
 
+# None of these is a setting: they bound what the town itself waits for, and trade goes on meanwhile.
 _WATCH_S = 0.1
 _RETRY_S = 1.0
+_ANSWER_S = 2.0
 
 
 class Services:
@@ -57,7 +58,8 @@ class Services:
             uri = self.mongod.uri
         else:
             uri = self._mongo
-        from peers.town.books import Books, database_of
+        from db.address import database_of
+        from peers.town.books import Books
 
         database = database_of(uri)
         self.books = Books(uri, database)
@@ -99,23 +101,30 @@ class Services:
         self._console.warn("the name server died; it is started again")
         try:
             await asyncio.to_thread(self.nameserver.restart)
-            await self.register(processes.members(), processes.trader, card)
+            await self.register(processes, card)
         except BazaarError as error:
             self._console.warn(f"the name server cannot be started: {error}")
             await asyncio.sleep(_RETRY_S)
             return
         self._console.say(f"the name server is back (process {self.nameserver.pid})", "green")
 
-    def finder(self) -> Finder:
-        return Finder(self.nameserver.host, self.nameserver.port, 2.0)
+    def names(self) -> NameServerClient:
+        """Returns a client of the name server, to be closed by the caller."""
+        return NameServerClient(self.nameserver.host, self.nameserver.port, _ANSWER_S)
 
-    async def register(self, members: list[Member], trader: str | None, card: dict[str, str]) -> None:
-        """Registers these peers, the trader if it is one of them, and the town's card."""
+    async def register(self, processes: PeerProcesses, card: dict[str, str]) -> None:
+        """Registers the peers that run, the trader if it is one of them, and the town's card.
+
+        TownError if the name server does not answer."""
+        members, trader, term = processes.members(), processes.trader, processes.term
 
         def work() -> None:
-            with self.finder() as finder:
-                register_members(finder, members, trader)
-                finder.leave_card(card)
+            with self.names() as names:
+                for member in members:
+                    names.register(member)
+                    if member.name == trader:
+                        names.register_trader(member, term)
+                names.leave_card(card)
 
         await asyncio.to_thread(work)
 
@@ -123,8 +132,8 @@ class Services:
         """Removes a dead peer from the name server."""
 
         def work() -> None:
-            with suppress(TownError), self.finder() as finder:
-                forget_member(finder, member)
+            with suppress(TownError), self.names() as names:
+                names.unregister(member)
 
         await asyncio.to_thread(work)
 
@@ -154,17 +163,3 @@ class Services:
         self.nameserver.kill()
         if self.mongod is not None:
             self.mongod.stop(timeout_s=0.0)
-
-
-def register_members(finder: Finder, members: list[Member], trader: str | None) -> None:
-    """Registers peers the way they do it themselves."""
-    for member in members:
-        tags = ["bazaar.peer", f"rank:{member.rank}", f"role:{member.role}"]
-        finder.register(f"bazaar.{member.name}", member.uri, tags)
-        if member.name == trader:
-            finder.register(TRADER, member.uri, tags)
-
-
-def forget_member(finder: Finder, member: Member) -> None:
-    """Removes a peer that is no more."""
-    finder.remove(f"bazaar.{peer_name(member.role, member.rank)}")

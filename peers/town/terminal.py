@@ -18,14 +18,15 @@ from peers.core.settings import Settings
 from peers.processes import heeded
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import PeerSpec
-from peers.town.console import Console
 from peers.town.directory import Directory, live_graph
 from peers.town.options import RunOptions, settings_of
-from peers.town.peer_processes import PeerProcesses
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.view.console import Console
 
 if TYPE_CHECKING:
     from peers.town.books import Books
 
+# No settings: what people and other terminals see is so much behind at the most.
 _FLUSH_S = 0.2
 _COUNT_S = 0.05
 _T = TypeVar("_T")

@@ -11,33 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nameserver.finder import CARD
 from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.membership.overlay_graph import build_graph
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.errors import LedgerError, TownError
+from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import drain, finish_in_order, foreigners, graph_is_sound, until
-from peers.town.console import Console
-from peers.town.directory import Directory, TownState
+from peers.town.closing import count_foreigners, dismiss_foreigners, drain, finish_in_order
+from peers.town.directory import Directory, TownState, graph_is_sound
 from peers.town.options import RunOptions
-from peers.town.peer_processes import PeerProcesses
-from peers.town.picture import Painter
 from peers.town.population import Population
+from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
+from peers.town.view.console import Console
+from peers.town.view.picture import Painter
+from peers.waiting import await_until
 
 if TYPE_CHECKING:
-    from db.audit.auditing import AuditReport
-    from peers.town.books import Books, RunTally
+    from db.audit.report import AuditReport
+    from peers.town.books import Books
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
 
+# No settings: they bound what the town waits for where it opens and closes; the market's own are in its settings.
 _WATCH_S = 0.2
 _CALM_S = 1.0  # after which the market has opened in all its corners
 _SETTLE_S = 3.0  # for the peers to join the graph up, and to elect, before the market is closed
@@ -129,7 +130,7 @@ class Town:
         self._tell_services(books)
         self._population = Population(self._processes, books, lambda roles: self._make_specs(books, roles))
         members = await self._processes.start(self._make_specs(books, dict(enumerate(roles))))
-        await self._services.register([], None, self._card(books))
+        await self._services.register(self._processes, self._card(books))
         self._begin(members, edges)
         self._opened_s = time.monotonic()
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
@@ -227,16 +228,16 @@ class Town:
             self._painter.paint(self._processes.trader)  # so short a run never calmed down
         self._processes.rest()
         if self._processes.alive():
-            await until(self._is_settled, _SETTLE_S)
+            await await_until(self._is_settled, _SETTLE_S)
             await drain(books)
         graph = self._terminal.graph()
         had_trader = self._processes.trader is not None
         self._terminal.closing = True
         self._write_state(phase="closing")
-        strangers = await asyncio.to_thread(self._take_card_away)
+        strangers = await asyncio.to_thread(dismiss_foreigners, self._services.names(), self._processes)
         await finish_in_order(self._processes, books)
         if strangers:
-            await until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+            await await_until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
         self._directory.check()  # without the journals there is less to hold the books against
         # Without a trader, what waited had to go on waiting.
         calm = had_trader or bool(strangers)
@@ -249,38 +250,21 @@ class Town:
         return has_trader and graph_is_sound(self._terminal.graph())
 
     def _foreigners(self) -> int:
-        with self._services.finder() as finder:
-            return len(foreigners(finder, self._processes))
-
-    def _take_card_away(self) -> int:
-        """Tells terminals that joined that it is over; returns how many peers they have."""
-        with self._services.finder() as finder:
-            try:
-                finder.remove(CARD)
-            except TownError:
-                return 0
-            return len(foreigners(finder, self._processes))
+        return count_foreigners(self._services.names(), self._processes)
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
-        from db.audit.auditing import audit, render
-        from peers.town.summary import latencies_of, print_summary
+        from peers.town.view.balance import Run, print_balance
 
-        self._console.tick()  # what came while the market closed belongs above the summary
-        out = self._console.rich
-        try:
-            tally: RunTally = books.tally(self._since)
-            # The record of an election is written some time after it; a short term may end before.
-            tally.elections = self._processes.elections | tally.elections
-            print_summary(out, tally, latencies_of(self._directory.path, self._state.started_at_ms))
-        except LedgerError as error:
-            self._console.warn(str(error))
-        # Books that were empty know no other rate than ours.
-        rate = self._options.settings.market.commission_rate if self._since == Post() else None
-        self.report = audit(
-            books.uri, books.database, self._directory.path, graph=graph, calm=calm, commission_rate=rate
+        run = Run(
+            directory=self._directory.path,
+            since=self._since,
+            started_at_ms=self._state.started_at_ms,
+            elections=self._processes.elections,
+            # Books that were empty know no other rate than ours.
+            commission_rate=self._options.settings.market.commission_rate if self._since == Post() else None,
         )
-        render(self.report, out)
+        self.report = print_balance(run, books, self._console, graph=graph, calm=calm)
         return self.report.exit_code
 
     async def _end_everything(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
+from db.queries import Queries
+from peers.core.market.records import ElectionRecord
 from peers.errors import TownError
 from plots.measure.apparatus.towns import BenchTown, wait_for
 from plots.results.latency import summarize
@@ -17,10 +18,10 @@ _COUNT_S = 3.0
 def measure(town: BenchTown) -> list[Elections]:
     """Reads the town's own records; of those it has held so far."""
     settle(town)
-    records = town.look(lambda database: list(database["elections"].find({}, {"_id": 0}).sort("term", 1)))
-    by_reason: dict[str, list[dict[str, Any]]] = {}
+    records = town.look(Queries.elections)
+    by_reason: dict[str, list[ElectionRecord]] = {}
     for record in records:
-        by_reason.setdefault(record["reason"], []).append(record)
+        by_reason.setdefault(record.reason, []).append(record)
     return [_summed(town.peers, reason, found) for reason, found in by_reason.items()]
 
 
@@ -30,17 +31,17 @@ def settle(town: BenchTown) -> None:
         wait_for(lambda: town.look(_is_counted), "the last election is counted", patience_s=_COUNT_S)
 
 
-def _is_counted(database: Any) -> bool:
-    post = database["posts"].find_one({"_id": "main"})
-    return bool(database["elections"].count_documents({"term": post["term"], "complete": True}))
+def _is_counted(books: Queries) -> bool:
+    term = books.post().term
+    return any(record.term == term and record.complete for record in books.elections(term - 1))
 
 
-def _summed(peers: int, reason: str, records: list[dict[str, Any]]) -> Elections:
-    messages = [int(record["messages"]) for record in records if record["complete"]]
+def _summed(peers: int, reason: str, records: list[ElectionRecord]) -> Elections:
+    messages = [record.messages for record in records if record.complete]
     return Elections(
         peers=peers,
         reason=reason,
-        took_ms=summarize([record["took_ms"] for record in records]),
+        took_ms=summarize([record.took_ms for record in records]),
         counted=len(messages),
         messages=sum(messages) / len(messages) if messages else None,
         messages_max=max(messages, default=None),

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-from pymongo import MongoClient
 
+from db.queries import Progress, Queries
 from peers.errors import TownError
 from plots.measure.apparatus.customers import Crowd
 from plots.measure.apparatus.towns import BenchTown
@@ -28,9 +27,8 @@ class _Onlooker:
     """Looks at `posts` on a thread of its own."""
 
     def __init__(self, uri: str, database: str) -> None:
-        self._client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True)
-        self._database = self._client[database]
-        self._seen: list[tuple[float, int, int]] = []  # when (ms since 1970), made, seq
+        self._books = Queries(uri, database)
+        self._seen: list[tuple[float, Progress]] = []  # when (ms since 1970), how far
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="onlooker", daemon=True)
 
@@ -46,25 +44,24 @@ class _Onlooker:
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_S):
-            post = self._database["posts"].find_one({"_id": "main"}, {"made": 1, "seq": 1})
-            if post is not None and (not self._seen or post["made"] > self._seen[-1][1]):
-                self._seen.append((time.time() * 1000, post["made"], post["seq"]))
+            progress = self._books.progress()
+            if progress is not None and (not self._seen or progress.made > self._seen[-1][1].made):
+                self._seen.append((time.time() * 1000, progress))
 
     def sum_up(self, customers: int) -> Lag:
         """What was seen; to be asked for once the looking is over."""
         if len(self._seen) < 2:
             raise TownError("the books did not move in a whole turn")
-        first, last = self._seen[0], self._seen[-1]
-        entries = self._database["log"].find({"_id": {"$gt": first[1], "$lte": last[1]}}, {"written_at": 1})
-        written = sorted((each["_id"], each["written_at"].timestamp() * 1000) for each in entries)
-        self._client.close()
-        places = np.asarray([made for _, made, _ in self._seen])
-        seen_ms = np.asarray([at_ms for at_ms, _, _ in self._seen])
-        behind = [float(seen_ms[np.searchsorted(places, place)] - at_ms) for place, at_ms in written]
+        (_, first), (_, last) = self._seen[0], self._seen[-1]
+        entries = self._books.entries(first.made, last.made)
+        self._books.close()
+        places = np.asarray([progress.made for _, progress in self._seen])
+        seen_ms = np.asarray([at_ms for at_ms, _ in self._seen])
+        behind = [float(seen_ms[np.searchsorted(places, each.place)] - each.written_at_ms) for each in entries]
         return Lag(
             customers=customers,
             behind_ms=summarize(behind),
-            decisions_an_entry=(last[2] - first[2]) / (last[1] - first[1]),
+            decisions_an_entry=(last.seq - first.seq) / (last.made - first.made),
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import psutil
 
@@ -100,7 +99,7 @@ def sum_up(peers: int, plan: Plan, before: Look, tenths: list[Tenth], pairs: lis
 
 
 def _look(town: BenchTown) -> Look:
-    name = str(wait_for(lambda: town.look(_trader), "there is a trader"))
+    name = str(wait_for(lambda: town.look(lambda books: books.post().trader), "there is a trader"))
     trader = psutil.Process(town.residents()[name].pid)
     mongod_pid = town.state.mongod_pid
     assert mongod_pid is not None  # a bench's town has a database of its own
@@ -114,8 +113,3 @@ def _look(town: BenchTown) -> Look:
         trader_cpu_s=cpu_s(trader),
         mongod_cpu_s=cpu_s(mongod),
     )
-
-
-def _trader(database: Any) -> str | None:
-    trader: str | None = database["posts"].find_one({"_id": "main"})["trader"]
-    return trader

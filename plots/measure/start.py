@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
+from db.queries import Queries
 from plots.measure.apparatus.towns import TradingTown, wait_for
 from plots.measure.plan import Plan
 from plots.results.latency import summarize
@@ -22,13 +22,8 @@ def measure(out: Path, peers: int, plan: Plan) -> tuple[Start, list[int | None]]
         town = TradingTown(out / f"town-start-{peers}", peers, plan.seed + number)
         began = time.time()
         with town:
-            first = wait_for(lambda town=town: town.look(_first_sale), "a first sale")  # type: ignore[misc]
-            seconds.append(first - began)
+            first = wait_for(lambda town=town: town.look(Queries.first_sale_ms), "a first sale")  # type: ignore[misc]
+            seconds.append(first / _MS - began)
         codes.append(town.audit_code)
     summary = summarize([each * _MS for each in seconds])
     return Start(peers=peers, seconds=[round(each, 3) for each in seconds], summary_ms=summary), codes
-
-
-def _first_sale(database: Any) -> float | None:
-    found = database["requests"].find_one({"status": "sold"}, {"decided_at": 1}, sort=[("seq", 1)])
-    return None if found is None else float(found["decided_at"].timestamp())

@@ -8,14 +8,15 @@ from decimal import Decimal
 
 import pytest
 
+from db.address import check_reachable, database_of
 from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess
 from peers.core.market.records import Post
 from peers.errors import LedgerError
-from peers.town.books import Books, check_reachable, database_of
-from tests import fixtures_mongo
-from tests.deals import stock
-from tests.log_trader import LogTrader, trade_a_while
+from peers.town.books import Books
+from tests.fixtures import mongo as fixtures_mongo
+from tests.helpers.deals import stock
+from tests.helpers.log_trader import LogTrader, trade_a_while
 
 
 @pytest.fixture

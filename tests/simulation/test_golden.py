@@ -11,7 +11,7 @@ from peers.simulator.environment.history import History
 from peers.simulator.faults import TRADER, Fault
 from peers.simulator.runs.world import World
 from peers.simulator.scenario import Scenario
-from tests.fixtures_golden import Golden
+from tests.fixtures.golden import Golden
 
 ROLES: tuple[Role, ...] = ("buyer", "seller", "buyer", "seller", "merchant")
 EDGES = ((0, 1), (0, 3), (1, 2), (2, 4), (3, 4))

@@ -19,8 +19,9 @@ from matplotlib import image
 from plots.measure.apparatus.etcd_client import EtcdWriter, Gateway, http_request
 from plots.measure.etcd.cluster import TUNED, EtcdCluster
 from plots.measure.etcd.failover import measure_killed
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import ROOT, RunningTown, bazaar
 from tests.system.test_bench import press_ctrl_c, terminate
-from tests.system.towns import ROOT, RunningTown, bazaar, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="no etcd here: apt install etcd-server")
@@ -104,7 +105,7 @@ def test_a_bench_that_is_told_to_end_leaves_no_member_behind(tmp_path: Path, end
     command = [sys.executable, "-m", "peers.cli", "bench", "--against", "etcd", "--out", str(out)]
     bench = RunningTown(command, out / "against-6", tmp_path / "said")
     try:
-        eventually(lambda: len(members_below(out)) == 3, "three members are there")
+        wait_until(lambda: len(members_below(out)) == 3, "three members are there")
         assert len(bench.note_family()) > 3 + 6, "members and peers"
         end(bench.process.pid)
         assert bench.wait() == 130
@@ -126,7 +127,7 @@ def test_members_die_with_a_bench_that_is_killed(tmp_path: Path) -> None:
         assert len(members) == 3
         assert all(os.getsid(member.pid) != os.getsid(bench.pid) for member in members), "a Ctrl-C is not for them"
         bench.send_signal(signal.SIGKILL)
-    eventually(lambda: not members_below(tmp_path), "the members are gone")
+    wait_until(lambda: not members_below(tmp_path), "the members are gone")
 
 
 def test_without_etcd_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from tests.system.towns import RunningTown, bazaar, eventually
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import RunningTown, bazaar
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -103,7 +104,7 @@ def test_a_bench_that_is_told_to_end_leaves_no_process_behind(tmp_path: Path, en
     bench = RunningTown(command, out / "long-run-6", tmp_path / "said")
     try:
         journals = bench.directory / "journals"
-        eventually(lambda: all((journals / f"c{i}.jsonl").exists() for i in range(32)), "all customers are there")
+        wait_until(lambda: all((journals / f"c{i}.jsonl").exists() for i in range(32)), "all customers are there")
         assert len(bench.note_family()) > 32 + 6, "customers and peers"
         end(bench.process.pid)
         assert bench.wait() == 130

@@ -20,7 +20,8 @@ from db.audit.invariants import INVARIANTS
 from peers.chaos.plan import Plan, choose_kinds, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import ChaosOptions, run_chaos
-from tests.system.town import BAZAAR, bazaar, wait_until
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.town import BAZAAR, bazaar
 
 pytestmark = pytest.mark.system
 

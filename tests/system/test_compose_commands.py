@@ -22,8 +22,8 @@ from pymongo.errors import OperationFailure
 
 from db.mongod.process import find_mongod, free_port
 from peers.town.directory import Directory
-from tests.composition import composition
-from tests.system.towns import eventually
+from tests.helpers.composition import composition
+from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
@@ -133,11 +133,11 @@ def test_the_services_come_up_and_end(machine: Machine) -> None:
     more = ("--dbpath", str(machine.books), "--port", str(machine.mongo_port), "--nounixsocket")
     mongod = machine.start("mongo", *more, program=str(find_mongod()))
     healthy = machine.is_healthy("mongo") if shutil.which("mongosh") else lambda: initiate(machine)
-    eventually(healthy, "the database is healthy")
+    wait_until(healthy, "the database is healthy")
     assert mongod.poll() is None, machine.said()
 
     town = machine.start("nameserver")
-    eventually(lambda: machine.is_healthy("nameserver")() or town.poll() is not None, "the town is healthy")
+    wait_until(lambda: machine.is_healthy("nameserver")() or town.poll() is not None, "the town is healthy")
     assert town.poll() is None, machine.said()
 
     peers = [machine.start("peers") for _ in range(2)]
@@ -146,7 +146,7 @@ def test_the_services_come_up_and_end(machine: Machine) -> None:
     def alive() -> int:
         return sum(peer.ended is None for peer in directory.read_peers())
 
-    eventually(lambda: alive() == 4 and machine.said().count("1 peer has joined") == 2, "both peers have joined")
+    wait_until(lambda: alive() == 4 and machine.said().count("1 peer has joined") == 2, "both peers have joined")
     where = [HOST, str(machine.name_port), str(machine.town / "tls")]
     bought = subprocess.run(
         [sys.executable, "-c", TRADE, *where], capture_output=True, text=True, timeout=60, check=True

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peers.errors import BadRequest, wire_error_of
-from tests.bare_python import run_bare
-from tests.system.town import Town, running_town
+from tests.helpers.bare_python import run_bare
+from tests.system.helpers.town import Town, running_town
 
 pytestmark = pytest.mark.system
 
@@ -134,7 +134,7 @@ def test_the_session_of_the_guide_goes_as_it_says(town: Town, serializer: str) -
 
 def test_an_outside_program_can_trade_and_check_the_books(town: Town) -> None:
     state = town.status()
-    program = Path(__file__).with_name("outsider.py").read_text()
+    program = (Path(__file__).parent / "helpers" / "outsider.py").read_text()
     names = state["nameserver"]
     arguments = names["host"], names["port"], state["mongo_uri"]
     said = run_bare(town.directory, program, *arguments, besides=("pymongo", "bson"))

@@ -17,7 +17,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from db.mongod.process import find_mongod, free_port
 from peers.books_address import ENVIRONMENT
-from tests.system.towns import ROOT, RunningTown, eventually
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import ROOT, RunningTown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -59,8 +60,8 @@ class GuardedBooks:
                     return False
                 return True
 
-            eventually(is_set_up, "a replica set")
-            eventually(lambda: client.admin.command("hello")["isWritablePrimary"], "a primary")
+            wait_until(is_set_up, "a replica set")
+            wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], "a primary")
             client.admin.command("createUser", "clerk", pwd=self.password, roles=["root"])
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.towns import ROOT, RunningTown, bazaar, eventually
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import ROOT, RunningTown, bazaar
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -100,12 +101,12 @@ def test_more_join_from_a_second_terminal(run: Run) -> None:
         peers = status_of(town)["peers"]
         return len(peers) == 8 and all(peer["alive"] and peer["neighbours"] for peer in peers)
 
-    eventually(all_linked, "eight peers, all with neighbours")
+    wait_until(all_linked, "eight peers, all with neighbours")
     guest.says(" bought ") if any("buyer" in name for name in guest.peers()) else None
     guest.interrupt()
     assert guest.wait() == 0, guest.text
     guest.left_nothing()
-    eventually(lambda: len(town.network()) == 5, "the graph without the guests")
+    wait_until(lambda: len(town.network()) == 5, "the graph without the guests")
     town.interrupt()
     assert town.wait() == 0, town.text
     town.left_nothing()
@@ -127,11 +128,11 @@ def test_a_town_that_closes_takes_its_guests_along(run: Run) -> None:
 def test_the_trader_is_killed_and_the_market_goes_on(run: Run) -> None:
     town = run("localhost", "6", "--resign-after", "0", "--think-s", "0.05")
     town.says(" bought ")
-    status = eventually(lambda: (s := status_of(town))["trader"] and s, "a trader")
+    status = wait_until(lambda: (s := status_of(town))["trader"] and s, "a trader")
     pids = {peer["name"]: peer["pid"] for peer in status["peers"]}
     psutil.Process(pids[status["trader"]]).kill()
-    eventually(lambda: status_of(town)["term"] > status["term"], "the next term")
-    eventually(lambda: len(town.network()) == 5, "the graph joined up again")
+    wait_until(lambda: status_of(town)["term"] > status["term"], "the next term")
+    wait_until(lambda: len(town.network()) == 5, "the graph joined up again")
     town.interrupt()
     assert town.wait() == 0, town.text
     town.left_nothing()
@@ -156,7 +157,7 @@ def test_a_directory_that_is_removed_ends_its_towns_and_no_other(run: Run) -> No
     guest.says("2 peers have joined")
     for each in (town, guest):
         each.note_family()
-    eventually(lambda: _removed(town.directory), "the directory removed")
+    wait_until(lambda: _removed(town.directory), "the directory removed")
     other = run("localhost", "4")
     for each in (town, guest):
         assert each.wait() == 2, each.text

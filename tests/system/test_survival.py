@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.town import BAZAAR, Town, bazaar, running_town, wait_until
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.town import BAZAAR, Town, bazaar, running_town
 
 pytestmark = pytest.mark.system
 

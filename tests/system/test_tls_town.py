@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from peers.town.directory import Directory, TownState
-from tests.system.towns import RunningTown, eventually
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import RunningTown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -58,7 +59,7 @@ def opened(town: RunningTown) -> TownState:
         found = Directory(town.directory).running_town()
         return found if found is not None and found.phase == "open" and found.trader is not None else None
 
-    found = eventually(state, "the town opens")
+    found = wait_until(state, "the town opens")
     assert isinstance(found, TownState)
     return found
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.towns import RunningTown, bazaar, eventually, stub_town
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import RunningTown, bazaar, stub_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -34,7 +35,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_ctrl_c_ends_everything_in_order(start: Start) -> None:
     town = start(seed=7)
     town.says("I am the new coordinator")
-    eventually(lambda: len(town.network()) == 4, "the graph is written")
+    wait_until(lambda: len(town.network()) == 4, "the graph is written")
     # name server, mongod, forkserver, four peers
     assert len(town.note_family()) >= 7
     town.interrupt()
@@ -113,7 +114,7 @@ def test_ctrl_c_while_it_starts(start: Start) -> None:
 def test_hung_peers_do_not_keep_the_town(start: Start) -> None:
     town = start()
     town.says("I am the new coordinator")
-    victim = eventually(lambda: next(iter(town.peers().values()), None), "a peer answers")
+    victim = wait_until(lambda: next(iter(town.peers().values()), None), "a peer answers")
     psutil.Process(victim["pid"]).suspend()
     town.interrupt()
     assert town.wait() == 0, town.text
@@ -124,7 +125,7 @@ def test_hung_peers_do_not_keep_the_town(start: Start) -> None:
 def test_a_killed_town_leaves_nothing(start: Start) -> None:
     town = start()
     town.says("I am the new coordinator")
-    eventually(lambda: len(town.peers()) == 4, "all peers answer, and are known by their processes")
+    wait_until(lambda: len(town.peers()) == 4, "all peers answer, and are known by their processes")
     psutil.Process(next(iter(town.peers().values()))["pid"]).suspend()
     town.note_family()
     town.process.kill()
@@ -146,10 +147,10 @@ def test_a_killed_town_can_be_started_again(start: Start) -> None:
 def test_a_peer_that_dies_is_told_of(start: Start) -> None:
     town = start(n=5)
     town.says("I am the new coordinator")
-    victim = eventually(lambda: town.peers().get("buyer0") or town.peers().get("seller0"), "a peer of rank 0")
+    victim = wait_until(lambda: town.peers().get("buyer0") or town.peers().get("seller0"), "a peer of rank 0")
     psutil.Process(victim["pid"]).kill()
     town.says(f"{victim['name']} (process {victim['pid']}) died: killed by SIGKILL")
-    eventually(lambda: len(town.network()) == 4, "the graph is without it")
+    wait_until(lambda: len(town.network()) == 4, "the graph is without it")
     status = json.loads(bazaar("status", "--json", "--dir", str(town.directory)).stdout)
     assert {peer["name"]: peer["alive"] for peer in status["peers"]}[victim["name"]] is False
     assert sum(peer["alive"] for peer in status["peers"]) == 4
@@ -177,7 +178,7 @@ def test_services_are_started_again(start: Start) -> None:
 def test_status_of_a_running_town(start: Start) -> None:
     town = start(n=3)
     town.says("I am the new coordinator")
-    peers = eventually(lambda: len(town.peers()) == 3 and town.peers(), "three peers")
+    peers = wait_until(lambda: town.peers() if len(town.peers()) == 3 else None, "three peers")
     hung = next(iter(peers.values()))
     psutil.Process(hung["pid"]).suspend()
     done = bazaar("status", "--json", "--dir", str(town.directory))
@@ -198,7 +199,7 @@ def test_one_more_joins_and_leaves(start: Start) -> None:
     town.says("the market opens")
     guest = start(n=2)
     guest.says("2 peers have joined")
-    eventually(lambda: {peer["rank"] for peer in town.peers().values()} == set(range(6)), "six peers")
+    wait_until(lambda: {peer["rank"] for peer in town.peers().values()} == set(range(6)), "six peers")
     guest.interrupt()
     assert guest.wait() == 0, guest.text
     assert "the town goes on" in guest.text
@@ -244,7 +245,7 @@ def test_two_towns_side_by_side(start: Start) -> None:
 
 
 def test_a_peer_that_cannot_start_is_named(start: Start) -> None:
-    town = start(target="tests.system.stub_peer:run_broken")
+    town = start(target="tests.system.helpers.stub_peer:run_broken")
     assert town.wait() != 0
     assert "could not start: " in town.text
     assert "exit code 1" in town.text
@@ -269,7 +270,7 @@ def test_a_hundred_peers_start_in_seconds(start: Start) -> None:
 
 def test_the_picture_is_drawn(start: Start) -> None:
     town = start()
-    eventually((town.directory / "network.png").exists, "a picture")
+    wait_until((town.directory / "network.png").exists, "a picture")
     assert (town.directory / "network.png").read_bytes().startswith(b"\x89PNG")
     town.interrupt()
     assert town.wait() == 0, town.text

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from db.address import check_reachable, database_of
 from peers.books_address import ENVIRONMENT, address_from_environment, address_given, has_secret, without_secrets
 from peers.errors import LedgerError, SettingsError
-from peers.town.books import check_reachable, database_of
 from peers.town.directory import Directory, TownState
 
 SECRET = "s3cret"

@@ -18,7 +18,7 @@ from compose_spec import PyCompose
 
 from db.mongod.process import find_mongod
 from peers.cli.main import app
-from tests.composition import ROOT, bazaar_commands, composition
+from tests.helpers.composition import ROOT, bazaar_commands, composition
 
 SERVICES = composition()["services"]
 BY_SERVICE = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from peers.files import PRIVATE, write_json, write_whole, written_whole
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 
 def test_what_is_written_is_there_and_nothing_beside_it(tmp_path: Path) -> None:

@@ -1,4 +1,15 @@
-"""`bazaar bench`: how fast, beside how fast it could be."""
+"""Measure speed against the floor, in one run, or against etcd.
+
+The floor of a purchase is one echo through Pyro5 and one durable insert; both are measured in turns with
+the purchases, on towns of the bench's own. Every town is audited, and the exit code is that of the audits.
+
+**Examples**
+
+- `bazaar bench --quick`
+- `bazaar bench --out /tmp/look`
+- `bazaar bench --only latency --only throughput --json`
+- `bazaar bench --against etcd`
+"""
 
 from __future__ import annotations
 
@@ -35,18 +46,6 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Measure speed against the floor, in one run, or against etcd.
-
-    The floor of a purchase is one echo through Pyro5 and one durable insert; both are measured in turns with
-    the purchases, on towns of the bench's own. Every town is audited, and the exit code is that of the audits.
-
-    **Examples**
-
-    - `bazaar bench --quick`
-    - `bazaar bench --out /tmp/look`
-    - `bazaar bench --only latency --only throughput --json`
-    - `bazaar bench --against etcd`
-    """
     from rich.console import Console
 
     from plots.draw.bench import draw_saved

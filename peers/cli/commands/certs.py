@@ -1,4 +1,13 @@
-"""`bazaar certs`: make a town's certificates before anything of it runs."""
+"""Make the certificates of a town, if it has none.
+
+`bazaar run` makes them by itself where it needs them. This is for services that start before the town does, and
+for further machines: copy `tls/ca.pem` and `tls/member.pem` there, and keep the authority's key at home.
+
+**Examples**
+
+- `bazaar certs`
+- `bazaar certs --dir /town --host mongo --authority-key /authority/ca.key`
+"""
 
 from __future__ import annotations
 
@@ -20,16 +29,6 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Where the authority's key is kept; tls/ca.key.")
     ] = None,
 ) -> int:
-    """Make the certificates of a town, if it has none.
-
-    `bazaar run` makes them by itself where it needs them. This is for services that start before the town does, and
-    for further machines: copy `tls/ca.pem` and `tls/member.pem` there, and keep the authority's key at home.
-
-    **Examples**
-
-    - `bazaar certs`
-    - `bazaar certs --dir /town --host mongo --authority-key /authority/ca.key`
-    """
     from peers.rpc.certificates import ensure_certificates
     from peers.rpc.tls import TlsFiles
     from peers.town.directory import Directory

@@ -1,4 +1,21 @@
-"""`bazaar chaos`: break a town of real processes, and see whether its books still balance."""
+"""Break a town of real processes while customers trade, then judge it.
+
+Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, cut
+off, made to resign; mongod and name server die; peers join, leave and come back. In the end all is healed, and
+the audit says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell,
+as when there was too little traffic.
+
+DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
+
+Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), cut (-trader, -peer), resign,
+mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
+
+**Examples**
+
+- `bazaar chaos`
+- `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
+- `bazaar chaos --faults kill,stop --quick`
+"""
 
 from __future__ import annotations
 
@@ -10,6 +27,7 @@ import typer
 from peers.cli.options import JsonOption
 
 _QUICK_S = 30.0
+"""What `--quick` means; `--duration` is the setting."""
 
 
 def command(
@@ -26,24 +44,6 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Break a town of real processes while customers trade, then judge it.
-
-    Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, cut
-    off, made to resign; mongod and name server die; peers join, leave and come back. In the end all is healed, and
-    the audit says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell,
-    as when there was too little traffic.
-
-    DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
-
-    Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), cut (-trader, -peer), resign,
-    mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
-
-    **Examples**
-
-    - `bazaar chaos`
-    - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
-    - `bazaar chaos --faults kill,stop --quick`
-    """
     import random
 
     import msgspec

@@ -1,4 +1,14 @@
-"""`bazaar experiment`: a workload, its data as CSV, its figure."""
+"""Measure something on a town of its own, and draw it.
+
+**sequential**: purchases one after another, first without elections, then with one every so many sales, as the
+trader resigns. Writes one CSV per condition and `sequential.png`. The exit code is that of the audits.
+
+**Examples**
+
+- `bazaar experiment sequential`
+- `bazaar experiment sequential --quick --out /tmp/look`
+- `bazaar experiment sequential --redraw`
+"""
 
 from __future__ import annotations
 
@@ -27,17 +37,6 @@ def command(
     redraw: Annotated[bool, typer.Option("--redraw", help="Draw the data in DIR again; measure nothing.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Measure something on a town of its own, and draw it.
-
-    **sequential**: purchases one after another, first without elections, then with one every so many sales, as the
-    trader resigns. Writes one CSV per condition and `sequential.png`. The exit code is that of the audits.
-
-    **Examples**
-
-    - `bazaar experiment sequential`
-    - `bazaar experiment sequential --quick --out /tmp/look`
-    - `bazaar experiment sequential --redraw`
-    """
     if name not in _EXPERIMENTS:
         raise SettingsError(f"{name} is no experiment: there is {', '.join(_EXPERIMENTS)}")
     from plots.results.sequential import Setup

@@ -1,4 +1,10 @@
-"""`bazaar status`: who runs, who is trader, who is whose neighbour."""
+"""Show the running town: services, term and trader, and each peer.
+
+**Examples**
+
+- `bazaar status`
+- `bazaar status --dir /tmp/town --json`
+"""
 
 from __future__ import annotations
 
@@ -8,15 +14,8 @@ from peers.cli.options import DirOption, JsonOption
 
 
 def command(directory: DirOption = Path(".bazaar"), as_json: JsonOption = False) -> int:
-    """Show the running town: services, term and trader, and each peer.
-
-    **Examples**
-
-    - `bazaar status`
-    - `bazaar status --dir /tmp/town --json`
-    """
     from peers.town.directory import Directory
-    from peers.town.status import print_status, read_status, to_json
+    from peers.town.view.status import print_status, read_status, to_json
 
     status = read_status(Directory(directory))
     if as_json:

@@ -14,12 +14,12 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from db.audit.checkers.acknowledgements import subject_of
 
-from db.audit.acknowledgements import subject_of
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
-from db.ledger.documents import Document
 from db.ledger.memory import MemoryLedger
+from db.schema.documents import Document
 from peers.core.commands import NotifySales, Respond
 from peers.core.journal import JOURNALED, journal_line
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest

@@ -81,7 +81,7 @@ class BareInserts:
 
     def __init__(self, uri: str) -> None:
         self._client: MongoClient[dict[str, Any]] = MongoClient(uri)
-        self._sales = self._client.get_database("bench_floor", write_concern=_DURABLE)["sales"]
+        self._inserts = self._client.get_database("bench_floor", write_concern=_DURABLE)["inserts"]
         self._run = uuid.uuid4().hex
         self._number = 0
 
@@ -89,7 +89,7 @@ class BareInserts:
         """One insert that a majority has, in its journal."""
         self._number += 1
         sale = {"_id": f"{self._run}-{self._number}", "buyer": "customer-1", "item": "fish", "quantity": 1}
-        self._sales.insert_one(sale)
+        self._inserts.insert_one(sale)
 
     def close(self) -> None:
         """Takes the documents away again."""

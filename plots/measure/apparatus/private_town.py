@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from peers.books_address import ENVIRONMENT
 from peers.customer import Customer
 from peers.errors import TownError
 from peers.town.directory import Directory, TownState
+from peers.waiting import wait_until
 
 _BAZAAR = (sys.executable, "-c", "from peers.cli.main import main; main()")
 # No options: they only end a measurement that has failed.
@@ -98,16 +98,19 @@ class PrivateTown:
             warehouse.deposit(item, _STOCK, price)
 
     def _wait_open(self, process: subprocess.Popen[bytes]) -> TownState:
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
+        def opened() -> TownState | None:
             state = self.directory.running_town()
             if state is not None and state.phase == "open":
                 return state
             if process.poll() is not None:
                 last = self.said.read_text(errors="replace").strip().splitlines()[-1:]
                 raise TownError(f"the town could not start: {' '.join(last) or f'see {self.said}'}")
-            time.sleep(_LOOK_S)
-        raise TownError(f"the town did not open in {_START_S:g} s: see {self.said}")
+            return None
+
+        state = wait_until(opened, _START_S, look_s=_LOOK_S)
+        if state is None:
+            raise TownError(f"the town did not open in {_START_S:g} s: see {self.said}")
+        return state
 
     def _end(self) -> int:
         assert self._process is not None

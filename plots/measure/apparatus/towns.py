@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
-from pymongo import MongoClient
 
+from db.queries import Queries
 from peers.errors import TownError
 from peers.town.directory import PeerState, TownState
+from peers.waiting import wait_until
 from plots.measure.apparatus.customers import ITEM
 from plots.measure.apparatus.private_town import PrivateTown
 
@@ -24,14 +24,10 @@ _PATIENCE_S = 30.0
 
 def wait_for(condition: Callable[[], T | None], what: str, patience_s: float = _PATIENCE_S) -> T:
     """Returns the first true value; TownError if there is none in time."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise TownError(f"not within {patience_s:g} s: {what}")
-        time.sleep(_LOOK_S)
+    value = wait_until(condition, patience_s, look_s=_LOOK_S)
+    if not value:
+        raise TownError(f"not within {patience_s:g} s: {what}")
+    return value
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -40,10 +36,10 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _look(town: PrivateTown, question: Callable[[Any], T]) -> T:
+def _look(town: PrivateTown, question: Callable[[Queries], T]) -> T:
     state = _state(town)
-    with MongoClient[dict[str, Any]](state.mongo_uri, tz_aware=True) as client:
-        return question(client[state.database])
+    with Queries(state.mongo_uri, state.database) as books:
+        return question(books)
 
 
 def _state(town: PrivateTown) -> TownState:
@@ -87,8 +83,8 @@ class BenchTown(PrivateTown):
         """The peers that run, by name."""
         return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
 
-    def look(self, question: Callable[[Any], T]) -> T:
-        """Asks the town's database something."""
+    def look(self, question: Callable[[Queries], T]) -> T:
+        """Asks the town's books something."""
         return _look(self, question)
 
 
@@ -98,6 +94,6 @@ class TradingTown(PrivateTown):
     def __init__(self, directory: Path, peers: int, seed: int) -> None:
         super().__init__(directory, peers, seed=seed, trades=True)
 
-    def look(self, question: Callable[[Any], T]) -> T:
-        """Asks the town's database something."""
+    def look(self, question: Callable[[Queries], T]) -> T:
+        """Asks the town's books something."""
         return _look(self, question)

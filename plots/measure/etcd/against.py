@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from db.queries import Queries
 from plots.measure import failover
 from plots.measure.apparatus.customers import Crowd, Spec
 from plots.measure.apparatus.stats import Turn, rate_of
@@ -41,7 +41,7 @@ def measure(town: BenchTown, parent: Path, plan: Plan) -> Against:
                         turns[clients].append(crowd.closed(clients, plan.crowd_turn_s))
             terms = 1 + cluster.term() - term
         version = cluster.version
-    replicas = town.look(_replicas)
+    replicas = town.look(Queries.replicas)
     return Against(
         version=version,
         replicas=replicas,
@@ -50,11 +50,6 @@ def measure(town: BenchTown, parent: Path, plan: Plan) -> Against:
         purchases=tuple(rate_of(n, turns) for n, turns in bought.items()),
         promises=promises(replicas),
     )
-
-
-def _replicas(database: Any) -> int:
-    """How many members the database has that can vote and hold data."""
-    return len(database.client.admin.command("hello")["hosts"])
 
 
 def measure_standstills(

@@ -13,8 +13,8 @@ from peers.core.ledger.log import NOWHERE, Entry
 from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Accepted, Deposit, Outcome, Post
-from tests.deals import TRADER, accepted, office, sold, stock, trade, unavailable
-from tests.log_trader import summary
+from tests.helpers.deals import TRADER, accepted, office, sold, stock, trade, unavailable
+from tests.helpers.log_trader import summary
 
 R = TypeVar("R", bound=Accepted | Outcome | Deposit)
 

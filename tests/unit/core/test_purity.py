@@ -69,7 +69,7 @@ def test_a_module_of_the_core_is_pure(module: Path) -> None:
         "import os", "import random", "import datetime", "import secrets", "import uuid", "import numpy.random",
         "from random import random", "from random import Random, choice", "from datetime import datetime",
         "from time import monotonic", "from os import path", "from db.ledger.memory import MemoryLedger",
-        "import nameserver.finder", "from plots import style", "from peers.runtime.links.links import Links",
+        "import nameserver.client", "from plots import style", "from peers.runtime.links.links import Links",
         "import peers.cli",
         "from peers import host", "from . import graph", "def f():\n    import time", "open('x')", "print('x')",
         "from random import Random\nRandom()",

@@ -30,7 +30,7 @@ from peers.core.ledger.port import (
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.state_machine import IllegalTransition
 from peers.core.trader.committer import COMMIT_TRANSITIONS, RETRY_LEDGER_S, CommitEvent, CommitState, Committer
-from tests.deals import accepted, at, election, office, stock, trade, unavailable
+from tests.helpers.deals import accepted, at, election, office, stock, trade, unavailable
 from tests.unit.core.words import peer, rules
 
 AWAY = LedgerAway(why="refused")

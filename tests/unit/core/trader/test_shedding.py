@@ -15,7 +15,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Outcome
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
-from tests.deals import office
+from tests.helpers.deals import office
 from tests.unit.core.shop import Shop
 from tests.unit.core.words import T0_MS, offers, peer, rules, wants
 

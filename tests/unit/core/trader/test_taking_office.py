@@ -17,8 +17,8 @@ from peers.core.market.records import Post
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
-from tests.deals import accepted, at, office, stock, trade, unavailable
-from tests.log_trader import LogTrader, summary, trade_a_while
+from tests.helpers.deals import accepted, at, office, stock, trade, unavailable
+from tests.helpers.log_trader import LogTrader, summary, trade_a_while
 from tests.unit.core.words import T0_MS, peer, rules
 
 AWAY = LedgerAway(why="refused")

@@ -1,0 +1,218 @@
+"""Whether goods, decisions and money add up: `no_oversell`, `decided_once` and `money_conserved`.
+
+Each checker complains of its own concern only, so that books with one fault name one invariant: a field that one
+checker misses is another checker's to report.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import ClassVar
+
+import msgspec
+
+from db.audit.checkers.log_checks import PlacesAndIds
+from db.audit.findings import Checker, Finding
+from db.audit.log_rows import EntryRow
+from db.audit.rows import DECIDED, MAIN_POST, DepositRow, PostRow, RequestRow
+
+_CENT = Decimal("0.01")
+_SALE_FIELDS = ("seller", "deposit", "price", "amount", "commission", "earned")
+
+
+class _Goods(msgspec.Struct, frozen=True, gc=False):
+    """What has to be remembered of a deposit."""
+
+    id: str
+    item: str | None
+    seller: str | None
+    quantity: int | None
+    remaining: int | None
+
+
+class NoOversell(Checker):
+    """Of every deposit, what is gone is what was sold out of it.
+
+    With a log, what is left is what the log adds up to: each deposit comes with all its goods, and no sale takes more
+    than is left at its place. Without one, what is left is what the books say.
+    """
+
+    name: ClassVar[str] = "no_oversell"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deposits: dict[str, _Goods] = {}
+        self._sold: dict[str, int] = {}
+        self._folded = False
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._folded = True
+        for deposit, _ in row.deposits:
+            if deposit.quantity is None or deposit.remaining != deposit.quantity:
+                taken_in = f"it was taken in with {deposit.remaining} remaining of {deposit.quantity}"
+                self.violate(deposit.id, row.name, what=taken_in)
+
+    def deposit(self, row: DepositRow) -> None:
+        self._deposits[row.id] = _Goods(row.id, row.item, row.seller, row.quantity, row.remaining)
+
+    def request(self, row: RequestRow) -> None:
+        if not row.sold:
+            return
+        deposit = self._deposits.get(row.deposit or "")
+        if deposit is None:
+            named = f"deposit {row.deposit}" if row.deposit else "no deposit"
+            self.violate(row.id, what=f"it was sold out of {named}, which is not in the books")
+            return
+        if row.quantity is None or row.quantity < 1:
+            self.violate(row.id, what=f"it was sold with a quantity that is none ({row.quantity})")
+            return
+        left = (deposit.quantity or 0) - self._sold.get(deposit.id, 0)
+        if self._folded and row.quantity > left:
+            self.violate(row.id, deposit.id, what=f"seq {row.seq} sold {row.quantity} out of {left} that were left")
+        self._sold[deposit.id] = self._sold.get(deposit.id, 0) + row.quantity
+        for field in ("item", "seller"):
+            theirs, ours = getattr(row, field), getattr(deposit, field)
+            if theirs != ours:
+                self.violate(row.id, deposit.id, what=f"the sale's {field} is {theirs}; its deposit's is {ours}")
+
+    def finish(self) -> Finding:
+        for deposit in self._deposits.values() if not self._folded else ():
+            self._check_account(deposit, self._sold.get(deposit.id, 0))
+        return super().finish()
+
+    def _check_account(self, deposit: _Goods, sold: int) -> None:
+        quantity, remaining = deposit.quantity, deposit.remaining
+        if quantity is None or remaining is None:
+            self.violate(deposit.id, what=f"quantity {quantity} and remaining {remaining} are not both whole numbers")
+        elif remaining < 0:
+            self.violate(deposit.id, what=f"remaining is {remaining}, below nothing")
+        elif quantity - remaining != sold:
+            gone = f"{quantity} deposited less {remaining} remaining is {quantity - remaining}"
+            self.violate(deposit.id, what=f"{gone}; its sales add up to {sold}")
+
+
+class DecidedOnce(Checker):
+    """One outcome a request; `seq` counts the outcomes from 1 without gap or repeat, and the post knows the last."""
+
+    name: ClassVar[str] = "decided_once"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = PlacesAndIds(self.violate)
+        self._seen = self._log.decided
+        self._last = 0
+        self._last_id = ""
+        self._posts: dict[str, PostRow] = {}
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._log.entry(row)
+
+    def post(self, row: PostRow) -> None:
+        self._posts[row.id] = row
+
+    def request(self, row: RequestRow) -> None:
+        if row.id in self._seen:
+            self.violate(row.id, what="it is recorded more than once")
+        self._seen.add(row.id)
+        if row.status not in (*DECIDED, "queued"):
+            self.violate(row.id, what=f"its status is {row.status}")
+        self._check_fields(row)
+        if row.seq is not None:
+            self._count(row, row.seq)
+
+    def finish(self) -> Finding:
+        main = self._posts.get(MAIN_POST)
+        if self._log.used:
+            pass  # the post of the books is for books_follow_log to judge
+        elif main is None:
+            if self._last:
+                self.violate(MAIN_POST, what=f"there is no such post, yet {self._last} decisions are numbered")
+        elif main.seq != self._last:
+            documents = (MAIN_POST, self._last_id) if self._last_id else (MAIN_POST,)
+            self.violate(*documents, what=f"the post's seq is {main.seq}; the last decision's is {self._last}")
+        return super().finish()
+
+    def _count(self, row: RequestRow, seq: int) -> None:
+        documents = (self._last_id, row.id) if self._last_id else (row.id,)
+        if seq < 1:
+            self.violate(row.id, what=f"its seq is {seq}; the first is 1")
+            return
+        if seq <= self._last:
+            again = ", or out of order" if self._log.used else ""
+            self.violate(*documents, what=f"seq {seq} was given more than once{again}")
+        elif seq > self._last + 1:
+            missing = f"seq {self._last + 1}" + (f" to {seq - 1}" if seq > self._last + 2 else "")
+            self.violate(*documents, what=f"{missing} was given to nobody; after {self._last} comes {seq}")
+        self._last, self._last_id = max(seq, self._last), row.id
+
+    def _check_fields(self, row: RequestRow) -> None:
+        if row.status in DECIDED:
+            wanted: tuple[str, ...] = ("seq", "term", "trader", "decided_at")
+            wanted += ("seller", "deposit") if row.sold else ()
+            missing = [field for field in wanted if getattr(row, field) is None]
+            if missing:
+                self.violate(row.id, what=f"it is {row.status} without {', '.join(missing)}")
+        elif row.seq is not None:
+            self.violate(row.id, what=f"it is {row.status} yet has the seq {row.seq}")
+        extra = [] if row.sold else [field for field in _SALE_FIELDS if getattr(row, field) is not None]
+        if extra:
+            self.violate(row.id, what=f"it is {row.status} yet has {', '.join(extra)}")
+
+
+class MoneyConserved(Checker):
+    """Every amount worked out again, to the cent; `commission_rate`, where given, is that of every sale."""
+
+    name: ClassVar[str] = "money_conserved"
+
+    def __init__(self, commission_rate: Decimal | None = None) -> None:
+        super().__init__()
+        self._rate = commission_rate
+        self._prices: dict[str, Decimal | None] = {}
+        self.worth = self.amount = self.commission = self.earned = Decimal("0.00")
+
+    def deposit(self, row: DepositRow) -> None:
+        self._prices[row.id] = row.price
+        if row.price is None or not _to_the_cent(row.price):
+            self.violate(row.id, what=f"its price is {row.price}, no amount to the cent")
+
+    def request(self, row: RequestRow) -> None:
+        if not row.sold or row.quantity is None:
+            return
+        price, amount, commission, earned = row.price, row.amount, row.commission, row.earned
+        if price is None or amount is None or commission is None or earned is None:
+            missing = [field for field in _SALE_FIELDS[2:] if getattr(row, field) is None]
+            self.violate(row.id, what=f"it has no exact {', '.join(missing)}")
+            return
+        for field, value in (("price", price), ("amount", amount), ("commission", commission), ("earned", earned)):
+            if not _to_the_cent(value):
+                self.violate(row.id, what=f"its {field} is {value}, no amount to the cent")
+        worth = row.quantity * price
+        if amount != worth:
+            self.violate(row.id, what=f"amount is {amount}; {row.quantity} at {price} make {worth}")
+        if commission + earned != amount:
+            parts = f"commission {commission} and earned {earned} make {commission + earned}"
+            self.violate(row.id, what=f"{parts}; the amount is {amount}")
+        self._check_terms_of_sale(row, price, amount, commission)
+        self.worth += worth
+        self.amount += amount
+        self.commission += commission
+        self.earned += earned
+
+    def finish(self) -> Finding:
+        if not self.worth == self.amount == self.commission + self.earned:
+            what = f"goods worth {self.worth} were sold for {self.amount}; commission and earnings are "
+            self.violate(what=what + f"{self.commission} and {self.earned}, {self.commission + self.earned} together")
+        return super().finish()
+
+    def _check_terms_of_sale(self, row: RequestRow, price: Decimal, amount: Decimal, commission: Decimal) -> None:
+        asked = self._prices.get(row.deposit or "")
+        if asked is not None and asked != price:
+            self.violate(row.id, str(row.deposit), what=f"it was sold at {price}; its deposit's price is {asked}")
+        if self._rate is not None:
+            due = (amount * self._rate).quantize(_CENT, rounding=ROUND_HALF_UP)
+            if commission != due:
+                self.violate(row.id, what=f"commission is {commission}; {self._rate} of {amount} is {due}")
+
+
+def _to_the_cent(value: Decimal) -> bool:
+    return value >= 0 and value == value.quantize(_CENT)

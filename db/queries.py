@@ -1,0 +1,237 @@
+"""What is asked of the books from outside: by the town, by chaos runs, by the bench.
+
+Nothing but `db` knows the names of collections and fields; who wants to know something that no query here tells adds
+one. The ledger and the audit read by themselves (`db.ledger.reading`, `db.audit.auditing`). These read what is there,
+settled or not, and change nothing but the counter of ranks, which is no part of the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from bson.decimal128 import Decimal128
+from pymongo import MongoClient, ReturnDocument
+from pymongo.errors import PyMongoError
+
+from db.ledger.connection import Document
+from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS
+from db.schema.documents import election_from, ms_from, post_from
+from peers.books_address import without_secrets
+from peers.core.market.records import ElectionRecord, Post
+from peers.errors import LedgerError
+
+_T = TypeVar("_T")
+
+
+class RecordedSale(msgspec.Struct, frozen=True, kw_only=True):
+    """A sale as the books have it."""
+
+    request_id: str
+    seq: int
+    term: int
+    trader: str
+    buyer: str
+    seller: str
+    decided_at_ms: int
+
+
+class Dealings(msgspec.Struct, frozen=True, kw_only=True):
+    """All decisions that were the same for the same buyer, seller and trader. Without a sale there is no seller."""
+
+    sold: bool
+    buyer: str
+    seller: str | None
+    trader: str
+    count: int
+    earned: Decimal
+    commission: Decimal
+    first_ms: int
+    last_ms: int
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the books are: up to which place of the log they are made, and the last decision's number there."""
+
+    made: int
+    seq: int
+
+
+class WrittenEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """When an entry of the log was drawn up, by the clock of its trader."""
+
+    place: int
+    written_at_ms: int
+
+
+class Queries:
+    """A connection to the books in `database` at `uri`, made when first needed.
+
+    Methods block, and may be called from any thread. They raise LedgerError where the database does not answer within
+    `timeout_s`, or not as it should. `who` is what the database's own log calls us.
+    """
+
+    def __init__(self, uri: str, database: str, *, timeout_s: float = 5.0, who: str = "bazaar") -> None:
+        self.uri = uri
+        self.database = database
+        self._client: MongoClient[Document] = MongoClient(
+            uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname=who, tz_aware=True
+        )
+        books = self._client[database]
+        self._log = books[LOG.name]
+        self._posts = books[POSTS.name]
+        self._requests = books[REQUESTS.name]
+        self._elections = books[ELECTIONS.name]
+        self._counters = books[COUNTERS]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._client.close()
+
+    # -- who is in office, and how far things are --------------------------------------------------------------
+
+    def post(self) -> Post:
+        """Returns the post as the books have it; that of the beginning where there are none. Raises LedgerError."""
+
+        def read() -> Post:
+            found = self._posts.find_one({"_id": POST})
+            return Post() if found is None else post_from(found)
+
+        return self._asked(read)
+
+    def progress(self) -> Progress | None:
+        """Returns how far the books are made; None where there are none. Raises LedgerError."""
+
+        def read() -> Progress | None:
+            found = self._posts.find_one({"_id": POST}, {"made": 1, "seq": 1})
+            return None if found is None else Progress(made=found["made"], seq=found["seq"])
+
+        return self._asked(read)
+
+    def entries(self, after: int, upto: int) -> tuple[WrittenEntry, ...]:
+        """Returns the whole entries at the places after `after` up to `upto`, by place. Raises LedgerError."""
+
+        def read() -> tuple[WrittenEntry, ...]:
+            wanted = {"_id": {"$gt": after, "$lte": upto}, "written_at": {"$exists": True}}
+            found = self._log.find(wanted, {"written_at": 1}).sort("_id", 1)
+            return tuple(WrittenEntry(place=each["_id"], written_at_ms=ms_from(each["written_at"])) for each in found)
+
+        return self._asked(read)
+
+    def replicas(self) -> int:
+        """Returns how many members the database has that can vote and hold data. Raises LedgerError."""
+        return self._asked(lambda: len(self._client.admin.command("hello")["hosts"]))
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def count_queued(self) -> int:
+        """Returns how many requests wait, as far as the books are made. Raises LedgerError."""
+        return self._asked(lambda: self._requests.count_documents({"status": "queued"}))
+
+    def count_sold(self, after: int, upto: int) -> int:
+        """Returns how many decisions with a number after `after` up to `upto` are sales. Raises LedgerError."""
+        wanted = {"seq": {"$gt": after, "$lte": upto}, "status": "sold"}
+        return self._asked(lambda: self._requests.count_documents(wanted))
+
+    def first_sale_ms(self) -> int | None:
+        """Returns when the first sale of all was decided; None where there is none. Raises LedgerError."""
+
+        def read() -> int | None:
+            found = self._requests.find_one({"status": "sold"}, {"decided_at": 1}, sort=[("seq", 1)])
+            return None if found is None else ms_from(found["decided_at"])
+
+        return self._asked(read)
+
+    def sales(self) -> Iterator[RecordedSale]:
+        """Gives all sales in the order of their numbers, in a stream. Raises LedgerError, wherever it has come to."""
+        fields = dict.fromkeys(("seq", "term", "trader", "buyer", "seller", "decided_at"), 1)
+        found = self._requests.find({"status": "sold"}, fields).sort("seq", 1)
+        while (row := self._asked(lambda: next(found, None))) is not None:
+            yield RecordedSale(
+                request_id=row["_id"],
+                seq=row["seq"],
+                term=row["term"],
+                trader=row["trader"],
+                buyer=row["buyer"],
+                seller=row["seller"],
+                decided_at_ms=ms_from(row["decided_at"]),
+            )
+
+    def dealings(self, after: int) -> tuple[Dealings, ...]:
+        """Sums up the decisions with a number after `after`, by who took part in them. Raises LedgerError."""
+        sums = {
+            "_id": {"status": "$status", "buyer": "$buyer", "seller": "$seller", "trader": "$trader"},
+            "count": {"$sum": 1},
+            "earned": {"$sum": "$earned"},
+            "commission": {"$sum": "$commission"},
+            "first": {"$min": "$decided_at"},
+            "last": {"$max": "$decided_at"},
+        }
+        pipeline: list[Document] = [{"$match": {"seq": {"$gt": after}}}, {"$group": sums}]
+        return self._asked(lambda: tuple(map(_dealings, self._requests.aggregate(pipeline))))
+
+    # -- elections ---------------------------------------------------------------------------------------------
+
+    def elections(self, after: int = 0) -> tuple[ElectionRecord, ...]:
+        """Returns the elections of the terms after `after`, by term. Raises LedgerError."""
+
+        def read() -> tuple[ElectionRecord, ...]:
+            return tuple(map(election_from, self._elections.find({"term": {"$gt": after}}).sort("term", 1)))
+
+        return self._asked(read)
+
+    # -- ranks -------------------------------------------------------------------------------------------------
+
+    def set_ranks(self, used: int) -> None:
+        """Has the next newcomer get rank `used`. Raises LedgerError."""
+        self._asked(lambda: self._counters.update_one({"_id": RANKS}, {"$set": {"next": used}}, upsert=True))
+
+    def draw_ranks(self, n: int) -> range:
+        """Takes the next `n` ranks, which nobody else gets. Raises LedgerError, also where no town has set them."""
+
+        def draw() -> range:
+            after = self._counters.find_one_and_update(
+                {"_id": RANKS}, {"$inc": {"next": n}}, return_document=ReturnDocument.AFTER
+            )
+            if after is None:
+                raise LedgerError("the town's counter of ranks is missing from the books; start the town anew")
+            return range(after["next"] - n, after["next"])
+
+        return self._asked(draw)
+
+    def _asked(self, question: Callable[[], _T]) -> _T:
+        try:
+            return question()
+        except PyMongoError as error:
+            raise LedgerError(without_secrets(f"the books at {self.uri} cannot be read: {error}")) from error
+
+
+def _dealings(group: Document) -> Dealings:
+    key = group["_id"]
+    return Dealings(
+        sold=key["status"] == "sold",
+        buyer=key["buyer"],
+        seller=key.get("seller"),
+        trader=key["trader"],
+        count=group["count"],
+        earned=_decimal(group["earned"]),
+        commission=_decimal(group["commission"]),
+        first_ms=ms_from(group["first"]),
+        last_ms=ms_from(group["last"]),
+    )
+
+
+def _decimal(value: Any) -> Decimal:
+    """A sum of nothing is a whole number, whatever was to be summed up."""
+    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value))

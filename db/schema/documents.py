@@ -1,0 +1,324 @@
+"""Records as documents, and back: one list of keys for the books, the wire and the audit.
+
+The three forms differ only in how money and times of day are written. `BSON` is what MongoDB keeps (Decimal128,
+Date), `PLAIN` the same in Python's own types (Decimal, datetime), and `WIRE` what travels and what a person reads in
+JSON (strings such as "7.20" and "2026-11-03T12:00:00.000Z"). Reading back takes any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from db.schema.collections import POST
+from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.market.records import (
+    Accepted,
+    Deposit,
+    ElectionRecord,
+    Offer,
+    Outcome,
+    Post,
+    PurchaseRequest,
+    Sale,
+    clock_of,
+)
+from peers.core.membership.clocks import LamportStamp, VectorStamp
+
+Document = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_TWO_PLACES = (6176 - 2) << 113
+"""The exponent of a Decimal128 with two places, where IEEE 754 puts it."""
+
+
+@lru_cache(maxsize=4096)
+def decimal128(money: Decimal) -> Decimal128:
+    """Returns `money` (not negative, exact to the cent) as MongoDB keeps it.
+
+    Made and remembered here because bson's own way shows up in the time of a large commit.
+    """
+    cents = money * 100
+    whole = int(cents)
+    if whole != cents or whole < 0:
+        raise ValueError(f"{money} is not money: not negative, and exact to the cent")
+    return Decimal128.from_bid((_TWO_PLACES | whole).to_bytes(16, "little"))
+
+
+@lru_cache(maxsize=1024)
+def date(ms: int) -> datetime:
+    """Returns a time of day given in milliseconds since 1970."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+@lru_cache(maxsize=1024)
+def iso_date(ms: int) -> str:
+    """Returns a time of day given in milliseconds since 1970 as ISO 8601, in UTC, to the millisecond."""
+    return date(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How money and times of day are written."""
+
+    money: Callable[[Decimal], object]
+    date: Callable[[int], object]
+
+
+BSON = Form(money=decimal128, date=date)
+PLAIN = Form(money=lambda money: money, date=date)
+WIRE = Form(money=lambda money: format(money, ".2f"), date=iso_date)
+
+
+def request_document(record: Accepted | Outcome, at: int, form: Form = BSON) -> Document:
+    """A request, decided or not, as it stands in `requests`; `at` is the place of the entry that put it there."""
+    document = outcome_document(record, form) if isinstance(record, Outcome) else _request(record, "queued", form)
+    document["at"] = at
+    return document
+
+
+def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
+    """A decided request, as it is told."""
+    document = _request(outcome.accepted, outcome.status, form)
+    document["seq"] = outcome.seq
+    document["term"] = outcome.term
+    document["trader"] = outcome.trader
+    document["decided_at"] = form.date(outcome.decided_at_ms)
+    sale = outcome.sale
+    if sale is not None:
+        money = form.money
+        document["seller"] = sale.seller
+        document["deposit"] = sale.deposit
+        document["price"] = money(sale.price)
+        document["amount"] = money(sale.amount)
+        document["commission"] = money(sale.commission)
+        document["earned"] = money(sale.earned)
+    elif outcome.reason is not None:
+        document["reason"] = outcome.reason
+    return document
+
+
+def _request(accepted: Accepted, status: str, form: Form) -> Document:
+    request = accepted.request
+    return {
+        "_id": request.request_id,
+        "buyer": request.buyer,
+        "item": request.item,
+        "quantity": request.quantity,
+        "clock": clock_of(request.clock),
+        "order": request.sort_key,
+        "status": status,
+        "queued_at": form.date(accepted.queued_at_ms),
+        "queued_term": accepted.queued_term,
+        "arrival": accepted.arrival,
+    }
+
+
+def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = None) -> Document:
+    """A deposit, as it is told; as it stands in `deposits` with `at`, the place of the entry that last changed it."""
+    offer = deposit.offer
+    document: Document = {
+        "_id": offer.deposit_id,
+        "seller": offer.seller,
+        "item": offer.item,
+        "price": form.money(offer.price),
+        "quantity": offer.quantity,
+        "remaining": deposit.remaining,
+        "clock": clock_of(offer.clock),
+        "order": offer.sort_key,
+        "deposited_at": form.date(deposit.deposited_at_ms),
+        "term": deposit.term,
+    }
+    if at is not None:
+        document["at"] = at
+    return document
+
+
+def post_document(post: Post, made: int, form: Form = BSON) -> Document:
+    """The post after entry `made`, as it stands in `posts`."""
+    return {
+        "_id": POST,
+        "term": post.term,
+        "trader": post.trader,
+        "since": None if post.since_ms is None else form.date(post.since_ms),
+        "seq": post.seq,
+        "arrival": post.arrival,
+        "made": made,
+    }
+
+
+def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests: bool = True) -> Document:
+    """An entry, as it stands in `log`. Requests and deposits look as they do in the books.
+
+    Without `with_requests` the arrays of requests are left out, for a caller that has them already.
+    """
+    document: Document = {
+        "_id": place,
+        "entry": entry.entry_id,
+        "kind": entry.kind,
+        "term": entry.term,
+        "trader": entry.trader,
+        "written_at": form.date(entry.written_at_ms),
+    }
+    if isinstance(entry, OfficeEntry):
+        document["reason"] = entry.reason
+        return document
+    parts: dict[str, list[Any]] = {
+        "new_requests": list(entry.new_requests),
+        "new_deposits": list(entry.new_deposits),
+        "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
+    }
+    if with_requests:
+        parts["decided"] = [request_document(outcome, place, form) for outcome in entry.outcomes]
+        parts["queued"] = [request_document(accepted, place, form) for accepted in entry.queued]
+    document.update((name, part) for name, part in parts.items() if part)  # an empty array would be a key of indexes
+    return document
+
+
+def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
+    """A finished election, as it stands in `elections`."""
+    return {
+        "_id": record.term,
+        "term": record.term,
+        "algorithm": record.algorithm,
+        "reason": record.reason,
+        "started_by": record.started_by,
+        "trader": record.trader,
+        "messages": record.messages,
+        "complete": record.complete,
+        "started_at": form.date(record.started_at_ms),
+        "took_ms": float(record.took_ms),
+    }
+
+
+def accepted_from(document: Mapping[str, Any]) -> Accepted:
+    """The accepted request in a document of `requests`, decided or not."""
+    return Accepted(
+        request=PurchaseRequest(
+            request_id=document["_id"],
+            buyer=document["buyer"],
+            item=document["item"],
+            quantity=document["quantity"],
+            clock=_clock_from(document["clock"]),
+        ),
+        arrival=document["arrival"],
+        queued_at_ms=ms_from(document["queued_at"]),
+        queued_term=document["queued_term"],
+    )
+
+
+def outcome_from(document: Mapping[str, Any]) -> Outcome:
+    """The outcome in a document of `requests` that is decided."""
+    sale = None
+    if document["status"] == "sold":
+        sale = Sale(
+            seller=document["seller"],
+            deposit=document["deposit"],
+            price=_money_from(document["price"]),
+            amount=_money_from(document["amount"]),
+            commission=_money_from(document["commission"]),
+            earned=_money_from(document["earned"]),
+        )
+    return Outcome(
+        accepted=accepted_from(document),
+        seq=document["seq"],
+        term=document["term"],
+        trader=document["trader"],
+        decided_at_ms=ms_from(document["decided_at"]),
+        sale=sale,
+        reason=document.get("reason"),
+    )
+
+
+def deposit_from(document: Mapping[str, Any]) -> Deposit:
+    """The deposit in a document of `deposits`."""
+    return Deposit(
+        offer=Offer(
+            deposit_id=document["_id"],
+            seller=document["seller"],
+            item=document["item"],
+            quantity=document["quantity"],
+            price=_money_from(document["price"]),
+            clock=_clock_from(document["clock"]),
+        ),
+        remaining=document["remaining"],
+        deposited_at_ms=ms_from(document["deposited_at"]),
+        term=document["term"],
+    )
+
+
+def post_from(document: Mapping[str, Any]) -> Post:
+    """The post in a document of `posts`."""
+    since = document["since"]
+    return Post(
+        term=document["term"],
+        trader=document["trader"],
+        since_ms=None if since is None else ms_from(since),
+        seq=document["seq"],
+        arrival=document["arrival"],
+    )
+
+
+def request_from(document: Mapping[str, Any]) -> Accepted | Outcome:
+    """The request in a document of `requests`, decided or not."""
+    return accepted_from(document) if document["status"] == "queued" else outcome_from(document)
+
+
+def entry_from(document: Mapping[str, Any]) -> Entry | None:
+    """The entry in a document of `log`; None where its body was cut away."""
+    if document.get("cut"):
+        return None
+    entry_id, term, trader = document["entry"], document["term"], document["trader"]
+    written_at_ms = ms_from(document["written_at"])
+    if document["kind"] == "office":
+        return OfficeEntry(
+            entry_id=entry_id, term=term, trader=trader, written_at_ms=written_at_ms, reason=document["reason"]
+        )
+    return TradeEntry(
+        entry_id=entry_id,
+        term=term,
+        trader=trader,
+        written_at_ms=written_at_ms,
+        deposits=tuple(map(deposit_from, document.get("deposits", ()))),
+        outcomes=tuple(map(outcome_from, document.get("decided", ()))),
+        queued=tuple(map(accepted_from, document.get("queued", ()))),
+        new_requests=tuple(document.get("new_requests", ())),
+    )
+
+
+def election_from(document: Mapping[str, Any]) -> ElectionRecord:
+    """The election in a document of `elections`."""
+    return ElectionRecord(
+        term=document["term"],
+        algorithm=document["algorithm"],
+        reason=document["reason"],
+        started_by=document["started_by"],
+        trader=document["trader"],
+        messages=document["messages"],
+        complete=document["complete"],
+        started_at_ms=ms_from(document["started_at"]),
+        took_ms=document["took_ms"],
+    )
+
+
+def _clock_from(clock: Mapping[str, Any]) -> LamportStamp | VectorStamp:
+    if "vector" in clock:
+        return VectorStamp(vector=dict(clock["vector"]))
+    return LamportStamp(lamport=clock["lamport"])
+
+
+def _money_from(value: Decimal128 | Decimal | str) -> Decimal:
+    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+
+
+def ms_from(value: datetime | str) -> int:
+    """Returns a time of day, in any of the forms, in milliseconds since 1970."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return (moment - _EPOCH) // _MILLISECOND

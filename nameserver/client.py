@@ -1,0 +1,165 @@
+"""The one client of a name server: asks who is registered, and registers. Every wait here is short and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from nameserver.names import (
+    CARD,
+    NAME_SERVER_OBJECT,
+    PREFIX,
+    TRADER,
+    name_of,
+    number_in,
+    read_tags,
+    tags_of,
+    trader_tags_of,
+)
+from peers.core.membership.members import Member
+from peers.endpoints import endpoint
+from peers.errors import TownError
+from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """One peer as the name server knows it."""
+
+    name: str
+    uri: str
+    rank: int | None
+    role: str | None
+
+
+class RegisteredTrader(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is trader as the name server knows it; `term` is 0 where the entry does not say it."""
+
+    uri: str
+    term: int
+
+
+class NameServerClient:
+    """A connection to the name server at `host` and `port`, for one thread; made when first needed, and again after
+    a failure. Whatever goes wrong is a TownError."""
+
+    def __init__(self, host: str, port: int, timeout_s: float = 1.0) -> None:
+        self._where = f"{host} port {port}"
+        self._connection = RpcConnection(f"PYRO:{NAME_SERVER_OBJECT}@{endpoint(host, port)}", timeout_s)
+
+    def __enter__(self) -> NameServerClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection; the next question makes another."""
+        self._connection.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection. The next one may be to a new name server, which knows nobody."""
+        return self._connection.connected
+
+    def fileno(self) -> int:
+        """Of the connection, for waiting on its end; -1 while there is none."""
+        return self._connection.fileno()
+
+    # -- asking --------------------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Returns if it answers; TownError if it does not."""
+        self._call("ping")
+
+    def peers(self) -> list[Registered]:
+        """Returns the registered peers, by rank (those without one last); TownError if it does not answer."""
+        found = self._call("list", prefix=PREFIX, return_metadata=True)
+        peers = [_registered(name, uri, read_tags(tags)) for name, (uri, tags) in found.items() if name != TRADER]
+        return sorted(peers, key=lambda peer: (peer.rank is None, peer.rank or 0, peer.name))
+
+    def trader(self) -> RegisteredTrader | None:
+        """Returns who is registered as trader, None if nobody is; TownError if it does not answer."""
+        found = self._look_up(TRADER)
+        return None if found is None else RegisteredTrader(uri=found[0], term=number_in(found[1], "term") or 0)
+
+    def card(self) -> dict[str, str] | None:
+        """Returns what the town's card says (`mongo_uri`, `database`, …), None where there is none; TownError if it
+        does not answer."""
+        found = self._look_up(CARD)
+        return None if found is None else found[1]
+
+    # -- registering ---------------------------------------------------------------------------------------
+
+    def register(self, member: Member) -> None:
+        """Registers a peer, whatever stood under its name before; TownError if it does not answer."""
+        self._register(name_of(member.name), member.uri, tags_of(member))
+
+    def register_trader(self, member: Member, term: int) -> None:
+        """Registers who is in office for `term`, unless it is there already, or a later trader was faster; TownError
+        if it does not answer."""
+        listed = self.trader() or RegisteredTrader(uri="", term=0)
+        if listed.term < term or (listed.term == term and listed.uri != member.uri):
+            self._register(TRADER, member.uri, trader_tags_of(member, term))
+
+    def unregister(self, member: Member) -> None:
+        """Takes a peer's entry away, unless another has it by now; TownError if it does not answer."""
+        self._take_away(name_of(member.name), member.uri)
+
+    def unregister_trader(self, member: Member) -> None:
+        """Takes the trader's entry away, unless another has it by now; TownError if it does not answer."""
+        self._take_away(TRADER, member.uri)
+
+    def leave_card(self, entries: Mapping[str, str]) -> None:
+        """Leaves the town's card; TownError if it does not answer."""
+        self._register(CARD, self._connection.uri, [f"{key}:{value}" for key, value in entries.items()])
+
+    def take_card(self) -> None:
+        """Takes the town's card away, if it is there; TownError if it does not answer."""
+        self._call("remove", CARD)
+
+    # -- the protocol --------------------------------------------------------------------------------------
+
+    def _register(self, name: str, uri: str, tags: list[str]) -> None:
+        self._call("register", name, uri, metadata=tags)
+
+    def _take_away(self, name: str, uri: str) -> None:
+        found = self._look_up(name)
+        if found is not None and found[0] == uri:
+            self._call("remove", name)
+
+    def _look_up(self, name: str) -> tuple[str, dict[str, str]] | None:
+        try:
+            uri, tags = self._connection.call("lookup", name, return_metadata=True)
+        except Garbled:  # an error that is none of ours: what it says when there is no such name
+            return None
+        except CallFailed as error:
+            raise self._failed(error) from error
+        return str(uri), read_tags(tags)
+
+    def _call(self, method: str, *arguments: object, **named: object) -> Any:
+        try:
+            return self._connection.call(method, *arguments, **named)
+        except CallFailed as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: CallFailed) -> TownError:
+        self.close()
+        return TownError(f"no name server answers at {self._where} ({error})")
+
+
+def _registered(full_name: str, uri: str, tags: dict[str, str]) -> Registered:
+    return Registered(
+        name=full_name.removeprefix(PREFIX), uri=str(uri), rank=number_in(tags, "rank"), role=tags.get("role")
+    )
+
+
+def find(host: str, port: int, timeout_s: float = 1.0) -> NameServerClient:
+    """Returns a client of the name server there; TownError if nobody answers in time."""
+    client = NameServerClient(host, port, timeout_s)
+    client.ping()
+    return client

@@ -1,0 +1,1 @@
+"""The processes of a terminal's peers: having them born, hearing what they tell, ending them."""

@@ -1,0 +1,124 @@
+"""The town's side of the forkserver: orders peers, hands out their channels, hears of births and deaths."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from peers.errors import TownError
+from peers.runtime.spec import PeerSpec
+from peers.town.processes.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
+from peers.waiting import await_until
+
+
+class ForkserverClient:
+    """The forkserver as a subprocess. `on_news` is called in the event loop with Born and Died, with None when the
+    forkserver itself is gone."""
+
+    def __init__(self, target: str, log: Path, on_news: Callable[[Born | Died | None], None]) -> None:
+        self._target = target
+        self._log = log
+        self._on_news = on_news
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._ready = asyncio.Event()
+
+    def launch(self) -> None:
+        """Starts it without waiting; `wait_ready` must follow before the first order."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-P", "-m", "peers.town.processes.forkserver", str(theirs.fileno()), self._target]
+        with theirs, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
+
+    async def wait_ready(self, timeout_s: float = 30.0) -> None:
+        """Returns once peers can be ordered."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        except TimeoutError as error:
+            raise TownError(f"the peers' forkserver did not come up in {timeout_s:g} s; see {self._log}") from error
+        if self._socket is None:
+            raise TownError(f"the peers' forkserver could not start; see {self._log}")
+
+    async def order(self, spec: PeerSpec) -> socket.socket:
+        """Has a peer born; returns the town's end of its channel."""
+        if self._socket is None:
+            raise TownError(f"the peers' forkserver is gone; see {self._log}")
+        packet = msgspec.json.encode(spec)
+        assert len(packet) < MAX_PACKET, f"the spec of {spec.name} has {len(packet)} bytes"
+        ours, theirs = socket.socketpair()
+        with theirs:
+            attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
+            while True:
+                try:
+                    self._socket.sendmsg([packet], attached, socket.MSG_DONTWAIT)
+                    return ours
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+                except ConnectionError as error:
+                    ours.close()
+                    raise TownError(f"the peers' forkserver is gone; see {self._log}") from error
+
+    def alive(self) -> bool:
+        return self._socket is not None
+
+    def kill_all(self) -> None:
+        """Kills the forkserver and every peer at once."""
+        if self._process is not None and self._process.poll() is None:
+            # They are all in the one process group that was made for them.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Lets it end, now that its peers have; kills what is left."""
+        self._let_go()
+        if self._process is None:
+            return
+        process = self._process
+        if not await await_until(lambda: process.poll() is not None, timeout_s, look_s=0.005):
+            self.kill_all()
+            process.wait()
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        try:
+            packet = self._socket.recv(MAX_PACKET, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            packet = b""
+        if not packet:
+            self._let_go()
+            self._ready.set()
+            self._on_news(None)
+            return
+        news: FromForkserver = msgspec.json.decode(packet, type=FromForkserver)
+        if isinstance(news, Preloaded):
+            self._ready.set()
+        else:
+            self._on_news(news)
+
+    def _let_go(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None

@@ -1,0 +1,53 @@
+"""How people read what came of an audit."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from db.audit.findings import Finding, Verdict
+from db.audit.report import AuditReport
+
+_STYLES = {"holds": "green", "violated": "bold red", "not checked": "dim", "could not tell": "yellow"}
+_STATE_WIDTH = max(map(len, _STYLES))
+
+
+def print_audit(report: AuditReport, console: Console) -> None:
+    """Prints a line for each invariant, what is wrong below it, and the answer."""
+    if report.verdict is not None:
+        for finding in report.verdict.findings:
+            _print(console, *_heading(finding))
+            for violation in finding.violations:
+                documents = ", ".join(violation.documents) or "in total"
+                _print(console, f"    {documents}: ", (violation.what, "red"))
+            if finding.found > len(finding.violations):
+                _print(console, f"    … and {finding.found - len(finding.violations):,} more")
+            for note in finding.notes:
+                _print(console, (f"    note: {note}", "dim"))
+        _print(console, _counted(report.verdict))
+    why = f": {report.why}" if report.why else ""
+    _print(console, "audit: ", (report.answer + why, _STYLES[report.answer]), f" ({report.seconds:.1f} s)")
+
+
+def _heading(finding: Finding) -> tuple[str | tuple[str, str], ...]:
+    state = (f"{finding.state:<{_STATE_WIDTH}}", _STYLES[finding.state])
+    more = f"  {finding.found:,} found" if finding.found else f"  {finding.why}" if finding.why else ""
+    return state, f"  {finding.invariant}", more
+
+
+def _counted(verdict: Verdict) -> str:
+    counts = verdict.counts
+    torn = f" ({counts.torn_lines} torn)" if counts.torn_lines else ""
+    cut = f" ({counts.cut:,} cut)" if counts.cut else ""
+    return (
+        f"{counts.requests:,} requests ({counts.sales:,} sold, {counts.unavailable:,} unavailable, "
+        f"{counts.queued:,} queued), {counts.deposits:,} deposits, {counts.elections:,} elections, "
+        f"{counts.entries:,} log entries{cut}, "
+        f"{counts.journal_entries:,} journal entries{torn}; sold for {counts.amount:,}: "
+        f"{counts.commission:,} commission, {counts.earned:,} earned"
+    )
+
+
+def _print(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Ids and names come from others; none of them is markup."""
+    console.print(Text.assemble(*parts), soft_wrap=True)

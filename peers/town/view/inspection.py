@@ -1,0 +1,66 @@
+"""The audit of a town from outside: of one that runs, or of one that has ended and left its books."""
+
+from __future__ import annotations
+
+from db.address import database_of
+from db.audit.auditing import audit
+from db.audit.report import AuditReport
+from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
+from peers.errors import TownError
+from peers.town.directory import Directory, TownState, graph_is_sound, live_graph
+from peers.waiting import wait_until
+
+_SETTLE_S = 3.0
+"""For the peers to join the graph up after a loss. No setting: who audits may do so again."""
+
+
+def inspect(directory: Directory, mongo: str | None) -> AuditReport:
+    """Audits the books of the town in `directory`, or those at `mongo`; starts its mongod where none runs.
+
+    Where neither says where the books are, the environment may. TownError if nobody does."""
+    running = directory.in_use()
+    state = directory.read_town()
+    graph = _settled_graph(directory) if running else None
+    # A town at work has requests waiting: only one at rest must have none.
+    calm = None if running else True
+    if mongo is not None:
+        return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)
+    if not running and _are_private(directory, state):
+        return _audit_private_books(directory, state.database if state is not None else "")
+    if state is None or not state.mongo_uri or is_hidden(state.mongo_uri):
+        elsewhere = address_from_environment()
+        if elsewhere is not None:
+            return audit(elsewhere, database_of(elsewhere), directory.path, graph=graph, calm=calm)
+    if state is None or not state.mongo_uri:
+        raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
+    if is_hidden(state.mongo_uri):
+        raise TownError(
+            f"the books of {directory.path} have a password that you may not read there: give their address by "
+            f"{ENVIRONMENT} or --mongo @FILE"
+        )
+    return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
+
+
+def _are_private(directory: Directory, state: TownState | None) -> bool:
+    """Whether the books are the town's own, also where it was killed before it could say so or its word is lost."""
+    if state is None or not state.mongo_uri:
+        return directory.has_private_books() and (state is None or state.private_books)
+    return state.private_books
+
+
+def _audit_private_books(directory: Directory, database: str) -> AuditReport:
+    from db.mongod.process import MongodProcess
+
+    try:
+        if not directory.claim():
+            raise TownError(f"a town has just started in {directory.path}; try again")
+        with MongodProcess(directory.mongo) as mongod:
+            return audit(mongod.uri, database or database_of(mongod.uri), directory.path, calm=True)
+    finally:
+        directory.let_go()
+
+
+def _settled_graph(directory: Directory) -> dict[str, list[str]]:
+    """The live graph, once the peers have joined it up after a loss, or after that long anyway."""
+    wait_until(lambda: graph_is_sound(live_graph(directory.read_peers())), _SETTLE_S)
+    return live_graph(directory.read_peers())

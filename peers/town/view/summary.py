@@ -1,0 +1,119 @@
+"""What is said when a run is over: who bought, sold and earned what, how fast, and whether the books balance."""
+
+from __future__ import annotations
+
+import statistics
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from db.audit.journals import journal_files, read_journal
+from db.audit.rows import JournalEntry
+from peers.core.names import rank_of
+from peers.town.books import PeerTally, RunTally
+
+MOST_ROWS = 20
+"""Of the table: a screen. No setting, for the books have them all."""
+
+
+def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
+    """Returns the summary's sentences."""
+    lines = [f"{_count(tally.purchases, 'purchase')}{_speed(tally)}, {tally.unavailable:,} asked for in vain"]
+    if latencies_ms:
+        lines.append(
+            f"from asking to being told: median {statistics.median(latencies_ms):.1f} ms, "
+            f"p99 {quantile(latencies_ms, 0.99):.1f} ms, worst {max(latencies_ms):.1f} ms"
+        )
+    if tally.elections:
+        took = [took_ms for _, took_ms in tally.elections.values()]
+        term = max(tally.elections)
+        trader, _ = tally.elections[term]
+        lines.append(
+            f"{_count(tally.terms, 'election')}, from vacancy to office {statistics.median(took):.0f} ms "
+            f"in the median and {max(took):.0f} ms at worst; the last trader was {trader} (term {term})"
+        )
+    return lines
+
+
+def table_of(tally: RunTally) -> Table | None:
+    """Returns who did how much, by rank; of many peers those who did most."""
+    if not tally.peers:
+        return None
+    busiest = sorted(tally.peers.items(), key=lambda entry: -(entry[1].bought + entry[1].sold))
+    shown = sorted(busiest[:MOST_ROWS], key=lambda entry: rank_of(entry[0]))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("peer", "bought", "sold", "earned", "commission"):
+        table.add_column(heading, justify="left" if heading == "peer" else "right")
+    for name, peer in shown:
+        table.add_row(name, *_cells(peer))
+    if len(busiest) > len(shown):
+        rest = PeerTally()
+        for _, peer in busiest[MOST_ROWS:]:
+            rest.bought += peer.bought
+            rest.sold += peer.sold
+            rest.earned += peer.earned
+            rest.commission += peer.commission
+        table.add_row(f"{len(busiest) - len(shown)} others", *_cells(rest))
+    return table
+
+
+def print_summary(out: RichConsole, tally: RunTally, latencies_ms: list[float]) -> None:
+    """Prints all of it."""
+    for line in lines_of(tally, latencies_ms):
+        out.print(line)
+    table = table_of(tally)
+    if table is not None:
+        out.print(table)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Returns the value that `share` of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
+
+
+def latencies_of(directory: Path, since_ms: int) -> list[float]:
+    """Returns how long each purchase since then took its buyer, from first asking to being told, by the journals."""
+    latencies = []
+    for path in journal_files(directory):
+        asked: dict[object, int] = {}
+        for entry in read_journal(path):
+            if not isinstance(entry, JournalEntry) or entry.at_ms < since_ms:
+                continue
+            if entry.kind == "asked":
+                asked.setdefault(_request_of(entry.request), entry.at_ms)
+            elif entry.kind == "told":
+                since = asked.pop(_request_of(entry.outcome), None)
+                if since is not None:
+                    latencies.append(float(entry.at_ms - since))
+    return latencies
+
+
+def _request_of(payload: dict[str, Any] | None) -> object:
+    return None if payload is None else payload.get("_id", payload.get("request_id"))
+
+
+def _speed(tally: RunTally) -> str:
+    if tally.first_ms is None or tally.last_ms is None or tally.last_ms - tally.first_ms < 100:
+        return ""
+    seconds = (tally.last_ms - tally.first_ms) / 1000
+    return f" in {seconds:.1f} s ({tally.purchases / seconds:,.1f} a second)"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _cells(peer: PeerTally) -> list[str]:
+    return [_number(peer.bought), _number(peer.sold), _money(peer.earned), _money(peer.commission)]
+
+
+def _number(value: int) -> str:
+    return f"{value:,}" if value else "-"
+
+
+def _money(value: Decimal) -> str:
+    return f"{value:,.2f}" if value else "-"

@@ -1,0 +1,118 @@
+"""Who may speak to a town that others can reach: those with a certificate of its own authority, and nobody else."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from peers.errors import TownError
+from peers.rpc.certificates import ensure_certificates
+from peers.rpc.tls import HANDSHAKE_S, TlsFiles
+
+HOST = "127.0.0.2"
+ECHO = [sys.executable, "-m", "tests.contract.rpc.tls_echo"]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    files = TlsFiles(tmp_path_factory.mktemp("town"))
+    assert ensure_certificates(files, ["nameserver"])
+    return files
+
+
+@pytest.fixture(scope="module")
+def port(town: TlsFiles) -> Iterator[int]:
+    server = subprocess.Popen(
+        [*ECHO, "serve", HOST, str(town.directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        yield int(server.stdout.readline())
+        server.stdin.close()
+        assert server.wait(10) == 0
+
+
+def called(port: int, directory: Path | None, how: str = "call") -> str:
+    argument = "-" if directory is None else str(directory)
+    done = subprocess.run(
+        [*ECHO, how, HOST, str(port), argument], capture_output=True, text=True, timeout=30, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_member_is_answered(town: TlsFiles, port: int) -> None:
+    assert called(port, town.directory) == "answered fish"
+
+
+def test_a_line_is_answered_whole_and_in_time(town: TlsFiles, port: int) -> None:
+    assert called(port, town.directory, "line") == "whole fish"
+
+
+def test_who_has_no_certificate_is_refused(port: int) -> None:
+    assert called(port, None).startswith("refused")
+
+
+def test_who_speaks_tls_but_shows_no_certificate_is_refused(town: TlsFiles, port: int) -> None:
+    context = ssl.create_default_context(cafile=str(town.authority))
+    context.check_hostname = False
+    with (
+        socket.create_connection((HOST, port), timeout=5) as plain,
+        pytest.raises(OSError, match=r"(?i)certificate required"),
+        context.wrap_socket(plain) as secured,
+    ):
+        secured.recv(1)
+
+
+def test_a_member_of_another_town_is_refused(port: int, tmp_path: Path) -> None:
+    ensure_certificates(TlsFiles(tmp_path))
+    assert called(port, tmp_path).startswith("refused")
+
+
+def test_a_silent_caller_keeps_nobody_waiting(town: TlsFiles, port: int) -> None:
+    with socket.create_connection((HOST, port), timeout=HANDSHAKE_S + 5) as silent:
+        began = time.monotonic()
+        assert called(port, town.directory) == "answered fish"
+        # And is sent away itself.
+        assert silent.recv(1) == b""
+        assert time.monotonic() - began < HANDSHAKE_S + 5
+
+
+def test_keys_are_for_their_owner_only(town: TlsFiles) -> None:
+    for path in (town.member, town.authority_key):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_what_is_there_is_kept(town: TlsFiles) -> None:
+    before = town.member.read_bytes()
+    assert not ensure_certificates(town)
+    assert town.member.read_bytes() == before
+
+
+def test_a_lost_member_file_is_made_again_by_the_same_authority(tmp_path: Path) -> None:
+    files = TlsFiles(tmp_path / "tls")
+    key = tmp_path / "elsewhere" / "ca.key"
+    ensure_certificates(files, authority_key=key)
+    authority = files.authority.read_bytes()
+    files.member.unlink()
+    with pytest.raises(TownError, match=r"member\.pem is missing"):
+        ensure_certificates(files)
+    assert ensure_certificates(files, ["mongo"], authority_key=key)
+    assert files.authority.read_bytes() == authority
+    certificate = x509.load_pem_x509_certificate(files.member.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "mongo"} <= set(names.get_values_for_type(x509.DNSName))
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+
+
+def test_missing_files_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(TownError, match="bazaar certs"):
+        TlsFiles(tmp_path).check()

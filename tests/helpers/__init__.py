@@ -1,0 +1,1 @@
+"""What more than one kind of test needs: books, deals, relays, hosts, waiting."""

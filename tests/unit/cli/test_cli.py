@@ -1,0 +1,88 @@
+"""The command line: help, exit codes, and errors in one line without a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peers.cli.main import invoke
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Runs a command that must be refused; returns the one line it says."""
+    assert invoke(list(arguments)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("bazaar: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run"], "bazaar run <host> <n>"),
+        (["run", "localhost"], "number of peers is missing"),
+        (["run", "localhost", "six"], "'six' is not a number"),
+        (["run", "localhost", "1"], "2 peers or more"),
+        (["run", "localhost", "0"], "cannot be started"),
+        (["run", "localhost", "9999999"], "cannot be started"),
+        (["run", "localhost", "-3"], "-3"),
+        (["run", "no-such-host.invalid", "6"], "not a host that can be found"),
+        (["run", "198.51.100.77", "6"], "not an address of this machine"),
+        (["run", "localhost", "6", "--purchases", "none"], "--purchases"),
+        (["run", "localhost", "6", "--duration", "-1"], "--duration"),
+        (["run", "localhost", "6", "--set", "market.stock=x"], "market.stock"),
+        (["run", "localhost", "6", "--mongo", "http://x"], "--mongo"),
+        (["run", "localhost", "6", "--nameserver", "x"], "expected host:port"),
+        (["run", "localhost", "6", "more"], "more"),
+        (["run", "localhost", "6", "--no-such-option"], "--no-such-option"),
+        (["no-such-command"], "no-such-command"),
+        (["status"], "no town runs in"),
+        (["audit"], "no town has been in"),
+    ],
+)
+def test_errors_of_the_user_are_one_line(
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says in refusal(capsys, *arguments)
+
+
+def test_a_directory_that_cannot_be_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    where = tmp_path / "file" / "town"
+    assert str(where) in refusal(capsys, "run", "localhost", "6", "--dir", str(where))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(arguments) == 0
+    said = capsys.readouterr().out
+    for command in ("run", "status", "audit"):
+        assert command in said
+
+
+@pytest.mark.parametrize("command", ["run", "status", "audit"])
+def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "Examples" in said
+    assert f"bazaar {command}" in said
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from peers.cli.main import invoke; invoke(['--help']); "
+        "heavy = {'pymongo', 'Pyro5', 'networkx', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,74 @@
+"""What is said when a run is over."""
+
+from __future__ import annotations
+
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+
+from peers.town.books import PeerTally, RunTally
+from peers.town.view.summary import MOST_ROWS, latencies_of, lines_of, print_summary, quantile
+
+
+def tally(peers: int = 2) -> RunTally:
+    people = {f"buyer{rank}": PeerTally(bought=rank) for rank in range(1, peers)}
+    people["seller99"] = PeerTally(sold=3, earned=Decimal("21.60"))
+    return RunTally(
+        purchases=1204,
+        unavailable=3,
+        first_ms=1_000,
+        last_ms=3_000,
+        peers=people,
+        terms=2,
+        elections={1: ("buyer5", 12.0), 2: ("seller4", 800.0)},
+    )
+
+
+def test_sentences() -> None:
+    first, latency, elections = lines_of(tally(), [1.0, 2.0, 30.0])
+    assert first == "1,204 purchases in 2.0 s (602.0 a second), 3 asked for in vain"
+    assert "median 2.0 ms" in latency
+    assert "p99 30.0 ms" in latency
+    assert "2 elections" in elections
+    assert "seller4 (term 2)" in elections
+
+
+def test_nothing_happened() -> None:
+    empty = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=0, elections={})
+    assert lines_of(empty, []) == ["0 purchases, 0 asked for in vain"]
+
+
+def test_of_many_peers_the_busiest_are_listed() -> None:
+    out = io.StringIO()
+    print_summary(Console(file=out, width=100), tally(peers=40), [])
+    text = out.getvalue()
+    assert text.count("buyer") < MOST_ROWS + 5
+    assert "20 others" in text
+    assert "buyer39" in text
+
+
+def test_quantile_is_the_nearest_rank() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert quantile(values, 0.99) == 99
+    assert quantile(values, 1.0) == 100
+    assert quantile([5.0], 0.99) == 5
+
+
+def test_latency_is_from_first_asking_to_being_told(tmp_path: Path) -> None:
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    lines = [
+        {"kind": "asked", "peer": "buyer0", "at_ms": 50, "request": {"request_id": "old"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 60, "outcome": {"_id": "old"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 100, "request": {"request_id": "a"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 150, "request": {"request_id": "a"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 170, "outcome": {"_id": "a"}},
+        {"kind": "told", "peer": "buyer0", "at_ms": 175, "outcome": {"_id": "a"}},
+        {"kind": "asked", "peer": "buyer0", "at_ms": 180, "request": {"request_id": "b"}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (journals / "buyer0.jsonl").write_text(text + '{"kind": "to')
+    assert latencies_of(tmp_path, since_ms=100) == [70.0]
