@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
 from peers.errors import SettingsError
+from plots.draw.__main__ import draw_saved
 from plots.measure.apparatus.customers import shares
 from plots.measure.apparatus.schedule import arrivals, deal
 from plots.measure.apparatus.stats import Turn, floor_of, rate_of
@@ -19,9 +21,10 @@ from plots.measure.etcd.against import promises
 from plots.measure.long_run import note, sum_up
 from plots.measure.plan import QUICK, SECTIONS, Plan, make_plan
 from plots.measure.size import compare
-from plots.results.bench import Report, to_json
+from plots.results.bench import Report, Samples, read_bench, to_json, write_bench
+from plots.results.latency import summarize
 from plots.results.life import LongRun, Look
-from plots.results.speed import Typical
+from plots.results.speed import Course, Latency, Typical
 
 
 def turn(took_s: float, *latencies_ms: float) -> Turn:
@@ -208,3 +211,33 @@ def test_the_exit_code_is_that_of_the_worst_audit(codes: list[int | None], exit_
     report = Report(machine="", seed=1, audit_codes={str(number): code for number, code in enumerate(codes)})
     assert report.exit_code == exit_code
     assert json.loads(to_json(report))["exit_code"] == exit_code
+
+
+# -- what is kept, and drawn from that alone -----------------------------------------------------------------
+
+
+def test_a_bench_is_drawn_again_from_what_it_has_kept(tmp_path: Path) -> None:
+    floor, purchase = summarize([1.0, 1.1]), summarize([1.2, 1.5])
+    found = Latency(
+        peers=6,
+        echo_ms=floor,
+        insert_ms=floor,
+        floor_ms=floor,
+        purchase_ms=purchase,
+        p50_over_floor=1.2,
+        p99_over_floor_p50=1.5,
+    )
+    report = Report(machine="2 cores", seed=1, latency=[found])
+    samples = Samples(courses=[Course(peers=6, floor_ms=[1.0, 1.1], purchase_ms=[1.2, 1.5])])
+    write_bench(tmp_path, report, samples)
+    assert read_bench(tmp_path) == (report, samples)
+    assert draw_saved(tmp_path) == [tmp_path / "latency.png"]
+    assert (tmp_path / "latency.png").stat().st_size > 10_000
+
+
+def test_a_folder_of_something_else_is_not_drawn(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing to draw"):
+        draw_saved(tmp_path)
+    (tmp_path / "bench.json").write_text("{}")
+    with pytest.raises(SettingsError, match="run `bazaar bench` first"):
+        draw_saved(tmp_path)
