@@ -43,7 +43,10 @@ _NOT_YET_INITIALIZED = 94  # error code
 
 
 def find_mongod(explicit: str | Path | None = None) -> Path:
-    """Returns the `mongod` to run: `explicit`, else the one on PATH, else the one in the wheel."""
+    """Returns the `mongod` to run: `explicit`, else the one on PATH, else the one in the wheel.
+
+    LedgerError if there is none.
+    """
     if explicit is not None:
         found = shutil.which(str(explicit))
         if found is None:
@@ -72,7 +75,10 @@ def _mongod_in_wheel() -> Path | None:
 
 
 def free_port(host: str) -> int:
-    """Returns a TCP port nobody listens on just now; somebody else may take it the next moment."""
+    """Returns a TCP port nobody listens on just now; somebody else may take it the next moment.
+
+    LedgerError if `host` is no address of this machine.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         try:
             probe.bind((host, 0))

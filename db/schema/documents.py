@@ -44,6 +44,8 @@ def decimal128(money: Decimal) -> Decimal128:
     """Returns `money` (not negative, exact to the cent) as MongoDB keeps it.
 
     Made and remembered here because bson's own way shows up in the time of a large commit.
+
+    ValueError for what is no money.
     """
     cents = money * 100
     whole = int(cents)

@@ -46,7 +46,10 @@ def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> No
 
 
 def check_replica_set(client: MongoClient[Document]) -> None:
-    """Only a replica set says what a majority has; a single node can be a set of one."""
+    """Only a replica set says what a majority has; a single node can be a set of one.
+
+    LedgerError if `client` reaches another kind of server.
+    """
     hello = client.admin.command("hello")
     if "setName" not in hello:
         raise LedgerError("mongod is not a member of a replica set; start it with --replSet and run rs.initiate()")

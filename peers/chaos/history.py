@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from db.audit.checkers.acknowledgements import subject_of
-
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from db.queries import Queries, RecordedSale
 from peers.chaos.events import Election, Events, Heard, Sale

@@ -26,6 +26,8 @@ def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority
 
     `hosts` are names and addresses that programs which look at them (MongoDB's do) may reach members at. The
     authority's key goes to `authority_key`, or beside the rest.
+
+    TownError if there is no authority of ours to sign by.
     """
     if files.authority.exists() and files.member.exists():
         return False

@@ -94,7 +94,7 @@ class RpcConnection:
         return connection
 
     def call(self, method: str, *arguments: object, **named: object) -> Any:
-        """Calls a method there; raises WireError as answered, or CallFailed."""
+        """Calls a method there; raises WireError as answered, CallFailed, or Garbled for what is no answer."""
         connection = self._connection or self._connect()
         self._seq = seq = (self._seq + 1) & 0xFFFF
         try:

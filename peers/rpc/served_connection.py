@@ -62,7 +62,11 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     # -- for Pyro, which waits -----------------------------------------------------------------------------
 
     def recv(self, size: int) -> bytes:
-        """Gives the next part of a message. Reads ahead: the three mostly come in one packet."""
+        """Gives the next part of a message. Reads ahead: the three mostly come in one packet.
+
+        ConnectionClosedError if the other end has gone, TimeoutError if it stalls, ProtocolError for a message of a
+        kind that is not taken.
+        """
         read, part = self._read, self._part
         self._part = (part + 1) % 3
         while len(read) < size:

@@ -58,7 +58,10 @@ class TlsFiles(msgspec.Struct, frozen=True):
 
 
 def secure(files: TlsFiles) -> None:
-    """Has this process speak TLS only, as a member of the town these files are of. Before any daemon or proxy."""
+    """Has this process speak TLS only, as a member of the town these files are of. Before any daemon or proxy.
+
+    TownError if they are missing or cannot be used.
+    """
     files.check()
     try:
         server, client = _server_context(files), _client_context(files)
@@ -84,7 +87,7 @@ def is_secured() -> bool:
 
 
 def check_member(connection: Any) -> None:
-    """Refuses a connection whose other end has shown no certificate; for `Daemon.validateHandshake`.
+    """Raises SecurityError for a connection whose other end has shown no certificate; for `Daemon.validateHandshake`.
 
     The handshake itself has refused what is not of the town's authority. This is the second lock, for a daemon made
     before `secure` was called, or with other contexts.

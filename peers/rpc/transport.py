@@ -42,7 +42,7 @@ ANSWER = _start_of(protocol.MSG_RESULT)
 
 
 def message(start: bytes, flags: int, seq: int, payload: bytes) -> bytes:
-    """Returns a message as Pyro5 would send it."""
+    """Returns a message as Pyro5 would send it. ProtocolError if it is too large."""
     if len(payload) > MAX_MESSAGE:
         raise errors.ProtocolError(f"message too large ({len(payload)}, max={MAX_MESSAGE})")
     return HEADER.pack(start, flags, seq, len(payload), 0, MAGIC) + payload

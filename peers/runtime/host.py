@@ -217,7 +217,10 @@ class PeerHost:
         return self._calls.call_later(call, on_reply)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
-        """The same, but where this peer is not in office, asks the trader it knows of and returns what that said."""
+        """The same, but where this peer is not in office, asks the trader it knows of and returns what that said.
+
+        WireError where that is the answer, PostClosed if the trader does not answer.
+        """
         try:
             return self.call(call)
         except NotTrader as refusal:
@@ -250,7 +253,7 @@ class PeerHost:
         self._feed(SalesNotified(sales=sales))
 
     def introduce(self, member: Member) -> Snapshot:
-        """Takes in a newcomer; returns what it must know."""
+        """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself."""
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
         with self._lock:

@@ -33,7 +33,10 @@ _ENDING_S = 10.0
 
 
 def warm_up() -> None:
-    """Opens a market of three, and closes it after the first sale, or when that takes too long."""
+    """Opens a market of three, and closes it after the first sale, or when that takes too long.
+
+    TownError if it does not end.
+    """
     books, sold = _SharedBooks(), WakeUp()
     faults: list[BaseException] = []
     with tempfile.TemporaryDirectory(prefix="warm-up-") as directory:

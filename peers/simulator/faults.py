@@ -144,7 +144,10 @@ def _poisson(rng: Random, mean: float) -> int:
 
 
 def choose(options: FaultOptions, *, only: str = "", without: str = "", rates: str = "") -> FaultOptions:
-    """Switches kinds off (`only` and `without` are names with commas) and sets rates (`split=2,hang=0.5`)."""
+    """Switches kinds off (`only` and `without` are names with commas) and sets rates (`split=2,hang=0.5`).
+
+    SettingsError for a kind or a rate that there is not.
+    """
     wanted = {name.strip() for name in only.split(",") if name.strip()} or set(KINDS)
     unwanted = {name.strip() for name in without.split(",") if name.strip()}
     values = {kind: getattr(options, kind) if kind in wanted - unwanted else 0.0 for kind in KINDS}

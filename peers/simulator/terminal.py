@@ -30,7 +30,7 @@ MOST_SHOWN = 5
 
 
 def parse_seeds(text: str) -> range:
-    """Returns the seeds of `7` or `1-10000`."""
+    """Returns the seeds of `7` or `1-10000`. SettingsError if it is neither, or empty."""
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
         raise SettingsError(f"--seeds {text} is no range; write one seed, or two with a dash, such as 1-10000")
@@ -41,6 +41,7 @@ def parse_seeds(text: str) -> range:
 
 
 def check_peers(peers: int) -> None:
+    """Raises SettingsError for a number of peers that the simulator does not take."""
     if not 3 <= peers <= 50:
         raise SettingsError(f"--peers {peers}: the simulator takes 3 to 50")
 

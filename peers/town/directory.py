@@ -146,7 +146,7 @@ class Directory:
             self._lock = None
 
     def in_use(self) -> bool:
-        """Whether a town runs here, started or starting."""
+        """Whether a town runs here, started or starting. TownError if the directory cannot be read."""
         try:
             with (self.path / "lock").open("r") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -210,7 +210,10 @@ def _draw_roles(options: RunOptions, rng: random.Random) -> tuple[Role, ...]:
 def where_to_join(
     options: RunOptions, directory: Directory, *, claimed: bool, timeout_s: float = 60.0
 ) -> tuple[str, int]:
-    """Returns where the name server of the town to join is; waits while the town of this directory still starts."""
+    """Returns where the name server of the town to join is; waits while the town of this directory still starts.
+
+    TownError if there is none to join.
+    """
     given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
     if given is not None and claimed:
         return given

@@ -49,7 +49,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     target: str = DEFAULT_TARGET  # what a forked peer runs; tests put a stand-in here
 
     def check(self) -> None:
-        """Raises a BazaarError for what cannot be done, whatever the state of the town."""
+        """Raises SettingsError (or TownError) for what cannot be done, whatever the state of the town."""
         if self.n < 1 or self.n > MAX_PEERS:
             raise SettingsError(f"{self.n} peers cannot be started: from 2 to {MAX_PEERS} on one machine")
         check_room(self.n)

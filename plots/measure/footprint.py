@@ -16,7 +16,7 @@ _SETTLE_S = 2.0  # after the opening, until nothing is left to be done
 
 
 def measure(town: BenchTown, plan: Plan) -> Footprint:
-    """Looks at all peers over some idle seconds."""
+    """Looks at all peers over some idle seconds. TownError if one of them does not run."""
     time.sleep(_SETTLE_S)
     processes = [psutil.Process(peer.pid) for peer in town.residents().values()]
     if len(processes) != town.peers:

@@ -33,7 +33,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize(latencies_ms: Sequence[float] | Values) -> Summary:
-    """Sums up at least one latency."""
+    """Sums up at least one latency. ValueError for none."""
     values = np.asarray(latencies_ms, dtype=np.float64)
     if values.size == 0:
         raise ValueError("nothing was measured, so there is nothing to sum up")

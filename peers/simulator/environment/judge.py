@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from db.audit.checkers.acknowledgements import subject_of
 
+from db.audit.checkers.acknowledgements import subject_of
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger

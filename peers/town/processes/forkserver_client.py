@@ -50,7 +50,7 @@ class ForkserverClient:
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Returns once peers can be ordered."""
+        """Returns once peers can be ordered. TownError if the forkserver does not come up."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
@@ -60,7 +60,7 @@ class ForkserverClient:
             raise TownError(f"the peers' forkserver could not start; see {self._log}")
 
     async def order(self, spec: PeerSpec) -> socket.socket:
-        """Has a peer born; returns the town's end of its channel."""
+        """Has a peer born; returns the town's end of its channel. TownError if the forkserver is gone."""
         if self._socket is None:
             raise TownError(f"the peers' forkserver is gone; see {self._log}")
         packet = msgspec.json.encode(spec)

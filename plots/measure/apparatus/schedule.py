@@ -12,7 +12,10 @@ from plots.results.latency import Values
 
 
 def arrivals(rate: float, duration_s: float, seed: int) -> Values:
-    """Returns the seconds at which requests are due: a Poisson process of `rate` a second, lowest first."""
+    """Returns the seconds at which requests are due: a Poisson process of `rate` a second, lowest first.
+
+    ValueError unless rate and duration are above 0.
+    """
     if rate <= 0 or duration_s <= 0:
         raise ValueError("a schedule needs a rate and a duration above 0")
     rng = np.random.default_rng(seed)
@@ -21,7 +24,10 @@ def arrivals(rate: float, duration_s: float, seed: int) -> Values:
 
 
 def deal(due_s: Values, customers: int) -> list[Values]:
-    """Deals a schedule out to customers, one after the other, so that each has time between two of its own."""
+    """Deals a schedule out to customers, one after the other, so that each has time between two of its own.
+
+    ValueError if there is nobody to deal to.
+    """
     if customers < 1:
         raise ValueError("nobody to deal to")
     return [due_s[first::customers] for first in range(customers)]

@@ -24,7 +24,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def floor_of(echo_ms: Sequence[float], insert_ms: Sequence[float]) -> Values:
-    """Returns what purchases would have taken at the least: one echo and one durable insert each, as measured."""
+    """Returns what purchases would have taken at the least: one echo and one durable insert each, as measured.
+
+    ValueError if there are not as many of both.
+    """
     if len(echo_ms) != len(insert_ms):
         raise ValueError("as many echoes as inserts make a floor")
     return np.asarray(echo_ms, dtype=np.float64) + np.asarray(insert_ms, dtype=np.float64)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from db.audit.checkers.acknowledgements import payload_of, subject_of
 
+from db.audit.checkers.acknowledgements import payload_of, subject_of
 from db.audit.journals import read_journal
 from db.audit.rows import JournalEntry
 from peers.core.journal import JOURNALED, journal_line
