@@ -45,9 +45,16 @@ def test_there_are_commands() -> None:
     assert len(commands()) > 10
 
 
-@pytest.mark.parametrize("path", re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))
-def test_every_picture_is_there(path: str) -> None:
-    assert (ROOT / path).stat().st_size > 1000
+def linked() -> list[Path]:
+    """Every picture and every document that a README links to, wherever it stands."""
+    readmes = [path for folder in (".", "db", "peers/rpc", "plots") for path in (ROOT / folder).glob("README.md")]
+    links = [(readme, link) for readme in readmes for link in re.findall(r"\]\(([^)#:]+)\)", readme.read_text())]
+    return sorted({(readme.parent / link).resolve() for readme, link in links})
+
+
+@pytest.mark.parametrize("path", linked(), ids=lambda path: path.name)
+def test_everything_linked_is_there(path: Path) -> None:
+    assert path.stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
