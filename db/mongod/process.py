@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
@@ -234,16 +234,18 @@ class MongodProcess:
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
-                self._configure_set(client)
-
-                def is_writable() -> bool:
-                    self._check_running(deadline)
-                    return bool(client.admin.command("hello").get("isWritablePrimary"))
-
-                wait_until(is_writable, self._start_timeout_s, look_s=_POLL_S)
+                wait_until(lambda: self._is_writable(client, deadline), self._start_timeout_s, look_s=_POLL_S)
             except PyMongoError as error:
                 self._check_running(deadline)
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error
+
+    def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
+        """Whether the set takes writes by now. The server ends connections as its state changes: then look again."""
+        self._check_running(deadline)
+        with contextlib.suppress(AutoReconnect):
+            self._configure_set(client)
+            return bool(client.admin.command("hello").get("isWritablePrimary"))
+        return False
 
     def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
         """Whoever answers on the port may be another who took it while ours was still starting."""
