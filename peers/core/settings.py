@@ -1,4 +1,4 @@
-"""Every setting, its unit, its bounds and its default, in one place; and the presets that differ only in these.
+"""Every setting, its unit, its bounds and its default, in one place.
 
 Settings are frozen once made. A value out of bounds, or two that contradict each other, are a `SettingsError` before
 anything has been started.
@@ -127,9 +127,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Literal["lamport"] = "lamport"
     clock: Literal["lamport", "vector"] = "lamport"
-    election: Literal["bully"] = "bully"
     market: MarketSettings = MarketSettings()
     timing: TimingSettings = TimingSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -1,4 +1,10 @@
-"""`bazaar states`: the tables of states, as diagrams."""
+"""Print the states of a peer, and what may follow on what, as a Mermaid diagram drawn from the table in the code.
+
+**Examples**
+
+- `bazaar states`
+- `bazaar states commit`
+"""
 
 from __future__ import annotations
 
@@ -20,13 +26,6 @@ def command(
         Machine, typer.Argument(help="What a peer is to the post of trader, or how an entry gets into the log.")
     ] = Machine.LEADERSHIP,
 ) -> int:
-    """Print the states of a peer, and what may follow on what, as a Mermaid diagram drawn from the table in the code.
-
-    **Examples**
-
-    - `bazaar states`
-    - `bazaar states commit`
-    """
     from peers.core.leadership.state import TRANSITIONS, LeadershipState
     from peers.core.state_machine import draw
     from peers.core.trader.committer import COMMIT_TRANSITIONS, CommitState
