@@ -197,7 +197,8 @@ def test_the_books_are_not_called_made_before_a_majority_has_them(several: Mongo
         wait_until(lambda: local.requests.count_documents({}) == 10)
         post = local.posts.find_one()
         assert post is not None
-        assert post["made"] == -1
+        # The first round may be of the office entry alone, which has no document but `posts` itself.
+        assert post["made"] <= 0
     several.wait_until_complete()
     with looked_at(several, name) as books:
         wait_until(lambda: books.posts.find_one({"made": trader.state.place}), deadline_s=30)

@@ -227,7 +227,7 @@ def test_the_guides_words_on_tls_let_a_stock_client_in(tmp_path: Path) -> None:
     assert ensure_certificates(files, ["nameserver"])
     setting_up = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)[-1]
     calling = "import sys\nwith Pyro5.api.Proxy(sys.argv[1]) as proxy:\n    print(proxy.echo('fish'))\n"
-    command = [sys.executable, "-m", "tests.contract.tls_echo", "serve", "127.0.0.2", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.contract.rpc.tls_echo", "serve", "127.0.0.2", str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdin is not None
