@@ -93,8 +93,13 @@ class Customers:
         assert not self._failures, self._failures
 
 
-def step_down(several: MongodSet, _: Customers) -> None:
-    several.step_down()
+def step_down(several: MongodSet, customers: Customers) -> None:
+    """As often as it takes: where no entry is under way just then, the next finds the new primary at once."""
+    deadline_s = time.monotonic() + 60
+    while not customers.surprises:
+        assert time.monotonic() < deadline_s, "no entry was ever under way"
+        several.step_down()
+        customers.wait_for_more()
 
 
 def kill(several: MongodSet, customers: Customers) -> None:

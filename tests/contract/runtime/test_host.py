@@ -152,6 +152,11 @@ def test_a_peer_not_in_office_names_the_trader(quiet: Market) -> None:
         assert (raised.value.trader, raised.value.term) == ("buyer2", 1)
 
 
+def traded(market: Market) -> dict[str, object]:
+    """The books without the records of elections, which are counted for some time after."""
+    return {name: rows for name, rows in market.books.books.documents().items() if name != "elections"}
+
+
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
@@ -175,10 +180,10 @@ def test_a_peer_not_in_office_names_the_trader(quiet: Market) -> None:
     ],
 )
 def test_malformed_calls_are_bad_requests(quiet: Market, method: str, arguments: tuple[object, ...]) -> None:
-    before = quiet.books.books.documents()
+    before = traded(quiet)
     with pytest.raises(BadRequest):
         call(quiet, "buyer2", method, *arguments)
-    assert quiet.books.books.documents() == before
+    assert traded(quiet) == before
 
 
 def test_a_lone_purchase_is_committed_by_the_thread_that_took_it_in(quiet: Market, customer: Customer) -> None:
