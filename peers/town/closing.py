@@ -21,8 +21,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 if TYPE_CHECKING:
     from peers.town.books import Books
 
-# None of these is a setting: closing is over in a moment unless something is wrong, and then it must end all the
-# same.
+# None of these is a setting: closing is over in a moment, unless something is wrong; then it must end all the same.
 _CALM_S = 0.05
 _PATIENCE_S = 3.0
 _LONGEST_S = 30.0  # With a large crowd on a busy machine, a change of trader alone takes seconds.

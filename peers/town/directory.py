@@ -28,8 +28,7 @@ from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 
 _T = TypeVar("_T")
-# File systems count time in steps of ten milliseconds at the most. Two changes within this time may bear the same
-# time.
+# File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
 _CLOCK_STEP_NS = 50_000_000
 Phase = Literal["starting", "open", "closing", "closed"]
 
@@ -207,8 +206,7 @@ class Directory:
         return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
-        # The next town has no use for the file, and with many peers there are many: it need not survive a loss of
-        # power.
+        # The next town has no use for these many files, so they need not survive a loss of power.
         write_json(self._peers / f"{state.name}.json", state, durable=False)
 
     def peers_changed_ns(self) -> int | None:

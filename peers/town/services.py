@@ -49,8 +49,7 @@ class Services:
         self._opening = asyncio.create_task(asyncio.to_thread(self._start_books))
 
     def _start_books(self) -> Post:
-        # Importing the driver takes as long as importing all else, so it is left until the other processes are at
-        # work.
+        # The driver takes as long to import as all else, so that is left until the other processes are at work.
         if self._mongo is None:
             from db.mongod.process import MongodProcess
 

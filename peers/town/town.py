@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
 
-# None of these is a setting: they bound what the town waits for as it opens and closes; the market has its own
-# settings.
+# None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
 _CALM_S = 1.0  # After this long, every peer has begun to trade.
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
