@@ -15,8 +15,7 @@ from peers.chaos.plan import TRADER_KINDS, Kind
 COUNTS_FROM_S = 0.25
 """A shorter time between two sales is no pause, only chance. No option, so that runs compare."""
 
-# For so long after its end a fault may still stop trade: a death is noticed late, and a sleeper takes time to wake
-# up.
+# For so long after its end a fault may still stop trade: a death is noticed late, a sleeper is slow to wake up.
 _EFFECT_S = 1.5
 
 

@@ -52,8 +52,7 @@ ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind
 TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
 """Those that may cost the trader its office."""
 
-# A seed and a duration are the whole plan, and are printed so that it can be had again. So none of these is an
-# option.
+# None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
 LEAST_PEERS = 5  # A town of so many can lose two peers and still has `LEAST_ALIVE`.
 MOST_MORE = 3  # There are never more newcomers than this beyond the peers it began with.
@@ -67,8 +66,7 @@ _APART_S = 6.0  # From one fault of a service to its next, so that the service i
 
 _TAKES: dict[Kind, int] = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
-    # Longer than the silence after which a peer is suspected, so that it is voted out, and finds that out when it
-    # wakes up.
+    # Longer than the silence after which a peer is suspected: it is voted out, and learns of that when it wakes up.
     "stop-trader": (1.6, 4.0),
     "stop-peer": (1.6, 4.0),
     "slow-trader": (2.0, 4.0),

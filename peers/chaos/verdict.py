@@ -19,8 +19,7 @@ from peers.chaos.plan import TRADER_KINDS, Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
 
-# None of these is an option: *holds* must have something to stand on, and a run with less says that it could not
-# tell.
+# None of these is an option: *holds* must have something to stand on. With less, a run could not tell.
 LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # The share of the seconds that must have a sale: traffic that stopped half way is no traffic.
 LEAST_FAULTS_A_MINUTE = 8.0

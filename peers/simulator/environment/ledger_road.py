@@ -35,8 +35,7 @@ from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
-# The times are as measured on one machine. They are no options: a seed must give the same schedule everywhere, and it
-# is for faults to make the ledger slow.
+# The times are as measured on one machine. No options: a seed is to give the same schedule everywhere.
 _WAY_S = 0.0005
 _APPEND_S = 0.001
 _MAKE_S = 0.015
@@ -231,8 +230,7 @@ class LedgerRoad:
             backlog.clear()
             return
         if process.hung:
-            # A process that hangs makes nothing; when it wakes up, it goes on making what others may have made long
-            # since.
+            # A process that hangs makes nothing; once awake, it makes what others may have made long since.
             return
         if not self.away_for.get(process.rank):
             if self.unknown and random() < self.unknown:

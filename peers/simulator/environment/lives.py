@@ -145,8 +145,7 @@ class Lives:
                 del process.timers[name]
                 if name == "buy" and not process.buys:
                     return  # Customers stop asking once the calm has begun.
-                # Nor does a trader resign of its own accord during the calm; the timer is kept, for one that leaves
-                # office needs it.
+                # Nor does a trader resign by itself in the calm. The timer goes on: one out of office needs it.
                 if name == "period" and not process.buys and process.view.in_office:
                     self._set_timer(process, SetTimer(timer=name, after_s=self._settings.market.period_s))
                     return

@@ -19,8 +19,7 @@ from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
-# None of these is an option: a seed must give the same schedule everywhere, and it is for faults to make the network
-# slow.
+# None of these is an option: a seed is to give the same schedule everywhere.
 HOP_S = 0.001
 _JITTER_S = 0.001
 _GAP_S = 1e-6  # Lies between two messages of one link, so that they keep their order.
@@ -88,8 +87,7 @@ class Network:
             return
         target = lives.by_uri.get(to.uri)
         if (target is None or not target.up) and not source.view.is_up(to.rank):
-            # A message to a peer taken for gone is a knock: the host asks the name server which life has that name
-            # now.
+            # A message to a peer taken for gone is a knock: the host asks the name server who has that name now.
             target = lives.registered.get(to.rank)
         if target is None or not target.up:
             if (to.rank, source.rank) not in weather.cuts:

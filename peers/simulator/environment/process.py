@@ -50,16 +50,13 @@ class Process:
         self.jump_ms = 0  # By how much its time of day is wrong.
         self.inbox: list[tuple[int, Input]] = []  # What came while it hung, each with the number of its event.
         self.late_timers: list[TimerName] = []  # Timers that came due while it hung.
-        # By timer, the number of the event that fires it. An event with another number is that of a timer set anew or
-        # cancelled.
+        # By timer, the number of the event that fires it; events of timers set anew or cancelled have other numbers.
         self.timers: dict[TimerName, int] = {}
         self.asks: set[int] = set()  # The ids of its own calls that were not answered yet.
-        # What waits for the ledger, for appends and for reads, the next one first. It stays first until it is
-        # answered.
+        # What waits for the ledger: appends, then reads. The first of each stays there until it is answered.
         self.lanes: tuple[deque[Operation], ...] = (deque(), deque())
         self.backlog: deque[MakeBooks] = deque()  # The books that are still to be made, in the order of the log.
         self.held_lanes: list[int] = []  # The lanes that stand still because it hung.
-        # By rank, when the last message sent to that peer arrives, in seconds of the schedule; the next must arrive
-        # later.
+        # By rank, when the last message sent to that peer arrives, in seconds of the schedule.
         self.links_free_s: dict[int, float] = {}
         self.buys = True

@@ -19,8 +19,7 @@ from peers.simulator.scenario import draw_scenario
 MOST_FAILURES = 20
 """A run stops after so many failed seeds: more of them teach nothing."""
 
-# Seeds handed to a process at a time. They take about half a second, so that no process is left waiting long at the
-# end.
+# Seeds handed to a process at a time. They take half a second, so that no process is busy alone for long at the end.
 _CHUNK = 20
 
 
@@ -116,8 +115,7 @@ def _parts(chunks: list[_Chunk], jobs: int) -> Iterator[Summary]:
 
 def _run_chunk(chunk: _Chunk) -> Summary:
     collects = gc.isenabled()
-    # A schedule makes many objects, and counting references frees nearly all of them: collecting would only cost
-    # time.
+    # A schedule makes many objects, and nearly all of them are freed without the collector, which only costs time.
     gc.disable()
     try:
         return _play_chunk(chunk)
