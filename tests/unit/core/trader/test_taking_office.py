@@ -333,7 +333,7 @@ def test_nobody_takes_over_a_log_that_is_not_sound(ledger: MemoryLedger) -> None
     assert isinstance(trouble, LedgerTrouble)
     assert "not sound: stranger is not in office" in trouble.why
     assert "`bazaar audit`" in trouble.why
-    # Somebody has mended it.
+    # By now, somebody has mended the log.
     candidate.reads(Loaded(made=NOWHERE, post=Post(), queue=(), stock=(), entries=(office(1, PREDECESSOR),)))
     assert [type(report) for report in candidate.reports] == [LedgerTrouble, LedgerBack]
     assert candidate.asked[-1] == at(1, last_written(candidate))
