@@ -39,7 +39,7 @@ class History(Events):
         self.began_ms = time.time_ns() // 1_000_000
 
     def begin(self) -> None:
-        """It is second 0."""
+        """Makes this moment second 0 of the run."""
         self.began_ms = time.time_ns() // 1_000_000
 
     def now_s(self) -> float:

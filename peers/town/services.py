@@ -145,8 +145,7 @@ class Services:
         if self._opening is not None:
             await asyncio.wait([self._opening])
             if not self._opening.cancelled():
-                # The error is retrieved so that asyncio does not report it: whoever awaited it has seen it already,
-                # and nobody else needs it.
+                # The error is taken out, or asyncio would report it; whoever waited for it has seen it already.
                 self._opening.exception()
         if self.books is not None:
             self.books.close()

@@ -43,7 +43,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a town of `peers`. PSS: a peer's own memory and its share of what it shares. CPU in parts of one core."""
+    """What an idle town of `peers` takes. PSS is a peer's own memory and its part of what it shares."""
 
     peers: int
     pss_mb: float  # The mean of all peers.

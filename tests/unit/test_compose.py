@@ -119,8 +119,7 @@ def test_commands_and_options_exist(place: str) -> None:
     group: Any = typer.main.get_command(app)
     command = group.get_command(None, name)
     assert command is not None, f"bazaar {name}"
-    # The command line is parsed without being run: wrong options, missing arguments and wrong kinds of values are
-    # errors.
+    # The command line is parsed but not run: wrong options, missing arguments and wrong values are errors.
     command.make_context(name, list(words), resilient_parsing=False)
 
 

@@ -115,8 +115,7 @@ class PrivateTown:
     def _end(self) -> int:
         assert self._process is not None
         if self._process.poll() is None:
-            # The town is not told by SIGINT: where the experiment is a background job, the town ignores that signal
-            # as the experiment does.
+            # SIGINT would not do: in a background job, the town ignores it as the experiment does.
             self._process.terminate()
         try:
             return self._process.wait(_STOP_S)

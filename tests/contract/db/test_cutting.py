@@ -271,8 +271,7 @@ def test_two_may_cut_at_once_and_trade_goes_on(
     stop.set()
     thread.join(20)
     assert failures == []
-    # Nobody who writes `made` in `posts` waits for it to be durable, and only what a majority has is cut behind. So
-    # the test waits.
+    # Nobody who writes `made` waits for a majority to have it, and only what a majority has is cut behind.
     wait_until(lambda: (settled.posts.find_one({}) or {})["made"] == 150)
     cut(settled, 10)
     assert whole(books) == list(range(141, 151))

@@ -135,8 +135,7 @@ def test_a_long_run_compares_the_last_tenth_with_the_first_and_the_town_with_a_f
     assert run.last_over_first == pytest.approx(0.5)
     assert run.old_over_fresh == pytest.approx(0.9)
     assert (run.old_per_s, run.fresh_per_s) == pytest.approx((3 / 12, 3 / 3.6))
-    # There are ten purchases in each tenth. They cost the trader and mongod one second each at first, and 5 and 1 at
-    # last.
+    # The ten purchases of a tenth cost one second each of the trader and of mongod at first, then 5 and 1.
     assert (run.tenths[-1].trader_cpu_ms, run.tenths[-1].mongod_cpu_ms) == (500, 100)
     assert run.last_over_first_cpu == pytest.approx(3.0)
     assert (run.peak_uss_mb, run.growth_mb, run.peak_growth_mb, run.traders) == (21, 3, 9, 1)
