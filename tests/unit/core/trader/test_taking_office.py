@@ -362,7 +362,7 @@ def test_answers_that_are_not_meant_change_nothing(ledger: MemoryLedger) -> None
     assert (candidate.ended, candidate.asked[-1], len(candidate.asked)) == (None, mine, 2)
     candidate.writes()
     place = candidate.won.state.place
-    candidate.hears(mine, Appended())  # `hears` complains of a second end
+    candidate.hears(mine, Appended())  # `hears` complains of a second end.
     candidate.hears(Load(), ledger.perform(Load()))
     candidate.bid.on_timer()
     candidate._take_commands()
