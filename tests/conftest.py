@@ -9,9 +9,9 @@ from peers.books_address import ENVIRONMENT
 
 pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtures.audit"]
 
-# Tests end towns by Ctrl-C, which a background job, and whatever it starts, would ignore.
+# Tests end towns by Ctrl-C, which a background job and whatever it starts would ignore.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Nor are the books of whoever runs the tests for them.
+# The tests must not write to the books of whoever runs them.
 os.environ.pop(ENVIRONMENT, None)

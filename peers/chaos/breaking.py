@@ -21,11 +21,11 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import CutLinks
 from peers.town.town import Town
 
-# How a fault is carried out is part of what it is: no options.
-_PATIENCE_S = 2.0  # for a target to be there; after a fall nobody is in office for a while
-_LOOK_S = 0.02  # between two looks for a target
-_PULSE_S = (0.09, 0.03)  # a slow peer is stopped so long, then runs so long
-_RESIGN_S = 2.0  # for the trader to answer that it has resigned
+# None of these is an option: how a fault is carried out is part of what it is.
+_PATIENCE_S = 2.0  # A target may be missing for so long: after a trader's fall nobody is in office for a while.
+_LOOK_S = 0.02  # The time between two looks for a target.
+_PULSE_S = (0.09, 0.03)  # A slow peer is stopped so long, then runs so long, by turns.
+_RESIGN_S = 2.0  # The trader may take so long to answer that it has resigned.
 
 OnFault = Callable[[Injected], None]
 
@@ -38,7 +38,7 @@ class Breaker:
         self._history = history
         self._on_fault = on_fault
         self._disturbed: set[str] = set()
-        self._busy: set[str] = set()  # coming back, or leaving
+        self._busy: set[str] = set()  # Peers that are just coming back or leaving.
 
     async def carry_out(self, plan: Plan) -> None:
         """Returns when the plan's time is over and every fault has been undone."""

@@ -19,10 +19,10 @@ from peers.core.names import ITEMS
 from peers.customer import Customer
 from peers.errors import TownError
 
-# The load of every chaos run is the same, so that their figures compare: no options.
+# The load of every chaos run is the same, so that their figures compare. So none of these is an option.
 _PAUSE_S = (0.02, 0.08)
-_LOT = 20  # units a customer brings when something is sold out
-_FINISH_S = 40.0  # a little more than a customer's patience
+_LOT = 20  # Units a customer deposits when something is sold out.
+_FINISH_S = 40.0  # A little more than a customer's patience.
 
 
 class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +36,12 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CrowdTally(msgspec.Struct, kw_only=True):
-    """What came of it. `unanswered`: calls that got no answer for as long as a customer waits."""
+    """What came of all of it. `unanswered`: calls that got no answer for as long as a customer waits."""
 
     asked: int = 0
     sold: int = 0
     unanswered: int = 0
-    why: str = ""  # of the last one that was not answered
+    why: str = ""  # Says why the last unanswered call got no answer.
 
 
 def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: CrowdTally) -> None:
@@ -105,7 +105,7 @@ class Crowd:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                start_new_session=True,  # the terminal's Ctrl-C is for the run
+                start_new_session=True,  # The terminal's Ctrl-C is for the run alone.
             )
 
     def finish(self) -> CrowdTally:

@@ -44,7 +44,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True, tag="sale"):
 class Election(msgspec.Struct, frozen=True, kw_only=True, tag="election"):
     """A finished election, as the books have it."""
 
-    at_s: float  # when it had begun
+    at_s: float  # The time at which it had begun.
     term: int
     trader: str
     reason: str

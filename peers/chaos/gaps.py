@@ -15,7 +15,8 @@ from peers.chaos.plan import TRADER_KINDS, Kind
 COUNTS_FROM_S = 0.25
 """A shorter time between two sales is no pause, only chance. No option, so that runs compare."""
 
-_EFFECT_S = 1.5  # after its end, within which a fault may still stop trade: a death is noticed, a sleeper wakes up
+# For so long after its end a fault may still stop trade: a death is noticed late, a sleeper is slow to wake up.
+_EFFECT_S = 1.5
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +77,7 @@ def pauses(sales: Iterable[Sale], duration_s: float) -> list[Pause]:
     found = [Pause(start_s=0.0, end_s=within[0].at_s)]
     newest = within[0].term
     for before, after in pairwise(within):
-        # Who tells of a sale late must not make the next one look like a failover.
+        # A sale of an old term may be told late. The next sale must not look like a failover because of it.
         found.append(Pause(start_s=before.at_s, end_s=after.at_s, terms=(newest, after.term)))
         newest = max(newest, after.term)
     found.append(Pause(start_s=within[-1].at_s, end_s=duration_s))

@@ -39,7 +39,7 @@ class History(Events):
         self.began_ms = time.time_ns() // 1_000_000
 
     def begin(self) -> None:
-        """It is second 0."""
+        """Makes this moment second 0 of the run."""
         self.began_ms = time.time_ns() // 1_000_000
 
     def now_s(self) -> float:
@@ -92,7 +92,7 @@ def _first_told_ms(directory: Path) -> dict[str, int]:
     for path in journal_files(directory):
         for entry in read_journal(path):
             if isinstance(entry, Torn | Unreadable):
-                continue  # the audit has its own word on these
+                continue  # Lines that cannot be read are left to the audit, which reports them.
             subject = subject_of(entry) if entry.kind in ("told", "earned") else None
             if subject is not None:
                 first[subject[1]] = min(entry.at_ms, first.get(subject[1], entry.at_ms))

@@ -52,21 +52,21 @@ ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind
 TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
 """Those that may cost the trader its office."""
 
-# A seed and a duration are the whole plan, and are printed to have it again: so these are no options.
+# None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
-LEAST_PEERS = 5  # of a town that can lose two and still has that many
-MOST_MORE = 3  # newcomers beyond the peers it began with
+LEAST_PEERS = 5  # A town of so many can lose two peers and still has `LEAST_ALIVE`.
+MOST_MORE = 3  # There are never more newcomers than this beyond the peers it began with.
 
-_QUIET_START_S = 2.5  # in which no fault begins yet
-_QUIET_END_S = 3.0  # in which no fault begins any more
-_STEP_S = (1.5, 4.5)  # from one fault to the next
-_OVERLAP_STEP_S = (0.1, 0.7)  # to one that shall meet it
-_OVERLAP = 0.25  # of the faults come right after another
-_APART_S = 6.0  # between two faults of one service: it is to be back first
+_QUIET_START_S = 2.5  # At the beginning, no fault begins for this long.
+_QUIET_END_S = 3.0  # At the end, no fault begins for this long.
+_STEP_S = (1.5, 4.5)  # From one fault to the next.
+_OVERLAP_STEP_S = (0.1, 0.7)  # From one fault to another that is meant to overlap with it.
+_OVERLAP = 0.25  # This share of the faults comes right after another.
+_APART_S = 6.0  # From one fault of a service to its next, so that the service is back first.
 
 _TAKES: dict[Kind, int] = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
-    # Longer than the silence after which a peer is suspected, so that it is voted out and wakes up to that.
+    # Longer than the silence after which a peer is suspected: it is voted out, and learns of that when it wakes up.
     "stop-trader": (1.6, 4.0),
     "stop-peer": (1.6, 4.0),
     "slow-trader": (2.0, 4.0),
@@ -83,13 +83,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One fault to come. `pick`, from 0 to 1, stands for the target; what does not apply to its kind is None."""
 
     number: int
-    at_s: float  # after the chaos has begun
+    at_s: float  # In seconds after the chaos has begun.
     kind: Kind
     pick: float
     lasts_s: float = 0.0
-    way: Literal["out", "in", "both"] | None = None  # of a cut, seen from the peer that is cut off
-    everyone: bool | None = None  # of a cut: from all peers, not from its neighbours of the moment only
-    role: Role | None = None  # of a newcomer
+    way: Literal["out", "in", "both"] | None = None  # The direction of a cut, seen from the peer that is cut off.
+    # Whether a cut is from all peers, not only from its neighbours of that moment.
+    everyone: bool | None = None
+    role: Role | None = None  # The role of a newcomer.
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from peers.chaos.events import Injected
 
-_LINE_EVERY_S = 10.0  # where there is no terminal for a bar
+_LINE_EVERY_S = 10.0  # How often a line is printed where there is no terminal for a bar.
 
 
 class Show:

@@ -30,20 +30,21 @@ from peers.town.directory import Directory, graph_is_sound
 from peers.town.options import RunOptions
 from peers.town.town import Town
 
-CUSTOMERS = 4  # busy enough for a sale every few milliseconds; no option, so that runs compare
+CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
 _LEAST_S = 10.0
 _MOST_PEERS = 100
 _HOST = "127.0.0.1"
-_MARK = "chaos"  # file in a town's directory that says: made by a chaos run, may be deleted by the next
+# A file of this name in a town's directory says that a chaos run made it, and that the next one may delete it.
+_MARK = "chaos"
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
-"""For trade to go on once all is healed. No option: longer than any election and restart, and a verdict must not be
-had by waiting."""
+"""How long trade may take to go on once all is healed, which is longer than any election and restart take. No option:
+a verdict must not be had by waiting longer."""
 
 _RECOVERED_DECISIONS = 20
 
-# A market that is busy all the time, and whose trader leaves only when the plan says so.
+# The market is busy all the time, and its trader leaves only when the plan says so.
 _SETTINGS: dict[str, object] = {
     "market": {
         "think_s": 0.05,
@@ -55,7 +56,7 @@ _SETTINGS: dict[str, object] = {
 }
 
 Tamper = Callable[[str, str], None]
-"""Given the books' address and name, before the audit: for tests that plant a violation."""
+"""Called with the books' address and database before the audit: for tests that plant a violation."""
 
 
 class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     kinds: tuple[Kind, ...]
     out: Path
-    directory: Path | None = None  # of the town; a folder in `out` where none is given
+    directory: Path | None = None  # Where the town lives; None for a folder in `out`.
 
     def check(self) -> None:
         """Raises SettingsError for what cannot be done."""

@@ -19,9 +19,9 @@ from peers.chaos.plan import TRADER_KINDS, Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
 
-# What *holds* has to stand on is no option: a run with less says that it could not tell.
+# None of these is an option: *holds* must have something to stand on. With less, a run could not tell.
 LEAST_SALES_A_SECOND = 5.0
-LEAST_BUSY = 0.5  # of the seconds had a sale: traffic that stopped half way is no traffic
+LEAST_BUSY = 0.5  # The share of the seconds that must have a sale: traffic that stopped half way is no traffic.
 LEAST_FAULTS_A_MINUTE = 8.0
 
 _VERDICT = "verdict.json"
@@ -41,12 +41,12 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float
     sales: int
-    busy_s: int  # seconds with a sale
-    faults: int  # carried out
+    busy_s: int  # The number of seconds that had a sale.
+    faults: int  # The number of faults that were carried out.
     skipped: int
-    failovers: int  # another trader sold
+    failovers: int  # How often another trader than the last one sold.
     elections: int
-    unanswered: int  # calls of customers that nobody answered for as long as they waited
+    unanswered: int  # Calls of customers that nobody answered for as long as they waited.
 
     @property
     def sales_a_second(self) -> float:
@@ -59,7 +59,7 @@ class ChaosVerdict(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     exit_code: int
     why: tuple[str, ...]
-    again: str  # the command that runs the same plan
+    again: str  # The command that runs the same plan.
     lines: tuple[Line, ...]
     traffic: Traffic
     without_trade: TimeWithoutTrade

@@ -67,7 +67,8 @@ def bazaar() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The program `bazaar`."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # As a Ctrl-C: whoever is told to end still has processes to end. One told to survive its terminal does.
+        # These signals end a command as a Ctrl-C does, for it still has processes of its own to end. One that was
+        # started to ignore them (by nohup, say) goes on doing so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     out, err = forgive_output()
@@ -83,7 +84,7 @@ def invoke(arguments: list[str]) -> int:
     """Runs one command; returns its exit code."""
     try:
         group = typer.main.get_command(app)
-        # Not by `group.main`, for which a broken pipe of any kind ends the program with a 1.
+        # `group.main` is avoided: it turns a broken pipe of any kind into exit code 1.
         with group.make_context("bazaar", arguments or ["--help"]) as context:
             code = group.invoke(context)
     except BazaarError as error:
@@ -93,7 +94,8 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it was must not look like a verdict, nor like a traceback
-        # typer carries click inside; its usage errors are known by what they can do.
+        # The errors of a wrong command line come from the click inside typer, which has no public name:
+        # `format_message` tells them apart.
         message = getattr(error, "format_message", None)
         return _refuse(message()) if message is not None else _confess(error)
     return code if isinstance(code, int) else 0

@@ -12,7 +12,7 @@ DirOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-# Of `bazaar run`.
+# The options of `bazaar run`.
 
 _WHEN = "When it ends"
 _MARKET = "The market"
@@ -74,7 +74,7 @@ InsecureOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show elections and failures only.")]
 
-# Of `bazaar simulate`.
+# The options of `bazaar simulate`.
 
 _FAULTS = "Faults"
 _ONE = "One schedule"

@@ -42,34 +42,35 @@ Kind = Literal[
 class FaultOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How often each kind of fault happens: its mean number in a schedule. 0 switches it off."""
 
-    loss: float = 0.5  # messages on links are lost
-    duplicates: float = 0.5  # messages, words of sales and calls arrive twice
-    delay: float = 0.5  # some of them take far longer
-    reorder: float = 0.5  # links do not keep the order
-    split: float = 0.4  # two groups of peers cannot reach each other
-    one_way: float = 0.4  # one peer is not heard by some others, but hears them
-    lost_calls: float = 0.5  # calls to the trader, or their answers, are lost
-    crash: float = 0.4  # a peer is gone for good
-    restart: float = 1.0  # a peer crashes and comes back
-    hang: float = 1.0  # a peer stops and goes on later
-    slow: float = 0.4  # a peer is slow in everything
-    join: float = 0.3  # a new peer
-    leave: float = 0.2  # a peer leaves in order
-    resign: float = 0.5  # the trader is asked to resign
-    false_alarm: float = 0.5  # several peers take the trader for gone at once
-    strangers: float = 0.5  # customers that are no peers, with good and bad calls
-    clock_jump: float = 0.2  # a peer's time of day is set
+    loss: float = 0.5  # Messages on links are lost.
+    duplicates: float = 0.5  # Messages, calls and the news of sales arrive twice.
+    delay: float = 0.5  # Some messages and calls take far longer.
+    reorder: float = 0.5  # Links do not keep the order of their messages.
+    split: float = 0.4  # Two groups of peers cannot reach each other.
+    one_way: float = 0.4  # One peer is not heard by some others, but hears them.
+    lost_calls: float = 0.5  # Calls to the trader, or their answers, are lost.
+    crash: float = 0.4  # A peer is gone for good.
+    restart: float = 1.0  # A peer crashes and comes back.
+    hang: float = 1.0  # A peer stops and goes on later.
+    slow: float = 0.4  # A peer is slow in everything.
+    join: float = 0.3  # A new peer comes.
+    leave: float = 0.2  # A peer leaves in order.
+    resign: float = 0.5  # The trader is asked to resign.
+    false_alarm: float = 0.5  # Several peers take the trader for gone at once.
+    strangers: float = 0.5  # Customers that are no peers make good and bad calls.
+    clock_jump: float = 0.2  # A peer's time of day is set.
     ledger_slow: float = 0.3
     ledger_away: float = 0.4
-    ledger_refuses: float = 0.4  # single operations fail, for certain
-    ledger_unknown: float = 1.0  # answers are lost; it happened, did not, happens later, or falls with the primary
-    books_behind: float = 0.4  # the books follow the log slowly
+    ledger_refuses: float = 0.4  # Single operations fail, for certain.
+    # Answers are lost: the write happened, did not, happens later, or is lost with the primary.
+    ledger_unknown: float = 1.0
+    books_behind: float = 0.4  # The books follow the log slowly.
 
 
 KINDS: tuple[Kind, ...] = FaultOptions.__struct_fields__  # type: ignore[assignment]
 
 TRADER = -1
-"""As the target of a fault: whoever is trader then."""
+"""As the target of a fault: whoever is trader when it begins."""
 
 _FROM_TO_S: dict[str, tuple[float, float]] = {
     "hang": (0.3, 4.0),

@@ -82,10 +82,11 @@ def settings_of(scenario: Scenario) -> Settings:
     market = dict(values.get("market", {}))
     if "commission_rate" in market:
         market["commission_rate"] = Decimal(market["commission_rate"])
+    # Scenarios saved before this setting existed do not have it, and must play as they did then.
     timing = {
         "group_commit_delay_s": 0.0,
         **values.get("timing", {}),
-    }  # schedules kept from before there was such a thing
+    }
     return make_settings({**values, "market": market, "timing": timing})
 
 

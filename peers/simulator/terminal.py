@@ -26,7 +26,7 @@ from peers.simulator.scenario import Scenario, draw_scenario, load, save
 
 MOST_SHRUNK = 3
 MOST_SHOWN = 5
-"""Of failed seeds and of their breaches: what people read. The rest can be replayed by seed."""
+"""Failed seeds that are shrunk, and breaches of each that are shown: what people read. The rest can be replayed."""
 
 
 def parse_seeds(text: str) -> range:

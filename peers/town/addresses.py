@@ -1,4 +1,4 @@
-"""Turns the `<host>` of the command line into the address the town listens on, and says no in one line.
+"""Turns the `<host>` of the command line into the address the town listens on, or says in one line why it cannot.
 
 A town serves addresses of this machine only, loopback by default. What others can reach asks who calls: there peers
 and name server speak TLS and show certificates, unless `--insecure` says not to (see `peers.rpc.tls`).

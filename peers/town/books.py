@@ -33,8 +33,10 @@ class RunTally(msgspec.Struct):
     first_ms: int | None
     last_ms: int | None
     peers: dict[str, PeerTally]
-    terms: int  # begun in this run; of each there was an election
-    elections: dict[int, tuple[str, float]]  # trader and took_ms by term, as far as they are on record
+    # How many terms began in this run; there was one election for each.
+    terms: int
+    # By term, the trader and how long its election took in milliseconds, for those elections that are on record.
+    elections: dict[int, tuple[str, float]]
 
 
 class Books(Queries):

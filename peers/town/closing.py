@@ -21,10 +21,10 @@ from peers.town.processes.peer_processes import PeerProcesses
 if TYPE_CHECKING:
     from peers.town.books import Books
 
-# No settings: all of this is over in a moment unless something is wrong, and then it must end all the same.
+# None of these is a setting: closing is over in a moment, unless something is wrong; then it must end all the same.
 _CALM_S = 0.05
 _PATIENCE_S = 3.0
-_LONGEST_S = 30.0  # with a large crowd on a busy machine, a change of trader alone takes seconds
+_LONGEST_S = 30.0  # With a large crowd on a busy machine, a change of trader alone takes seconds.
 
 
 async def finish_in_order(processes: PeerProcesses, books: Books, *, leave: bool = False) -> None:
@@ -45,7 +45,7 @@ async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float 
     seen: tuple[int, Post] | None = None
     while True:
         now = await asyncio.to_thread(_look, books)
-        # Twice the same: a request may be in the trader's hands, accepted and not yet written down.
+        # The look must say the same twice: the trader may have accepted a request and not yet written it down.
         if now is None or (now == seen and now[0] == 0):
             return True
         now_s = time.monotonic()
@@ -57,7 +57,7 @@ async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float 
 
 
 def _look(books: Books) -> tuple[int, Post] | None:
-    """How many wait, and where the post stands; None if there is nobody to ask, so nothing to wait for."""
+    """How many wait, and where the post stands; None if the books cannot be read, so there is nothing to wait for."""
     try:
         return books.queued(), books.post()
     except BazaarError:

@@ -28,7 +28,8 @@ from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 
 _T = TypeVar("_T")
-_CLOCK_STEP_NS = 50_000_000  # file systems count time in steps, of ten milliseconds at the most
+# File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
+_CLOCK_STEP_NS = 50_000_000
 Phase = Literal["starting", "open", "closing", "closed"]
 
 
@@ -108,7 +109,8 @@ class Directory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock = lock  # not ours, but it shows whether this is still the same directory
+            # The lock is held by another town, but it shows whether this is still the same directory.
+            self._lock = lock
             return False
         self._lock = lock
         return True
@@ -119,7 +121,7 @@ class Directory:
             found = (self.path / "lock").stat()
         except FileNotFoundError:
             return True
-        # As long as we have it open, no other file can get its number.
+        # As long as we have the file open, no other file can get its inode number.
         return self._lock is not None and not os.path.samestat(found, os.fstat(self._lock.fileno()))
 
     def check(self) -> None:
@@ -193,18 +195,18 @@ class Directory:
             address = self._mongo_address.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError):
             return state
-        # One of other books may have been left behind by a town that was killed.
+        # The address may be that of other books, left behind by a town that was killed.
         same = without_secrets(address) == state.mongo_uri
         return msgspec.structs.replace(state, mongo_uri=address) if same else state
 
     def running_town(self) -> TownState | None:
         """Returns the state of the town that runs here; None if none does, or it has said nothing of itself yet."""
         state = self.read_town() if self.in_use() else None
-        # The file may still be that of a town that was killed, and the lock be held by one that just starts.
+        # The file may still be that of a town that was killed, and the lock may be held by one that just starts.
         return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
-        # Of no use to the next town, and with many peers there are many of them.
+        # The next town has no use for these many files, so they need not survive a loss of power.
         write_json(self._peers / f"{state.name}.json", state, durable=False)
 
     def peers_changed_ns(self) -> int | None:

@@ -33,9 +33,9 @@ from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
 
-# No settings: they say how soon this terminal notices that the town closes, which waits for it longer than that.
+# None of these is a setting: they say how soon this terminal notices that the town closes, and the town waits longer.
 _LOOK_S = 0.3
-_MISSED_LOOKS = 4  # a name server that was started again has no card for a moment
+_MISSED_LOOKS = 4  # A name server that was started again has no card for a moment.
 
 
 class Joining:
@@ -58,7 +58,8 @@ class Joining:
         self._nameserver = nameserver
         self._terminal = Terminal(options, directory, console, self._peer_died)
         self._processes = self._terminal.processes
-        self._own_directory = claimed  # not that of the town, so that its state files are ours to write
+        # Where the directory is not that of the town, its state files are ours to write.
+        self._own_directory = claimed
         self._town_closes = False
         self._books: Books | None = None
 
@@ -115,7 +116,7 @@ class Joining:
         )
         for member in await self._processes.start(specs):
             await self._introduce(member)
-        self._terminal.flush()  # who reads the state files on our word shall find the newcomers there
+        self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
@@ -195,7 +196,7 @@ def _has_card(nameserver: tuple[str, int]) -> bool:
 def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
     with NameServerClient(*nameserver) as names:
         sponsors = names.peers()
-    # Those of other terminals first: of ours the last may not have begun yet.
+    # Peers of other terminals come first: the last of ours may not have begun yet.
     random.Random(member.name).shuffle(sponsors)
     sponsors.sort(key=lambda sponsor: sponsor.name in ours)
     return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])

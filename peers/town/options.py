@@ -20,9 +20,10 @@ DEFAULT_DIRECTORY = ".bazaar"
 DEFAULT_TARGET = "peers.runtime.process:run_peer"
 
 MAX_PEERS = 1000
-"""No setting: beyond what any machine we know of has room for; `peers.town.room` says what this one has."""
+"""No setting: no machine we know of has room for more; `peers.town.room` says what this one has room for."""
 
-_SLOW_AFTER = 30  # purchases of the slow peer between two sleeps, where the settings do not say
+# How many purchases the slow peer makes between two sleeps, where the settings do not say.
+_SLOW_AFTER = 30
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = False
     picture: bool = True
     settings: Settings = Settings()
-    target: str = DEFAULT_TARGET  # what a forked peer runs; tests put a stand-in here
+    # What a forked peer runs, as `module:function`; tests put a stand-in here.
+    target: str = DEFAULT_TARGET
 
     def check(self) -> None:
         """Raises SettingsError (or TownError) for what cannot be done, whatever the state of the town."""
@@ -65,7 +67,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
         if self.mongo is not None:
-            from db.address import database_of  # imports the driver, which takes a while
+            # Imported here, for it imports the database driver, which takes a while.
+            from db.address import database_of
 
             database_of(self.mongo)
         if self.tls and self.insecure:

@@ -60,7 +60,8 @@ class Population:
             for member in newcomers:
                 await self._introduce(member, present)
         except TownError:
-            await self._processes.finish(names)  # nobody knows them, and they know nobody
+            # They can be ended without a goodbye: nobody in the market knows them yet.
+            await self._processes.finish(names)
             raise
         return names
 

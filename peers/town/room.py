@@ -13,11 +13,13 @@ import psutil
 
 from peers.errors import SettingsError
 
-# Measured, or of the system: no settings.
-MB_A_PEER = 9  # what the memory of a machine shrinks by, measured with 100 and with 300 of them
-THREADS_A_PEER = 15  # those of one in a busy market, and some to spare
-_OTHER_FILES = 200  # of the trader, besides two connections to each of the others
-_CGROUPS = ("", "memory", "pids")  # where the second version has its files, and the first
+# None of these is a setting: they were measured, or are given by the system.
+# Megabytes by which each peer shrinks the free memory of a machine; measured with 100 and with 300 peers.
+MB_A_PEER = 9
+THREADS_A_PEER = 15  # Those of one peer in a busy market, and some to spare.
+_OTHER_FILES = 200  # Files the trader has open besides two connections to each of the other peers.
+# Version 2 of cgroups has its files at the top; version 1 has them in a folder for each controller.
+_CGROUPS = ("", "memory", "pids")
 _NO_LIMIT = 1 << 50
 
 
@@ -66,6 +68,7 @@ def _allowed_threads(cgroup: Path) -> int:
 def _read(directory: Path, name: str, otherwise: int = _NO_LIMIT) -> int:
     """The number in that file, wherever it is."""
     for part in _CGROUPS:
-        with suppress(OSError, ValueError):  # no such file, or "max"
+        # The file may be missing, or say "max": then it sets no limit.
+        with suppress(OSError, ValueError):
             return min(int((directory / part / name).read_text()), _NO_LIMIT)
     return otherwise

@@ -54,7 +54,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
     from peers.town.town import Town
 
     if options.mongo is None:
-        # Not before: whoever joins a town is told by that where its books are.
+        # The environment is asked only here: whoever joins a town is told by its card where the books are.
         options = msgspec.structs.replace(options, mongo=address_from_environment())
         options.check()
     options.check_first()

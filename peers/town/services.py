@@ -49,7 +49,7 @@ class Services:
         self._opening = asyncio.create_task(asyncio.to_thread(self._start_books))
 
     def _start_books(self) -> Post:
-        # The driver takes as long to import as everything else here; by now, other processes are at work.
+        # The driver takes as long to import as all else, so that is left until the other processes are at work.
         if self._mongo is None:
             from db.mongod.process import MongodProcess
 
@@ -80,7 +80,7 @@ class Services:
         TownError if there is no place left to start it in."""
         while True:
             await asyncio.sleep(_WATCH_S)
-            self._directory.check()  # or else mongod would be started anew, with empty books
+            self._directory.check()  # Without the directory, mongod would be started again with empty books.
             if self.mongod is not None and not self.mongod.alive():
                 await self._revive_mongod()
             if not self.nameserver.alive():
@@ -145,7 +145,8 @@ class Services:
         if self._opening is not None:
             await asyncio.wait([self._opening])
             if not self._opening.cancelled():
-                self._opening.exception()  # whoever waited for it has it; or nobody wants it any more
+                # The error is taken out, or asyncio would report it; whoever waited for it has seen it already.
+                self._opening.exception()
         if self.books is not None:
             self.books.close()
         await asyncio.gather(

@@ -26,7 +26,7 @@ from peers.town.view.console import Console
 if TYPE_CHECKING:
     from peers.town.books import Books
 
-# No settings: what people and other terminals see is so much behind at the most.
+# None of these is a setting: they bound by how much people and other terminals see the town late.
 _FLUSH_S = 0.2
 _COUNT_S = 0.05
 _T = TypeVar("_T")
@@ -48,7 +48,8 @@ class Terminal:
         self.processes = PeerProcesses(directory, console, options.target, on_report=self._hear, on_death=on_death)
         self.stop = asyncio.Event()
         self.closing = False
-        self._drawn_of_ns: int | None = None  # the change of the peers' files that the graph was last drawn of
+        # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`).
+        self._drawn_of_ns: int | None = None
         self._kill_hard: Callable[[], None] = self.processes.kill_hard
 
     def _hear(self, report: Report) -> None:
@@ -142,7 +143,7 @@ async def _until_sold(books: Books, since_seq: int, wanted: int) -> None:
     from peers.errors import LedgerError
 
     while True:
-        # While the books are away nothing is sold.
+        # While the books cannot be reached nothing is sold, so nothing is missed.
         with suppress(LedgerError):
             if await asyncio.to_thread(books.sold_after, since_seq) >= wanted:
                 return

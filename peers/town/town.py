@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
 
-# No settings: they bound what the town waits for where it opens and closes; the market's own are in its settings.
+# None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
-_CALM_S = 1.0  # after which the market has opened in all its corners
-_SETTLE_S = 3.0  # for the peers to join the graph up, and to elect, before the market is closed
-_FOREIGNERS_S = 8.0  # for terminals that joined to notice and end their peers
+_CALM_S = 1.0  # After this long, every peer has begun to trade.
+_SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
+_FOREIGNERS_S = 8.0  # Terminals that joined need this to notice the closing and to end their peers.
 
 
 class Town:
@@ -62,7 +62,7 @@ class Town:
         self._services = Services(
             directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
         )
-        self._drawn: dict[str, list[str]] | None = None  # the graph as it was last painted
+        self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
         self._painter = Painter(directory)
         self._state = _first_state(options, directory, host)
         self._since = Post()
@@ -78,7 +78,7 @@ class Town:
 
     @property
     def population(self) -> Population:
-        """Of the town once it is open."""
+        """The peers that come and go; only once the town is open."""
         assert self._population is not None
         return self._population
 
@@ -169,7 +169,7 @@ class Town:
 
     def _begin(self, members: list[Member], edges: tuple[Edge, ...]) -> None:
         snapshot = Snapshot(members=tuple(members), edges=edges, term=self._since.term, trader=None)
-        # The same for all but one, and long where there are many: encoded once.
+        # All peers but one are told the same, which is long where there are many, so it is encoded once.
         others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
         for member in members[1:]:
             self._processes.begin(member.name, others)
@@ -225,7 +225,7 @@ class Town:
         self._console.tick()
         self._console.say("the market closes", "bold")
         if self._options.picture and self._drawn is None and self._processes.trader is not None:
-            self._painter.paint(self._processes.trader)  # so short a run never calmed down
+            self._painter.paint(self._processes.trader)  # A run this short never calmed down.
         self._processes.rest()
         if self._processes.alive():
             await await_until(self._is_settled, _SETTLE_S)
@@ -238,8 +238,8 @@ class Town:
         await finish_in_order(self._processes, books)
         if strangers:
             await await_until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
-        self._directory.check()  # without the journals there is less to hold the books against
-        # Without a trader, what waited had to go on waiting.
+        self._directory.check()  # Without the journals there is less to hold the books against.
+        # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty queue.
         calm = had_trader or bool(strangers)
         return await asyncio.to_thread(self._balance, books, None if strangers else graph, calm)
 
@@ -261,7 +261,7 @@ class Town:
             since=self._since,
             started_at_ms=self._state.started_at_ms,
             elections=self._processes.elections,
-            # Books that were empty know no other rate than ours.
+            # In books that were empty before this run, every decision was made at our rate.
             commission_rate=self._options.settings.market.commission_rate if self._since == Post() else None,
         )
         self.report = print_balance(run, books, self._console, graph=graph, calm=calm)
@@ -276,7 +276,7 @@ class Town:
         await self._processes.close()
         await self._painter.close()
         await self._services.close()
-        if not self._directory.has_gone():  # another town may be there by now
+        if not self._directory.has_gone():  # Another town may be there by now.
             self._directory.forget_peers()
             self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
         self._console.close()
@@ -300,7 +300,7 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
     """Books that are kept are those of certain peers, so a town that goes on keeps its seed, and its peers."""
     before = None if options.fresh else directory.read_town()
     had_own_books = directory.has_private_books() if before is None else before.private_books
-    # Where `town.json` is lost and there are no books here, nobody knows whose the journals are.
+    # Where `town.json` is lost and there are no private books here, nobody knows whose the journals are.
     is_known = before is not None or had_own_books
     if is_known and had_own_books != (options.mongo is None) and directory.has_journals():
         raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")

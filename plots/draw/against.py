@@ -80,7 +80,7 @@ def _name_clients(axes: Axes, found: Against) -> None:
 
 def _draw_pauses(axes: Axes, found: Against) -> None:
     rows = found.standstills[::-1]
-    rng = np.random.default_rng(1)  # only to lay the dots of a row apart
+    rng = np.random.default_rng(1)  # The seed only decides how the dots of a row are spread.
     for place, each in enumerate(rows):
         values = np.asarray(each.pauses_ms)
         colour = _ETCD if each.whose == "etcd" else _POST

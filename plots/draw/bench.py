@@ -185,7 +185,8 @@ def _size(report: Report, sweeps: Sequence[Sweep]) -> Figure:
     ratios.set_xticks(range(3), ["p50", "mean", "p99"])
     ratios.grid(visible=False, axis="x")
     highest = max((max(msgspec.structs.astuple(each.ratio)) for each in others), default=0.0)
-    ratios.set_ylim(0, max(1.6, 1.15 * highest))  # a dot beyond is of a turn in which one side was disturbed
+    # A dot that lies beyond the limit is of a turn in which one side was disturbed.
+    ratios.set_ylim(0, max(1.6, 1.15 * highest))
     ratios.set_title(f"times that at {min(colours)} peers")
     first = report.size[0]
     note(
@@ -263,7 +264,7 @@ def _failover(report: Report) -> Figure:
     rows = sorted(report.failover, key=lambda each: (list(_KINDS).index(each.kind), each.peers))[::-1]
     limits = log_limits(*(each.pauses_ms for each in rows))
     figure, axes = plt.subplots(figsize=(style.PAGE_WIDTH, 0.42 * len(rows) + 1.3), layout="constrained")
-    rng = np.random.default_rng(1)  # only to lay the dots of a row apart
+    rng = np.random.default_rng(1)  # The seed only decides how the dots of a row are spread.
     for place, each in enumerate(rows):
         pauses = np.asarray(each.pauses_ms)
         apart = place + rng.uniform(-0.16, 0.16, pauses.size)

@@ -28,7 +28,8 @@ _LANES = (*FAMILIES, "elections")
 _NAMES = {"mongod": "mongod", "nameserver": "name server", "come-back": "come back"}
 _BINS = 240
 _LEAST_BIN_S = 0.25
-_THIN = 0.004  # of the width of time: how wide a fault without a duration is drawn
+# The share of the width of time that a fault without a duration takes, so that it can be seen.
+_THIN = 0.004
 _GAP_TICKS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 

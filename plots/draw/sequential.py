@@ -112,7 +112,7 @@ def _draw_course(axes: Axes, course: Course, values: Values, summary: Summary) -
 def _draw_histogram(axes: Axes, values: Values, summary: Summary, bins: Values) -> None:
     """How many purchases took how long, on the same axis of latency."""
     axes.hist(values, bins=list(bins), orientation="horizontal", color=style.BLUE, alpha=0.8, linewidth=0)
-    # Above the one line and below the other, so that the words never meet, however close the lines are.
+    # One word stands above its line and the other below, so that they never meet, however close the lines are.
     for value, line, name, side in ((summary.p50, "-", "median", "top"), (summary.p99, "--", "p99", "bottom")):
         axes.axhline(value, color=style.INK, linewidth=0.9, linestyle=line)
         axes.annotate(

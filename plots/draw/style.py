@@ -30,8 +30,8 @@ INK = "#22262B"
 GREY = "#8A9099"
 PALE = "#D9DDE2"
 
-PAGE_WIDTH = 7.2  # inches: the text width of an A4 or letter page
-DPI = 200  # sharp when printed
+PAGE_WIDTH = 7.2  # In inches: the text width of an A4 or letter page.
+DPI = 200  # Dots per inch, enough to be sharp when printed.
 
 _LOOK: dict[Any, Any] = {
     "figure.dpi": DPI,

@@ -12,7 +12,7 @@ from plots.results.latency import summarize
 from plots.results.life import Elections
 
 _COUNT_S = 3.0
-"""Counts are home within half a second; no setting, for what is missing then is left out and changes nothing."""
+"""Time for the counts of messages to come in, which takes half a second. No setting: what is missing is left out."""
 
 
 def measure(town: BenchTown) -> list[Elections]:

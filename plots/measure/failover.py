@@ -21,9 +21,10 @@ from plots.measure.plan import Plan
 from plots.results.latency import summarize
 from plots.results.life import Failover, Kind
 
-CUSTOMERS = 2  # so that one is likely to ask in any moment, and neither is in the other's way
-PATIENCE_S = 30.0  # for a next sale; the market takes a second at worst
-CALM_S = 0.5  # between two events: for the graph to be joined up, and the count of messages to come home
+CUSTOMERS = 2  # With two, one is likely to ask at any moment, and neither is in the other's way.
+PATIENCE_S = 30.0  # A next sale may take so long; the market takes a second at worst.
+# Lies between two events, for the graph to be joined up and the messages of the election to be counted.
+CALM_S = 0.5
 
 
 class _Watch:
@@ -91,7 +92,8 @@ def measure_living(town: BenchTown, plan: Plan, kinds: Sequence[Kind]) -> list[F
             pauses = []
             for _ in range(count):
                 pauses.append(once(watch))
-                elections.settle(town)  # A term that ends before its election is counted leaves no count of it.
+                # A term that ends before the messages of its election are counted leaves no count of them.
+                elections.settle(town)
             found.append(_summed(kind, town.peers, pauses))
     finally:
         watch.stop()

@@ -12,7 +12,7 @@ from plots.measure.apparatus.towns import BenchTown, cpu_s
 from plots.measure.plan import Plan
 from plots.results.life import Footprint
 
-_SETTLE_S = 2.0  # after the opening, until nothing is left to be done
+_SETTLE_S = 2.0  # After the opening, until nothing is left to be done.
 
 
 def measure(town: BenchTown, plan: Plan) -> Footprint:
@@ -24,7 +24,7 @@ def measure(town: BenchTown, plan: Plan) -> Footprint:
     before, began = sum(map(cpu_s, processes)), time.monotonic()
     time.sleep(plan.idle_s)
     used = (sum(map(cpu_s, processes)) - before) / (time.monotonic() - began)
-    # After the idle seconds, for reading it makes the kernel walk through all their pages.
+    # This comes after the idle seconds, for reading it makes the kernel walk through all pages of the peers.
     pss = [process.memory_full_info().pss / 1e6 for process in processes]
     return Footprint(
         peers=town.peers,

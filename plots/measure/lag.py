@@ -20,7 +20,7 @@ from plots.measure.plan import Plan
 from plots.results.latency import summarize
 from plots.results.speed import Lag
 
-_LOOK_S = 0.004  # between two looks: a tenth of what is measured
+_LOOK_S = 0.004  # The time between two looks, a tenth of what is measured.
 
 
 class _Onlooker:
@@ -28,7 +28,8 @@ class _Onlooker:
 
     def __init__(self, uri: str, database: str) -> None:
         self._books = Queries(uri, database)
-        self._seen: list[tuple[float, Progress]] = []  # when (ms since 1970), how far
+        # The time of each look (in ms since 1970), and how far the books were.
+        self._seen: list[tuple[float, Progress]] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="onlooker", daemon=True)
 

@@ -10,7 +10,7 @@ from plots.measure.plan import Plan
 from plots.results.latency import summarize
 from plots.results.speed import Course, Latency
 
-_WARM_UP = 30  # calls of each side that open connections and fill caches, and are not recorded
+_WARM_UP = 30  # Calls of each side that open connections and fill caches, and are not recorded.
 
 
 def measure(town: BenchTown, echo: EchoServer, plan: Plan) -> tuple[Latency, Course]:

@@ -25,7 +25,8 @@ BOUND_MB = 12.0
 What it holds, 4096 outcomes and three caches above all, is full by then: from 80,000 purchases to 200,000 tracemalloc
 counted 4.7 MB, 5 kB more. The rest is what the allocators keep in gaps, ever less a tenth."""
 
-_WARM_UP = 5  # purchases of each customer: a trader that has sold nothing yet holds half as much
+# Purchases that each customer makes first: a trader that has sold nothing yet holds half as much.
+_WARM_UP = 5
 _MB = 1e6
 _MS = 1e3
 
@@ -102,7 +103,7 @@ def _look(town: BenchTown) -> Look:
     name = str(wait_for(lambda: town.look(lambda books: books.post().trader), "there is a trader"))
     trader = psutil.Process(town.residents()[name].pid)
     mongod_pid = town.state.mongod_pid
-    assert mongod_pid is not None  # a bench's town has a database of its own
+    assert mongod_pid is not None  # A bench's town has a database of its own.
     mongod = psutil.Process(mongod_pid)
     memory = trader.memory_full_info()
     return Look(

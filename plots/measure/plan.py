@@ -18,15 +18,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes of all measurements. The defaults are those of the full bench."""
 
     sections: tuple[str, ...] = SECTIONS
-    peers: int = 6  # of the town that latency, throughput and open loop are measured in
-    turns: int = 10  # of echoes, inserts and purchases
-    turn: int = 100  # of each in a turn
+    peers: int = 6  # The peers of the town in which latency, throughput and open loop are measured.
+    turns: int = 10  # Turns of echoes, inserts and purchases.
+    turn: int = 100  # How many of each there are in a turn.
     customers: tuple[int, ...] = (1, 4, 16, 32, 64)
     crowd_turns: int = 4
     crowd_turn_s: float = 2.0
-    loads: tuple[float, ...] = (0.5, 0.9)  # of the highest rate
+    loads: tuple[float, ...] = (0.5, 0.9)  # Shares of the highest rate.
     load_s: float = 10.0
-    failovers: int = 20  # of each kind
+    failovers: int = 20  # As many of each kind.
     failover_peers: tuple[int, ...] = (6, 30)
     start_peers: tuple[int, ...] = (6, 30, 100)
     starts: int = 3
@@ -34,16 +34,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 10.0
     election_peers: tuple[int, ...] = (6, 30, 100)
     elections: int = 10
-    compared_peers: tuple[int, ...] = (100,)  # sizes at which a purchase is measured again
-    size_peers: tuple[int, ...] = (6, 100)  # sizes compared at one rate
-    size_turns: int = 4  # of each size, in a town of its own
+    compared_peers: tuple[int, ...] = (100,)  # Sizes of town at which a purchase is measured again.
+    size_peers: tuple[int, ...] = (6, 100)  # Sizes of town that are compared at one rate.
+    size_turns: int = 4  # Turns of each size, every one in a town of its own.
     size_turn_s: float = 10.0
-    size_rate: float = 300.0  # purchases due a second
+    size_rate: float = 300.0  # Purchases that are due a second.
     size_customers: int = 16
     long_purchases: int = 200_000
     long_customers: int = 32
-    long_pairs: int = 12  # of turns, of the old town and a fresh one
-    against: str = ""  # one of the others, or none
+    long_pairs: int = 12  # Pairs of turns, one of the old town and one of a fresh one.
+    against: str = ""  # One of `OTHERS`, or empty.
     against_customers: tuple[int, ...] = (1, 16, 64)
     seed: int = 7
 

@@ -172,7 +172,7 @@ class _Bench:
     def _close(self, town: BenchTown, what: str) -> None:
         self.report.audit_codes[what] = town.audit_code
         if town.audit_code == 0:
-            # Hundreds of megabytes, of which the audit had nothing to say; books that do not balance are kept.
+            # The audit had nothing to say about these hundreds of megabytes. Books that do not balance are kept.
             shutil.rmtree(town.directory.path, ignore_errors=True)
 
 

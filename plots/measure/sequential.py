@@ -20,7 +20,7 @@ from plots.results.samples import Sample, stamp, write_samples
 from plots.results.sequential import SETUP, Condition, Setup, plans
 
 _ITEM = "fish"
-_WARM_UP = 20  # purchases that open connections and fill caches, and are not recorded
+_WARM_UP = 20  # Purchases that open connections and fill caches, and are not recorded.
 
 
 Progress = Callable[[str, int], None]
@@ -50,7 +50,7 @@ def _measure_one(setup: Setup, plan: Condition, out: Path, progress: Progress) -
             samples = _buy(customer, setup.purchases, lambda done: progress(plan.title, done))
     write_samples(out / plan.csv, samples)
     if town.audit_code == 0:
-        # Hundreds of megabytes, of which the audit had nothing to say; books that do not balance are kept.
+        # The audit had nothing to say about these hundreds of megabytes. Books that do not balance are kept.
         shutil.rmtree(town.directory.mongo, ignore_errors=True)
     return town.audit_code
 

@@ -20,7 +20,7 @@ from plots.measure.throughput import crowd_of
 from plots.results.latency import Summary, summarize
 from plots.results.speed import Sized, Sweep, Typical
 
-_WARM_UP_S = 2.0  # of the same load, before what is measured
+_WARM_UP_S = 2.0  # For so long, the same load comes before what is measured.
 
 Audits = dict[int, list[int | None]]
 

@@ -29,8 +29,8 @@ class Elections(msgspec.Struct, frozen=True, kw_only=True):
     peers: int
     reason: str
     took_ms: Summary
-    counted: int  # how many records are complete; only these say what an election cost
-    messages: float | None  # mean, None where nothing was counted
+    counted: int  # The number of elections whose record is complete: only these say how many messages one cost.
+    messages: float | None  # The mean, None where no record is complete.
     messages_max: int | None
 
 
@@ -43,12 +43,12 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a town of `peers`. PSS: a peer's own memory and its share of what it shares. CPU in parts of one core."""
+    """What an idle town of `peers` takes. PSS is a peer's own memory and its part of what it shares."""
 
     peers: int
-    pss_mb: float  # mean
+    pss_mb: float  # The mean of all peers.
     pss_max_mb: float
-    idle_cores: float  # all peers together
+    idle_cores: float  # All peers together, in cores.
     idle_cores_a_peer: float
 
 
@@ -88,13 +88,15 @@ class LongRun(msgspec.Struct, frozen=True, kw_only=True):
     purchases: int
     before: Look
     tenths: list[Tenth]
-    last_over_first: float  # rates
-    last_over_first_cpu: float  # processor time of a purchase, trader and mongod together
+    last_over_first: float  # The rate of the last tenth over that of the first.
+    # The same ratio of the processor time of a purchase, trader and mongod together.
+    last_over_first_cpu: float
     peak_uss_mb: float
-    growth_mb: float  # USS, from the end of the first tenth to the end of the last
-    peak_growth_mb: float  # USS, from before the first tenth to the peak
+    # The growth of the trader's USS from the end of the first tenth to the end of the last.
+    growth_mb: float
+    peak_growth_mb: float  # The growth of the trader's USS from before the first tenth to its peak.
     bound_mb: float
-    traders: int  # more than one: memory is not of one process
-    old_per_s: float  # in turns with a fresh town
+    traders: int  # With more than one, the memory is not that of one process.
+    old_per_s: float  # The rate of the old town, in turns with a fresh one.
     fresh_per_s: float
-    old_over_fresh: float  # the median of the turns' ratios
+    old_over_fresh: float  # The median of the turns' ratios.

@@ -18,15 +18,16 @@ from peers.files import written_whole
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One purchase, as its customer saw it. Outcome and latency are those of the request, retries and all."""
+    """One purchase, as its customer saw it. Outcome and latency are those of the whole request, retries included."""
 
-    iteration: int  # from 1
-    latency_ms: float  # from the first try to the answer
-    term: int  # of the trader that decided
+    iteration: int  # Counts from 1.
+    latency_ms: float  # Lasts from the first try to the answer.
+    term: int  # The term of the trader that decided.
     trader: str
-    seq: int  # running number of the decision in the books
-    election: bool  # the first one of another trader: an election lies between it and the one before
-    started_at: str  # UTC, ISO 8601
+    seq: int  # The number of the decision in the books.
+    # Whether this is the first purchase from another trader, so that an election lies between it and the one before.
+    election: bool
+    started_at: str  # The time of day in UTC, as in ISO 8601.
 
 
 COLUMNS = Sample.__struct_fields__
@@ -49,7 +50,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
             row["latency_ms"] = f"{sample.latency_ms:.4f}"
             row["election"] = int(sample.election)
             writer.writerow(row.values())
-        out.detach()  # has it all written, and leaves the file open
+        out.detach()  # Everything is written out by this, and the file stays open.
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -204,8 +204,8 @@ class LogBuilder(Clerk):
 
     def __init__(self, trader: str = "merchant8") -> None:
         self.log: list[Document] = []
-        self._unwritten: dict[str, Document] = {}  # requests
-        self._came_in: dict[str, Document] = {}  # deposits
+        self._unwritten: dict[str, Document] = {}  # Requests that came in and are not in the log yet.
+        self._came_in: dict[str, Document] = {}  # Deposits that came in and are not in the log yet.
         self._versions: dict[str, dict[str, list[Document]]] = {"requests": {}, "deposits": {}}
         self._posts: list[Document] = []
         super().__init__(trader)

@@ -35,7 +35,7 @@ class SharedBooks:
     def __init__(self) -> None:
         self.books = MemoryLedger()
         self.before: Callable[[Operation], None] = lambda _: None
-        self.threads: list[tuple[str, str]] = []  # which operation was performed on which thread
+        self.threads: list[tuple[str, str]] = []  # Each operation, and the thread that performed it.
         self._lock = threading.Lock()
 
     def perform(self, operation: Operation) -> Result:

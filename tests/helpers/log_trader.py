@@ -131,7 +131,7 @@ def trade_a_while(trader: LogTrader, entries: int, first: int = 1) -> int:
             case 0:
                 trader.write(queued=tuple(accepted(number + j, term=trader.term) for j in range(3)))
                 number += 3
-            case 1:  # out of the queue
+            case 1:  # The request comes out of the queue.
                 trader.sell(number - 2, plenty)
             case 2:
                 small = stock(f"small{number}", 2, seller="seller2", term=trader.term)
@@ -160,7 +160,7 @@ def folded(books: Database[Document]) -> dict[str, list[Document]]:
         assert memory.perform(Append(place=place, entry=entry)) == Appended()
         memory.make(state.take_in(entry))
     documents = memory.documents()
-    documents["elections"] = written(books)["elections"]  # they are not of the log
+    documents["elections"] = written(books)["elections"]  # Elections are not made from the log.
     return by_id(documents)
 
 

@@ -87,7 +87,7 @@ class MongodSet:
         if self._secured:
             command += ["--tlsMode", "requireTLS", "--tlsCAFile", str(self._tls.authority)]
             command += ["--tlsCertificateKeyFile", str(self._tls.member), "--keyFile", str(self._directory / "key")]
-        # Where these tests run they run in the main thread, which lives as long as they do.
+        # The process ends with the thread that started it: here the main thread, which lives as long as the tests do.
         self._processes[port] = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,8 @@ from tests.helpers.bookkeeping import RATE, Clerk, LogBuilder, sort_key
 Plant = Callable[[Clerk], object]
 
 FISH, MORE_FISH, SALT, BOAR = "seller3.d1", "seller4.d2", "seller4.d3", "merchant9.d4"
-FIRST, SECOND, THIRD = "buyer0.r5", "buyer1.r6", "buyer2.r9"  # by seq
+# The requests are named in the order of `seq`.
+FIRST, SECOND, THIRD = "buyer0.r5", "buyer1.r6", "buyer2.r9"
 FOURTH, FIFTH, IN_VAIN = "buyer1.r8", "buyer0.r7", "buyer2.r10"
 
 RING = {"a": ["b", "d"], "b": ["a", "c"], "c": ["b", "d"], "d": ["c", "a"]}

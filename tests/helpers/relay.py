@@ -145,7 +145,7 @@ class Relay:
         if not self._stays_cut:
             self.heal()
         if link.loss == "held":
-            link.client.close()  # last of all: whoever notices may heal at once
+            link.client.close()  # The client comes last, for whoever notices may heal at once.
 
     def _forward_answers(self, link: _Link) -> None:
         with suppress(OSError):

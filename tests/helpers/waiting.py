@@ -17,5 +17,5 @@ def wait_until(condition: Callable[[], T | None], what: str = "it came", *, dead
     end_s = time.monotonic() + deadline_s
     while not (value := condition()):
         assert time.monotonic() < end_s, f"not within {deadline_s:g} s: {what}"
-        time.sleep(0.005)  # between two looks, never instead of one
+        time.sleep(0.005)  # This lies between two looks, and never takes the place of one.
     return value

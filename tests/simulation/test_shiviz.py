@@ -20,7 +20,7 @@ def events_of(seed: int) -> list[Event]:
     assert lines[0] == SHIVIZ_REGEX
     assert lines[1] == "", "an empty delimiter: one execution"
     body = "\n".join(lines[2:])
-    # JavaScript, which ShiViz is written in, names groups without a P.
+    # ShiViz is written in JavaScript, which names groups without a P.
     parser = re.compile(SHIVIZ_REGEX.replace("(?<", "(?P<"))
     events = [(m["host"], json.loads(m["clock"]), m["event"]) for m in parser.finditer(body)]
     assert len(events) == (len(lines) - 2) // 2, "every pair of lines is an event"

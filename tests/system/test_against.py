@@ -87,7 +87,7 @@ def test_what_was_put_outlives_its_leader(tmp_path: Path) -> None:
         after = writer.put(b"after", b"2")
         assert after.raft_term > before.raft_term
         assert after.revision > before.revision
-        for address in cluster.addresses():  # the one that was killed among them
+        for address in cluster.addresses():  # The member that was killed is among them.
             gateway = Gateway(address, 5.0)
             found = gateway.call(http_request("/v3/kv/range", b'{"key":"%s"}' % b64encode(b"before")))
             assert json.loads(found)["kvs"][0]["value"] == b64encode(b"1").decode()

@@ -34,7 +34,7 @@ def test_some_of_the_bench(tmp_path: Path) -> None:
     (latency,) = report["latency"]
     assert latency["peers"] == 6
     assert latency["echo_ms"]["p50"] < latency["insert_ms"]["p50"] < latency["floor_ms"]["p50"] * 1.5
-    # Twice the aim and more: a machine may be busy, but a purchase of ten floors is another design.
+    # The bound is more than twice the aim: a machine may be busy, but a purchase of ten floors is another design.
     assert 0.3 < latency["p50_over_floor"] < 5
 
     bought, echoed = report["throughput"]["purchases"], report["throughput"]["echoes"]
@@ -90,7 +90,7 @@ def test_sizes_and_the_long_run(tmp_path: Path) -> None:
 
 
 def press_ctrl_c(pid: int) -> None:
-    os.killpg(pid, signal.SIGINT)  # as a terminal does it
+    os.killpg(pid, signal.SIGINT)  # A terminal sends the signal to the whole group.
 
 
 def terminate(pid: int) -> None:

@@ -28,7 +28,7 @@ from tests.helpers.waiting import wait_until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 HOST = "127.0.0.2"
-# A process of its own, for TLS is set for a whole process.
+# The customer is a process of its own, for TLS is set for a whole process.
 TRADE = """
 import sys
 from pathlib import Path
@@ -153,7 +153,7 @@ def test_the_services_come_up_and_end(machine: Machine) -> None:
     )
     assert bought.stdout.strip() == "sold"
 
-    # As `docker compose stop` does: who depends on others ends first.
+    # This is the order of `docker compose stop`: those who depend on others end first.
     for process in (*peers, town):
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, machine.said()

@@ -80,7 +80,7 @@ def test_malformed_calls_change_nothing_and_kill_nobody(data: st.DataObject, tow
     field = data.draw(st.sampled_from(sorted(good)))
     how = data.draw(st.sampled_from(["rotten", "missing", "extra", "not a dict"]))
     if how == "rotten":
-        # Any plain word is a fine id or name.
+        # Any plain word is good as an id or a name, so it is not rotten.
         rotten = ROTTEN.filter(lambda v: not (isinstance(v, str) and PLAIN.fullmatch(v))) if field in FREE else ROTTEN
         argument: object = {**good, field: data.draw(rotten)}
     elif how == "missing":

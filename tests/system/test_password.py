@@ -22,7 +22,7 @@ from tests.system.helpers.towns import ROOT, RunningTown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-_INITIALIZED = 23  # error code
+_INITIALIZED = 23  # Mongo's error code AlreadyInitialized.
 BAZAAR = [sys.executable, "-m", "peers.cli"]
 
 
@@ -125,7 +125,7 @@ def test_a_password_is_shown_to_nobody(tmp_path: Path, guarded: GuardedBooks, wa
     keeping = [path for path in directory.rglob("*") if path.is_file() and _holds(path, guarded.password)]
     assert {stat.S_IMODE(path.stat().st_mode) for path in keeping} == {0o600}
     assert guarded.password not in town.text
-    # Everything else of the directory may be shown around; then the password has to be given again.
+    # Everything else in the directory may be shown around; then the password has to be given again.
     for path in keeping:
         path.unlink()
     code, text = said("audit", "--dir", directory)

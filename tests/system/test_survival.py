@@ -53,7 +53,7 @@ def test_two_are_killed_at_once_the_trader_among_them(tmp_path: Path) -> None:
         town.wait_for_sales(20)
         trader = town.wait_for_trader()
         others = {n: p["role"] for n, p in sorted(town.peers().items()) if n != trader}
-        # One of those there are more of: of eight, only two may buy, and a town without buyers sells nothing.
+        # The other has the commonest role: of eight, only two may buy, and a town without buyers sells nothing.
         plentiful = statistics.mode(others.values())
         other = next(n for n, role in others.items() if role == plentiful)
         pids = [town.pid_of(trader), town.pid_of(other)]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 HOST = "127.0.0.2"
 BAZAAR = [sys.executable, "-c", "from peers.cli.main import main; main()"]
-# A customer in a process of its own, for TLS is set for a whole process: buys, or says why it could not.
+# A customer in a process of its own, for TLS is set for a whole process. It buys, or says why it could not.
 BUY = """
 import sys
 from pathlib import Path

@@ -36,7 +36,7 @@ def test_ctrl_c_ends_everything_in_order(start: Start) -> None:
     town = start(seed=7)
     town.says("I am the new coordinator")
     wait_until(lambda: len(town.network()) == 4, "the graph is written")
-    # name server, mongod, forkserver, four peers
+    # At least the name server, mongod, the forkserver and four peers run.
     assert len(town.note_family()) >= 7
     town.interrupt()
     assert town.wait() == 0, town.text
@@ -85,7 +85,7 @@ def test_what_it_was_started_to_ignore_it_ignores(start: Start) -> None:
     town = start(ignores="HUP INT")
     town.says("I am the new coordinator")
     town.note_family()
-    # A second one that it heeded would kill at once.
+    # A second signal that the town heeded would kill it at once.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         town.process.send_signal(number)
     assert town.wait() == 0, town.text

@@ -54,7 +54,7 @@ def test_what_was_asked_for_is_there() -> None:
 
 
 def test_peers_scale() -> None:
-    # A name or a port of its own can only be had once.
+    # Only one container could have a given name, host name or port.
     assert not SERVICES["peers"].keys() & {"container_name", "hostname", "ports", "deploy"}
     # Every container is a host of its own name; the file's `$$` leaves the `$` to its shell.
     assert '"$$(hostname)"' in SERVICES["peers"]["command"][-1]
@@ -119,7 +119,7 @@ def test_commands_and_options_exist(place: str) -> None:
     group: Any = typer.main.get_command(app)
     command = group.get_command(None, name)
     assert command is not None, f"bazaar {name}"
-    # Parses without running: wrong options, missing arguments and wrong kinds of values are errors.
+    # The command line is parsed but not run: wrong options, missing arguments and wrong values are errors.
     command.make_context(name, list(words), resilient_parsing=False)
 
 

@@ -65,7 +65,8 @@ def command(
         verdict = run_chaos(options, show)
     if verdict is None:
         return 130
-    from plots.draw.chaos import draw_saved  # takes a while to import, which the town would have felt
+    # Imported only now, for it takes processors that the town would have missed.
+    from plots.draw.chaos import draw_saved
 
     (figure,) = draw_saved(out)
     if as_json:

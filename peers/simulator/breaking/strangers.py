@@ -22,8 +22,8 @@ from peers.core.settings import Settings
 from peers.errors import BadRequest
 from peers.simulator.environment.environment import Environment
 
-_PAUSE_S = 0.15  # between two calls, in the mean
-_FAR_AHEAD = 10**9  # a forged clock, which the trader must refuse
+_PAUSE_S = 0.15  # Lies between two calls, in the mean.
+_FAR_AHEAD = 10**9  # The time of a forged clock, which the trader must refuse.
 
 
 def last_purchase(name: str, settings: Settings) -> Buy:
@@ -71,7 +71,8 @@ class Stranger:
         self._environment = environment
         self._schedule = environment.schedule
         self._rng = Random(key)
-        self._odd_rng = Random(f"beyond the limits {key}")  # Its own, for what it draws changes nothing else.
+        # It draws from a stream of its own, so that calls beyond the limits change nothing else of the schedule.
+        self._odd_rng = Random(f"beyond the limits {key}")
         self._name = name
         self._requests: list[PurchaseRequest] = []
         self._stopped = False
@@ -111,9 +112,9 @@ class Stranger:
             return Buy(request=self._request(f"{self._name}-{len(self._requests) + 1}"))
         known = rng.choice(self._requests)
         if draw < 0.6:
-            return Buy(request=known)  # hears nothing, asks again
+            return Buy(request=known)  # As one who heard nothing, and asks again.
         if draw < 0.7:
-            return Buy(request=self._request(known.request_id))  # the same id for something else
+            return Buy(request=self._request(known.request_id))  # The same id is used for something else.
         if draw < 0.8:
             return AskOutcome(request_id=rng.choice((known.request_id, "nobody-1")))
         if draw < 0.9:

@@ -29,7 +29,8 @@ class History:
         self._events: list[tuple[str, Clock, str]] = []
         self._clocks: dict[str, Clock] = {LEDGER: {}}
         self._causes: dict[int, tuple[str, Clock]] = {}
-        self._at: str | None = None  # the host whose event is at hand
+        # The host whose event is being handled, and so the cause of what is scheduled meanwhile. None after a fault.
+        self._at: str | None = None
 
     # -- what happens ------------------------------------------------------------------------------------
 

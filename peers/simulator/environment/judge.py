@@ -38,11 +38,15 @@ class Judge:
         self._ledger = ledger
         self._commission_rate = commission_rate
         self._journals: list[JournalEntry] = []
-        self._witnessed: set[tuple[str, str, str]] = set()  # peer, kind and record of what journals must say
-        self._asked: dict[str, str | None] = {}  # uri of a process -> the request it waits for
-        self._requests: dict[str, tuple[str, PurchaseRequest]] = {}  # as asked, and by which process
+        # What the journals must say by the end: peer, kind of entry, and id of the request or deposit.
+        self._witnessed: set[tuple[str, str, str]] = set()
+        # By the uri of a process, the request it waits for; None once it was answered.
+        self._asked: dict[str, str | None] = {}
+        # By its id, each request as it was asked, and the uri of the process that asked it.
+        self._requests: dict[str, tuple[str, PurchaseRequest]] = {}
         self._offers: dict[str, Offer] = {}
-        self._heard: dict[str, set[int]] = {}  # uri of a process -> sales it was told of
+        # By the uri of a process, the numbers of the sales it was told of.
+        self._heard: dict[str, set[int]] = {}
         self._trader_of: dict[int, str] = {}
         self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
             Asked: self._on_asked,
@@ -144,7 +148,7 @@ class Judge:
         return breaches
 
     def _clocks(self, live: list[Process]) -> Iterator[Breach]:
-        """What a peer has stamped, everybody has heard of by now. (A trader's own clock stays behind, by intent.)"""
+        """What a peer has stamped, everybody has heard of by now. A trader's own clock stays behind, by design."""
         up = {process.uri for process in live}
         stamps = [request.clock.time for uri, request in self._requests.values() if uri in up]
         for process in live:
@@ -194,7 +198,7 @@ class Judge:
                 what = f"{process.name} believes itself {'' if view.in_office else 'not '}in office; it is {post}"
                 breaches.append(Breach(invariant="one_trader_at_rest", what=what))
             if view.in_office:
-                continue  # it neither buys nor sells, and asks when it is out again
+                continue  # A trader neither buys nor sells, and asks again once it is out of office.
             if waits_for is not None:
                 breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
             missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())

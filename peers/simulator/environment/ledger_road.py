@@ -35,7 +35,7 @@ from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
-# As measured on one machine. No options: a seed gives the same schedule everywhere, and faults make it slow.
+# The times are as measured on one machine. No options: a seed is to give the same schedule everywhere.
 _WAY_S = 0.0005
 _APPEND_S = 0.001
 _MAKE_S = 0.015
@@ -52,15 +52,18 @@ class LedgerRoad:
     def __init__(self, schedule: Schedule, record: Record, lives: Lives, rng: Random) -> None:
         self.ledger = MemoryLedger()
         self.slow_s = 0.0
-        self.behind_s = 0.0  # how far the books stay behind
-        self.away_for: dict[int, int] = {}  # rank -> number of faults because of which it does not reach it
-        self.refuses = 0.0  # share of operations that fail for certain
-        self.unknown = 0.0  # share of writes whose answer is lost
+        # How far the books stay behind the log, in seconds at the most.
+        self.behind_s = 0.0
+        # By rank, the number of faults because of which that peer does not reach the ledger.
+        self.away_for: dict[int, int] = {}
+        self.refuses = 0.0  # The share of operations that certainly fail.
+        self.unknown = 0.0  # The share of writes whose answer is lost.
         self._schedule = schedule
         self._record = record
         self._lives = lives
         self._rng = rng
-        self._on_primary: Append | None = None  # what a majority does not have yet
+        # The one entry that the primary has and a majority does not. While there is one, no append is certain.
+        self._on_primary: Append | None = None
         self._sightings = LedgerSightings(record)
 
     def post(self) -> Post:
@@ -94,7 +97,8 @@ class LedgerRoad:
         if not process.up:
             self._run_for_the_dead(operation)
             return
-        if process.hung and self._rng.random() < 0.5:  # it stopped before it had sent the last word
+        # The process may have stopped before it had sent the last word of the operation.
+        if process.hung and self._rng.random() < 0.5:
             process.held_lanes.append(lane)
             return
         result = self._try(process, operation)
@@ -188,7 +192,7 @@ class LedgerRoad:
             self._apply(operation)
 
     def _apply(self, operation: Operation) -> Result:
-        """Reaches the ledger."""
+        """Performs the operation on the ledger; an append is Unknown while another entry waits for its majority."""
         if isinstance(operation, Append) and self._on_primary is not None:
             if operation.entry.entry_id != self._on_primary.entry.entry_id:
                 self._record.saw("a place was taken before a majority had it")
@@ -219,13 +223,15 @@ class LedgerRoad:
         backlog, random = process.backlog, self._rng.random
         if not backlog:
             return
-        if not process.up:  # what it had sent may arrive, in part
+        # What the process had sent before it died may still arrive, in part.
+        if not process.up:
             if random() < 0.3:
                 self._make_in_part(backlog[0])
             backlog.clear()
             return
         if process.hung:
-            return  # until it wakes up, and goes on making what others have made long since
+            # A process that hangs makes nothing; once awake, it makes what others may have made long since.
+            return
         if not self.away_for.get(process.rank):
             if self.unknown and random() < self.unknown:
                 self._make_in_part(backlog[0])

@@ -12,7 +12,7 @@ class LedgerSightings:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._traders: dict[int, str] = {}  # by term, as the log has it
+        self._traders: dict[int, str] = {}  # By term, its trader as the log has it.
 
     def on_append(self, operation: Append, result: Result, end: int) -> None:
         """The ledger has answered an append; `end` is the last place taken since."""

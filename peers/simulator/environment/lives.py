@@ -23,10 +23,11 @@ class Lives:
     to which those who carry the others out add theirs."""
 
     def __init__(self, schedule: Schedule, record: Record, settings: Settings, seed: int) -> None:
-        self.all: list[Process] = []  # in order of birth
-        self.registered: dict[int, Process] = {}  # rank -> its newest life: what the name server knows
+        self.all: list[Process] = []  # In the order of birth.
+        # By rank, its newest life, up or not: that is what the name server knows.
+        self.registered: dict[int, Process] = {}
         self.by_uri: dict[str, Process] = {}
-        self.inputs = 0  # handled by peers
+        self.inputs = 0  # How many inputs peers have handled.
         self.interpreters: dict[type[Command], Handler] = {
             SetTimer: self._set_timer,
             CancelTimer: self._cancel_timer,
@@ -143,8 +144,9 @@ class Lives:
             else:
                 del process.timers[name]
                 if name == "buy" and not process.buys:
-                    return  # customers have gone home
-                if name == "period" and not process.buys and process.view.in_office:  # and nobody resigns any more
+                    return  # Customers stop asking once the calm has begun.
+                # Nor does a trader resign by itself in the calm. The timer goes on: one out of office needs it.
+                if name == "period" and not process.buys and process.view.in_office:
                     self._set_timer(process, SetTimer(timer=name, after_s=self._settings.market.period_s))
                     return
                 self._handle(process, _FIRED[name])

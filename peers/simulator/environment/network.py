@@ -19,10 +19,10 @@ from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
-# No options: a seed gives the same schedule everywhere, and faults of the plan make the network slow.
+# None of these is an option: a seed is to give the same schedule everywhere.
 HOP_S = 0.001
 _JITTER_S = 0.001
-_GAP_S = 1e-6  # between two messages of one link, which keep their order
+_GAP_S = 1e-6  # Lies between two messages of one link, so that they keep their order.
 
 _GONE = Unreachable(why="connection refused")
 _BROKEN = Unreachable(why="connection closed")
@@ -34,8 +34,9 @@ class Weather:
 
     def __init__(self) -> None:
         self.loss = self.duplicates = self.delay = self.reorder = self.lost_calls = 0.0
-        self.cuts: dict[tuple[int, int], int] = {}  # (from, to) -> number of faults that cut it
-        self.clear = True  # nothing is wrong with links
+        # By sender and receiver, the number of faults that cut the way between them.
+        self.cuts: dict[tuple[int, int], int] = {}
+        self.clear = True  # Whether nothing is wrong with links; kept by `look`.
 
     def look(self) -> None:
         """Works out `clear` after a change."""
@@ -86,7 +87,8 @@ class Network:
             return
         target = lives.by_uri.get(to.uri)
         if (target is None or not target.up) and not source.view.is_up(to.rank):
-            target = lives.registered.get(to.rank)  # a knock: the host asks the name server who has that name now
+            # A message to a peer taken for gone is a knock: the host asks the name server who has that name now.
+            target = lives.registered.get(to.rank)
         if target is None or not target.up:
             if (to.rank, source.rank) not in weather.cuts:
                 schedule.push(at_s, lives.arrive, source, PeerGone(rank=to.rank, incarnation=to.incarnation))
@@ -127,7 +129,8 @@ class Network:
 
     def ask(self, caller: Process, command: CallTrader) -> None:
         schedule, lives = self._schedule, self._lives
-        check_call(command.call, self._settings.market.items, self._settings.clock)  # A peer stays within the limits.
+        # A peer stays within the limits; one that did not would raise here.
+        check_call(command.call, self._settings.market.items, self._settings.clock)
         caller.asks.add(command.ask_id)
         at_s = schedule.now_s + HOP_S + _JITTER_S * self._rng.random()
         target = lives.by_uri.get(command.trader.uri)
@@ -143,7 +146,8 @@ class Network:
         self._note(target, command.call)
         if not self.weather.clear:
             copies, at_s = self._mistreat(at_s)
-            if copies == 2:  # sent again by something in between; nobody waits for the second answer
+            # Something in between sent the call again; nobody waits for the second answer.
+            if copies == 2:
                 again = RequestReceived(call_id=self._next_call(), call=command.call)
                 schedule.push(at_s + 0.1 * self._rng.random(), lives.arrive, target, again)
         schedule.push(at_s, lives.arrive, target, RequestReceived(call_id=call_id, call=command.call))
@@ -204,7 +208,8 @@ class Network:
                     self._schedule.push(at_s + 0.005 * self._rng.random(), self._lives.arrive, other, event)
 
     def _hang_up(self, call_id: int, waiting: _Waiting) -> None:
-        if self._rng.random() < 0.5:  # a host need not notice
+        # The host at the other end need not notice.
+        if self._rng.random() < 0.5:
             self._schedule.push(
                 self._schedule.now_s + HOP_S, self._lives.arrive, waiting.asked, CallerLeft(call_id=call_id)
             )

@@ -46,14 +46,17 @@ class Process:
         self.up = True
         self.started = False
         self.hung = False
-        self.slow_s = 0.0  # every input takes so much longer
-        self.jump_ms = 0  # by how much its time of day is wrong
-        self.inbox: list[tuple[int, Input]] = []  # what came while it hung: number of the event, input
-        self.late_timers: list[TimerName] = []  # which came due while it hung
-        self.timers: dict[TimerName, int] = {}  # number of the event that fires it
-        self.asks: set[int] = set()  # calls of its own that are not answered
-        self.lanes: tuple[deque[Operation], ...] = (deque(), deque())  # what waits for the ledger, the next one first
-        self.backlog: deque[MakeBooks] = deque()  # what is still to be made of the books
-        self.held_lanes: list[int] = []  # which stand still because it hung
-        self.links_free_s: dict[int, float] = {}  # when the last message to that rank arrives
+        self.slow_s = 0.0  # Every input and timer is handled so much later.
+        self.jump_ms = 0  # By how much its time of day is wrong.
+        self.inbox: list[tuple[int, Input]] = []  # What came while it hung, each with the number of its event.
+        self.late_timers: list[TimerName] = []  # Timers that came due while it hung.
+        # By timer, the number of the event that fires it; events of timers set anew or cancelled have other numbers.
+        self.timers: dict[TimerName, int] = {}
+        self.asks: set[int] = set()  # The ids of its own calls that were not answered yet.
+        # What waits for the ledger: appends, then reads. The first of each stays there until it is answered.
+        self.lanes: tuple[deque[Operation], ...] = (deque(), deque())
+        self.backlog: deque[MakeBooks] = deque()  # The books that are still to be made, in the order of the log.
+        self.held_lanes: list[int] = []  # The lanes that stand still because it hung.
+        # By rank, when the last message sent to that peer arrives, in seconds of the schedule.
+        self.links_free_s: dict[int, float] = {}
         self.buys = True

@@ -33,10 +33,10 @@ from peers.simulator.exhaustive.interning import Ledgers, Peers
 from peers.simulator.exhaustive.node import Node, Road, Thing
 
 _QUIET = frozenset(("heartbeat", "clock", "period", "tally"))
-"""Timers that never fire here."""
+"""Timers that never fire in a walk."""
 _READS = (FindSales, Load, LookUp, RecordElection)
 _APPENDS, _READING, _MAKING = 0, 1, 2
-RESIGN_CALL = 10**6  # a number that no peer's own call has
+RESIGN_CALL = 10**6  # No call of a peer's own has this number.
 GONE = Unreachable(why="gone")
 
 

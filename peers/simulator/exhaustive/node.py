@@ -12,7 +12,7 @@ from peers.core.ledger.port import Operation
 
 Place = Literal["link", "lane", "any"]
 Road = tuple[Place, int, int]
-"""How things travel: from rank to rank on a link, from a rank down a lane, or by themselves (from, to)."""
+"""How things travel: on a link or by themselves, both from one rank to another, or from a rank down a lane."""
 
 Thing = Input | Operation
 
@@ -25,7 +25,7 @@ class Node(NamedTuple):
     up: tuple[bool, ...]
     timers: frozenset[tuple[int, TimerName, float]]
     roads: frozenset[tuple[Road, tuple[Thing, ...]]]
-    asks: frozenset[tuple[int, int, int]]  # caller, number of its ask, whom it asked
+    asks: frozenset[tuple[int, int, int]]  # The caller's rank, the number of its call, and the rank it called.
     ledger: int
     faults: int
 

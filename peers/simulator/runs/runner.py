@@ -19,7 +19,8 @@ from peers.simulator.scenario import draw_scenario
 MOST_FAILURES = 20
 """A run stops after so many failed seeds: more of them teach nothing."""
 
-_CHUNK = 20  # seeds handed to a process at a time: half a second, so that none is left waiting at the end
+# Seeds handed to a process at a time. They take half a second, so that no process is busy alone for long at the end.
+_CHUNK = 20
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +115,8 @@ def _parts(chunks: list[_Chunk], jobs: int) -> Iterator[Summary]:
 
 def _run_chunk(chunk: _Chunk) -> Summary:
     collects = gc.isenabled()
-    gc.disable()  # a schedule makes much, and nearly all of it goes by itself
+    # A schedule makes many objects, and nearly all of them are freed without the collector, which only costs time.
+    gc.disable()
     try:
         return _play_chunk(chunk)
     finally:

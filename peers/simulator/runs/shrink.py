@@ -38,7 +38,8 @@ def shrink(scenario: Scenario, *, most_runs: int = 400, verdict: Verdict = broke
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     plan = scenario.plan
     size = len(plan)
-    while size > 1:  # half of the faults at once, then a quarter, and so on
+    # First half of the faults is left out at once, then a quarter, and so on down to single ones.
+    while size > 1:
         size = (size + 1) // 2
         for first in range(0, len(plan), size):
             yield msgspec.structs.replace(scenario, plan=plan[:first] + plan[first + size :])

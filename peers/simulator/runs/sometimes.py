@@ -48,4 +48,4 @@ TRANSITIONS_TAKEN = tuple(row.title for row in TRANSITIONS)
 """Rows of the table of leadership. A run names those that it never took; to take some needs thousands of seeds."""
 
 ENOUGH_SEEDS = 1000
-"""From so many seeds on, with every kind of fault switched on, each of them must have happened."""
+"""From so many seeds on, with every kind of fault switched on, each of `SOMETIMES` must have happened."""

@@ -32,7 +32,7 @@ class Channel(asyncio.Protocol):
                 self._on_line(self.name, _decoder.decode(line))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc  # a reset says no more than an end: the peer is gone
+        del exc  # It does not matter whether the channel was reset or ended: the peer is gone.
         self._transport = None
         self._on_line(self.name, None)
 

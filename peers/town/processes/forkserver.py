@@ -29,9 +29,9 @@ import msgspec
 from peers.books_address import without_secrets
 from peers.runtime.spec import PeerSpec
 
-# No settings: a packet is bounded by the kernel, and a peer that is told to end does so in less than its grace.
+# None of these is a setting: the kernel bounds a packet, and a peer that is told to end takes less than this grace.
 MAX_PACKET = 60_000
-_GRACE_S = 3.0  # for peers to end by themselves once the town is gone
+_GRACE_S = 3.0  # Given to the peers to end by themselves once the town is gone.
 
 
 class Preloaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -160,7 +160,7 @@ def main() -> None:
     name, _, function = sys.argv[2].partition(":")
     module = importlib.import_module(name)
     target: PeerMain = getattr(module, function)
-    # The terminal's Ctrl-C is for the town alone; it tells the peers.
+    # The terminal's Ctrl-C is for the town alone; the town then tells the peers to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     wakeup, signalled = socket.socketpair()
@@ -172,7 +172,7 @@ def main() -> None:
     if prepare is not None:
         prepare()
     gc.collect()
-    # Otherwise the first collection in every child would copy all these pages.
+    # Without this, the first garbage collection in every child would write to all these pages, and so copy them.
     gc.freeze()
     _Forkserver(town, target, wakeup).run()
 

@@ -84,7 +84,7 @@ class ForkserverClient:
     def kill_all(self) -> None:
         """Kills the forkserver and every peer at once."""
         if self._process is not None and self._process.poll() is None:
-            # They are all in the one process group that was made for them.
+            # The forkserver and its peers are all in the one process group that was made for them.
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 

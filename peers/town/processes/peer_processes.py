@@ -1,4 +1,4 @@
-"""The peers of one terminal: has them born, hears what they tell, notices when they die, ends them.
+"""The peers of one terminal: has them forked, hears what they tell, notices when they die, ends them.
 
 A town and a terminal that joined one both have some; what they do with them differs, and is not decided here.
 """
@@ -21,7 +21,7 @@ from peers.town.processes.forkserver import Born, Died
 from peers.town.processes.forkserver_client import ForkserverClient
 from peers.town.view.console import Console
 
-# No settings: peers start in a second and end in less; these are for what never would.
+# None of these is a setting: peers start in a second and end in less; the limits only end what never would.
 START_TIMEOUT_S = 60.0
 _FINISH_TIMEOUT_S = 4.0
 _UNKNOWN_END = "its channel ended"
@@ -75,8 +75,10 @@ class PeerProcesses:
         self._pulse = asyncio.Event()
         self.term = 0
         self.trader: str | None = None
-        self.deaths: list[tuple[str, str]] = []  # name and how, of those that ended without being told to
-        self.elections: dict[int, tuple[str, float]] = {}  # trader and milliseconds by term, as they were told
+        # Name and manner of death of each peer that ended without being told to, in the order of their deaths.
+        self.deaths: list[tuple[str, str]] = []
+        # By term, the trader and how long its election took in milliseconds, as the peers told it.
+        self.elections: dict[int, tuple[str, float]] = {}
 
     def launch(self) -> None:
         """Starts what peers are forked from, without waiting for it."""
@@ -98,7 +100,7 @@ class PeerProcesses:
         for spec in specs:
             channel = Channel(spec.name, self._hear_peer)
             ours = await self._forkserver.order(spec)
-            # Known before it can say or do anything.
+            # The peer must be known before the first news of it can come.
             self._residents[spec.name] = _Resident(spec, channel)
             wanted.append(spec.name)
             await loop.create_unix_connection(lambda channel=channel: channel, sock=ours)  # type: ignore[misc]
@@ -224,11 +226,12 @@ class PeerProcesses:
                 self._note(resident, message.report)
                 self._on_report(message.report)
             case Finished():
-                pass  # the end of the process says more
+                pass  # The end of the process says how it went.
             case None:
                 resident.channel_ended = True
                 self._pulse.set()
-                if not self._forkserver.alive():  # which would tell how it ended
+                # While the forkserver lives, it tells how the process ended.
+                if not self._forkserver.alive():
                     self._bury(resident, _UNKNOWN_END)
 
     def _note(self, resident: _Resident, report: Report) -> None:

@@ -33,10 +33,10 @@ def print_balance(
     run: Run, books: Books, console: Console, *, graph: dict[str, list[str]] | None, calm: bool
 ) -> AuditReport:
     """Prints the summary, audits, prints what came of it, and returns that. `graph`, `calm`: as `audit` has them."""
-    console.tick()  # what came while the market closed belongs above the summary
+    console.tick()  # What was withheld while the market closed belongs above the summary.
     try:
         tally = books.tally(run.since)
-        # The record of an election is written some time after it; a short term may end before.
+        # The record of an election is written some time after it, and a short term may end before that.
         tally.elections = run.elections | tally.elections
         print_summary(console.rich, tally, latencies_of(run.directory, run.started_at_ms))
     except LedgerError as error:

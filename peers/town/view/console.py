@@ -33,9 +33,10 @@ from peers.core.reports import (
 )
 from peers.output import forgiving
 
-# No settings: what a person can read. `--quiet` shows less, the logs and journals have it all.
+# None of these is a setting: they are what a person can read. `--quiet` shows less; logs and journals have it all.
 LINES_A_SECOND = 12
-_FIRST_LINES = 48  # at once, before condensing begins: everybody who joins, in a town a person can look over
+# Lines that may come at once before condensing begins: enough for everybody who joins, in a town of moderate size.
+_FIRST_LINES = 48
 
 _CONDENSED: dict[type[Report], tuple[str, str]] = {
     Opened: ("peer joined", "peers joined"),

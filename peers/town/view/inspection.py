@@ -11,7 +11,7 @@ from peers.town.directory import Directory, TownState, graph_is_sound, live_grap
 from peers.waiting import wait_until
 
 _SETTLE_S = 3.0
-"""For the peers to join the graph up after a loss. No setting: who audits may do so again."""
+"""Time for the peers to join the graph up after a loss. No setting: whoever audits may audit again."""
 
 
 def inspect(directory: Directory, mongo: str | None) -> AuditReport:
@@ -21,7 +21,7 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
     running = directory.in_use()
     state = directory.read_town()
     graph = _settled_graph(directory) if running else None
-    # A town at work has requests waiting: only one at rest must have none.
+    # A town at work has requests waiting; only one at rest must have none.
     calm = None if running else True
     if mongo is not None:
         return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)

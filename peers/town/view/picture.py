@@ -54,7 +54,7 @@ class Painter:
             try:
                 log = (self._directory.logs / "picture.log").open("ab")
             except OSError:
-                return  # where there is no place for a log, there is none for a picture
+                return  # Where there is no place for a log, there is none for a picture.
             with log:
                 self._process = await asyncio.create_subprocess_exec(
                     *command, "--nice", stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -18,7 +18,8 @@ from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
 
-# No settings: who does not answer a person in a second is not well, and fifty at once make a hundred peers quick.
+# None of these is a setting: a peer that does not answer in a second is not well, and asking fifty at once keeps the
+# status of a hundred peers quick.
 _ANSWER_S = 1.0
 _AT_ONCE = 50
 

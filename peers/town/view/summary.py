@@ -16,7 +16,7 @@ from peers.core.names import rank_of
 from peers.town.books import PeerTally, RunTally
 
 MOST_ROWS = 20
-"""Of the table: a screen. No setting, for the books have them all."""
+"""Rows of the table: what fits on a screen. No setting, for the books have the rest."""
 
 
 def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:

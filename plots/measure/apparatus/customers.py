@@ -33,8 +33,8 @@ ITEM = "fish"
 PUT_VALUE = b"x" * 200
 """What is put into etcd, under a key of its own each time."""
 
-_HEAD_START_S = 0.05  # for all to have read their orders before the turn begins
-_PATIENCE_S = 60.0  # for a turn's figures; no turn is longer than ten seconds
+_HEAD_START_S = 0.05  # In this time, all have read their orders before the turn begins.
+_PATIENCE_S = 60.0  # A turn's figures may take so long; no turn is longer than ten seconds.
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,8 @@ def live(spec: Spec, orders: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = _task_of(spec)
     task.once()
-    with suppress(EOFError, ConnectionError):  # who gives the orders may be gone, even before the first
+    # The process that gives the orders may be gone, even before the first one.
+    with suppress(EOFError, ConnectionError):
         orders.send(None)
         while True:
             order: Order = orders.recv()
@@ -207,7 +208,7 @@ class Crowd:
             orders.close()
         for process, _ in self._members:
             if kind is not None:
-                process.kill()  # it may be in the midst of a turn, for which nobody waits any more
+                process.kill()  # It may be in the midst of a turn that nobody waits for any more.
             process.join(5.0)
             if process.is_alive():
                 process.kill()

@@ -24,7 +24,7 @@ Address = tuple[str, int]
 
 _CHUNK = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
-_PAUSE_S = 0.004  # between two members that both failed: the next may be no better
+_PAUSE_S = 0.004  # Lies between two members that both failed, for the next may be no better.
 
 
 class GatewayFailed(Exception):
@@ -116,7 +116,8 @@ class Gateway:
             self.close()
             raise GatewayFailed(f"no answer from etcd: {error}") from error
         except BaseException:
-            self.close()  # part of an answer may still come, and must not be taken for the next one's
+            # Part of an answer may still come, and must not be taken for that of the next request.
+            self.close()
             raise
         if status != 200:
             raise GatewayFailed(f"etcd answered {status}: {body[:200].decode(errors='replace')}")

@@ -35,7 +35,7 @@ class Echoing:
 def serve_echo(channel: Connection) -> None:
     """The main program of the echo's process: ends when its channel does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    config.SOCK_NODELAY = True  # or else each answer might wait for an acknowledgement
+    config.SOCK_NODELAY = True  # Otherwise, each answer might wait for an acknowledgement.
     daemon = Daemon("127.0.0.1")
     uri = daemon.register(Echoing(), "echo")
     threading.Thread(target=daemon.requestLoop, name="accept", daemon=True).start()
@@ -72,7 +72,7 @@ def echo_proxy(uri: str) -> Proxy:
     config.SOCK_NODELAY = True
     proxy = Proxy(uri)
     proxy._pyroSerializer = "msgpack"
-    proxy._pyroTimeout = None  # not even a timeout, with which Pyro5 is slower
+    proxy._pyroTimeout = None  # There is not even a timeout, for Pyro5 is slower with one.
     return proxy
 
 

@@ -21,11 +21,11 @@ from peers.town.directory import Directory, TownState
 from peers.waiting import wait_until
 
 _BAZAAR = (sys.executable, "-c", "from peers.cli.main import main; main()")
-# No options: they only end a measurement that has failed.
+# None of these is an option: the times only end a measurement that has failed.
 _START_S = 60.0
 _STOP_S = 60.0
 _LOOK_S = 0.02
-_STOCK = 1_000_000  # more than any experiment buys
+_STOCK = 1_000_000  # More than any experiment buys.
 _AUDIT_EXIT_CODES = (0, 1, 2)
 
 
@@ -69,7 +69,7 @@ class PrivateTown:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if name != ENVIRONMENT},
-                start_new_session=True,  # a Ctrl-C is for the experiment, which ends the town in order
+                start_new_session=True,  # A Ctrl-C is for the experiment, which ends the town in order.
             )
         try:
             self._state = self._wait_open(self._process)
@@ -115,7 +115,7 @@ class PrivateTown:
     def _end(self) -> int:
         assert self._process is not None
         if self._process.poll() is None:
-            # No Ctrl-C: where the experiment is a background job, the town ignores it as the experiment does.
+            # SIGINT would not do: in a background job, the town ignores it as the experiment does.
             self._process.terminate()
         try:
             return self._process.wait(_STOP_S)

@@ -18,7 +18,7 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.journal import Journal
 from plots.measure.apparatus.customers import ITEM
 
-# They bound how exactly a pause is measured: to some milliseconds, where pauses are ten times that and more.
+# These bound how exactly a pause is measured: to some milliseconds, where pauses are ten times that and more.
 _TIMEOUT_S = 0.15
 _ASK_TIMEOUT_S = 0.1
 _PAUSE_S = 0.004
@@ -37,8 +37,9 @@ class Prober:
         self._next = itertools.cycle(sorted(uris))
         self._avoid: frozenset[str] = frozenset()
         self._news = threading.Condition()
-        self._last: tuple[float, int, str] = (0.0, 0, "")  # when, term, trader
-        self._first_of: dict[int, float] = {}  # when a term's first sale was answered
+        # The last sale: when it was answered (monotonic), its term and its trader.
+        self._last: tuple[float, int, str] = (0.0, 0, "")
+        self._first_of: dict[int, float] = {}  # By term, when its first sale was answered (monotonic).
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 

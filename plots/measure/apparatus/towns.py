@@ -17,7 +17,7 @@ from plots.measure.apparatus.private_town import PrivateTown
 
 T = TypeVar("T")
 
-# No options: the patience only ends a measurement that has failed.
+# This is no option: the patience only ends a measurement that has failed.
 _LOOK_S = 0.01
 _PATIENCE_S = 30.0
 

@@ -30,7 +30,7 @@ def measure(town: BenchTown, parent: Path, plan: Plan) -> Against:
     put: dict[int, list[Turn]] = {n: [] for n in plan.against_customers}
     most = max(plan.against_customers)
     with EtcdCluster(parent) as cluster, crowd_of(town, most) as customers:
-        # The leader is asked, who need not hand on what it is told: that is the fastest way into etcd.
+        # Clients ask the leader, which need not pass their puts on: that is the fastest way into etcd.
         addresses = cluster.addresses()
         with Crowd([Spec(name=f"p{i}", etcd=addresses) for i in range(most)]) as putters:
             term = cluster.term()

@@ -83,11 +83,12 @@ class Member:
             "initial-cluster": cluster,
             "heartbeat-interval": str(setup.heartbeat_ms),
             "election-timeout": str(setup.election_ms),
-            # The default from 3.5 on. Without it a follower that lacks the last write may stand first, and delay the
-            # other: of twelve kills with 3.4 three took some 2.5 s and more, of 44 with it none more than 1.9 s.
+            # This is the default from etcd 3.5 on. Without it, a follower that lacks the last write may stand for
+            # election first and so delay the other: with etcd 3.4, three of twelve kills took 2.5 s and more; with
+            # it, none of 44 took more than 1.9 s.
             "pre-vote": "true",
             "logger": "zap",
-            "log-level": "error",  # under load it would warn of every slow disk, and that takes time
+            "log-level": "error",  # Under load, etcd would warn of every slow disk, which takes time.
         }
         command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), str(program)]
         with self._log.open("ab") as log:
@@ -96,7 +97,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # The terminal's Ctrl-C is not for it, nor are settings of another etcd that the terminal may have.
+                # The terminal's Ctrl-C is not for etcd, nor are settings of another etcd that the terminal may have.
                 start_new_session=True,
                 env={name: value for name, value in os.environ.items() if not name.startswith("ETCD_")},
             )

@@ -20,8 +20,8 @@ from plots.measure.apparatus.etcd_client import Address, EtcdWriter
 from plots.measure.etcd.cluster import EtcdCluster
 from plots.measure.failover import CALM_S, CUSTOMERS, PATIENCE_S
 
-_TIMEOUT_S = 0.03  # a put takes one or two milliseconds
-_KEPT = 1000  # of the last puts that were answered
+_TIMEOUT_S = 0.03  # A put takes one or two milliseconds.
+_KEPT = 1000  # As many of the last answered puts are remembered.
 
 
 class PutProber:
@@ -31,7 +31,8 @@ class PutProber:
         self._name = name
         self._writer = EtcdWriter(addresses, timeout_s=_TIMEOUT_S, patience_s=PATIENCE_S)
         self._news = threading.Condition()
-        self._answered: deque[tuple[float, float]] = deque(maxlen=_KEPT)  # when each put began, and ended
+        # When each put began, and when it was answered.
+        self._answered: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self._error: BaseException | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -101,7 +102,7 @@ def _kill(cluster: EtcdCluster, probers: Sequence[PutProber]) -> float:
     leader = cluster.leader()
     at_s = time.monotonic()
     leader.kill()
-    gone_s = time.monotonic()  # what began before may have been answered by the one that was killed
+    gone_s = time.monotonic()  # A put that began earlier may have been answered by the leader that was killed.
     pause_ms = (min(prober.first_after(gone_s) for prober in probers) - at_s) * 1000
     cluster.restart(leader)
     return pause_ms

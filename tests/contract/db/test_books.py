@@ -65,7 +65,7 @@ def gathered(changes: list[MakeBooks]) -> Round:
     return backlog.take(1_000_000)
 
 
-# Behind, and torn.
+# -- behind, and torn ----------------------------------------------------------------------------------------------
 
 
 def test_books_left_behind_mislead_nobody(history: LogTrader, books: Books, settled: Books) -> None:
@@ -111,10 +111,10 @@ def test_what_is_made_in_the_wrong_order_is_not_called_made(history: LogTrader, 
     for each in (*changes[10:20], *changes[5:12], *changes[30:], *changes[:3]):
         ledger.perform(each)
     ledger.close()
-    assert_books_follow(books)  # whoever finds a gap fills it from the log
+    assert_books_follow(books)  # Whoever finds a gap fills it from the log.
 
 
-# Deleted and restored.
+# -- deleted and restored ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_log_restored_from_an_older_state_than_the_books_is_refused(
     assert_books_follow(books)
 
 
-# By several at once.
+# -- by several at once --------------------------------------------------------------------------------------------
 
 
 def test_two_ledgers_may_make_the_books_at_once(
@@ -214,7 +214,7 @@ def test_two_ledgers_may_make_the_books_at_once(
     assert_books_follow(books)
 
 
-# How far behind.
+# -- how far behind ------------------------------------------------------------------------------------------------
 
 
 def put_log(books: Books, entries: int) -> PostState:
@@ -288,7 +288,7 @@ def test_a_burst_leaves_the_books_only_a_little_behind(ledger: MongoLedger, book
         trader.write(*sales)
     burst_s = time.monotonic() - started_s
     wait_until(lambda: made(books) == trader.state.place)
-    # It kept up: what was left when the last entry stood is little beside what there was in all.
+    # The books kept up: what was left to make when the last entry stood is little beside all there was to make.
     assert time.monotonic() - started_s < 1.5 * burst_s + 0.1
     assert_books_follow(books)
 

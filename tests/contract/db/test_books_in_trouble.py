@@ -61,7 +61,7 @@ def _sell_some(trader: LogTrader, number: int) -> int:
 @pytest.mark.parametrize("command", ["insert", "update"])
 @pytest.mark.parametrize(
     ("code", "mode"),
-    # After the first ones the driver takes the server for gone, until it has looked again: so not for long.
+    # After the first two errors the driver takes the server for gone until it has looked again, so they are few.
     [(91, {"times": 3}), (189, {"times": 3}), (6, "alwaysOn"), (262, "alwaysOn")],
 )
 def test_the_books_are_made_once_the_trouble_has_passed(

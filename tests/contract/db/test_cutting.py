@@ -101,12 +101,12 @@ def test_where_it_got_to_is_found_again(
     books: Books, settled: Books, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cutting, "BATCH", batch)
-    for keep, first in ((38, 3), (30, 11), (29, 12), (3, 38), (10, 38)):  # what is cut stays cut
+    for keep, first in ((38, 3), (30, 11), (29, 12), (3, 38), (10, 38)):  # What was cut stays cut.
         assert cut(settled, keep) == first
         assert whole(books) == list(range(first, 41))
 
 
-# Who reads.
+# -- who reads -----------------------------------------------------------------------------------------------------
 
 
 def test_a_successor_loads_as_if_all_were_there(trader: LogTrader, make_ledger: MakeLedger, settled: Books) -> None:
@@ -164,7 +164,7 @@ def test_books_that_are_lost_with_the_log_cut_are_an_error(
         catch_up(settled)
 
 
-# Who writes.
+# -- who writes ----------------------------------------------------------------------------------------------------
 
 
 def test_a_late_entry_never_gets_a_place_that_was_cut(
@@ -218,14 +218,14 @@ def test_ids_stay_taken(trader: LogTrader, settled: Books) -> None:
         assert trader.append(again) == AlreadyRecorded(outcomes=(outcome,))
 
 
-# By the way.
+# -- by the way ----------------------------------------------------------------------------------------------------
 
 
 def test_a_ledger_cuts_by_the_way(make_ledger: MakeLedger, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "BATCH", 20)
     trader = LogTrader(make_ledger(keep_entries=30)).take_office()
     number = trade_a_while(trader, 120)
-    # All but what a last batch lacks: so many are kept, and less than a batch more.
+    # What the log keeps is as many entries as it should, and less than a batch more.
     wait_until(lambda: 30 <= len(whole(books)) < 30 + 20 + 1)
     successor = LogTrader(make_ledger(keep_entries=30), "merchant8").take_office()
     trade_a_while(successor, 100, number)
@@ -271,7 +271,7 @@ def test_two_may_cut_at_once_and_trade_goes_on(
     stop.set()
     thread.join(20)
     assert failures == []
-    # What `posts` says is waited for by nobody who writes it, and only what a majority has is cut behind.
+    # Nobody who writes `made` waits for a majority to have it, and only what a majority has is cut behind.
     wait_until(lambda: (settled.posts.find_one({}) or {})["made"] == 150)
     cut(settled, 10)
     assert whole(books) == list(range(141, 151))
@@ -296,7 +296,7 @@ def test_the_books_are_made_though_the_log_cannot_be_cut(
         if warned:
             wait_until(lambda: told)
     assert len(whole(books)) == 61
-    # Without the trouble each round of the books cuts a batch, until there is none any more.
+    # Without the trouble, each round of the books cuts a batch until nothing is left to cut.
     again = LogTrader(make_ledger(keep_entries=10)).take_office()
     again.write(deposits=(PLENTY_MORE,))
 
@@ -322,13 +322,13 @@ def test_a_long_log_is_cut_bit_by_bit(books: Books, settled: Books, ledger: Mong
         cutter.step(1000)
         assert len(whole(books)) == 1001 - step * cutting.BATCH
     cutter.step(1000)
-    assert len(whole(books)) == 201  # what is left is less than a batch
+    assert len(whole(books)) == 201  # What is left to cut is less than a batch.
     assert cutter.cut_all() == 901
     loaded = ledger.perform(Load())
     assert isinstance(loaded, Loaded)
 
 
-# The setting.
+# -- the setting ---------------------------------------------------------------------------------------------------
 
 
 def test_the_setting_keeps_all_or_enough() -> None:

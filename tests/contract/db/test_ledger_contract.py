@@ -74,7 +74,7 @@ def look_up(ledger: Ledger, *request_ids: str) -> Found:
     return found
 
 
-# The log.
+# -- the log -------------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_ledger_is_loaded(ledger: Ledger) -> None:
@@ -134,7 +134,7 @@ def test_a_place_that_is_taken_says_so_before_ids_that_are(ledger: Ledger) -> No
     assert ledger.perform(at(1, trade(unavailable(accepted(1), 1)))) == Taken(entry=theirs)
 
 
-# Ids come in once.
+# -- ids come in once ----------------------------------------------------------------------------------------------
 
 
 def test_a_request_comes_in_once_and_its_outcome_is_told(trader: LogTrader) -> None:
@@ -206,7 +206,7 @@ def test_what_is_refused_changes_nothing(trader: LogTrader) -> None:
     assert look_up(trader.ledger, "r1").outcomes[0].seq == 1
 
 
-# Loading.
+# -- loading -------------------------------------------------------------------------------------------------------
 
 
 def test_a_successor_finds_what_waits_and_what_is_in_stock(trader: LogTrader) -> None:
@@ -246,7 +246,7 @@ def test_a_large_entry_goes_through_in_one_piece(ledger: Ledger) -> None:
     assert (state.post.seq, state.queue, state.stock.on_offer()[0].remaining) == (1500, {}, 500)
 
 
-# Reading.
+# -- reading -------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_recorded_is_found_again_exactly(trader: LogTrader) -> None:
@@ -301,7 +301,7 @@ def test_a_seller_finds_its_sales_and_what_it_has_left(trader: LogTrader) -> Non
     assert trader.ledger.perform(FindSales(seller="nobody", after_seq=0)) == Found()
 
 
-# The books.
+# -- the books -----------------------------------------------------------------------------------------------------
 
 
 def test_the_books_may_be_made_twice_and_again_from_further_back(ledger: Ledger) -> None:

@@ -148,10 +148,11 @@ def test_a_ledger_cut_off_is_away_and_comes_back(
 ) -> None:
     relay.cut()
     started_s = time.monotonic()
-    # What writes may notice the cut only in sending: then nobody knows.
+    # An operation that writes may notice the cut only while it is sent; then nobody knows whether it was done.
     honest = LedgerAway | Unknown if isinstance(operation, Append | RecordElection) else LedgerAway
     assert isinstance(ledger.perform(operation), honest)
-    assert isinstance(ledger.perform(operation), LedgerAway)  # and once it is known to be away, that is certain
+    # Once the ledger is known to be away, the answer is certain.
+    assert isinstance(ledger.perform(operation), LedgerAway)
     assert time.monotonic() - started_s < 5
     assert places(books) == [0]
     relay.heal()
@@ -208,7 +209,7 @@ def test_what_a_majority_does_not_have_is_not_called_appended(
 @pytest.mark.parametrize("command", ["find", "getMore"])
 def test_reading_that_fails_is_away(ledger: MongoLedger, mongo_client: Client, command: str) -> None:
     place = 1
-    for place in range(1, 120):  # so many that one answer does not hold them
+    for place in range(1, 120):  # These are so many that one answer does not hold them.
         assert ledger.perform(at(place, trade(queued=(accepted(place),)))) == Appended()
     with failing(mongo_client, [command], errorCode=11600):
         for operation in (Load(), LookUp(request_ids=("r1",)), FindSales(seller="seller1", after_seq=0)):

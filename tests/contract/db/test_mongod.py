@@ -66,7 +66,7 @@ def test_it_starts_from_an_empty_folder_and_leaves_nothing_running(directory: Pa
         assert psutil.Process(process.pid).cmdline()[0].endswith("mongod")
         put(process, a=1)
         pid = process.pid
-        process.start()  # it runs already
+        process.start()  # The process runs already.
         assert process.pid == pid
     assert not process.alive()
     assert not psutil.pid_exists(pid)
@@ -131,7 +131,8 @@ def test_a_directory_in_use_is_refused(own: MongodProcess, directory: Path) -> N
 
 def test_a_mongod_left_behind_is_ended(own: MongodProcess, directory: Path) -> None:
     put(own, a=1)
-    (directory / "mongod.owner").write_text(f"{os.getpid()} 1.0\n")  # one who had our number long ago
+    # The owner named here had our process number long ago.
+    (directory / "mongod.owner").write_text(f"{os.getpid()} 1.0\n")
     with MongodProcess(directory) as process:
         wait_until(lambda: not own.alive())
         assert things(process) == 1
@@ -163,7 +164,7 @@ def test_it_dies_with_the_process_that_started_it(directory: Path) -> None:
         assert town.stdout is not None
         pid = int(town.stdout.readline())
         assert psutil.pid_exists(pid)
-        assert os.getsid(pid) != os.getsid(town.pid)  # the terminal's Ctrl-C does not reach it
+        assert os.getsid(pid) != os.getsid(town.pid)  # The terminal's Ctrl-C does not reach it.
         town.kill()
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
@@ -210,7 +211,7 @@ def test_log_and_books_survive_what_happens_to_their_mongod(own: MongodProcess, 
             own.start()
         else:
             os.kill(own.pid, signal.SIGSTOP)
-            wait_until(lambda: trader.surprises)  # until somebody noticed
+            wait_until(lambda: trader.surprises)  # The trader must have noticed before mongod goes on.
             os.kill(own.pid, signal.SIGCONT)
 
     thread = threading.Thread(target=make_trouble)

@@ -88,7 +88,7 @@ def test_rivals_who_depose_each_other_lose_and_double_nothing(make_ledger: MakeL
                     told[name].append(number)
                     number += 2
                     if len(told[name]) % 5 == 0:
-                        break  # and takes office again at once
+                        break  # It takes office again at once.
 
         return run
 

@@ -31,14 +31,15 @@ def shape(books: Books) -> list[Any]:
     ours = {each.name for each in (*COLLECTIONS, *VIEWS)}
     infos = sorted((each for each in books.list_collections() if each["name"] in ours), key=lambda each: each["name"])
     indexes = {each.name: sorted(books[each.name].index_information()) for each in COLLECTIONS}
+    # The server lists these two only once they were set.
     usual = {
         "validationLevel": "strict",
         "validationAction": "error",
-    }  # the server lists them only once they were set
+    }
     return [[(info["name"], info["type"], usual | info["options"]) for info in infos], indexes]
 
 
-# Making it, and making it again.
+# -- making it, and making it again --------------------------------------------------------------------------------
 
 
 def test_everything_is_made_and_the_post_is_laid_out(books: Books) -> None:
@@ -133,7 +134,7 @@ def test_indexes_of_others_are_left_alone(mongod: MongodProcess, books: Books) -
 )
 def test_what_is_somebody_elses_is_refused(mongod: MongodProcess, books: Books, name: str, alien: str) -> None:
     for view in VIEWS:
-        books.drop_collection(view.name)  # or they would not have another in the place of their source
+        books.drop_collection(view.name)  # Otherwise, it would not let another take the place of its source.
     books.drop_collection(name)
     if alien == "capped":
         books.create_collection(name, capped=True, size=4096)
@@ -184,7 +185,7 @@ def test_one_of_the_books_that_was_dropped_is_made_again(
     assert shape(books) == right
     post = books.posts.find_one()
     assert post is not None
-    assert post["made"] == -1  # so whoever comes next makes all of them again
+    assert post["made"] == -1  # So whoever comes next makes all of them again.
     again = MongoLedger(mongod.uri, books.name)
     LogTrader(again, "merchant8").take_office()
     again.close()
@@ -208,7 +209,7 @@ def test_books_of_version_0_1_are_refused_with_what_to_do(
     mongo_client.drop_database(name)
 
 
-# What the validators refuse.
+# -- what the validators refuse ------------------------------------------------------------------------------------
 
 SOLD = request_document(sold(accepted(1), 1, FISH), 4)
 QUEUED = request_document(accepted(1), 4)
@@ -318,7 +319,7 @@ def test_a_seq_is_given_once(books: Books) -> None:
 
 @pytest.mark.parametrize("ids", ["new_requests", "new_deposits"])
 def test_an_id_comes_into_the_log_once(books: Books, ids: str) -> None:
-    # Those without ids are in nobody's way.
+    # Entries without ids are in nobody's way.
     books.log.insert_many([dict(OFFICE), dict(DECIDE), dict(LATER), dict(CUT)])
     for held in (DECIDE, CUT):
         with pytest.raises(DuplicateKeyError) as caught:

@@ -24,7 +24,7 @@ from peers.rpc.transport import HEADER, MAGIC
 from tests.helpers.silent_callers import is_sent_away, silent_callers
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
-# Generous for a busy machine, and far less than it would take to wait for many silent callers one after another.
+# The time is generous for a busy machine, and far less than waiting for many silent callers one by one would take.
 TIMEOUT_S = 30.0
 
 _MEMBER = """
@@ -66,7 +66,7 @@ def test_many_that_say_nothing_keep_nobody_waiting(server: NameServerProcess) ->
         assert serves(server)
         old.ping()
         assert all(map(is_sent_away, silent))
-        old.ping()  # who has been greeted may be idle for as long as it likes
+        old.ping()  # A connection that has been greeted may be idle for as long as it likes.
 
 
 def test_many_that_say_nothing_keep_no_member_waiting(tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ def test_one_that_does_not_read_keeps_nobody_waiting(server: NameServerProcess) 
         deaf._pyroBind()
         deaf.register("town.long", URI, metadata=["x" * 100_000])
         deaf._pyroConnection.settimeout(0.2)
-        with pytest.raises(PyroTimeoutError):  # the server takes no more of them
+        with pytest.raises(PyroTimeoutError):  # The server takes no more of its calls.
             _ask_without_end(deaf)
         assert serves(server)
-        # What was asked for comes all the same, whole.
+        # The answers to what it asked before come all the same, whole.
         deaf._pyroConnection.settimeout(TIMEOUT_S)
         for _ in range(3):
             answer = protocol.recv_stub(deaf._pyroConnection, [protocol.MSG_RESULT])

@@ -138,7 +138,7 @@ def test_an_answer_may_come_in_pieces(size: int) -> None:
         for at in range(0, len(whole), size):
             sock.sendall(whole[at : at + size])
             if at < 100:
-                time.sleep(0.002)  # so that they are not read together
+                time.sleep(0.002)  # The pause keeps the pieces from being read together.
 
     with line_to(in_pieces) as line:
         assert line.call("any") == value

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(60)
 GUIDE = (Path(__file__).parents[3] / "peers" / "rpc" / "README.md").read_text()
 SERIALIZERS = ["serpent", "msgpack"]
 
-# Makes the calls that are given as JSON; prints of each what it gave, or how it failed, as JSON.
+# This makes the calls that are given as JSON, and prints as JSON what each gave or how it failed.
 CLIENT = """
 import json, sys
 import Pyro5.api
@@ -185,7 +185,8 @@ def test_both_serializers_see_the_same(market: Market) -> None:
         ("deposit", [offer()]), ("deposit", [offer()]), ("buy", [request()]), ("outcome", ["me/2026:1"]),
         ("outcome", ["never"]), ("search", []), ("search", ["salt"]), ("heartbeat", []), ("ping", []),
     ]  # fmt: skip
-    see(market, "buyer1", "serpent", *calls)  # from now on all is recorded, and only told again
+    # From now on everything is recorded, so that both serializers are only told it again.
+    see(market, "buyer1", "serpent", *calls)
     by_serpent, by_msgpack = (see(market, "buyer1", each, *calls) for each in SERIALIZERS)
     assert by_serpent == by_msgpack
     deposit, _, outcome, recorded, never, rows, none, heartbeat, _ = [each["gave"] for each in by_serpent]

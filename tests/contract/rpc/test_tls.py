@@ -81,7 +81,7 @@ def test_a_silent_caller_keeps_nobody_waiting(town: TlsFiles, port: int) -> None
     with socket.create_connection((HOST, port), timeout=HANDSHAKE_S + 5) as silent:
         began = time.monotonic()
         assert called(port, town.directory) == "answered fish"
-        # And is sent away itself.
+        # The silent caller itself is sent away.
         assert silent.recv(1) == b""
         assert time.monotonic() - began < HANDSHAKE_S + 5
 

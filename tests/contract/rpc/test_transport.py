@@ -92,7 +92,7 @@ def line(served: Served) -> Iterator[RpcConnection]:
 def test_values_cross(line: RpcConnection) -> None:
     for value in (None, 7, "fish", b"\x00\xff", {"a": [1, {"b": None}]}, "x" * 1_000_000):
         assert line.call("echo", value) == value
-    for size in range(80):  # of which one makes a payload as long as a part of a header
+    for size in range(80):  # One of these makes a payload as long as a part of a header.
         assert line.call("echo", b"x" * size) == b"x" * size
     assert line.call("echo", value=3) == 3
 
@@ -281,7 +281,7 @@ def test_a_connection_may_be_idle_but_not_stop_in_the_middle(served: Served, mon
         stalled.sendall(b"PYRO")
         stalled.settimeout(2)
         while stalled.recv(1000):
-            pass  # it says why, and closes
+            pass  # The server says why, and then closes.
         assert patient.echo(2) == 2
 
 
@@ -370,5 +370,5 @@ def test_many_that_say_nothing_keep_nobody_waiting_and_are_sent_away(served: Ser
         line = RpcConnection(served.uri, 30.0)
         assert line.call("echo", 1) == 1
         assert all(map(is_sent_away, silent))
-        assert line.call("echo", 2) == 2  # who has been greeted may be idle for as long as it likes
+        assert line.call("echo", 2) == 2  # A connection that has been greeted may be idle for as long as it likes.
         line.close()

@@ -122,7 +122,7 @@ def test_failures_say_what_is_known(served: tuple[Served, Served], asking: Askin
     served[0].trader.mood = "talks nonsense"
     asking.ask(2, served[0].member, Buy(request=REQUEST))
     assert isinstance(asking.reply(2), Unreachable)
-    asking.ask(3, served[0].member, Standing(seller="seller0", after_seq=0))  # it knows no such method
+    asking.ask(3, served[0].member, Standing(seller="seller0", after_seq=0))  # The stand-in knows no such method.
     assert isinstance(asking.reply(3), Unreachable)
     served[0].server.close()
     asking.ask(4, served[0].member, Buy(request=REQUEST))
@@ -133,13 +133,13 @@ def test_a_trader_that_hangs_does_not_hold_up_asking_the_next(served: tuple[Serv
     old, new = served
     old.trader.mood = "hangs"
     asking.ask(1, old.member, Buy(request=REQUEST))
-    asking.ask(2, old.member, MakeDeposit(offer=OFFER))  # selling does not wait for buying
+    asking.ask(2, old.member, MakeDeposit(offer=OFFER))  # Selling does not wait for buying.
     assert isinstance(asking.reply(2), Deposit)
     began_s = time.monotonic()
     asking.ask(3, new.member, Buy(request=REQUEST))
     assert asking.reply(3) == OUTCOME
     assert isinstance(asking.reply(1), Unreachable)
-    assert time.monotonic() - began_s < 3  # of the five that it would wait for an answer
+    assert time.monotonic() - began_s < 3  # It would wait five seconds for the answer.
 
 
 def sale(seq: int) -> Outcome:

@@ -44,7 +44,7 @@ def market(tmp_path: Path, nameserver: NameServerProcess) -> Iterator[Market]:
 def test_a_cut_peer_counts_as_gone_until_it_is_back(
     market: Market, way: Literal["out", "in", "both"], seconds: float
 ) -> None:
-    # One that hears nobody, and is heard, takes its time before it takes the others for gone.
+    # A peer that hears nobody, but is heard, takes longer to find the others gone.
     market.hosts["buyer0"].cut_links(CutLinks(seconds=seconds, way=way))
     wait_until(lambda: market.reports(Lost), what="a loss noticed")
     wait_until(lambda: market.reports(Returned), what="somebody back who had been taken for gone")

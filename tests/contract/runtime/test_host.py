@@ -124,11 +124,12 @@ def test_the_contract_of_a_trader(quiet: Market, customer: Customer) -> None:
     deposit = customer.deposit("fish", 3, "7.20", deposit_id="d1")
     assert (deposit["_id"], deposit["price"], deposit["remaining"]) == ("d1", "7.20", 3)
     outcome = customer.buy("fish", request_id="r1")
+    # Nobody buys what he has deposited himself.
     assert (outcome["status"], outcome["trader"], outcome["seq"]) == (
         "unavailable",
         "buyer2",
         1,
-    )  # nobody buys his own
+    )
     bought = call(quiet, "buyer2", "buy", request(9, quantity=2))
     assert (bought["status"], bought["earned"], bought["seller"]) == ("sold", "11.52", customer.name)
     assert call(quiet, "buyer2", "buy", request(9, quantity=2)) == bought
@@ -284,7 +285,7 @@ def test_a_death_is_noticed_at_once_from_either_end_of_an_edge(quiet: Market, na
     died_s = time.monotonic()
     quiet.close(name)
     wait_until(lambda: [lost.lost for lost in quiet.reports(Lost)] == [name], what="the loss", deadline_s=2)
-    assert time.monotonic() - died_s < 4  # closing takes a while itself; a beat would have taken ten seconds
+    assert time.monotonic() - died_s < 4  # Closing takes a while itself; a beat would have taken ten seconds.
     left = set(quiet.hosts)
     trader = quiet.wait_for_trader()
     wait_until(lambda: all(h.status().trader == trader for h in quiet.hosts.values()), what="a trader")
@@ -303,7 +304,7 @@ def test_trade_goes_on_with_the_next_trader(quiet: Market, customer: Customer) -
 
 def test_a_trader_resigns_when_asked(quiet: Market, customer: Customer) -> None:
     call(quiet, "buyer2", "resign")
-    assert customer.buy("salt")["trader"] == "buyer0"  # seller1 is the only one who sells
+    assert customer.buy("salt")["trader"] == "buyer0"  # Of the others, seller1 is the only one who sells.
     office = quiet.hosts["buyer0"].member.uri
     wait_until(lambda: names(quiet)["bazaar.trader"][0] == office, what="its name")
 
@@ -348,7 +349,7 @@ def test_names_come_back_when_the_name_server_does(quiet: Market, nameserver: Na
     nameserver.start()
     wait_until(lambda: set(listed()) == four, what="all names again", deadline_s=3)
     with NameServerClient(nameserver.host, nameserver.port) as client:
-        client.unregister_trader(quiet.hosts["buyer2"].member)  # as a predecessor may that is late
+        client.unregister_trader(quiet.hosts["buyer2"].member)  # A predecessor that is late may do that.
     wait_until(lambda: set(listed()) == four, what="the trader's name again", deadline_s=3)
     uri, tags = listed()["bazaar.trader"]
     assert uri == quiet.hosts["buyer2"].member.uri

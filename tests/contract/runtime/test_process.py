@@ -130,7 +130,7 @@ def started(spec: PeerSpec, program: str = PROGRAM) -> Iterator[Peer]:
 
 @pytest.fixture
 def peer(market: Market) -> Iterator[Peer]:
-    # Without a database it is no trader, and an election that nobody wins goes on; so nobody hurries it.
+    # Without a database the peer is no trader, and an election that nobody wins goes on; so nobody hurries it.
     timing = {**PATIENT, "election_s": 60.0}
     with started(market.spec(7, "buyer", timing=timing)) as peer:
         yield peer
@@ -235,7 +235,7 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
     wait_until(lambda: market.reports(Lost), what="the loss", deadline_s=5)
     took_s = time.monotonic() - killed_s
     assert {lost.lost for lost in market.reports(Lost)} == {"buyer7"}
-    assert took_s < 1  # milliseconds on an idle machine; a beat would take ten seconds
+    assert took_s < 1  # It takes milliseconds on an idle machine; a beat would take ten seconds.
     wait_until(lambda: all(h.status().neighbours for h in market.hosts.values()), what="the joined graph")
 
 

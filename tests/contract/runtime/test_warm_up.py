@@ -11,7 +11,7 @@ from peers.runtime.process import prepare
 
 def open_files():
     paths = [f'/proc/self/fd/{fd}' for fd in os.listdir('/proc/self/fd')]
-    return sorted(os.readlink(path) for path in paths if os.path.lexists(path))  # not that of the listing
+    return sorted(os.readlink(path) for path in paths if os.path.lexists(path))  # The listing's own is closed.
 
 before = open_files()
 prepare()

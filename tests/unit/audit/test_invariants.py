@@ -36,7 +36,7 @@ from tests.helpers.planting import (
 )
 
 FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
-    # no_oversell
+    # Faults that no_oversell finds.
     ("goods gone, nobody sold", "no_oversell", deposit(FISH, remaining=1), (FISH,), "is 9; its sales add up to 8"),
     ("sold, and still there", "no_oversell", deposit(SALT, remaining=4), (SALT,), "is 0; its sales add up to 3"),
     ("less than nothing", "no_oversell", deposit(BOAR, remaining=-1), (BOAR,), "below nothing"),
@@ -58,7 +58,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
         "item is salt; its deposit's is boar",
     ),
     ("credited to another", "no_oversell", request(FOURTH, seller="seller7"), (FOURTH, SALT), "seller is seller7"),
-    # decided_once
+    # Faults that decided_once finds.
     ("a number left out", "decided_once", request(IN_VAIN, seq=7), (FIFTH, IN_VAIN), "seq 6 was given to nobody"),
     ("a number twice", "decided_once", request(IN_VAIN, seq=5), (FIFTH, IN_VAIN), "seq 5 was given more than once"),
     ("numbers from 0", "decided_once", request(FIRST, seq=0), (FIRST,), "its seq is 0"),
@@ -68,7 +68,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
     ("no outcome known", "decided_once", request(IN_VAIN, status="lost"), (IN_VAIN,), "its status is lost"),
     ("decided by nobody", "decided_once", drop(IN_VAIN, "trader"), (IN_VAIN,), "unavailable without trader"),
     ("both sold and not", "decided_once", request(IN_VAIN, deposit=BOAR), (IN_VAIN,), "unavailable yet has deposit"),
-    # money_conserved
+    # Faults that money_conserved finds.
     ("a cent appears", "money_conserved", request(FIRST, earned=Decimal("11.53")), (FIRST,), "make 14.41"),
     ("a cent is lost", "money_conserved", request(FIRST, commission=Decimal("2.87")), (FIRST,), "make 14.39"),
     (
@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
     ),
     ("paid to take it", "money_conserved", deposit(BOAR, price=Decimal("-1.00")), (BOAR,), "its price is -1.00"),
     ("an unpriced deposit", "money_conserved", deposit(BOAR, price=99.99), (BOAR,), "no amount to the cent"),
-    # one_trader_a_term
+    # Faults that one_trader_a_term finds.
     (
         "two decided",
         "one_trader_a_term",
@@ -146,7 +146,7 @@ FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
     ),
     ("out of the future", "one_trader_a_term", deposit(BOAR, term=3), (BOAR,), "has come only to term 2"),
     ("accepted later than decided", "one_trader_a_term", request(FIRST, queued_term=2), (FIRST,), "before that"),
-    # lowest_clock_first
+    # Faults that lowest_clock_first finds.
     ("first in, first out", "lowest_clock_first", swap_seqs(THIRD, FIFTH), (FIFTH, THIRD), "decided only as seq 5"),
     ("late comer first", "lowest_clock_first", swap_seqs(FIRST, SECOND), (SECOND, FIRST), "with a lower order"),
     ("a forged order", "lowest_clock_first", request(FIRST, order="0"), (FIRST,), "its clock, owner and id make it"),
@@ -178,11 +178,11 @@ FAULTS: list[tuple[str, str, Plant, tuple[str | None, ...], str]] = [
         (THIRD, FISH),
         "although seller3.d1 of seller3, with a lower order",
     ),
-    # trader_neutral
+    # Faults that trader_neutral finds.
     ("it sold in office", "trader_neutral", sold_by("merchant9"), (FOURTH,), "merchant9 sold while it was trader"),
     ("it bought in office", "trader_neutral", bought_by(FIRST, "merchant8", 5), (FIRST,), "merchant8 bought while"),
     ("from itself", "trader_neutral", bought_by(FOURTH, "seller4", 11), (FOURTH,), "seller4 bought from itself"),
-    # nothing_forgotten
+    # The fault that nothing_forgotten finds.
     ("left waiting", "nothing_forgotten", lambda c: still_queued(c, 99), ("buyer0.r11",), "accepted as 7 in term 2"),
 ]
 

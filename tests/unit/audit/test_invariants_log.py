@@ -44,7 +44,7 @@ from tests.helpers.planting import (
 from tests.unit.audit.test_invariants import FAULTS
 
 LOG_FAULTS: list[tuple[str, str, Plant, str, str]] = [
-    # decided_once
+    # Faults that decided_once finds.
     ("a place is missing", "decided_once", lambda b: b.log.pop(2), "log 3", "place 2 is missing; after 1 comes 3"),
     ("two are missing", "decided_once", lambda b: b.log.__delitem__(slice(1, 3)), "log 3", "place 1 to 2 is missing"),
     ("the first is missing", "decided_once", lambda b: b.log.pop(0), "log 1", "place 0 is missing"),
@@ -123,7 +123,7 @@ LOG_FAULTS: list[tuple[str, str, Plant, str, str]] = [
     ("no writer", "decided_once", drop(6, "entry"), "log 6", "no id of its writer"),
     ("no date", "decided_once", entry(6, written_at="today"), "log 6", "it has no date"),
     ("an election for nothing", "decided_once", drop(4, "reason"), "log 4", "does not say why"),
-    # one_trader_a_term
+    # Faults that one_trader_a_term finds.
     ("a term falls", "one_trader_a_term", entry(6, term=1, trader="merchant8"), "log 6", "after term 2 had begun"),
     ("a term without office", "one_trader_a_term", entry(6, term=3), "log 6", "term 3, which nobody began"),
     ("a term left out", "one_trader_a_term", entry(4, term=3), "log 4", "after term 1 comes 2"),
@@ -157,16 +157,16 @@ LOG_FAULTS: list[tuple[str, str, Plant, str, str]] = [
         "2",
         "term 2 has two traders: merchant7 and merchant9",
     ),
-    # no_oversell
+    # Faults that no_oversell finds.
     ("more than there was", "no_oversell", oversell, IN_VAIN, "seq 6 sold 2 out of 1 that were left"),
     ("not with all goods", "no_oversell", written(BOAR, remaining=1), BOAR, "taken in with 1 remaining of 2"),
     ("out of thin air", "no_oversell", both(FOURTH, deposit="d9"), FOURTH, "deposit d9, which is not"),
     ("sold before it came", "no_oversell", lambda b: later(b, SALT), FOURTH, f"deposit {SALT}, which is not"),
     ("another's goods", "no_oversell", both(FOURTH, seller="seller7"), FOURTH, "seller is seller7"),
     ("other goods", "no_oversell", both(SALT, item="boar"), FOURTH, "item is salt; its deposit's is boar"),
-    # lowest_clock_first
+    # The fault that lowest_clock_first finds.
     ("passed over", "lowest_clock_first", swap, THIRD, "was waiting with a lower order"),
-    # books_follow_log
+    # Faults that books_follow_log finds.
     ("the post is behind", "books_follow_log", post(made=5), "main", "at rest, the books are made only up to 5"),
     ("the post is beyond", "books_follow_log", post(made=9), "main", "ends at 6: it was restored older than"),
     ("an older log", "books_follow_log", lambda b: b.log.pop(), "main", "are made up to 6; the log ends at 5"),

@@ -136,7 +136,7 @@ def test_no_change_to_books_that_are_behind_goes_unseen(history: list[tuple[Any,
     record = rng.choice([*books["requests"], *books["deposits"], *books["posts"]])
     what = change(record, rng)
     if what.startswith("made of main") and "made" in record:
-        return  # books whose documents are newer than they say may as well say more
+        return  # Books that hold newer documents than they claim may just as well claim more.
     verdict = judge_log(builder, books, calm=False)
     assert "books_follow_log" in verdict.violated, what
 

@@ -103,7 +103,7 @@ def spoilt_books(rng: Random) -> Clerk:
     for one, other in pairwise(decided):
         if one["decided_at"] == other["decided_at"] and one["term"] == other["term"] and rng.random() < 0.1:
             one["seq"], other["seq"] = other["seq"], one["seq"]
-    if decided and rng.random() < 0.2:  # the last decided is forgotten in the queue
+    if decided and rng.random() < 0.2:  # The last request decided is left in the queue.
         for field in ("seq", "term", "trader", "decided_at"):
             del decided[-1][field]
         decided[-1]["status"] = "queued"

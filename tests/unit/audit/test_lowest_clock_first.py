@@ -27,7 +27,7 @@ def test_what_comes_in_while_a_batch_is_being_committed_is_no_fault() -> None:
     clerk = Clerk()
     clerk.ask("buyer0", "fish", 1, 50)
     clerk.decide()
-    lower = clerk.ask("buyer1", "fish", 1, 1)  # in the same millisecond, or later, as the batch was formed
+    lower = clerk.ask("buyer1", "fish", 1, 1)  # It comes in the millisecond in which the batch was formed, or later.
     clerk.wait()
     clerk.decide()
     assert clerk.requests[lower]["seq"] == 2

@@ -68,7 +68,7 @@ def test_enough_peers_are_left_at_any_time(peers: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_minute_has_every_kind_of_fault(seed: int) -> None:
     kinds = {fault.kind for fault in draw_plan(seed, 60, 6).faults}
-    assert len(kinds) >= len(ALL_KINDS) - 3  # the deck may not have come round
+    assert len(kinds) >= len(ALL_KINDS) - 3  # The deck may not have come round.
 
 
 def test_over_many_seeds_nothing_is_missing_and_some_faults_overlap() -> None:

@@ -104,8 +104,8 @@ def test_whoever_asks_while_the_bid_is_under_way_is_answered_once_in_office() ->
     assert candidate.replies == {}
     candidate.ledger_does(Append)
     assert list(candidate.replies) == [3]
-    candidate.ledger_does(Append)  # r1
-    candidate.ledger_does(Append)  # d2, which came while it was under way
+    candidate.ledger_does(Append)  # The entry with r1 is written.
+    candidate.ledger_does(Append)  # The entry with d2 is written, which came while the first was under way.
     (bought,) = candidate.replies[1]
     assert isinstance(bought, Outcome)
     assert (bought.status, bought.term) == ("sold", 3)
@@ -131,7 +131,7 @@ def test_who_loses_the_bid_sends_those_who_asked_to_the_winner() -> None:
     candidate.ledger_does(Load)
     candidate.asks(1, Buy(request=wants("r1")))
     takes_office(candidate.ledger, "buyer2")
-    candidate.ledger_does(Append)  # the place is taken
+    candidate.ledger_does(Append)  # The place is taken.
     assert candidate.replies == {}
     candidate.ledger_does(Load)
     (refusal,) = candidate.replies[1]
@@ -194,7 +194,7 @@ def test_who_is_asked_to_leave_while_bidding_enters_and_leaves_at_once() -> None
         if any(isinstance(each, Append) for each in candidate.under_way):
             candidate.ledger_does(Append)
     assert not candidate.is_in_office()
-    assert len(candidate.replies[1]) == 1  # decided or sent on, but not left waiting
+    assert len(candidate.replies[1]) == 1  # It is decided or sent on, but not left waiting.
     (left,) = candidate.said(LeftOffice)
     assert isinstance(left, LeftOffice)
     assert left.reason == "left"

@@ -109,7 +109,7 @@ class History:
 def histories(draw: st.DrawFn) -> History:
     """A log of some terms, with goods that run out, and requests that wait for a while, or do not."""
     history = History()
-    arrivals = st.integers(1, 40)  # whoever arrived first is not always recorded first
+    arrivals = st.integers(1, 40)  # What arrived first is not always recorded first.
     history.take_office("merchant7")
     for place in range(1, draw(st.integers(1, 12))):
         if draw(st.integers(0, 4)) == 0:

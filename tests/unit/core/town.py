@@ -63,7 +63,7 @@ class Town:
         self.reports: list[Report] = []
         self.taken: list[OfficeEntry] = []
         """The entries with which the post was taken, in the order of the log."""
-        self.held: dict[int, int] = {}  # rank -> term it believes to hold
+        self.held: dict[int, int] = {}  # By rank, the term that the peer believes to hold.
         snapshot = Snapshot(members=tuple(self.members), edges=build_graph(len(roles), self.rng))
         for rank in self.rng.sample(sorted(self.peers), len(self.peers)):
             self.happens(rank, Start(snapshot=snapshot, starts_election=rank in starters))
@@ -108,7 +108,7 @@ class Town:
     def _perform(self, rank: int, operation: Operation) -> None:
         result = self.ledger.perform(operation)
         if isinstance(operation, MakeBooks):
-            return  # of which nobody hears
+            return  # Nobody hears of the making of books.
         if isinstance(operation, Append) and isinstance(operation.entry, OfficeEntry) and result == Appended():
             self.taken.append(operation.entry)
         self._send((rank, rank), LedgerReplied(operation=operation, result=result))

@@ -86,7 +86,7 @@ def test_a_round_has_what_became_of_each_deposit_in_the_end_and_the_entry_that_d
     gathered = backlog_of(one, two, three, four, five).take(ALL)
     ((at, deposit),) = gathered.deposits.values()
     assert (at, deposit.remaining) == (four.place, 6)
-    assert gathered.size == 4 + 1  # requests, and one deposit instead of four
+    assert gathered.size == 4 + 1  # There are four requests, and one deposit instead of four.
     assert (gathered.first, gathered.last) == (one.place, five.place)
 
 

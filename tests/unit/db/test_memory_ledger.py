@@ -84,7 +84,7 @@ def test_what_is_newer_in_the_books_is_left_as_it_is(ledger: MemoryLedger) -> No
     for made in (one, four, three, two):
         ledger.make(made)
     whole = ledger.documents()
-    assert ledger.made == 1  # of the others it was not known that all before them was made
+    assert ledger.made == 1  # For the others it was not known that everything before them had been made.
     assert {each["_id"]: each["at"] for each in whole["requests"]} == {"r1": 2, "r2": 1, "r3": 3, "r4": 2}
     assert {each["_id"]: each["remaining"] for each in whole["deposits"]} == {"d1": 1, "d2": 0}
     for made in (two, three, four):

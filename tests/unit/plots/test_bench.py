@@ -50,7 +50,7 @@ def test_the_same_seed_makes_the_same_schedule() -> None:
 
 def test_the_gaps_of_a_schedule_are_those_of_chance() -> None:
     gaps = np.diff(arrivals(1000, 20, 3))
-    # Of an exponential distribution mean and deviation are the same; of a steady beat the deviation would be 0.
+    # An exponential distribution has its mean as its deviation; the deviation of a steady beat would be 0.
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
 
 
@@ -107,7 +107,7 @@ def test_sizes_are_compared_with_the_smallest_over_all_turns_and_turn_by_turn() 
     assert large.typical_ms == Typical(p50=5, mean=5.5, p99=7.5)
     assert large.ratio == Typical(p50=5 / 3, mean=5.5 / 3, p99=7.5 / 3.5)
     assert large.turn_ratios == [Typical(p50=2, mean=2.5, p99=3), Typical(p50=1.5, mean=1.5, p99=1.5)]
-    # A turn is as long as its schedule, or longer where the market came behind.
+    # A turn is as long as its schedule, or longer where the market fell behind.
     assert (large.answered_per_s, small.answered_per_s) == (6 / 4, 6 / 6)
 
 
@@ -124,7 +124,7 @@ def long_run(rates: list[float], uss_mb: list[float], traders: str) -> LongRun:
         for place, (mb, trader) in enumerate(zip(uss_mb, traders, strict=True))
     ]
     tenths = [note(rate_of(1, [turn(10 / rate, *[1.0] * 10)]), *looks[at : at + 2]) for at, rate in enumerate(rates)]
-    # Each town sells one thing a turn; the machine is half as fast in the second, and one turn was disturbed.
+    # Each town sells one thing a turn. The machine is half as fast in the second turn, and the third was disturbed.
     pairs = [(turn(1.0, 1.0), turn(0.9, 1.0)), (turn(2.0, 1.0), turn(1.8, 1.0)), (turn(9.0, 1.0), turn(0.9, 1.0))]
     return sum_up(6, Plan(), looks[0], tenths, pairs)
 
@@ -135,7 +135,7 @@ def test_a_long_run_compares_the_last_tenth_with_the_first_and_the_town_with_a_f
     assert run.last_over_first == pytest.approx(0.5)
     assert run.old_over_fresh == pytest.approx(0.9)
     assert (run.old_per_s, run.fresh_per_s) == pytest.approx((3 / 12, 3 / 3.6))
-    # Of ten purchases each: one second of the trader and one of mongod, then 5 and 1.
+    # The ten purchases of a tenth cost one second each of the trader and of mongod at first, then 5 and 1.
     assert (run.tenths[-1].trader_cpu_ms, run.tenths[-1].mongod_cpu_ms) == (500, 100)
     assert run.last_over_first_cpu == pytest.approx(3.0)
     assert (run.peak_uss_mb, run.growth_mb, run.peak_growth_mb, run.traders) == (21, 3, 9, 1)

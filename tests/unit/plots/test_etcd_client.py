@@ -76,7 +76,7 @@ class MadeUpMember:
                 return
             for piece in script:
                 connection.sendall(piece)
-        connection.recv(1)  # until the client lets go
+        connection.recv(1)  # This returns when the client lets go.
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_percentiles_rise_and_are_among_what_was_measured(values: list[float]) -
     summary = summarize(values)
     assert summary.p50 <= summary.p95 <= summary.p99 <= summary.max
     assert {summary.p50, summary.p95, summary.p99, summary.max} <= set(values)
-    # Against the definition, counted by hand: the smallest that at least so many do not exceed.
+    # By definition, counted by hand, it is the smallest value that at least so many do not exceed.
     ordered = sorted(values)
     for percent, value in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
         enough = [v for i, v in enumerate(ordered, 1) if 100 * i >= percent * len(ordered)]

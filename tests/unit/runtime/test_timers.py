@@ -67,7 +67,7 @@ def test_set_anew_or_cancelled_it_does_not_fire_as_before(clockwork: Clockwork) 
     with clockwork.lock:
         clockwork.timers.set("heartbeat", 0.0)
         clockwork.timers.set("buy", 0.0)
-        time.sleep(0.02)  # both are overdue, and the thread cannot come to them
+        time.sleep(0.02)  # Both timers are overdue, and the thread cannot come to them.
         clockwork.timers.cancel("heartbeat")
         clockwork.timers.set("buy", 0.05)
         clockwork.timers.set("sell", 0.01)

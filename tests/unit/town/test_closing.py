@@ -42,7 +42,7 @@ def test_nothing_waits_and_nothing_moves() -> None:
 def test_a_queue_that_moves_is_waited_for_beyond_the_patience() -> None:
     books = Looks(lambda look: (max(0, 8 - look), at(1, look // 2)))
     began_s = time.monotonic()
-    patience_s = 0.2  # the queue takes eight looks, twice that
+    patience_s = 0.2  # The queue takes eight looks, which is twice as long.
     assert asyncio.run(drain(books, patience_s))
     assert time.monotonic() - began_s > patience_s
 

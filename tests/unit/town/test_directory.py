@@ -92,7 +92,7 @@ def test_what_a_killed_town_left_is_not_a_running_town(directory: Directory) -> 
     directory.let_go()
 
 
-# Empty and torn: after a loss of power. Then: of another version, and not ours at all.
+# The first two are what a loss of power leaves, the next is of another version, and the rest was never ours.
 @pytest.mark.parametrize("content", [b"", b'{"phase": "op', b'{"phase": "open"}', b'["a"]', b"\0\0\0\0", b"\xff\xfe"])
 def test_what_cannot_be_understood_counts_as_missing_and_is_said_once(tmp_path: Path, content: bytes) -> None:
     warnings: list[str] = []

@@ -120,7 +120,7 @@ def test_settings_that_just_agree_are_taken() -> None:
         "timing.group_commit_delay_s=1",
     )
     assert made.timing.heartbeat_interval_s == 0.5
-    # As good as no beats at all.
+    # An hour between beats is as good as no beats at all.
     assert settings("timing.heartbeat_interval_s=3600", "timing.suspect_s=3600").timing.suspect_s == 3600
 
 

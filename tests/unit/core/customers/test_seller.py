@@ -127,9 +127,9 @@ def test_a_sale_told_before_the_standing_arrives_is_not_forgotten() -> None:
     shop.time_comes("period")
     assert isinstance(shop.asked, Standing)
     as_read = standing(sale_of(offer, 1), sale_of(offer, 2), left=(deposited(offer, remaining=1),))
-    shop.is_told(sale_of(offer, 3))  # sold after the books were read, told before
+    shop.is_told(sale_of(offer, 3))  # It was sold after the books were read, and told before they came.
     shop.is_answered(as_read)
-    assert offer_of(shop.asked).item != offer.item  # it knows that it is sold out
+    assert offer_of(shop.asked).item != offer.item  # The seller knows that its goods are sold out.
 
 
 def test_a_sale_told_before_the_deposit_is_answered_counts() -> None:

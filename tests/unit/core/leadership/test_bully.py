@@ -65,7 +65,7 @@ def test_another_answers_after_a_moment_if_nobody_higher_has(rank: int) -> None:
     electorate, bully = asked(rank)
     assert electorate.answers() == []
     held_s = electorate.waits_s()
-    assert 0 < held_s <= ELECTION_S / 2  # who asked must hear of it before it has waited long enough
+    assert 0 < held_s <= ELECTION_S / 2  # The caller must hear of it before it has waited long enough.
     bully.on_timer()
     assert electorate.answers() == [rank]
     assert held_s + electorate.waits_s() == pytest.approx(ELECTION_S)

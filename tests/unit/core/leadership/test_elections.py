@@ -78,7 +78,8 @@ def test_an_election_costs_each_edge_a_few_messages(n: int, seed: int) -> None:
     calm.arrives()
     edges = sum(len(each.view.neighbours) for each in calm.peers.values()) // 2
     sent = sum(each.status().counters.get("election_messages", 0) for each in calm.peers.values())
-    assert sent <= 6 * edges  # asking, answering and announcing cross each edge at most once in each direction
+    # Asking, answering and announcing cross each edge at most once in each direction.
+    assert sent <= 6 * edges
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,7 +149,7 @@ def test_one_who_leaves_says_goodbye_and_another_is_elected(n: int, seed: int) -
     calm.arrives()
     calm.kill(gone)
     calm.calm(2.0)
-    # Who is needed elsewhere may have been judged before the goodbye was heard, so the winner is not foretold.
+    # The winner is not foretold: who is needed elsewhere may have been judged before the goodbye was heard.
     assert calm.trader() != gone
     assert calm.term() == 2
 
@@ -198,7 +199,7 @@ def test_who_hears_of_its_success_from_others_first_waits_for_the_ledger_and_hol
     commands = bidder.handle(LedgerReplied(operation=reading, result=ledger.perform(reading)), now)
     (bid,) = [c.operation for c in commands if isinstance(c, Perform)]
     taken = ledger.perform(bid)
-    # Another that bid as well was refused, and was told who had been faster.
+    # Another peer that bid as well was refused, and was told who had been faster.
     news = Coordinator(term=1, trader=2, incarnation=1)
     commands = bidder.handle(Received(sender=0, incarnation=1, message=news), now)
     assert not [c for c in commands if isinstance(c, Perform)]

@@ -68,9 +68,9 @@ def test_the_table_is_all_that_may_happen(state: State, event: Event) -> None:
     before = machine.view
     in_office = state in (State.TRADER, State.LEAVING)
     if (event is Event.POST_VACANT and in_office) or (event is Event.VOTED_OUT and not in_office):
-        return  # One method: whose post is vacant makes the event the one or the other.
+        return  # Both events are one method: whose post is vacant makes it the one or the other.
     if event is Event.TOLD_TO_LEAVE and state is State.LEAVING:
-        ACTS[event](machine)  # Told twice is told once.
+        ACTS[event](machine)  # To be told twice is as good as once.
         assert not machine.take_transitions()
         return
     row = next((row for row in TRANSITIONS if (row.before, row.event) == (state, event)), None)

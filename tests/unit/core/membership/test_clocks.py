@@ -109,7 +109,7 @@ def merged(stamps: list[Stamp]) -> Stamp:
     for stamp in stamps:
         clock.merge(stamp)
     result = clock.stamp()
-    if isinstance(result, VectorStamp):  # what is missing is 0
+    if isinstance(result, VectorStamp):  # An absent entry stands for 0, so entries of 0 are left out.
         return VectorStamp(vector={name: count for name, count in result.vector.items() if count})
     assert isinstance(result, LamportStamp)
     return result

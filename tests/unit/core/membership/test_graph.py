@@ -137,7 +137,7 @@ def test_a_full_graph_opens_one_edge_to_take_a_newcomer_in() -> None:
 
 
 def test_a_bridge_is_never_opened() -> None:
-    # Two rings of five held together by one edge; every rank has three neighbours.
+    # Two rings of five are held together by one edge; every rank has three neighbours.
     half = [(0, 4), (1, 4), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     full = (*half, *((a + 5, b + 5) for a, b in half), (4, 9))
     assert {len(links) for links in live_graph(full, range(10)).values()} == {MAX_NEIGHBOURS}

@@ -45,7 +45,7 @@ TRADER = "merchant9"
 
 O = TypeVar("O", bound=Operation)  # noqa: E741
 
-_NUMBERS = count(1)  # never the same twice, whichever desk it is
+_NUMBERS = count(1)  # A number is never given twice, whichever desk draws it.
 
 
 class Caller:
@@ -94,7 +94,7 @@ class Desk:
     ) -> None:
         self._makes_books = makes_books
         self.ledger = ledger or books(queue=queue, goods=goods)
-        me = peer(9, "merchant", incarnation=next(_NUMBERS))  # so that no two desks write entries of the same id
+        me = peer(9, "merchant", incarnation=next(_NUMBERS))  # No two desks write entries of the same id.
         self.ctx = Context(me, settings or rules(resign_after_sales=0), Random(1))
         self.ctx.members = Membership([me, *(peer(rank_of(name), _role(name)) for name in NAMES[:-1])], [])
         takes_the_post(self.ctx.leadership, me)
@@ -240,7 +240,7 @@ class Desk:
             if isinstance(command, Respond):
                 self.callers[command.call_id].replies.append(command.reply)
             elif isinstance(command, Perform) and isinstance(command.operation, MakeBooks):
-                if self._makes_books:  # or does not get round to it; nothing is heard of it either way
+                if self._makes_books:  # Otherwise it does not get round to it; nothing is heard of it either way.
                     self.ledger.perform(command.operation)
             elif isinstance(command, Perform):
                 self.under_way.append(command.operation)

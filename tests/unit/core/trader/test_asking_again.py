@@ -70,7 +70,7 @@ def test_who_asks_the_next_trader_gets_what_the_last_one_recorded() -> None:
     assert again.outcome == before.outcome
     assert second.stock() == {"d1": 9}
     assert second.is_idle
-    assert second.told == []  # the seller knows, or will ask
+    assert second.told == []  # The seller knows it, or will ask.
     assert second.ctx.counters["asked_again"] == 1
 
 
@@ -178,4 +178,4 @@ def test_a_refusal_that_answers_nobody_ends_the_term_rather_than_being_asked_for
     desk.answers(desk.under_way[0], AlreadyRecorded())
     assert reason(desk) == "books changed"
     assert desk.is_idle
-    assert buyer.waits  # to be sent on when the term is closed
+    assert buyer.waits  # The buyer is sent on when the term is closed.

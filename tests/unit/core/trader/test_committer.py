@@ -37,7 +37,7 @@ AWAY = LedgerAway(why="refused")
 LOST = Unknown(why="timeout")
 TAKEN = Taken(entry=office(2, "merchant8"))
 KNOWN = AlreadyRecorded(outcomes=(unavailable(accepted(1), 1),))
-LAST = 4  # the place up to which the log was read
+LAST = 4  # The log was read up to this place.
 
 
 class Desk:

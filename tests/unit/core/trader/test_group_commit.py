@@ -24,7 +24,7 @@ def crowded() -> Desk:
     desk = at_work()
     for name in ("r1", "r2", "r3"):
         desk.buy(wants(name))
-    desk.ledger_does()  # of r1
+    desk.ledger_does()  # The entry of r1 is written.
     return desk
 
 
@@ -42,7 +42,7 @@ def test_a_lone_customer_never_waits() -> None:
 
 def test_a_commit_waits_for_as_many_as_were_there_last_time() -> None:
     desk = crowded()
-    assert commits(desk) == []  # two of three wait, and the third will be back
+    assert commits(desk) == []  # Two of three wait, and the third will be back.
     desk.buy(wants("r4"))
     assert commits(desk) == [["r2", "r3", "r4"]]
 
@@ -56,12 +56,12 @@ def test_it_does_not_wait_for_long() -> None:
 def test_after_a_wait_in_vain_the_next_commit_begins_at_once() -> None:
     desk = crowded()
     desk.time_passes(GATHER_S)
-    desk.ledger_does()  # of two, and the third never came
+    desk.ledger_does()  # The entry has two requests, and the third never came.
     desk.buy(wants("r4"))
     assert commits(desk) == [["r4"]]
     desk.buy(wants("r5"))
     desk.ledger_does()
-    assert commits(desk) == []  # it is tried again
+    assert commits(desk) == []  # The commit tries to wait again.
     desk.buy(wants("r6"))
     assert commits(desk) == [["r5", "r6"]]
 
@@ -70,15 +70,15 @@ def test_very_many_take_turns_in_two_halves() -> None:
     desk = at_work()
     for number in range(HALVED):
         desk.buy(wants(f"r{number}"))
-    desk.ledger_does()  # of r0
+    desk.ledger_does()  # The entry of r0 is written.
     assert [len(batch) for batch in commits(desk)] == [HALVED - 1]
     for number in range(HALVED // 2):
         desk.buy(wants(f"s{number}"))
     desk.ledger_does()
-    assert commits(desk) == []  # there are 71 of them, and 24 wait
+    assert commits(desk) == []  # There are 71 customers, and 24 of them wait.
     for number in range(12):
         desk.buy(wants(f"t{number}"))
-    assert [len(batch) for batch in commits(desk)] == [36]  # the others have only just been answered
+    assert [len(batch) for batch in commits(desk)] == [36]  # The others have only just been answered.
 
 
 def test_waits_in_vain_are_tried_less_and_less_often_but_never_given_up() -> None:

@@ -42,7 +42,7 @@ def test_what_comes_while_an_entry_is_in_doubt_waits_for_it(happened: bool) -> N
     second, asked = desk.buy(wants("r2", clock=1)), desk.buy(wants("r1", clock=5))
     assert desk.is_idle
     desk.retries()
-    assert asked_for(desk.entry) == ["r1"]  # it may be recorded already, so nobody overtakes it
+    assert asked_for(desk.entry) == ["r1"]  # Since r1 may be recorded already, nobody overtakes it.
     desk.ledger_does_all()
     assert (first.outcome.seq, second.outcome.seq) == (1, 2)
     assert asked.outcome == first.outcome
@@ -59,7 +59,8 @@ def test_a_first_attempt_that_lands_late_changes_nothing() -> None:
     desk.buy(wants("r2"))
     desk.ledger_does()
     before = desk.ledger.documents()
-    assert isinstance(desk.ledger.perform(late), Appended)  # it is there, and was counted
+    # The entry is there, and its late attempt counts as written.
+    assert isinstance(desk.ledger.perform(late), Appended)
     desk.answers(late, Appended())
     assert desk.ledger.documents() == before
     assert len(first.replies) == 1
@@ -71,7 +72,7 @@ def test_an_answer_that_comes_twice_is_taken_in_once() -> None:
     desk.buy(wants("r1"))
     append = desk.the(Append)
     desk.answer_is_lost(happened=True)
-    desk.answers(append, Appended())  # while in doubt: what was lost after all is not waited for
+    desk.answers(append, Appended())  # The lost answer comes after all; while in doubt, nobody waits for it.
     desk.retries()
     desk.ledger_does()
     desk.answers(append, Appended())
@@ -163,12 +164,12 @@ def test_a_trader_deposed_while_its_entry_is_in_doubt_finds_out(happened: bool) 
     desk.another_takes_office()
     desk.retries()
     desk.ledger_does()
-    if happened:  # so its buyer is answered, and the next entry finds the place taken
+    if happened:  # So its buyer is answered, and the next entry finds the place taken.
         assert buyer.outcome.status == "sold"
         desk.buy(wants("r2"))
         desk.ledger_does()
     else:
-        assert buyer.waits  # whoever asks the successor is told
+        assert buyer.waits  # The buyer is told by the successor, which it asks.
     found = successor_post(desk)
     assert found is not None
     assert (found.term, found.trader) == (3, "seller2")

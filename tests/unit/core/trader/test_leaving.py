@@ -79,7 +79,7 @@ def test_a_trader_asked_to_resign_finishes_what_is_under_way_and_takes_in_nothin
     was_told_the_post_is_closed(desk.deposit(SALT))
     again = desk.buy(wants("r1"))
     desk.ledger_does()
-    assert desk.ended() is None  # r2 is on its way into the queue
+    assert desk.ended() is None  # The request r2 is on its way into the queue.
     desk.ledger_does()
     assert reason(desk) == "resigned"
     desk.closes()
@@ -142,7 +142,7 @@ def test_who_asks_again_for_what_was_recorded_long_ago_does_not_keep_a_trader_fr
     desk.is_told_to_leave()
     desk.ledger_does()
     assert queued_in(desk.entry) == ["r1"]
-    desk.ledger_does()  # refused: it is in the log, and decided
+    desk.ledger_does()  # The entry is refused, for r1 is in the log, and decided.
     assert again.outcome == before.outcome
     assert reason(desk) == "left"
 

@@ -98,7 +98,7 @@ class Storm:
             elif self.desk.will_retry:
                 self.desk.retries()
             elif post_of(self.ledger).term != self.desk.office.term:
-                self._hand_over()  # deposed without knowing it
+                self._hand_over()  # The trader was deposed without knowing it.
             elif self.desk.is_idle:
                 return
         raise AssertionError("it never comes to rest")
@@ -124,7 +124,7 @@ class Storm:
             assert isinstance(reply, PostClosed | NotTrader) or reply == outcome
 
     def _check_books(self) -> None:
-        takes_office(self.ledger, "seller2")  # who makes the books up to here, if nobody has
+        takes_office(self.ledger, "seller2")  # A successor makes the books up to here, if nobody has.
         documents = self.ledger.documents()
         in_books = {d["_id"]: d["remaining"] for d in documents["deposits"] if d["remaining"]}
         assert self.desk.stock() == in_books

@@ -333,7 +333,7 @@ def test_nobody_takes_over_a_log_that_is_not_sound(ledger: MemoryLedger) -> None
     assert isinstance(trouble, LedgerTrouble)
     assert "not sound: stranger is not in office" in trouble.why
     assert "`bazaar audit`" in trouble.why
-    # Somebody has mended it.
+    # By now, somebody has mended the log.
     candidate.reads(Loaded(made=NOWHERE, post=Post(), queue=(), stock=(), entries=(office(1, PREDECESSOR),)))
     assert [type(report) for report in candidate.reports] == [LedgerTrouble, LedgerBack]
     assert candidate.asked[-1] == at(1, last_written(candidate))
@@ -362,7 +362,7 @@ def test_answers_that_are_not_meant_change_nothing(ledger: MemoryLedger) -> None
     assert (candidate.ended, candidate.asked[-1], len(candidate.asked)) == (None, mine, 2)
     candidate.writes()
     place = candidate.won.state.place
-    candidate.hears(mine, Appended())  # `hears` complains of a second end
+    candidate.hears(mine, Appended())  # `hears` complains of a second end.
     candidate.hears(Load(), ledger.perform(Load()))
     candidate.bid.on_timer()
     candidate._take_commands()

@@ -65,7 +65,7 @@ def test_what_was_pending_when_the_last_trader_fell_is_decided_first_in_order() 
     left_over = [wants("b", clock=9), wants("a", clock=3), wants("c", "salt", clock=1)]
     desk = Desk(queue=left_over, goods=[FISH])
     assert asked_for(desk.entry) == ["c", "a", "b"]
-    assert desk.entry.new_requests == ()  # they came into the log when they were queued
+    assert desk.entry.new_requests == ()  # They came into the log when they were queued.
     newcomer = desk.buy(wants("early", clock=0))
     desk.ledger_does_all()
     assert newcomer.outcome.seq == 4
@@ -91,7 +91,7 @@ def test_a_batch_takes_so_many_and_the_rest_waits_in_the_queue() -> None:
     assert queued_in(desk.entry) == ["r3", "r2", "r1"]
     assert set(desk.entry.new_requests) == {"r1", "r2", "r3", "r4", "r5"}
     desk.ledger_does()
-    assert desk.entry.new_requests == ()  # the queue has them
+    assert desk.entry.new_requests == ()  # The ids of the queue are in the log already.
     desk.ledger_does_all()
     assert [caller.outcome.seq for caller in callers] == [6, 5, 4, 3, 2]
 
@@ -128,7 +128,7 @@ def test_what_has_waited_for_longer_is_queued_with_the_next_entry_and_only_once(
     desk.buy(wants("r3", clock=3))
     desk.time_passes(0.004)
     desk.ledger_does()
-    assert (asked_for(desk.entry), queued_in(desk.entry)) == (["r1"], ["r2"])  # r3 came later
+    assert (asked_for(desk.entry), queued_in(desk.entry)) == (["r1"], ["r2"])  # The request r3 came later.
     desk.time_passes(0.006)
     desk.ledger_does()
     assert (asked_for(desk.entry), queued_in(desk.entry)) == (["r2"], ["r3"])
@@ -141,7 +141,7 @@ def test_what_is_queued_stands_in_the_log_where_a_successor_finds_it() -> None:
     desk = crowded()
     desk.time_passes(0.01)
     desk.ledger_does()
-    desk.ledger_does()  # r1 is decided, and r2 queued
+    desk.ledger_does()  # By this, r1 is decided and r2 queued.
     successor = Desk(ledger=desk.ledger)
     assert asked_for(successor.entry) == ["r2"]
 
@@ -212,7 +212,7 @@ def test_a_deposit_and_a_purchase_of_it_share_an_entry() -> None:
     assert asked_for(desk.entry) == ["r1"]
     desk.ledger_does()
     assert isinstance(seller.answer, Deposit)
-    assert seller.answer.remaining == 10  # as it came in
+    assert seller.answer.remaining == 10  # A deposit is answered as it came in.
     assert buyer.outcome.sale is not None
     assert desk.stock() == {"d1": 9}
 
@@ -249,7 +249,7 @@ def test_search_shows_what_is_recorded_and_nothing_of_what_is_under_way() -> Non
     desk.buy(wants("r1", quantity=10))
     assert desk.stock() == {"d1": 10}
     desk.answer_is_lost(happened=True)
-    assert desk.stock() == {"d1": 10}  # for all that the trader knows
+    assert desk.stock() == {"d1": 10}  # The trader does not know better.
     desk.retries()
     desk.ledger_does()
     assert desk.stock() == {}
@@ -286,7 +286,7 @@ def test_what_the_last_trader_decided_is_looked_up() -> None:
     first.ledger_does()
     second = Desk(ledger=first.ledger)
     asked, also = second.outcome_of("r1"), second.outcome_of("r1")
-    second.ledger_does(LookUp)  # one look answers both
+    second.ledger_does(LookUp)  # One look answers both.
     assert asked.answer == also.answer == buyer.outcome
 
 
@@ -310,7 +310,7 @@ def test_who_reads_while_the_books_are_away_is_told_so() -> None:
 
 def test_a_ledger_keeps_what_a_trader_promised() -> None:
     ledger: MemoryLedger = books(goods=[FISH])
-    for _ in range(3):  # three terms, and everyone asks everything again
+    for _ in range(3):  # In each of three terms, everyone asks everything again.
         desk = Desk(ledger=ledger)
         outcomes = [desk.buy(wants(f"r{n}", clock=n)) for n in range(12)]
         desk.ledger_does_all()
