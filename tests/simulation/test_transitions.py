@@ -10,7 +10,7 @@ from peers.simulator.runs.sometimes import TRANSITIONS_TAKEN
 from peers.simulator.scenario import draw_scenario
 
 COMMON = range(1, 40)
-RARE = (158, 281, 368)
+RARE = (281, 690, 722, 1154, 1343, 1954)
 """Seeds that take what hardly any does: one told to leave that is voted out too, a vacancy that a candidate hears of,
 a candidate that leaves the market. If one no longer does, `bazaar simulate` over some thousand seeds shows others."""
 

@@ -12,6 +12,7 @@ again. Otherwise a crowded machine would be crowded further by the news of losse
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import msgspec
@@ -31,6 +32,9 @@ STAYS_LATE = 0.8
 UNHEARD_FOR = 10
 """How many times `suspect_s` a neighbour has at the start to be heard of: it may still be starting itself."""
 
+KNOCK_ROUNDS = 4
+"""How many times `suspect_s` it takes to ask all that count as gone. No setting: it follows from that one."""
+
 
 class Gossip:
     """Keeps links, membership and clock news of one peer."""
@@ -47,6 +51,7 @@ class Gossip:
         self._beat_due_s = 0.0
         self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
         self._last_knock_s = 0.0
+        self._last_knocked = -1  # A rank; the next in turn is the one after it.
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -115,26 +120,23 @@ class Gossip:
         trader = None if view.vacant else view.trader
         digest = ctx.members.digest()
         heartbeat = Heartbeat(
-            clock=stamp,
-            term=view.term,
-            trader=trader,
-            incarnation=view.incarnation,
-            digest=digest,
-            reply=reply,
+            clock=stamp, term=view.term, trader=trader, incarnation=view.incarnation, digest=digest, reply=reply
         )
         self.send(rank, heartbeat)
 
     def _knock(self) -> None:
-        """Asks one who counts as gone whether it is there after all.
+        """Asks some who count as gone, in turns, whether they are there after all. The lowest of each part does it.
 
-        When the two halves of a split graph can reach each other again, no edge leads from one to the other, so
-        without this they would never find out. One peer of each part does it, the lowest.
+        Between halves of a split graph that can reach each other again there is no edge by which they would find out.
         """
         ctx = self._ctx
-        gone = [m for m in ctx.members.all() if not m.up]
-        if gone and ctx.members.up()[0].rank == ctx.me.rank:
-            member = ctx.rng.choice(gone)
-            self.send(member.rank, MemberNews(members=ctx.members.all(), whole=True))
+        gone = [m.rank for m in ctx.members.all() if not m.up]
+        if not gone or ctx.members.up()[0].rank != ctx.me.rank:
+            return
+        first = bisect_right(gone, self._last_knocked)
+        for rank in (gone[first:] + gone[:first])[: -(-len(gone) // KNOCK_ROUNDS)]:
+            self._last_knocked = rank
+            self.send(rank, MemberNews(members=ctx.members.all(), whole=True))
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""
