@@ -18,7 +18,7 @@ class Eligibility:
         self._barred_until: dict[int, int] = {}
 
     def bar(self, ranks: tuple[int, ...], term: int) -> bool:
-        """Has `ranks`, which resigned in `term`, sit out `barred_elections` elections. Returns whether it was news."""
+        """Has `ranks`, which resigned in `term`, sit out the next elections; returns whether that was news."""
         until = barred_until(term, self._ctx.settings.market.barred_elections)
         fresh = [rank for rank in ranks if self._barred_until.get(rank, 0) < until]
         self._barred_until.update(dict.fromkeys(fresh, until))

@@ -53,7 +53,7 @@ class GroupCommit:
         self._skipped = 0
 
     def is_worth_waiting(self, present: int) -> bool:
-        """Whether a commit of the `present` requests and deposits should begin later; the `gather` timer is set then."""
+        """Whether a commit of `present` requests and deposits should begin later; the `gather` timer is set then."""
         group_commit_delay_s, now_s = self._ctx.settings.timing.group_commit_delay_s, self._ctx.now.mono_s
         if self._until_s is None:
             if group_commit_delay_s == 0 or self._skip or self._crowd < CROWD or present >= self._crowd:

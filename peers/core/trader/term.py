@@ -34,7 +34,7 @@ from peers.errors import PostClosed, WireError
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a term is over. `post` is None where the trader left by itself, else the post as another's entry left it."""
+    """Why a term is over. `post` is None if the trader left by itself, else the post as another's entry left it."""
 
     reason: VacancyReason
     post: Post | None = None
