@@ -215,7 +215,8 @@ def write_documents(database: Database[Document], gathered: Round) -> None:
 def say_made(database: Database[Document], gathered: Round, *, forced: bool = False) -> bool:
     """Has `posts` say that the books are made up to the round's last entry.
 
-    With `forced` it returns once a majority has that. Returns False if they are not: something before the round's first entry is missing.
+    With `forced` it returns once a majority has that. Returns False if they are not: something before the round's
+    first entry is missing.
     """
     said = database.command(
         {

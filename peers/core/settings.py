@@ -17,7 +17,7 @@ from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 _NEVER_S = 3600.0
-"""The longest time that a setting may say, in seconds; no town is meant to live long enough to notice its end."""
+"""The longest time that a setting may say, in seconds; it stands for never."""
 
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
 Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]

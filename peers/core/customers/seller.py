@@ -34,7 +34,7 @@ class Seller:
         # What to ask next, one after the other: at most one Standing and one MakeDeposit.
         self._due: list[Standing | MakeDeposit] = []
         # What it offered last; something else comes next.
-        self._last_item: str | None = None
+        self._last_offered: str | None = None
 
     def on_new_trader(self) -> None:
         """Asks for its standing; what was being asked before is asked again first."""
@@ -73,13 +73,13 @@ class Seller:
         ctx, market = self._ctx, self._ctx.settings.market
         if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._call.call)):
             return
-        others = [item for item in market.items if item != self._last_item]
+        others = [item for item in market.items if item != self._last_offered]
         self._number += 1
-        self._last_item = ctx.rng.choice(others or market.items)
+        self._last_offered = ctx.rng.choice(others or market.items)
         offer = Offer(
             deposit_id=f"{ctx.name}-{self._session:x}-d{self._number}",
             seller=ctx.name,
-            item=self._last_item,
+            item=self._last_offered,
             quantity=market.stock,
             price=to_money(ctx.rng.randint(market.price_min, market.price_max)),
             clock=ctx.tick(),

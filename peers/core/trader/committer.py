@@ -68,7 +68,7 @@ class Committer:
         self._ctx = ctx
         # The last place whose entry was written here, or was read.
         self._place = place
-        # The last append there was; it is under way unless the state is IDLE.
+        # The last append there was; it is under way unless the state is IDLE or DEPOSED.
         self._under_way: Append | None = None
         # Whether people were told last that the books cannot be reached.
         self._trouble = False
