@@ -32,9 +32,9 @@ def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
 
 
 def _parsed(uri: str) -> Any:
-    """What the driver makes of an address; LedgerError if it makes nothing of it.
+    """Returns an address as the driver reads it; LedgerError if it cannot.
 
-    Nothing of what was given is shown then: where it is not as it should be, any part may be that of a password."""
+    The error shows nothing of what was given: in a malformed address any part may belong to a password."""
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise LedgerError("--mongo: expected an address such as mongodb://127.0.0.1:27017/?replicaSet=rs0")
     scheme, _, rest = uri.partition("://")

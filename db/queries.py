@@ -1,8 +1,8 @@
-"""What is asked of the books from outside: by the town, by chaos runs, by the bench.
+"""What town, chaos runs and bench ask of the books.
 
-Nothing but `db` knows the names of collections and fields; who wants to know something that no query here tells adds
-one. The ledger and the audit read by themselves (`db.ledger.reading`, `db.audit.auditing`). These read what is there,
-settled or not, and change nothing but the counter of ranks, which is no part of the books.
+Nothing but `db` knows the names of collections and fields, so whoever needs another question answered adds it here.
+The ledger and the audit read by themselves (`db.ledger.reading`, `db.audit.auditing`). Queries read what is there,
+whether or not a majority has it, and change nothing but the counter of ranks, which is no part of the books.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RecordedSale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dealings(msgspec.Struct, frozen=True, kw_only=True):
-    """All decisions that were the same for the same buyer, seller and trader. Without a sale there is no seller."""
+    """All decisions with the same buyer, seller, trader and result, summed up. Without a sale there is no seller."""
 
     sold: bool
     buyer: str
@@ -71,7 +71,7 @@ class Queries:
     """A connection to the books in `database` at `uri`, made when first needed.
 
     Methods block, and may be called from any thread. They raise LedgerError where the database does not answer within
-    `timeout_s`, or not as it should. `who` is what the database's own log calls us.
+    `timeout_s`, or not as it should. `who` is the name under which the log of the database shows this connection.
     """
 
     def __init__(self, uri: str, database: str, *, timeout_s: float = 5.0, who: str = "bazaar") -> None:
@@ -233,5 +233,5 @@ def _dealings(group: Document) -> Dealings:
 
 
 def _decimal(value: Any) -> Decimal:
-    """A sum of nothing is a whole number, whatever was to be summed up."""
+    """Returns a sum as a Decimal; the sum of nothing comes as a whole number, whatever was to be summed up."""
     return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value))

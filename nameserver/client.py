@@ -67,7 +67,7 @@ class NameServerClient:
         return self._connection.connected
 
     def fileno(self) -> int:
-        """Of the connection, for waiting on its end; -1 while there is none."""
+        """Returns the file number of the connection, to wait for its end; -1 while there is none."""
         return self._connection.fileno()
 
     # -- asking --------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class NameServerClient:
     def _look_up(self, name: str) -> tuple[str, dict[str, str]] | None:
         try:
             uri, tags = self._connection.call("lookup", name, return_metadata=True)
-        except Garbled:  # an error that is none of ours: what it says when there is no such name
+        except Garbled:  # A name server answers with an error of Pyro5's when there is no such name.
             return None
         except CallFailed as error:
             raise self._failed(error) from error

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from peers.core.membership.members import Member
 
 NAME_SERVER_OBJECT = "Pyro.NameServer"
-"""Pyro5's name of the object that a name server is."""
+"""The name under which Pyro5 serves a name server."""
 
 PREFIX = "bazaar."
 TRADER = "bazaar.trader"
 CARD = "town.card"
-"""Not among the peers' names, so that nobody takes it for one."""
+"""The town's card does not begin like the peers' names, so that nobody takes it for a peer."""
 
 _PEER = "bazaar.peer"
 
@@ -38,7 +38,7 @@ def trader_tags_of(member: Member, term: int) -> list[str]:
 
 
 def read_tags(tags: Iterable[str]) -> dict[str, str]:
-    """Returns what tags of the form `key:value` say, by key; others say nothing here."""
+    """Returns the values of tags of the form `key:value`, by key; other tags are left out."""
     return dict(tag.split(":", 1) for tag in tags if ":" in tag)
 
 

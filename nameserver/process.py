@@ -22,7 +22,7 @@ from peers.waiting import wait_until
 
 class NameServerProcess:
     """A name server of our own. `port` 0 has one picked, which is then kept for every later start; `tls` is the
-    directory with the town's certificates, where it is for members only."""
+    directory with the town's certificates, None where it serves everybody."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class NameServerProcess:
     def restart(self, timeout_s: float = 15.0) -> None:
         """Starts a new one on the same port, where names have to be registered again; TownError if it cannot."""
         self.kill()
-        # Connections of the one before may hold the port for a moment.
+        # Connections of the process before may hold the port for a moment.
         if not wait_until(lambda: self._has_started(timeout_s), timeout_s):
-            self.start(timeout_s)  # the last try, which says what is wrong
+            self.start(timeout_s)  # This last try raises what is wrong.
 
     def _has_started(self, timeout_s: float) -> bool:
         with suppress(TownError):

@@ -27,10 +27,13 @@ _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
 # No settings: they bound what strangers may cost, at hundreds of times what the members of a town need.
 _CHUNK = 64 * 1024
 _LONGEST_GREETING = 64 * 1024
-_MOST_UNGREETED = 500  # a flood of them must not take all the sockets there are
+_MOST_UNGREETED = 500
+"""At most so many callers may not have been greeted yet: a flood of them must not take all sockets there are."""
+
 _ACCEPTED_AT_ONCE = 50
 _BACKLOG = 1024
-_NO_SOCKET_S = 0.1  # before the next try, where the process may open no more
+_NO_SOCKET_S = 0.1
+"""The time before connections are taken again, where the process may open no more sockets."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +45,15 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         super().__init__(sock)
         sock.setblocking(False)
         self.greeted = False
+        # When it is closed unless it goes on, in monotonic seconds; None while nothing is due from it.
         self.deadline_s: float | None = time.monotonic() + HANDSHAKE_S
+        # What the selector is to wait for before the next step.
         self.waits_for = selectors.EVENT_READ
+        # Whether the TLS handshake is done, or none is needed.
         self._secured = not isinstance(sock, ssl.SSLSocket)
+        # What has come and Pyro has not taken yet.
         self._read = bytearray()
+        # What of the answers has not gone out yet.
         self._unsent = bytearray()
 
     # -- for Pyro ------------------------------------------------------------------------------------------
@@ -126,7 +134,7 @@ class _Connection(SocketConnection):  # type: ignore[misc]
             self._read += chunk
             if not self.greeted and len(self._read) > _LONGEST_GREETING:
                 raise errors.ProtocolError("too long a greeting")
-            # Whatever TLS has taken in already, the selector would not tell of.
+            # The selector does not tell of what TLS has taken in already, so it is read now.
             if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
                 return
 
@@ -140,7 +148,9 @@ class DaemonReactor:
         self._listener.setblocking(False)
         self._listener.listen(_BACKLOG)
         self._selector = selectors.DefaultSelector()
-        self._timed: dict[_Connection, None] = {}  # that have a deadline, those who had theirs set first in front
+        # The connections that have a deadline, in the order in which these were set.
+        self._timed: dict[_Connection, None] = {}
+        # Until when no connections are taken for want of sockets, None while they are.
         self._deaf_until_s: float | None = None
         self._ended = False
         self._heard, self._caller = socket.socketpair()
@@ -152,7 +162,7 @@ class DaemonReactor:
         while not self._ended:
             for key, _events in self._selector.select(self._patience_s()):
                 if isinstance(key.data, _Connection):
-                    if not key.data.is_over:  # since the selector looked
+                    if not key.data.is_over:  # It may have been closed since the selector looked.
                         self._advance(key.data)
                 elif key.fileobj is self._listener:
                     self._accept()
@@ -167,20 +177,20 @@ class DaemonReactor:
     def end(self) -> None:
         """Has `run` return. From a signal handler, or any thread."""
         self._ended = True
-        with contextlib.suppress(OSError):  # it has returned already
+        with contextlib.suppress(OSError):  # `run` may have returned already.
             self._caller.send(b".")
 
-    # -- those who come ------------------------------------------------------------------------------------
+    # -- new callers ---------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                # Not the listener's own `accept`, which is where a TLS socket would wait for a handshake.
+                # The listener's own `accept` is where a TLS socket would wait for a handshake.
                 accepted, _address = socket.socket.accept(self._listener)
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # it has gone again
+                continue  # The caller has gone again.
             except OSError as error:
                 _log.warning("no more connections can be taken: %s", error)
                 if not self._send_away_the_oldest():
@@ -190,7 +200,7 @@ class DaemonReactor:
             try:
                 connection = _Connection(self._secured(accepted))
             except OSError:
-                accepted.close()  # it has gone again
+                accepted.close()  # The caller has gone again.
                 continue
             self._timed[connection] = None
             self._selector.register(connection.sock, selectors.EVENT_READ, connection)
@@ -223,7 +233,7 @@ class DaemonReactor:
                 self._answer(connection)
         except (OSError, errors.CommunicationError, errors.SecurityError):
             self._end(connection)
-        except Exception:  # noqa: BLE001 - of one caller; all others must go on being served
+        except Exception:  # noqa: BLE001 - It concerns one caller, and all others must be served.
             _log.exception("a call could not be answered")
             self._end(connection)
         else:
@@ -254,7 +264,7 @@ class DaemonReactor:
 
     def _set_deadline(self, connection: _Connection) -> None:
         if not connection.greeted:
-            return  # has the one it came with
+            return  # It keeps the deadline that it came with.
         if not connection.is_midway:
             self._forgive(connection)
         elif connection.deadline_s is None:

@@ -29,7 +29,7 @@ from peers.rpc.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import configure
 
 PORT_TAKEN = 3
-"""Exit code: the port asked for cannot be listened on."""
+"""The exit code if the port asked for cannot be listened on."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
-    """Looks at who calls, where that is asked for."""
+    """Serves members of the town only, where this process speaks TLS."""
 
-    def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's name and arguments
+    def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
         check_member(conn)
         return "welcome"
 
@@ -67,7 +67,7 @@ def _set_up(tls: Path | None) -> None:
     send_errors_readably()
     if tls is not None:
         secure(TlsFiles(tls))
-    # Its loop is not used, the reactor's is; but Pyro's other server would start threads.
+    # This server's own loop is never entered, for the reactor has one; Pyro's other server would start threads.
     config.SERVERTYPE = "multiplex"
 
 

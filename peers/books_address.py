@@ -16,7 +16,7 @@ ENVIRONMENT = "BAZAAR_MONGO"
 """The variable that names the books where no option does; like `--mongo`, an address or `@FILE`."""
 
 _HIDDEN = "***"
-# To the last @ there is: one in a password should have been escaped, but nobody must read it for that.
+# This reaches to the last @: one in a password should be escaped, and the password stays hidden if it is not.
 _PASSWORD = re.compile(r"""(mongodb(?:\+srv)?://[^\s"'@:/]*):[^\s"']*@""")
 _SECRET_OPTIONS = re.compile(
     r"""\b(tlsCertificateKeyFilePassword|sslPEMPassphrase|ssl_pem_passphrase|proxyPassword|authMechanismProperties)"""
@@ -54,12 +54,12 @@ def without_secrets(text: str) -> str:
 
 
 def has_secret(address: str) -> bool:
-    """Whether there is something in it that is not for everybody."""
+    """Whether `address` contains a password or another secret."""
     return without_secrets(address) != address
 
 
 def is_hidden(address: str) -> bool:
-    """Whether it is one as it is shown, which is of no use to connect to."""
+    """Whether the secrets of `address` have been hidden already, so that nobody can connect with it."""
     return f":{_HIDDEN}@" in address or f"={_HIDDEN}" in address
 
 

@@ -1,4 +1,4 @@
-"""A customer from outside: no peer, but it buys, deposits and asks like one.
+"""A customer from outside: it is no peer, but buys, deposits and asks like one.
 
 It knows the name server and nothing else. Whatever happens to the trader, it asks again, with the same id, of whoever
 is trader now, until there is an answer or its patience ends. For tests, chaos runs and benches.
@@ -27,7 +27,10 @@ LONGEST_WAIT_S = 0.25
 
 
 class Customer:
-    """One customer, for one thread. `directory`: of a town, to keep a journal there for the audit.
+    """One customer, for one thread. With the `directory` of a town, it keeps a journal there for the audit.
+
+    `timeout_s` bounds one call, `patience_s` all tries to have one thing answered. `tries` counts all calls to
+    traders, those in vain included.
 
     Raises BadRequest at once for a name, a quantity, a price or an id beyond the limits of the market
     (`peers.core.market.limits`), and for what the trader refuses; TownError if there is no answer in `patience_s`.
@@ -45,7 +48,7 @@ class Customer:
         directory: Path | None = None,
     ) -> None:
         self.name = str(checked("buyer", name or f"customer-{uuid.uuid4().hex[:8]}"))
-        self.tries = 0  # all calls to traders, those in vain included
+        self.tries = 0
         self._names = NameServerClient(host, port, timeout_s)
         self._clock: Clock = make_clock(clock, self.name)
         self._timeout_s = timeout_s
@@ -104,12 +107,12 @@ class Customer:
         return deposit
 
     def outcome(self, request_id: str) -> Document | None:
-        """What became of a request; None while it is undecided, or never arrived."""
+        """Returns the outcome of a request, None while it is undecided or if it never arrived."""
         outcome: Document | None = self.ask("outcome", request_id)
         return outcome
 
     def search(self, item: str | None = None) -> list[Document]:
-        """What is on offer."""
+        """Returns what is on offer of `item`, or of all items, a row for each deposit."""
         found: list[Document] = self.ask("search", item)
         return found
 
@@ -136,7 +139,7 @@ class Customer:
                 raise
             except (CallFailed, TownError, WireError) as error:
                 if not isinstance(error, WireError) or isinstance(error, NotTrader):
-                    self._drop_trader()  # the one in office is asked for again
+                    self._drop_trader()  # The next try looks up anew who is in office.
                 if time.monotonic() + wait_s > deadline_s:
                     raise TownError(f"no answer to {method} in {self._patience_s:g} s ({error})") from error
                 told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
@@ -157,7 +160,7 @@ class Customer:
         return connection
 
     def _follow(self, status: Document) -> None:
-        """Takes in the trader's clock, so as not to jump the queue."""
+        """Takes in the trader's clock: a request stamped with an older time would jump the queue."""
         stamp = stamp_of(status.get("clock")) if isinstance(status, dict) else None
         if stamp is not None:
             self._clock.merge(stamp)

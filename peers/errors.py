@@ -28,7 +28,7 @@ class LedgerError(BazaarError):
 
 
 class WireError(BazaarError):
-    """An answer to a remote call that is an error; see the three classes below."""
+    """An error that a remote call was answered with: one of the three classes below."""
 
     FIELDS: ClassVar[tuple[str, ...]]
     """The constructor's keyword arguments, each an attribute too: str, int or None, as they travel."""

@@ -25,10 +25,10 @@ _number = itertools.count()
 def written_whole(path: Path, *, mode: int = PUBLIC, durable: bool = True) -> Iterator[BinaryIO]:
     """Gives a file to write to, which becomes `path` at the end; where that fails, `path` remains what it was.
 
-    It is never readable by more than `mode` says. `durable`: it survives a loss of power, which costs some
+    The file is never readable by more than `mode` says. With `durable` it survives a loss of power, which costs some
     milliseconds. OSError if it cannot be written.
     """
-    # More than one thread may be writing the same file, and a killed process of our number have left one behind.
+    # Several threads may write the same file, and a killed process of the same number may have left one behind.
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_number)}")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -59,7 +59,7 @@ def write_json(path: Path, value: object, *, mode: int = PUBLIC, durable: bool =
 
 
 def _keep_name(path: Path) -> None:
-    """A new name is kept once its folder is; where a folder cannot be synced, that is up to the file system."""
+    """Has the new name survive a loss of power, as far as the file system lets its folder be synced."""
     with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -21,8 +21,9 @@ class ForgivingStream:
     def __init__(self, out: TextIO) -> None:
         self.failure: OSError | None = None
         self._out = out
-        self._gone = False  # whatever is still written goes nowhere
-        with contextlib.suppress(AttributeError):  # a stream in memory takes every character
+        # Whether the reader has gone for good; what is still written is thrown away then.
+        self._gone = False
+        with contextlib.suppress(AttributeError):  # A stream in memory lacks this, and takes every character.
             out.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
@@ -48,7 +49,7 @@ class ForgivingStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Has what was written go out, if it can."""
+        """Sends what was written on, if it can."""
         if not self._gone:
             try:
                 self._out.flush()
@@ -56,8 +57,10 @@ class ForgivingStream:
                 self._note(error)
 
     def settle(self) -> None:
-        """To be called at the end: has what still cannot be written go nowhere, or Python would try once more at its
-        exit, complain, and change the exit code."""
+        """Throws away what still cannot be written; to be called at the end.
+
+        Otherwise Python would try once more at its exit, complain, and change the exit code.
+        """
         if not self._gone:
             try:
                 self._out.flush()
@@ -99,7 +102,7 @@ def forgive_output() -> tuple[ForgivingStream, ForgivingStream]:
         try:
             os.fstat(number)
         except OSError:
-            nowhere = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            nowhere = os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free, which is this one.
             os.set_inheritable(nowhere, True)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""Ending: how a process that we started is ended, and what ends ours."""
+"""How a process that we started is ended, and which signals may end ours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import subprocess
 def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
     """Returns those of these signals that this process may act on.
 
-    Whoever started it may have had it ignore some: `nohup` the end of its terminal, a shell the Ctrl-C that is not
-    for its background jobs. That is for us to respect."""
+    Whoever started it may have had it ignore some, and that is respected: `nohup` has the end of the terminal
+    ignored, and a shell the Ctrl-C that is not for its background jobs."""
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
@@ -18,7 +18,7 @@ def end(process: subprocess.Popen[bytes], timeout_s: float) -> None:
     """Returns once `process` has ended: it is asked to, and killed after `timeout_s`."""
     if process.poll() is None:
         process.terminate()
-        process.send_signal(signal.SIGCONT)  # a stopped one would not hear it
+        process.send_signal(signal.SIGCONT)  # A stopped process acts on a signal only once it goes on.
         try:
             process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
 """Waiting for a condition with a deadline: once for threads, once for event loops.
 
-For what nothing announces. Where there is an event, a pipe or a socket to wait for, wait for that.
+This is for conditions that nothing announces. Where there is an event, a pipe or a socket to wait for, wait for that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOOK_S = 0.02
-"""Between two looks where the caller does not say: too short for a person to notice, too long to keep a core busy."""
+"""The time between two looks, unless given: a person does not notice it, and it does not keep a core busy."""
 
 
 def wait_until(condition: Callable[[], T], timeout_s: float, *, look_s: float = LOOK_S) -> T:
@@ -28,7 +28,7 @@ def wait_until(condition: Callable[[], T], timeout_s: float, *, look_s: float = 
 
 
 async def await_until(condition: Callable[[], T], timeout_s: float, *, look_s: float = LOOK_S) -> T:
-    """The same in an event loop. `condition` may block: each look is taken on another thread."""
+    """As `wait_until`, in an event loop. `condition` may block, for it is called on another thread."""
     deadline_s = time.monotonic() + timeout_s
     while not (found := await asyncio.to_thread(condition)) and time.monotonic() < deadline_s:
         await asyncio.sleep(look_s)

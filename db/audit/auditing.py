@@ -6,8 +6,8 @@ fold of the audit's own (`db.audit.fold`), and the books are held against it. Jo
 (`db.audit.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may never
 be newer than what it is held against.
 
-Whatever stands in the way of an answer (no database, no books, a journal that cannot be read) is *could not tell*,
-never *holds*.
+Where something stands in the way of an answer (no database, no books, a journal that cannot be read), the answer is
+*could not tell*, never *holds*.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ from peers.waiting import wait_until
 Documents = dict[str, Any]
 Fields = dict[str, int]
 _Kind = TypeVar("_Kind", bound=Mapping[str, Any])
-# No settings: the audit finds the same by any of them; they weigh its memory and its load against its time.
+# None of these is a setting: the audit finds the same by any of them; they weigh its memory against its time.
 _BATCH = 1000
 _LOG_BATCH = 200
-"""Entries of a busy town hold dozens of sales each."""
+"""The entries read at a time; those of a busy town hold dozens of sales each."""
 
 _POLL_S = 0.1
 _SNAPSHOT_TRIES = 3
 _SNAPSHOT_GONE = (239, 246)
-"""SnapshotTooOld, SnapshotUnavailable: another snapshot may do."""
+"""The codes of SnapshotTooOld and SnapshotUnavailable, after which another snapshot may succeed."""
 
 _SEQ = {"$gt": 0}
-"""Written so that a partial index on `seq` can serve it."""
+"""The condition for a sensible `seq`, written so that the partial index on `seq` can serve it."""
 
 _OURS = {"log", "posts"}
 """Collections that a prepared database has, even if nothing was written yet."""
 
 _Seen = tuple[int | None, PostRow | None]
-"""Last place of the log, and the post."""
+"""The last place of the log, and the post, as they were when the audit read them."""
 
 
 def audit(
@@ -170,7 +170,7 @@ class _Audit:
 def _feed_books(
     database: Database[Documents], session: ClientSession | None, posts: list[Documents], checkers: Checkers
 ) -> None:
-    """Books without a log, by themselves."""
+    """Feeds the checkers with books that have no log."""
     for post in map(read_post, posts):
         checkers.post(post)
         checkers.follow.book_post(post)
@@ -210,7 +210,7 @@ def _play_log(
 
 
 def _connect(uri: str, timeout_s: float) -> MongoClient[Documents]:
-    """Dates beyond Python's calendar and broken texts are wrong entries, not a reason to stop reading."""
+    """Connects so that dates beyond Python's calendar and broken texts can be read, and judged as wrong entries."""
     timeout_ms = round(timeout_s * 1000)
     try:
         return MongoClient(
@@ -227,12 +227,12 @@ def _connect(uri: str, timeout_s: float) -> MongoClient[Documents]:
 
 
 def _undecided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
-    """Those without a (sensible) `seq`."""
+    """Returns the requests without a sensible `seq`."""
     return requests.find({"seq": {"$not": _SEQ}}, fields, batch_size=_BATCH, session=session)
 
 
 def _decided(requests: Collection[_Kind], session: ClientSession | None, fields: Fields | None) -> Cursor[_Kind]:
-    """The others, along it."""
+    """Returns the requests with a sensible `seq`, by rising `seq`."""
     found = requests.find({"seq": _SEQ}, fields, batch_size=_BATCH, session=session)
     return found.sort("seq", 1).allow_disk_use(True)
 
@@ -276,5 +276,5 @@ def _read_journals(database: Database[Documents], directory: Path, acknowledged:
 
 
 def _first_words(error: Exception) -> str:
-    """A driver's message goes on with its whole view of the cluster; the first part says what is wrong."""
+    """Returns the part of a driver's message that says what is wrong; its view of the whole cluster follows that."""
     return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]

@@ -17,7 +17,7 @@ from db.audit.rows import DepositRow, ElectionRow, PostRow, RequestRow
 State = Literal["holds", "violated", "not checked", "could not tell"]
 
 MOST_LISTED = 20
-"""Violations kept for each invariant. No setting: who has read twenty looks into the books, and all are counted."""
+"""The most violations kept for each invariant. No setting: nobody reads more of them, and all are counted."""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All invariants judged, in the contract's order."""
+    """All invariants judged, in the order of `db.audit.invariants.INVARIANTS`."""
 
     findings: tuple[Finding, ...]
     counts: Counts
@@ -99,7 +99,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Checker:
     """One invariant, fed the books once, piece by piece.
 
-    The order of feeding is part of the bargain. With a log: elections, then each entry along the places, followed by
+    The checkers rely on the order of feeding. With a log: elections, then each entry along the places, followed by
     its deposits and its outcomes; last the requests that are still queued. Without one: posts, elections, deposits,
     then requests, of these first those without a `seq`, then the others with `seq` rising. `finish` is called
     once, last.

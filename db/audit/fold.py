@@ -1,6 +1,6 @@
 """The fold: what a log adds up to, and what the books say of the same.
 
-The audit's own, and nobody else's: it shares no code with the trader or the ledgers. It takes the log an entry at a
+It is the audit's own, and shares no code with the trader or the ledgers. It takes the log an entry at a
 time, gives the checkers each record once (deposits and outcomes as the log brings them, what is still queued at the
 end), and holds every document of the books against what made it. Where entries were cut, the books' own documents
 take their place.
@@ -58,9 +58,11 @@ class _Account:
 
     def __init__(self, left: int, place: int, book: Document | None) -> None:
         self.left = left
+        # The last place of the log that touches it, and the last such place up to which the books are made, or -1.
         self.last = place
         self.due = -1
         self.in_books = book is not None
+        # Whether the books' word on what is left has been judged; there is none to judge without a document.
         self.settled = book is None
         self.at = whole(book.get("at")) if book is not None else None
         self.remaining = whole(book.get("remaining")) if book is not None else None
@@ -78,15 +80,19 @@ class Fold:
         self._undecided = {str(document.get("_id")): document for document in books.undecided}
         self._decided = _Ahead(books.decided)
         self._state = FoldedPost()
+        # By id of request: those that the log has queued and not decided, with the place that queued them.
         self._queue: dict[str, tuple[int, RequestRow, Document]] = {}
         self._accounts: dict[str, _Account] = {}
-        self._late: dict[str, list[Version]] = {}  # the books have not come to these outcomes
-        self._early: dict[str, Document] = {}  # nor the log to these documents
-        self._entered: dict[str, int] = {}  # requests that came in a place that was cut
+        # By id of request: outcomes of the log whose document of the books has not come yet.
+        self._late: dict[str, list[Version]] = {}
+        # By id of request: documents of the books whose outcome in the log has not come yet.
+        self._early: dict[str, Document] = {}
+        # By id: requests that came into the log at a place that was cut, and that place.
+        self._entered: dict[str, int] = {}
         self.cuts = Places()
         self.entries = 0
         self.end = -1
-        """The last place."""
+        """The last place of the log so far, -1 before the first."""
 
     def entry(self, document: Document) -> None:
         """Takes in the next entry."""
@@ -143,7 +149,7 @@ class Fold:
 
     def _take_in(self, place: int, row: DepositRow, document: Document) -> None:
         if row.id in self._accounts:
-            return  # decided_once says so
+            return  # `decided_once` reports it.
         self._taker.deposit(row)
         book = self._deposits.pop(row.id, None)
         self._follow.judge_deposit(row.id, document, book)
@@ -159,7 +165,7 @@ class Fold:
         self._count(place, row)
         versions = self._versions_before(row.id)
         if self._decided.head is not None and self._decided.head == document:
-            self._decided.take()  # word for word, as it nearly always is
+            self._decided.take()  # The books have it word for word, as they nearly always do.
             return
         versions.append(Version(place, document))
         book = self._partner(row)
@@ -222,7 +228,7 @@ class Fold:
         return self._early.pop(row.id, None) or self._undecided.pop(row.id, None)
 
     def _unlooked_for(self, document: Document) -> None:
-        """Of a decided document of the books that is not the partner of the outcome at hand."""
+        """Judges a decided document of the books that is not the partner of the outcome at hand, or keeps it."""
         request_id = str(document.get("_id"))
         versions = self._late.pop(request_id, None)
         at = whole(document.get("at"))
@@ -245,7 +251,7 @@ class Fold:
         self._follow.judge_request(request_id, versions, document)
 
     def _leftover(self, request_id: str, document: Document) -> None:
-        """Of an undecided document of the books that the log does not have waiting, where it is not cut."""
+        """Judges an undecided document of the books whose request the log does not have waiting."""
         place = self._entered.pop(request_id, None)
         if place is None:
             self._follow.stranger(request_id, "request")

@@ -63,7 +63,7 @@ __all__ = [
 
 
 class Checkers:
-    """All ten at once, fed in a stream (see `Checker` for the order of feeding, `Fold` for who feeds from a log)."""
+    """All ten checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log."""
 
     def __init__(
         self,
@@ -161,8 +161,8 @@ class Checkers:
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Books in memory: documents in the form of the database, entries of journals, the graph of live peers.
 
-    `log` is the log they are made from; None if there is none, and the books are all there is. `not_calm` is empty
-    once things are calm, otherwise it says why they are not.
+    `log` is the log that the books are made from, None if they are judged by themselves. `not_calm` is empty once
+    things are calm, otherwise it says why they are not.
     """
 
     requests: Collection[Document] = ()
@@ -245,7 +245,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
         graph_sound,
     )
 }
-"""All ten, in the contract's order."""
+"""All ten invariants by name, in the order in which they are reported."""
 
 
 def check_books(
@@ -320,7 +320,7 @@ def _play(taker: Taker, books: Evidence, follow: BooksFollowLog) -> None:
 
 
 class _Recorded:
-    """Everything that is recorded, by id, as whoever was told of it may hold it against."""
+    """Everything that is recorded, by id, to hold against it what peers were told."""
 
     def __init__(self) -> None:
         self.requests: dict[str, RequestRow] = {}

@@ -1,8 +1,8 @@
 """Reads peers' journals (`journals/<peer>.jsonl`), a line at a time, as they are: also those of killed peers.
 
-A peer writes what it asked for and what it was told, one JSON object a line. Killed while writing, it leaves a line
-without an end; that is *torn*, happens to honest peers, and says nothing. A whole line that is no entry is
-*unreadable*: then nobody knows what was told there, and the reader must not pretend to.
+A peer writes what it asked for and what it was told, one JSON object a line. A peer that is killed while it
+writes leaves a line without an end: that line is *torn*, which is no fault, and says nothing. A whole line that is no
+entry is *unreadable*: nobody knows what was told there, and the audit must not pretend to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from db.audit.rows import JournalEntry
 
 FOLDER = "journals"
 _TAIL_BYTES = 1 << 16
-"""Read at a time from the end: longer than nearly all lines, and no setting, for any size finds the same."""
+"""The bytes read at a time from the end: longer than nearly all lines. No setting: any size finds the same."""
 
 _entries = msgspec.json.Decoder(JournalEntry)
 

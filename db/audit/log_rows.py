@@ -33,7 +33,7 @@ _Row = TypeVar("_Row")
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A document of `log`. Of one that was `cut`, only place and new ids are left.
 
-    `misplaced` says why it cannot be taken in at all: its place is none, or taken. Otherwise it is empty.
+    `misplaced` is empty, or says why the entry cannot be taken in at all: it has no place, or its place is taken.
     """
 
     place: int
@@ -88,13 +88,13 @@ def read_entry(document: Document, last: int) -> EntryRow:
 
 
 def place_of(document: Document) -> int:
-    """Where an entry sorts; what has no place comes last, as in the database."""
+    """Returns where an entry sorts; one without a place comes last, as in the database."""
     place = whole(document.get("_id"))
     return 2**63 if place is None else place
 
 
 class Places:
-    """A set of places that is added to in rising order: runs rather than numbers, for a log may be cut far."""
+    """A set of places, added to in rising order. It keeps runs rather than numbers, for most of a log may be cut."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -26,7 +26,7 @@ _PROMISED = dict.fromkeys((*PROMISED_FIELDS, "at"), 1)
 _TAIL_FIELDS = dict.fromkeys(
     ("cut", "queued._id", "decided._id", "decided.status", "decided.deposit", "decided.quantity", "deposits._id"), 1
 )
-# No settings: any size and any number finds the same; these keep the audit's memory small, and its end in sight.
+# Neither is a setting: any number finds the same; they bound the memory of the audit, and how often it tries.
 _BATCH = 1000
 _TRIES = 5
 
@@ -42,14 +42,18 @@ class LogTail:
 
     def __init__(self, database: Database[Documents]) -> None:
         self._database = database
+        # How far the log has been read, and how far the books are made.
         self._end = -1
         self._made = -1
+        # For records that entries after `_made` touch: the last place that does.
         self._touched: dict[Subject, int] = {}
+        # By id of deposit: place and units of each sale after `_made`.
         self._draws: dict[str, list[tuple[int, int]]] = {}
+        # What is in the two above, by rising place, so that it can be dropped once the books have come so far.
         self._order: deque[tuple[int, Subject]] = deque()
 
     def look_up(self, subjects: Collection[Subject]) -> Records:
-        """Returns what is recorded now of each, deposits with what is left of them; nothing of what is not."""
+        """Returns what is recorded now of each subject, deposits with what is left of them; the rest is left out."""
         for left in reversed(range(_TRIES)):
             try:
                 return self._look_up(subjects, give_up=not left)
@@ -76,7 +80,7 @@ class LogTail:
         post = self._database.posts.find_one({"_id": MAIN_POST}) or {}
         made = read_post(post).made
         made = -1 if made is None else made
-        if made < self._made:  # somebody is making the books anew
+        if made < self._made:  # Somebody is making the books anew.
             self._touched, self._draws, self._order, self._end = {}, {}, deque(), made
         self._made = made
 
@@ -94,7 +98,7 @@ class LogTail:
         return records
 
     def _catch_up(self, *, give_up: bool) -> None:
-        """Reads which records the entries touch that came since the last look, and drops what the books hold."""
+        """Reads which records the new entries of the log touch, and forgets those that the books hold by now."""
         while self._order and self._order[0][0] <= self._made:
             place, subject = self._order.popleft()
             if self._touched.get(subject) == place:
@@ -141,7 +145,7 @@ class LogTail:
         return records
 
     def _drawn(self, record: DepositRow) -> DepositRow:
-        """What is left of it now, after the sales that came after it was read or written."""
+        """Returns the deposit with what is left of it now, after the sales that the log has beyond it."""
         since = -1 if record.at is None else record.at
         gone = sum(units for place, units in self._draws[record.id] if place > since)
         return (

@@ -32,7 +32,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 holds, 1 violated, 2 could not tell."""
+        """Returns the exit code: 0 holds, 1 violated, 2 could not tell."""
         return EXIT_CODES[self.answer]
 
 

@@ -174,7 +174,7 @@ def read_election(document: Document) -> ElectionRow:
 
 
 def money(value: object) -> Decimal | None:
-    """Decimals as they are, BSON's by their own conversion, texts and whole numbers exactly; floats never."""
+    """Returns an amount exactly, from a Decimal, BSON's decimal, a text or a whole number; None for all else."""
     if value is None or isinstance(value, float | bool):
         return None
     bid = getattr(value, "bid", None)
@@ -183,10 +183,10 @@ def money(value: object) -> Decimal | None:
 
 
 _MOST_CONVERTED = 10_000
-"""No setting: some megabytes, whatever the market's prices."""
+"""The most BSON decimals remembered, which are some megabytes. No setting: it only bounds memory."""
 
 _converted: dict[bytes, Decimal] = {}
-"""BSON decimals by their bytes: few amounts are unlike all others, and converting one is dear."""
+"""The values of BSON decimals by their bytes: amounts repeat, and converting one takes long."""
 
 
 def _convert(value: Any, bid: object) -> Decimal | None:
@@ -255,12 +255,12 @@ def text(value: object) -> str | None:
 
 
 def name(value: object) -> str | None:
-    """Names and items repeat in every document; one copy of each keeps a long audit small."""
+    """Returns a name or an item, None for all else. They repeat in every document, so one copy of each is kept."""
     return intern(value) if type(value) is str else None
 
 
 def milliseconds(value: object) -> int | None:
-    """A date in milliseconds since 1970; whole numbers are taken for that."""
+    """Returns a date in milliseconds since 1970; a whole number is taken for one already."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MILLISECOND

@@ -14,16 +14,16 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-"""For a collection that is read as such."""
+"""The codec options for a collection that is read without decoding."""
 
 PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
 )
-"""Dates beyond Python's calendar and broken texts are wrong entries, not a reason to stop reading."""
+"""The codec options for decoding: dates beyond Python's calendar and broken texts must not stop the audit."""
 
 
 _TEXT_ID = b"\x02_id\x00"
-"""How the first field of a document begins if it is an id that is a text."""
+"""The bytes that the first field of a document begins with if it is an id that is a text."""
 
 
 class StoredDocument(Mapping[str, Any]):

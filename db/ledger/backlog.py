@@ -1,4 +1,4 @@
-"""What is still to be made of the books: the changes of entries, in order, taken off in rounds of many at once."""
+"""The changes that entries make in the books, in order, as far as they are still to be written; taken in rounds."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ class Round(msgspec.Struct, kw_only=True):
     first: int
     last: int
     post: Post
+    # Requests that no entry had before.
     inserts: list[RawBSONDocument] = msgspec.field(default_factory=list)
-    replacements: list[tuple[str, int, RawBSONDocument]] = msgspec.field(default_factory=list)  # id, at, document
-    deposits: dict[str, tuple[int, Deposit]] = msgspec.field(default_factory=dict)  # by id: at, deposit
+    # Requests that replace an older document: id, place of the entry, document.
+    replacements: list[tuple[str, int, RawBSONDocument]] = msgspec.field(default_factory=list)
+    # By id, the deposits after the last entry that changed them, and its place.
+    deposits: dict[str, tuple[int, Deposit]] = msgspec.field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -41,7 +44,7 @@ class Round(msgspec.Struct, kw_only=True):
         new = frozenset(made.new_requests)
         for record, document in zip(made.requests, changes.encoded, strict=True):
             request_id = record.request.request_id
-            if request_id in new:  # there is no older document of it: a plain insert is half the work
+            if request_id in new:  # There is no older document of it, and a plain insert is half the work.
                 self.inserts.append(document)
             else:
                 self.replacements.append((request_id, made.place, document))
@@ -72,18 +75,18 @@ class Backlog:
         return bool(self._waiting)
 
     def add(self, changes: Changes) -> None:
-        """Adds what an entry changed, which is the one after the last, or one that was added before."""
+        """Adds what an entry changed: the one after the entry added last, or one that was added before."""
         self._waiting.append(changes)
         self.documents += len(changes.encoded) + len(changes.made.deposits)
 
     def take(self, most: int) -> Round:
-        """Takes the oldest off, at most so many documents unless one entry has more. There must be some."""
+        """Takes off the oldest changes: up to `most` documents, unless one entry has more. There must be some."""
         first = self._waiting[0].made
         gathered = Round(first=first.place, last=first.place, post=first.post)
         while self._waiting and gathered.size < most:
             following = self._waiting[0].made.place
             if following not in (gathered.last, gathered.last + 1):
-                break  # a new term of the same peer begins again where the books were
+                break  # A new term of the same peer begins again where the books were.
             changes = self._waiting.popleft()
             self.documents -= len(changes.encoded) + len(changes.made.deposits)
             gathered.add(changes)

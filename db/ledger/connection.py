@@ -15,24 +15,27 @@ from peers.errors import LedgerError
 Document = dict[str, Any]
 
 DURABLE = WriteConcern("majority", j=True)
+"""A write is acknowledged once a majority has it in its journal: it can then not be lost."""
+
 SETTLED = ReadConcern("majority")
+"""A read sees only what a majority has."""
 
 PATIENCE_S = 2.0
 """How long one operation may take. No setting: a caller's own patience, which is longer, asks again after it."""
 
 _CLIENT_OPTIONS: dict[str, Any] = {
-    # What a cut-off or frozen primary costs is decided here; the driver's own limits are half a minute and more.
+    # These four bound what a cut-off or frozen primary costs; the driver's own limits are half a minute and more.
     "connectTimeoutMS": 1000,
     "serverSelectionTimeoutMS": 1500,
     "heartbeatFrequencyMS": 500,
     "socketTimeoutMS": 2000,
-    # Entries and books are written again by ourselves; the server's own bookkeeping for that is one more write each.
+    # The ledger itself writes entries and books again; the server's way of doing that costs one more write each.
     "retryWrites": False,
     "appname": "bazaar",
 }
 
 _PASSING_CODES = frozenset((6, 7, 89, 91, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436))
-"""The server is not reached, is closing, is not the primary (any more), or had to interrupt: later it may do."""
+"""The error codes after which a later try may succeed: the server was away, closing, interrupted, or no primary."""
 
 
 def connect(uri: str, database: str) -> Database[Document]:
@@ -55,5 +58,5 @@ def is_passing(error: PyMongoError) -> bool:
 
 
 def unusable(error: PyMongoError) -> LedgerError:
-    """What to raise for an error that trying again does not mend."""
+    """Returns what to raise for an error that trying again does not mend."""
     return LedgerError(f"the database refused what it should take: {error}")

@@ -1,9 +1,9 @@
 """Cuts the log behind the books: of old entries only the places are kept, and the ids that came in with them.
 
-A place stays taken, for in one that is free again a deposed trader's late entry would stand, and be acknowledged; and
-an id stays taken, for it comes in once. What goes is the body, which the books hold as well by then. Only what a
-majority has the books of is cut, oldest first; so whatever is cut is the beginning of the log, and where it ends is
-found by halving, without a note of it anywhere.
+A place stays taken: in a place that is free again, a deposed trader's late entry would stand and be acknowledged. An
+id stays taken, for each comes in once. Only the body goes, which the books hold as well by then. An entry is cut only
+if a majority has the books made of it, and the oldest first. So the cut entries are the beginning of the log, and
+where it ends is found by halving; nothing has to be written down about it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from db.schema.collections import POST
 from peers.core.ledger.log import NOWHERE
 
 BATCH = 200
-"""So many entries are cut at a time: each is written anew, and the books wait for that."""
+"""So many entries are cut at a time, no more: each is written anew, and the books wait for that."""
 
 _BODILESS: list[Document] = [
     {
         "$replaceWith": {
             "_id": "$_id",
             "cut": {"$literal": True},
-            "new_requests": "$new_requests",  # a field that is missing is left out
+            # A field that an entry does not have is left out.
+            "new_requests": "$new_requests",
             "new_deposits": "$new_deposits",
         }
     }
@@ -42,7 +43,8 @@ class LogCutter:
             raise ValueError(f"keep_entries is {keep_entries}: at least the newest entry stays whole")
         self._database = database
         self._keep_entries = keep_entries
-        self._next: int | None = None  # the first place that is whole, as far as is known
+        # The first place that is whole, None until it has been looked for.
+        self._next: int | None = None
 
     def step(self, made: int) -> bool:
         """Cuts the next batch, if there is a whole one behind entry `made`; returns whether there was.
@@ -79,7 +81,8 @@ class LogCutter:
 def cut(database: Database[Document], keep_entries: int) -> int:
     """Cuts the log behind the books, so that `keep_entries` (1 or more) stay whole; returns the first whole place.
 
-    For once; who writes has it done by the way. Raises PyMongoError where the database does not answer.
+    This is for a single time; a ledger that writes cuts by itself. Raises PyMongoError where the database does not
+    answer.
     """
     return LogCutter(database, keep_entries).cut_all()
 

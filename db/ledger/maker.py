@@ -1,4 +1,4 @@
-"""Makes the books from the log, behind it: a thread that takes off what entries changed, in rounds.
+"""Makes the books from the log, behind it: a thread writes what entries changed, many entries in one round.
 
 Every document carries the place of the entry that put it there (`at`), and is only ever replaced by a later one. So a
 round may be repeated, and a deposed trader that is late at it changes nothing. `posts` says up to which entry the
@@ -35,25 +35,25 @@ from peers.errors import LedgerError
 # None of these is a setting: they were measured together, and weigh the speed of purchases against how far the books
 # are behind; one changed alone makes both worse.
 STEADY_S = 0.05
-"""Entries that follow each other that soon come steadily, and share rounds; a lone one has a round at once."""
+"""Entries that follow each other within this time come steadily, and share rounds; a lone one has a round at once."""
 
 GATHER_S = 0.03
-"""While entries come steadily, a round begins so long after its first, for each stands in the way of an entry …"""
+"""While entries come steadily, a round begins so long after the first of them, for each round delays an entry …"""
 
 GATHER_DOCUMENTS = 64
 """… or as soon as there are so many documents to write."""
 
 MOST_DOCUMENTS = 2000
-"""Documents of a round, unless one entry has more."""
+"""The most documents in a round, unless one entry has more."""
 
 MOST_BEHIND = 50_000
-"""Documents that may wait. Whoever would add to them waits for the books first."""
+"""The most documents that may wait. An entry that would add to them waits for the books first."""
 
 _COMMAND_DOCUMENTS = 1000
-"""In one command: well below what a message to the server may hold."""
+"""The most documents in one command: well below what a message to the server may hold."""
 
 _RETRY_S = (0.02, 0.05, 0.1, 0.25)
-"""Between two tries while the server is away; the last goes on for ever."""
+"""The pauses between tries while the server is away; the last one is repeated for ever."""
 
 _DUPLICATE_KEY = 11000
 _UNFORCED: Document = {"w": 1}
@@ -65,7 +65,7 @@ Warn = Callable[[str], None]
 class BooksMaker:
     """The thread that makes the books in `database`. `warn` is told once of trouble that does not pass by itself.
 
-    `keep_entries`: and it cuts the log behind them, so that so many are kept; 0 keeps all.
+    It also cuts the log behind the books, so that `keep_entries` entries stay whole; 0 keeps all.
     """
 
     def __init__(self, database: Database[Document], warn: Warn, keep_entries: int = 0) -> None:
@@ -74,11 +74,16 @@ class BooksMaker:
         self._cutter = LogCutter(database, keep_entries) if keep_entries else None
         self._changed = threading.Condition()
         self._backlog = Backlog()
+        # When the newest and the oldest of what waits came, in monotonic seconds.
         self._newest_s = self._oldest_s = 0.0
+        # Whether entries come steadily, so that a round waits for more of them.
         self._steady = False
+        # Whether a round is being written.
         self._busy = False
+        # What was warned of last, so that it is not repeated with every try; empty once all is well.
         self._warned = ""
         self._closing = False
+        # When a ledger that is being closed gives up, in monotonic seconds.
         self._deadline_s: float | None = None
         self._thread: threading.Thread | None = None
 
@@ -87,7 +92,7 @@ class BooksMaker:
         changes = Changes(made, encode_requests(made) if encoded is None else encoded)
         with self._changed:
             if self._closing:
-                return  # the successor makes it
+                return  # The successor makes it from the log.
             now_s = time.monotonic()
             self._steady, self._newest_s = now_s - self._newest_s < STEADY_S, now_s
             if not self._backlog:
@@ -135,7 +140,7 @@ class BooksMaker:
             self._cut_behind(gathered.last)
 
     def _gather(self) -> None:
-        """Waits for others that come soon. The lock is held, and let go of meanwhile."""
+        """Waits for more changes that come soon. The lock must be held; it is let go of while waiting."""
         while not self._closing and self._backlog.documents < GATHER_DOCUMENTS:
             rest_s = self._oldest_s + GATHER_S - time.monotonic()
             if rest_s <= 0 or not self._steady:
@@ -187,7 +192,7 @@ class BooksMaker:
     def _attempt(self, gathered: Round) -> None:
         with pymongo.timeout(PATIENCE_S):
             write_documents(self._database, gathered)
-            # What is cut behind the books has to be certain, and there may be no later round to see to it.
+            # Only what a majority knows to be made may be cut, and no later round may come that makes it so.
             if say_made(self._database, gathered, forced=self._cutter is not None):
                 return
         catch_up(self._database)
@@ -200,7 +205,7 @@ def write_documents(database: Database[Document], gathered: Round) -> None:
     """
     commands = [*_inserts(gathered.inserts), *_updates("requests", _replacements(gathered))]
     commands += _updates("deposits", _deposits(gathered))
-    # The server's own log is in order: what a majority has the last of, it has all of, if one primary took them all.
+    # The server replicates in order: a majority that has the last command has all, if one primary took them all.
     primaries = {_write(database, command, forced=command is commands[-1]) for command in commands}
     if len(primaries) > 1:
         for command in commands:
@@ -208,9 +213,10 @@ def write_documents(database: Database[Document], gathered: Round) -> None:
 
 
 def say_made(database: Database[Document], gathered: Round, *, forced: bool = False) -> bool:
-    """Has `posts` say that the books are made up to the round's last entry; `forced`: and a majority know it.
+    """Has `posts` say that the books are made up to the round's last entry.
 
-    Returns False if they are not: something before the round's first entry is missing.
+    With `forced` it returns once a majority has that. Returns False if they are not: something before the round's
+    first entry is missing.
     """
     said = database.command(
         {
@@ -281,19 +287,19 @@ def _deposits(gathered: Round) -> list[Document]:
 
 
 def _replacing(record_id: str, at: int, document: Document | RawBSONDocument) -> Document:
-    """Puts a document in the place of an older one, or of none. Of a newer one the server says: duplicate key."""
+    """Returns the update that replaces an older document or adds one; it meets a newer one as a duplicate key."""
     return {"q": {"_id": record_id, "at": {"$lt": at}}, "u": document, "upsert": True}
 
 
 def _write(database: Database[Document], command: Document, *, forced: bool) -> Any:
-    """Sends a command; what is newer already is no error. Returns which term of which primary took it."""
+    """Sends a command; a document that is newer already is no error. Returns the id of the term of the primary."""
     reply = database.command({**command, "writeConcern": _FORCED if forced else _UNFORCED})
     _check(reply, (_DUPLICATE_KEY,))
     return reply.get("electionId")
 
 
 def _check(reply: Document, fine: tuple[int, ...] = ()) -> None:
-    """Raises what the reply complains about; a duplicate is fine only where it is one of `_id`."""
+    """Raises the error that a reply tells of; a code in `fine` is none if it is about `_id`."""
     for failed in reply.get("writeErrors", ()):
         if failed["code"] not in fine or failed.get("keyPattern", {"_id": 1}) != {"_id": 1}:
             raise unusable(BulkWriteError(dict(reply)))

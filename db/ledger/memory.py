@@ -1,8 +1,8 @@
 """The ledger in memory: the same answers as the one in MongoDB, without a server. The log is a list.
 
 For the simulator, which performs millions of operations and copies whole states, and for tests. It never waits, loses
-nothing and is never away; whoever wants such trouble puts it in front. `documents()` shows log and books in the form
-they have in MongoDB, for the audit to check with the same predicates.
+nothing and is never away; tests that want such trouble put it between trader and ledger. `documents()` shows log
+and books in the form they have in MongoDB, for the audit to check with the same predicates.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._log: list[Entry] = []
-        self._end = Post()  # the post after the whole log
-        self._known: dict[str, Accepted | Outcome] = {}  # by id of request, as the log has it
-        self._deposits_in: dict[str, Deposit] = {}  # as they came in
-        self._left: dict[str, int] = {}  # what the log leaves of each
-        self._sales: dict[str, list[Outcome]] = {}  # by seller, in order of decision
+        # The post after the whole log.
+        self._end = Post()
+        # By id, the requests as the log leaves them.
+        self._known: dict[str, Accepted | Outcome] = {}
+        # By id, the deposits as they came in, and how many units the log leaves of each.
+        self._deposits_in: dict[str, Deposit] = {}
+        self._left: dict[str, int] = {}
+        # The sales of each seller, in the order of decision.
+        self._sales: dict[str, list[Outcome]] = {}
         # The books: what stands in each document, and the place of the entry that put it there.
         self._requests: dict[str, tuple[int, Accepted | Outcome]] = {}
         self._deposits: dict[str, tuple[int, Deposit]] = {}
@@ -133,7 +137,7 @@ class MemoryLedger:
             "elections": [election_document(record, PLAIN) for record in self._elections.values()],
         }
 
-    # The log.
+    # -- the log -------------------------------------------------------------------------------------------
 
     def _append(self, operation: Append) -> Result:
         place, entry = operation.place, operation.entry
@@ -174,12 +178,12 @@ class MemoryLedger:
             arrival=max([self._end.arrival, *(accepted.arrival for accepted in taken_in)]),
         )
 
-    # The books.
+    # -- the books -----------------------------------------------------------------------------------------
 
     def make(self, changes: MakeBooks, *, post: bool = True) -> None:
-        """Makes the books one entry further; what is newer already is left as it is. `post`: and has them say so.
+        """Makes the books one entry further; what is newer already is left as it is.
 
-        They say so only if they were made up to the entry before.
+        With `post` they also say so, if they were made up to the entry before.
         """
         at = changes.place
         for record in changes.requests:
@@ -204,7 +208,7 @@ class MemoryLedger:
             entries=tuple(self._log[self._made + 1 :]),
         )
 
-    # Reading: as the books and what the log has beyond them say together.
+    # -- reading: books and log together -------------------------------------------------------------------
 
     def _look_up(self, operation: LookUp) -> Found:
         records = [self._known[each] for each in dict.fromkeys(operation.request_ids) if each in self._known]

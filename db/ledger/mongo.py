@@ -52,16 +52,16 @@ from peers.waiting import wait_until
 
 # None of these is a setting: they bound what happens when somebody takes office or goes, not how fast trade is.
 FAR_BEHIND = 500
-"""Entries by which the books may be behind when somebody takes office; else they are made first."""
+"""When somebody takes office, the books may be behind by fewer entries than this; otherwise they are made first."""
 
 CLOSE_WITHIN_S = 2.0
 """How long a ledger that is closed goes on making the books."""
 
 _POLL_S = 0.002
-"""Between two looks at a place that a majority does not have yet, which takes about a write's time."""
+"""The time between two looks at a place that a majority does not have yet; it will after about one write."""
 
 _KEPT = 4
-"""Of so many entries the requests are kept as they were encoded."""
+"""The encoded requests of so many entries are kept at most, for the books to use."""
 
 
 def _ignore(why: str) -> None:
@@ -71,8 +71,8 @@ def _ignore(why: str) -> None:
 class MongoLedger:
     """The ledger in the database at `uri`. Connects at the first operation; see `peers.core.ledger.port.Ledger`.
 
-    `warn` is told of trouble with the books that does not pass by itself, from a thread of their own. `keep_entries`:
-    so many entries of the log stay whole behind the books, and the bodies of older ones are cut away; 0 keeps all.
+    `warn` is told of trouble with the books that does not pass by itself, from a thread of their own.
+    `keep_entries` is how many entries of the log stay whole behind the books; older ones are cut, and 0 keeps all.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class MongoLedger:
         self._database: Database[Document] | None = None
         self._maker: BooksMaker | None = None
         self._closed = False
-        self._encoded: dict[int, dict[str, RawBSONDocument]] = {}  # the requests of the last entries, by place
+        # By place and id, the encoded requests of the last entries; several threads add to it and take from it.
+        self._encoded: dict[int, dict[str, RawBSONDocument]] = {}
 
     def perform(self, operation: Operation) -> Result:
         """Carries out one operation. Raises LedgerError only for a database that is not fit to hold the ledger."""
@@ -106,7 +107,7 @@ class MongoLedger:
                     with pymongo.timeout(PATIENCE_S):
                         return _read(database, operation)
         except PyMongoError as error:
-            # What writes knows by itself what became of it; so this was a read, and changed nothing.
+            # Writes handle their errors themselves, so this was a read, and nothing was changed.
             if self._closed or is_passing(error):
                 return LedgerAway(why=str(error))
             raise unusable(error) from error
@@ -142,10 +143,10 @@ class MongoLedger:
         except DuplicateKeyError as error:
             refusal = _refusal(database, operation, error.details or {})
             if isinstance(refusal, Taken | AlreadyRecorded):
-                self._encoded.pop(operation.place, None)  # what stands there, or will, is not made of this
+                self._encoded.pop(operation.place, None)  # Something else stands, or will stand, at that place.
             return refusal
         except ServerSelectionTimeoutError as error:
-            return LedgerAway(why=str(error))  # it was never sent
+            return LedgerAway(why=str(error))  # It was never sent.
         except PyMongoError as error:
             if not is_passing(error):
                 raise unusable(error) from error
@@ -161,7 +162,7 @@ class MongoLedger:
         requests = {each.request.request_id: encode_request(each, place) for each in records}
         self._encoded[place] = requests
         for stale in [each for each in tuple(self._encoded) if each <= place - _KEPT]:
-            self._encoded.pop(stale, None)  # another thread may be taking it
+            self._encoded.pop(stale, None)  # Another thread may have taken it meanwhile.
         document: Document = entry_document(place, entry, with_requests=False)
         if entry.outcomes:
             document["decided"] = [requests[each.request.request_id] for each in entry.outcomes]
@@ -176,13 +177,13 @@ class MongoLedger:
         ids = [each.request.request_id for each in operation.requests]
         if all(each in encoded for each in ids):
             maker.add(operation, tuple(encoded[each] for each in ids))
-        else:  # another's entry, that a new trader found in the log
+        else:  # A new trader found the entry in the log, where another had written it.
             maker.add(operation)
         return Done()
 
 
 def _refusal(database: Database[Document], operation: Append, details: Mapping[str, Any]) -> Result:
-    """Says what stands in the way of an entry; Unknown as long as a majority does not have it."""
+    """Returns what stands in the way of an entry; Unknown as long as a majority does not have it."""
     try:
         if details.get("keyPattern") == {"_id": 1}:
             return _standing(database, operation)
@@ -197,14 +198,14 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
 
 
 def _standing(database: Database[Document], operation: Append) -> Result:
-    """The place is taken: by whom?"""
+    """Returns whose entry stands at the place, which is taken; Unknown as long as a majority does not have it."""
 
     def look() -> Document | None:
         with pymongo.timeout(PATIENCE_S):
             return read_place(database, operation.place)
 
     document = wait_until(look, PATIENCE_S, look_s=_POLL_S)
-    if document is None:  # only the primary has it yet, and it may yet be lost with it
+    if document is None:  # Only the primary has it so far, and it may still be lost with the primary.
         return Unknown(why=f"place {operation.place} is taken, and a majority does not have it yet")
     return Appended() if document.get("entry") == operation.entry.entry_id else Taken(entry=entry_from(document))
 
@@ -215,7 +216,7 @@ def _read(database: Database[Document], operation: Load | LookUp | FindSales) ->
     if isinstance(operation, FindSales):
         return read_sales(database, operation.seller, operation.after_seq, operation.limit)
     if not has_all_books(database):
-        ensure_schema(database)  # and what the log has is made again
+        ensure_schema(database)  # It also has the books made again from the log.
     loaded = read_loaded(database, most_entries=FAR_BEHIND)
     if len(loaded.entries) < FAR_BEHIND:
         return loaded
@@ -229,7 +230,7 @@ def _record_election(database: Database[Document], operation: RecordElection) ->
         with pymongo.timeout(PATIENCE_S):
             database["elections"].replace_one({"_id": document["_id"]}, document, upsert=True)
     except ServerSelectionTimeoutError as error:
-        return LedgerAway(why=str(error))  # it was never sent
+        return LedgerAway(why=str(error))  # It was never sent.
     except PyMongoError as error:
         if not is_passing(error):
             raise

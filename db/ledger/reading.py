@@ -1,9 +1,9 @@
 """Reads the ledger: the books as far as they are made, and from there the log.
 
 The order matters. `posts` comes first, so that no document is older than it says; the log comes last, so that it
-goes at least as far as any document. Documents may be newer than `posts`, some of them; each carries the place of the
-entry that put it there, and what is folded over it leaves it as it is up to there. All of one reading is causally
-consistent, and read as a majority has it.
+goes at least as far as any document. Some documents may be newer than `posts`. Each carries the place of the entry
+that put it there, and entries up to that place leave it as it is when they are folded over it. All of one reading is
+causally consistent, and sees what a majority has.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ def main() -> None:
     """Ties this process to its parent and becomes the program."""
     parent, program = int(sys.argv[1]), sys.argv[2]
     if sys.platform == "linux":
-        # SIGKILL, for a stopped process does not act on a milder one; what was acknowledged is in the journal.
+        # A stopped process acts on no milder signal than SIGKILL; what was acknowledged is in its journal.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
-            sys.exit(1)  # it died before it was tied to this one
+            sys.exit(1)  # The parent died before this process was tied to it.
     os.execv(program, sys.argv[2:])
 
 

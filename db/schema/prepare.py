@@ -46,9 +46,9 @@ def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> No
 
 
 def check_replica_set(client: MongoClient[Document]) -> None:
-    """Only a replica set says what a majority has; a single node can be a set of one.
+    """Raises LedgerError unless `client` reaches a replica set: no other server says what a majority has.
 
-    LedgerError if `client` reaches another kind of server.
+    A single node can be a set of one.
     """
     hello = client.admin.command("hello")
     if "setName" not in hello:
@@ -65,18 +65,18 @@ def ensure_schema(database: Database[Document]) -> None:
         _ensure_collection(database, wanted, present.get(wanted.name))
     for view in VIEWS:
         _ensure_view(database, view, present.get(view.name))
-    if incomplete:  # somebody dropped some of the books: all are made again from the log
+    if incomplete:  # Somebody dropped some of the books, so all are made again from the log.
         database[POSTS.name].delete_one({"_id": POST})
     _insert_if_missing(database, POSTS, post_document(Post(), NOWHERE))
 
 
 def has_all_books(database: Database[Document]) -> bool:
-    """Whether none of the books was dropped. Of a collection that is not there the server says that it is empty."""
+    """Whether none of the books was dropped; to a query a dropped collection only looks empty."""
     return set(database.list_collection_names(filter={"name": {"$in": sorted(_BOOKS)}})) == _BOOKS
 
 
 def _refuse_older_books(database: Database[Document], present: Mapping[str, Any]) -> None:
-    """Before version 0.2 there was no log, and what stood in the books was all there was."""
+    """Raises LedgerError for books of a version before 0.2, which had no log that they could be made from."""
     if POSTS.name in present and "fences" in present and "log" not in present:
         raise LedgerError(
             f"the books in {database.name} are of version 0.1, which kept no log; read them with that version, and "
@@ -174,15 +174,15 @@ def _ensure_view(database: Database[Document], view: View, info: Mapping[str, An
             collation.get(name) == value for name, value in options.get("collation", {}).items()
         ):
             return
-        database.drop_collection(view.name)  # a view holds nothing
+        database.drop_collection(view.name)  # A view holds no documents, so nothing is lost.
     try:
         database.command("create", view.name, **options)
     except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:  # another process was faster
+        if error.code != _NAMESPACE_EXISTS:  # With this code, another process was faster.
             raise
 
 
 def _insert_if_missing(database: Database[Document], collection: Collection, document: Document) -> None:
     if database[collection.name].find_one({"_id": document["_id"]}, {"_id": 1}) is None:
-        with contextlib.suppress(DuplicateKeyError):  # another process was faster
+        with contextlib.suppress(DuplicateKeyError):  # Another process was faster.
             database[collection.name].insert_one(document)

@@ -26,7 +26,7 @@ class MakeDeposit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request? Answered by its Outcome, its Accepted while queued, or None."""
+    """What became of a request? Answered by its Outcome, by its Accepted while it waits, or by None if unknown."""
 
     request_id: str
 
@@ -45,7 +45,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resign(msgspec.Struct, frozen=True, kw_only=True):
-    """Step down. Answered by None once no commit is under way."""
+    """The trader is to step down. Answered by None once its term has ended."""
 
 
 Call = Buy | MakeDeposit | AskOutcome | Search | Standing | Resign
@@ -68,7 +68,7 @@ def check_call(call: Call, items: Collection[str], clock: str) -> None:
 
 
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The seller's sales, oldest first, and its deposits that hold something."""
+    """The seller's sales, oldest first, and those of its deposits that still hold goods."""
 
     sales: tuple[Outcome, ...]
     deposits: tuple[Deposit, ...]

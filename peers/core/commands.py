@@ -1,7 +1,7 @@
 """What a peer wants done. The Pyro host does it for real, the simulator in virtual time; both in the order given.
 
 What must be stored before a message may leave needs no field of its own here: a handler issues the Perform first,
-and what depends on it (an Answer, a Coordinator message) only when the LedgerReplied comes back.
+and what depends on it (a Respond, a Coordinator message) only when the LedgerReplied comes back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SetLinks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetTimer(msgspec.Struct, frozen=True, kw_only=True):
-    """Let `timer` fire once, `after_s` from now; an earlier setting of the same timer is void."""
+    """Let `timer` fire once, `after_s` seconds from now; an earlier setting of the same timer is void."""
 
     timer: TimerName
     after_s: float
@@ -44,7 +44,7 @@ class CancelTimer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Perform(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the ledger carry out `operation`; its result comes back as LedgerReplied (of MakeBooks nothing does)."""
+    """Have the ledger carry out `operation`; its result comes back as LedgerReplied, except that of MakeBooks."""
 
     operation: Operation
 
@@ -57,7 +57,7 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallTrader(msgspec.Struct, frozen=True, kw_only=True):
-    """Call `call` on `trader` directly; the answer comes back as Replied with `ask_id`."""
+    """Ask `call` of `trader` directly; the answer comes back as CallCompleted with the same `ask_id`."""
 
     ask_id: int
     trader: Member
@@ -65,14 +65,14 @@ class CallTrader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotifySales(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell the peer `seller` of sales of its goods. May be lost; it asks for its standing now and then."""
+    """Tell the peer `seller` of sales of its goods. May be lost: each seller asks for its standing now and then."""
 
     seller: Member
     sales: tuple[Outcome, ...]
 
 
 class HoldPost(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the name server list this peer as the trader (`held`), or no longer. `term` is the term it speaks of."""
+    """Have the name server list this peer as the trader of `term` (`held`), or no longer."""
 
     term: int
     held: bool

@@ -25,11 +25,15 @@ class Context:
         self.rng = rng
         self.clock = make_clock(settings.clock, me.name)
         self.members = Membership([me], [])
+        # The neighbours of each rank that is up. Only `Gossip` writes it.
         self.graph: Adjacency = {}
         self.leadership = LeadershipMachine()
-        self.departing = False  # It was told to leave the market; only `Peer` writes this.
-        self.late_s = 0.0  # how late things come here, of late; see `gossip`
+        # Whether this peer was told to leave the market. Only `Peer` writes it.
+        self.departing = False
+        # How late timers and messages have come here recently, in seconds. Only `Gossip` writes it.
+        self.late_s = 0.0
         self.now = Now(mono_s=0.0, wall_ms=0)
+        # How often each thing happened, by name; `status` shows them, and nothing depends on them.
         self.counters: dict[str, int] = {}
         self._commands: list[Command] = []
         self._last_ask = 0

@@ -14,7 +14,10 @@ from peers.core.messages import LinkMessage
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """The time: `mono_s` is monotonic and is what is compared; `wall_ms` (since 1970) is only written down."""
+    """The time. `mono_s` is monotonic, in seconds, and decides what is due.
+
+    `wall_ms` is the time of day in milliseconds since 1970; it is written down and never compared.
+    """
 
     mono_s: float
     wall_ms: int
@@ -26,7 +29,7 @@ TimerName = Literal[
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """The peer may begin. `starts_election`: it is the one that starts the first election."""
+    """The peer may begin. With `starts_election` it is the one peer that starts the first election."""
 
     snapshot: Snapshot
     starts_election: bool = False
@@ -54,7 +57,7 @@ class TimerFired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody asks something directly; it is to be answered by an Answer command with the same `call_id`."""
+    """Somebody asks something directly; a Respond command with the same `call_id` is to answer it."""
 
     call_id: int
     call: Call
@@ -74,14 +77,14 @@ class LedgerReplied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallCompleted(msgspec.Struct, frozen=True, kw_only=True):
-    """Our own Ask was answered, or failed."""
+    """What this peer asked by CallTrader was answered, or failed."""
 
     ask_id: int
     reply: Reply | Failure
 
 
 class SalesNotified(msgspec.Struct, frozen=True, kw_only=True):
-    """The trader tells this seller of sales of its goods, oldest first; `left` is what the deposit still holds."""
+    """The trader tells this seller of sales of its goods, oldest first."""
 
     sales: tuple[Outcome, ...]
 

@@ -19,8 +19,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=Tr
 
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """I am alive; here is the newest I know, in short. The higher rank of an edge beats, the other beats back
-    (`reply`). `digest` is that of the membership; where it differs for two beats, the maps are exchanged."""
+    """The sender is alive; this is the newest it knows, in short.
+
+    Of the two peers on an edge the one of higher rank sends it, and the other answers with one of its own (`reply`).
+    `digest` is the checksum of the map of members; where it differs twice in a row, the two exchange their maps.
+    """
 
     clock: LamportStamp | VectorStamp
     term: int
@@ -31,13 +34,16 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class ClockNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The newest clock known to the sender: the multicast before a request."""
+    """The newest clock known to the sender. A buyer multicasts its clock in this way before each request."""
 
     clock: LamportStamp | VectorStamp
 
 
 class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """Members that joined, left, were lost or came back. `whole`: all the sender knows, answer with yours."""
+    """Members that joined, left, were lost or came back.
+
+    With `whole`, these are all that the sender knows, and the receiver answers with what it knows better.
+    """
 
     members: tuple[Member, ...]
     whole: bool = False
@@ -46,8 +52,8 @@ class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     """`candidate` asks everybody of higher rank: the post after `after_term` is vacant, will you take it?
 
-    `attempt` counts the rounds for one vacancy. Who may not take the post by what it knows can ask all the same,
-    and does not stand: nobody is to wait for it.
+    `attempt` counts the rounds for one vacancy. A peer that may not take the post, as far as it knows, can ask all
+    the same; `stands` is then False, and nobody waits for it to take office.
     """
 
     after_term: int
@@ -66,7 +72,7 @@ class ElectionAnswer(Message, frozen=True, kw_only=True, tag=True, array_like=Tr
 
 
 class Coordinator(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """`trader`, in `incarnation`, holds the post of `term`: the ledger says so."""
+    """The peer of rank `trader`, in `incarnation`, holds the post for `term`, for the log has its office entry."""
 
     term: int
     trader: int
@@ -82,7 +88,10 @@ class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """What the sender and `peers` in all sent for the election that gave `term`, as far as not said before."""
+    """How many messages the sender and those behind it, `peers` in all, sent for the election that gave `term`.
+
+    What an earlier Tally of the same sender said is not in it.
+    """
 
     term: int
     messages: int

@@ -11,7 +11,7 @@ ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
 ITEMS = ("fish", "salt", "boar")
 
 NO_RANK = 999_999
-"""Customers that are no peers come after all peers when clocks tie."""
+"""The rank of a customer that is no peer; it is above all others, so that peers come first when clocks tie."""
 
 _PEER_NAME = re.compile(r"(?:buyer|seller|merchant)(\d{1,6})")
 

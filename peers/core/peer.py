@@ -1,7 +1,7 @@
 """A peer: the pure state machine behind one process. An input and the time go in, commands come out.
 
-This module only joins the parts: it routes each input to the part that understands it (gossip, post, office, buyer,
-seller), and minds the beginning and the end.
+This module only joins the parts: it routes each input to the part that understands it (gossip, leadership,
+incumbency, buyer, seller), and minds the beginning and the end.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Peer:
         self._customers = [c for c in (self._buyer, self._seller) if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
         self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers)
-        # By exact type, so that the common input finds its way as fast as the rare one.
+        # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             TimerFired: self._on_timer,
@@ -236,7 +236,8 @@ class Peer:
 
     def _on_leave(self, _event: Leave) -> None:
         self._ctx.departing = True
-        self._incumbency.leave(VacancyReason.LEFT)  # `handle` goes on once the office is over, however it ends.
+        # `handle` goes on with the departure once the term is over, however it ends.
+        self._incumbency.leave(VacancyReason.LEFT)
 
     def _depart(self) -> None:
         self._incumbency.drop_bid()

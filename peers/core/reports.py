@@ -175,7 +175,7 @@ class Earned(Report, frozen=True, kw_only=True):
 
 
 class Rejected(Report, frozen=True, kw_only=True):
-    """The trader found a peer's own call malformed: their settings differ, or there is a bug."""
+    """The trader found this peer's own call malformed: their settings differ, or there is a bug."""
 
     why: str
 

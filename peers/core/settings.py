@@ -17,14 +17,17 @@ from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 _NEVER_S = 3600.0
+"""The longest time that a setting may say, in seconds; it stands for never."""
+
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
-Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]  # of a unit, in whole amounts
+Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]
+"""The price of one unit, without cents."""
 
 _HEARTBEATS_IN_SUSPICION = 2
 """A neighbour is not to be suspected for one heartbeat that is late, or is lost together with its connection."""
 
 _GATHERINGS_IN_CALL = 2
-"""A commit may wait for others for half as long as its callers wait for their answers, no longer."""
+"""A commit may wait for other requests no longer than half the time that its callers wait for their answers."""
 
 
 class MarketSettings(BaseModel):
@@ -33,20 +36,31 @@ class MarketSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
-    stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10  # units in a deposit
+    # A seller deposits so many units at a time.
+    stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10
+    # A seller draws the price of each deposit from the range that these two bound, both included.
     price_min: Price = 5
     price_max: Price = 10
-    quantity_max: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1  # units in a purchase, drawn from 1 to this
+    # A buyer draws the units of each purchase from 1 to this number.
+    quantity_max: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1
+    # This share of a sale's amount is the trader's; the seller earns the rest.
     commission_rate: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)] = Decimal("0.20")
-    think_s: Annotated[float, Field(ge=0, le=3600)] = 0.1  # between an answer and the next purchase
-    buy_probability: Probability = 1.0  # of going on after a purchase
-    max_purchases: Annotated[int, Field(ge=0)] = 0  # a buyer stops after so many; 0: never
-    period_s: Seconds = 10.0  # of the chances below
+    # A buyer waits for so long between an answer and its next purchase.
+    think_s: Annotated[float, Field(ge=0, le=3600)] = 0.1
+    # With this probability a buyer goes on after `think_s`; otherwise it waits for `period_s` first.
+    buy_probability: Probability = 1.0
+    # A buyer stops after so many purchases; 0 means never.
+    max_purchases: Annotated[int, Field(ge=0)] = 0
+    # Once in each period a seller may deposit more goods and the trader may resign, with these probabilities.
+    period_s: Seconds = 10.0
     restock_probability: Probability = 0.3
     resign_probability: Probability = 0.0
-    resign_after_sales: Annotated[int, Field(ge=0)] = 40  # 0: never
-    barred_elections: Annotated[int, Field(ge=0, le=1000)] = 1  # which one who resigned takes no part in
-    slow_after: Annotated[int, Field(ge=0)] = 0  # purchases after which a slow peer sleeps; 0: no slow peer
+    # A trader resigns after so many sales in one term; 0 means never.
+    resign_after_sales: Annotated[int, Field(ge=0)] = 40
+    # A trader that resigned takes no part in so many elections, beginning with the one for its successor.
+    barred_elections: Annotated[int, Field(ge=0, le=1000)] = 1
+    # A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps.
+    slow_after: Annotated[int, Field(ge=0)] = 0
     slow_sleep_s: Seconds = 30.0
 
     @model_validator(mode="after")
@@ -66,23 +80,31 @@ class TimingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    heartbeat_interval_s: Seconds = 0.25  # one heartbeat an edge
-    suspect_s: Seconds = 1.0  # silence on a link after which its other end counts as gone
-    election_s: Seconds = 0.15  # wait for a higher rank to answer, or for the winner to announce itself
-    clock_gap_s: Seconds = 0.25  # a link carries clock news at most so often (beats carry it anyway)
-    retry_s: Seconds = 0.1  # a customer's first wait before it asks again; doubles
+    # Each edge of the graph carries one heartbeat, and the answer to it, in each interval.
+    heartbeat_interval_s: Seconds = 0.25
+    # A neighbour counts as gone once its link has been silent for so long.
+    suspect_s: Seconds = 1.0
+    # In an election a peer waits for so long for a higher rank to answer, or for the winner to announce itself.
+    election_s: Seconds = 0.15
+    # A link carries clock news at most once in so long; heartbeats carry the clock besides.
+    clock_gap_s: Seconds = 0.25
+    # A customer waits for so long before it asks again; the wait doubles each time, up to `retry_max_s`.
+    retry_s: Seconds = 0.1
     retry_max_s: Seconds = 1.0
-    call_timeout_s: Seconds = 2.0  # for one remote call
-    queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01  # a request that has to wait for longer is queued
-    group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = (
-        0.002  # an entry waits so long for who came last time; 0: never
-    )
-    max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256  # decisions in one entry of the log
-    max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000  # requests that wait; more are told to come later
+    # A remote call that has no answer after so long has failed.
+    call_timeout_s: Seconds = 2.0
+    # A request that waits for longer is queued in the log, where a successor of the trader finds it.
+    queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01
+    # An entry waits at most so long for as many requests as came last time; 0 means that no entry waits.
+    group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = 0.002
+    # One entry of the log holds at most so many decisions.
+    max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
+    # A request that finds so many requests and deposits waiting at the trader is told to come later.
+    max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
 
     @model_validator(mode="after")
     def _fit_together(self) -> TimingSettings:
-        # Both as long as can be: neighbours neither beat nor are suspected, as some proofs want it.
+        # With both as long as can be, no heartbeat is sent and nobody is suspected: some tests need that.
         is_timeless = self.heartbeat_interval_s == self.suspect_s == _NEVER_S
         if self.suspect_s < _HEARTBEATS_IN_SUSPICION * self.heartbeat_interval_s and not is_timeless:
             raise ValueError(
@@ -105,7 +127,7 @@ class TimingSettings(BaseModel):
 
 
 LEAST_KEPT = 1000
-"""Entries kept whole behind the books, if not all are: a slow reader begins at books of some moments ago."""
+"""The fewest entries to keep whole behind the books: a slow reader begins at books of some moments ago."""
 
 
 class LedgerSettings(BaseModel):
@@ -113,7 +135,8 @@ class LedgerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # entries kept whole behind the books; 0: all
+    # So many of the last entries are kept whole behind the books; 0 means that all are.
+    keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
     @model_validator(mode="after")
     def _enough_for_readers(self) -> LedgerSettings:

@@ -1,4 +1,4 @@
-"""States, events and the table of what may follow on what; the same for all that is explicit about its states.
+"""States, events and the table of what may follow on what, for every part that has named states.
 
 A table is a tuple of rows, so that a simulator can count which were taken and a diagram can be drawn of them.
 """
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class IllegalTransition(RuntimeError):
-    """Something happened that the table does not list for the state: a fault of ours, never of the input."""
+    """Something happened that the table does not list for the state: a bug, never a fault of the input."""
 
 
 class Transition(NamedTuple, Generic[S, E]):

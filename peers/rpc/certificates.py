@@ -46,7 +46,7 @@ def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority
 
 
 def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Returns the authority that is there, or a new one."""
+    """Returns the certificate and the key of the authority that is there, or of a new one."""
     if files.authority.exists() and key_path.exists():
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -76,7 +76,7 @@ def _issue(
     files: TlsFiles, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    # A member is server to some and caller of others.
+    # A member serves some and calls others, so its certificate must do for both.
     both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys(hosts)])
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
@@ -101,7 +101,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))  # clocks of machines differ
+        # The clocks of machines differ, so it is valid from an hour ago.
+        .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

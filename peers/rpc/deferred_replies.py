@@ -1,4 +1,4 @@
-"""Where replies of the core are handed to callers, whether or not a thread waits for them.
+"""Hands the core's replies to callers, whether or not a thread waits for them.
 
 A thread that sleeps until its caller's purchase is recorded has to be woken for it, and that is much of what a
 purchase costs when many buy at once. So whoever buys is only noted down here, and the thread that has the reply
@@ -18,10 +18,11 @@ from peers.rpc.wake_up import WakeUp
 OnReply = Callable[[Reply | Failure], None]
 
 _LOOK_S = 0.25
+"""The time between two looks for calls that have waited for too long."""
 
 
 class _Deferred:
-    """A caller to be answered: how, and until when it is worth it."""
+    """A caller to be answered: how, and the monotonic time after which it has waited for too long."""
 
     __slots__ = ("due_s", "on_reply")
 
@@ -61,14 +62,17 @@ class DeferredReplies:
         self._expire = expire
         self._deferred: dict[int, _Deferred] = {}
         self._last_call = 0
+        # The replies that are there, each with what takes it; they are sent without the lock.
         self._ready: deque[tuple[OnReply, Reply | Failure]] = deque()
         self._wake_up = WakeUp()
+        # Whether the thread sleeps until it is rung for; otherwise it looks every _LOOK_S anyway.
         self._sleeps = True
-        self._came = False  # somebody, since the thread looked last
+        # Whether a caller has come since the thread looked last.
+        self._came = False
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    # Called under the host's lock:
+    # The following are called under the host's lock.
 
     def defer(self, on_reply: OnReply) -> int:
         """Notes a caller down; returns the number of its call."""
@@ -83,7 +87,7 @@ class DeferredReplies:
         return call_id
 
     def put(self, call_id: int, reply: Reply | Failure) -> None:
-        """Has the caller answered, once the lock is released and somebody hands out, or rings. Once is enough."""
+        """Makes a reply ready, to be sent by the next `hand_out`; a second one for the same call is dropped."""
         deferred = self._deferred.pop(call_id, None)
         if deferred is not None:
             self._ready.append((deferred.on_reply, reply))
@@ -103,14 +107,14 @@ class DeferredReplies:
         """Whether there is a call that is still to be replied to."""
         return bool(self._deferred)
 
-    # Called without it:
+    # The following are called without it.
 
     def hand_out(self) -> None:
-        """Sends what is ready."""
+        """Sends what is ready, on this thread."""
         while self._ready:
             try:
                 on_reply, reply = self._ready.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:  # Another thread has taken the last one.
                 return
             on_reply(reply)
 
@@ -130,12 +134,12 @@ class DeferredReplies:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        """Looks now and then, and sleeps once nobody has come between two looks: to be woken costs each who comes."""
+        """Looks now and then, and sleeps once nobody has come between two looks: to wake it costs a caller time."""
         more = True
         while not self._closed:
             self._sleeps = not more
             if not more:
-                more = self._expire()  # one may have come before it could see that it has to ring
+                more = self._expire()  # A caller may have come just before it could see that it must ring.
             self._wake_up.wait(_LOOK_S if more else None)
             self.hand_out()
             came, self._came = self._came, False

@@ -1,8 +1,8 @@
 """The one exposed object of a peer: the methods described in the README beside this file, and those that peers need
 among themselves.
 
-Nothing is decided here. A caller's words are checked and handed to the host; its answer is put into words. Arguments
-are taken as they come, so that a missing or a surplus one is a `BadRequest` and not a traceback.
+Nothing is decided here. What a caller sends is checked and handed to the host, and the answer is put into its public
+form. Every method takes any arguments, so that a missing or a surplus one is a `BadRequest` and not a traceback.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ class PeerEndpoint:
         return public_form.status_dict(self._peer.status())
 
     def buy(self, *arguments: Any, **named: Any) -> Any:
-        """A purchase: the outcome, once it is durable."""
+        """Buys; gives the outcome, once it is durable."""
         return served_on_thread(self._on_buy, arguments, named)
 
     def deposit(self, *arguments: Any, **named: Any) -> public_form.Document:
-        """A deposit, as recorded."""
+        """Deposits goods; gives the deposit as it is recorded."""
         reply = self._peer.call(self._reader.offer(_only(arguments, named, "offer")))
         assert isinstance(reply, Deposit)
         return public_form.deposit_dict(reply)
@@ -137,7 +137,7 @@ class PeerEndpoint:
     # -- among peers ---------------------------------------------------------------------------------------
 
     def deliver(self, *arguments: Any, **named: Any) -> Any:
-        """Messages along a link. Gives what handling them made this peer say to the very sender."""
+        """Takes in messages of a link; gives what this peer has to say to their sender in return."""
         return served_on_thread(self._on_deliver, arguments, named)
 
     def told(self, packed: Any = None) -> None:

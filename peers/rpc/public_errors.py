@@ -26,12 +26,12 @@ _TRAVELS_AS: dict[type[WireError], str] = {
 }
 
 _OF_DISPATCH = (AttributeError, TypeError, ValueError)
-"""What Pyro5 itself raises where it finds no such method, or no sense in what was sent. From a method of ours it
-would be a bug, and is a ServerFault by then (`raise_as_fault`)."""
+"""What Pyro5 itself raises where there is no such method, or where it cannot read what was sent. Where a method of
+ours raises one of these, that is a bug, and `raise_as_fault` has made it a ServerFault before it comes here."""
 
 
 class ServerFault(Exception):
-    """The call met something unexpected here: a bug, or the end of the world around it. Whether it ran is unknown."""
+    """The call met something unexpected here, such as a bug or a full disk. Whether it ran is unknown."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(
@@ -76,5 +76,5 @@ def raise_as_fault(
 
 
 def log_fault(method: object, error: Exception) -> None:
-    """Writes down here what callers are not told."""
+    """Writes into the log of this process what callers are not told."""
     _log.error("a call of %s met something unexpected", method, exc_info=error)

@@ -27,7 +27,7 @@ from peers.core.settings import Settings
 from peers.errors import BadRequest
 
 MOST_ON_OFFER = 10_000
-"""Rows in the answer to a search."""
+"""The most rows in the answer to a search."""
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class Reader:
         if isinstance(read, _Lamport):
             return LamportStamp(lamport=read.lamport)
         stamp = VectorStamp(vector=read.vector)
-        limits.check_clock(stamp, self._clock)  # its numbers are in bounds each, but their sum need not be
+        limits.check_clock(stamp, self._clock)  # Each of its numbers is in bounds, but their sum may not be.
         return stamp
 
     def _convert(self, given: object, kind: type[T], whole: str) -> T:
@@ -142,7 +142,7 @@ class Reader:
             raise BadRequest(field=whole, why=f"must be one dict with {_fields(kind)}, not {limits.shown(given)}")
         try:
             return msgspec.convert(given, kind)
-        except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half a character
+        except (msgspec.ValidationError, UnicodeEncodeError):  # The latter is raised for half a surrogate pair.
             self._blame(given, kind, whole)
 
     def _blame(self, given: Document, kind: type, whole: str) -> NoReturn:
@@ -201,7 +201,8 @@ def outcome_dict(outcome: Outcome) -> Document:
     """Returns an outcome as `buy` and `outcome` give it."""
     accepted, request, sale = outcome.accepted, outcome.request, outcome.sale
     document = {
-        "_id": request.request_id,  # as outcomes were once known by; `request_id` is what it is
+        # Older callers know the id of an outcome by this name; it says the same as `request_id`.
+        "_id": request.request_id,
         "request_id": request.request_id,
         "buyer": request.buyer,
         "item": request.item,
@@ -233,7 +234,8 @@ def deposit_dict(deposit: Deposit) -> Document:
     """Returns a deposit as `deposit` gives it."""
     offer = deposit.offer
     return {
-        "_id": offer.deposit_id,  # as with outcomes
+        # As in `outcome_dict`, this says the same as `deposit_id`.
+        "_id": offer.deposit_id,
         "deposit_id": offer.deposit_id,
         "seller": offer.seller,
         "item": offer.item,
@@ -294,7 +296,7 @@ def _time_of_day(ms: int) -> str:
     return (_EPOCH + ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# -- what callers get, as our own customers read it ----------------------------------------------------------------
+# -- what callers get, read again by our customers -----------------------------------------------------------------
 
 
 def outcome_of(document: object) -> Outcome:

@@ -20,11 +20,11 @@ OnReadable = Callable[[], Afterwards | None]
 _log = logging.getLogger(__name__)
 
 THREADS = 2
-"""One watches while the other does what takes long; there is no more than one such thing at a time, a commit."""
+"""One thread watches while the other commits; a peer has at most one commit under way."""
 
 
 class Reactor:
-    """`add` what is to be watched; its `on_readable` must not wait, but returns what may, to be done afterwards."""
+    """Watches sockets. An `on_readable` must not wait: what may take long it returns, to be done afterwards."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -38,13 +38,13 @@ class Reactor:
             thread.start()
 
     def add(self, sock: socket.socket, on_readable: OnReadable) -> None:
-        """From now on `on_readable` is called, by one thread at a time, whenever something has come."""
+        """Watches `sock`: `on_readable` is called whenever something has come, by one thread at a time."""
         with self._adding:
             if not self._closed:
                 self._selector.register(sock, selectors.EVENT_READ, on_readable)
 
     def remove(self, sock: socket.socket) -> None:
-        """No more; only while `on_readable` is being called."""
+        """Watches `sock` no more. To be called only from within an `on_readable`."""
         self._selector.unregister(sock)
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Reactor:
             for each in afterwards:
                 try:
                     each()
-                except Exception:  # noqa: BLE001 - of one; the watch must go on for all others
+                except Exception:  # noqa: BLE001 - It concerns one caller, and the watch must go on for all others.
                     _log.exception("something could not be done")
 
     def _look(self) -> list[Afterwards]:

@@ -1,8 +1,8 @@
 """An `RpcConnection` calls one object through Pyro5, at little more than what the kernel takes.
 
 Connecting is Pyro5's part. The calls themselves go past its proxy, whose machinery would cost several times as much:
-a call leaves in one piece, and its answer is mostly read in one. Whatever goes wrong is a `CallFailed` (see there) or
-one of the three errors that the other side may answer, with its fields (`peers.errors.WireError`).
+a call leaves in one piece, and its answer is mostly read in one. Whatever goes wrong is a `CallFailed`,
+or one of the three errors that the other side may answer with (`peers.errors.WireError`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from peers.rpc.transport import (
 
 _CHUNK = 8 * 1024
 _FLAGS = protocol.FLAGS_EXCEPTION | protocol.FLAGS_CORR_ID
-"""That an answer may carry; with any other it is none that we asked for."""
+"""The flags that an answer may carry; with any other it is no answer to a call of ours."""
 
 
 class CallFailed(BazaarError):
@@ -101,7 +101,7 @@ class RpcConnection:
             _send(connection.sock, message(CALL, 0, seq, _pack_call(connection.objectId, method, arguments, named)))
             flags, payload = _receive(connection.sock, seq)
         except BaseException as error:
-            self.close()  # or else an answer that comes late would be taken for that of the next call
+            self.close()  # Otherwise an answer that comes late would be taken for that of the next call.
             if isinstance(error, OSError | errors.PyroError):
                 raise _failure(error, self.uri) from error
             raise
@@ -127,7 +127,7 @@ class RpcConnection:
         return False
 
     def fileno(self) -> int:
-        """Of the socket, for waiting on; -1 while there is none."""
+        """Returns the file number of the socket, to wait on; -1 while there is none."""
         return self._connection.fileno() if self._connection is not None else -1
 
     def cut(self) -> None:
@@ -146,7 +146,7 @@ class RpcConnection:
 
 def _send(sock: socket.socket, data: bytes) -> None:
     sent = sock.send(data)
-    while sent < len(data):  # each part has its own time, as a large message may take a while
+    while sent < len(data):  # The timeout is for each part, as a large message may take longer.
         sent += sock.send(memoryview(data)[sent:])
 
 
@@ -209,7 +209,7 @@ def _unpack(payload: bytes | bytearray) -> Any:
         try:
             return _unpack_plain(payload)
         except (ValueError, RecursionError):
-            pass  # but it may be more than plain
+            pass  # It may still be something that only Pyro5 can read.
     return MSGPACK.loads(payload)
 
 

@@ -31,24 +31,30 @@ _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FL
 _CHUNK = 64 * 1024
 
 Finish = Callable[[Callable[[], None]], None]
-"""Has something done, on a thread that may wait."""
+"""Has a task done on a thread that may wait."""
 
 
 class ServedConnection(SocketConnection):  # type: ignore[misc]
-    """Reads ahead, and refuses what is not taken. `rank` is that of the neighbour it has turned out to come from.
+    """A connection that reads ahead, and refuses messages of a kind that is not taken.
 
-    Pyro reads and sends, on a thread that waits; what is at hand, and goes out at once, needs no thread of its own.
+    Pyro reads and sends on a thread that may wait. What has come already, and what goes out at once, can also be
+    read and sent without waiting. `rank` is that of the neighbour whose link this turned out to be, None for other
+    callers.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, keep_open=True)  # Pyro closes the one it made
+        super().__init__(sock, keep_open=True)  # The connection that Pyro made closes the socket.
         self.rank: int | None = None
         self.greeted = False
-        self.owed = False  # an answer that will be sent later
+        # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
+        self.owed = False
         self._sending = threading.Lock()
+        # What has come and has not been taken yet.
         self._read = bytearray()
-        self._part = 0  # of a message, that comes next: tag and version, rest of the header, payload
-        self._finishing = False  # what of an answer did not go out at once
+        # Which part of a message Pyro reads next: 0 is tag and version, 1 the rest of the header, 2 the payload.
+        self._part = 0
+        # Whether a thread is sending what of an answer did not go out at once.
+        self._finishing = False
 
     @property
     def is_plain(self) -> bool:
@@ -56,7 +62,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         return not isinstance(self.sock, ssl.SSLSocket)
 
     def keep_time(self) -> None:
-        """From now on the kernel knows how long to wait, and both is possible: to wait, and not to."""
+        """Has the kernel keep the time from now on, so that reads and writes may either wait or not."""
         keep_time_in_kernel(self.sock, STALLED_S)
 
     # -- for Pyro, which waits -----------------------------------------------------------------------------
@@ -122,12 +128,15 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         return seq, read[HEADER.size : end]
 
     def drop_call(self, payload: bytearray) -> None:
-        """The call that `plain_call` returned has been taken."""
+        """Drops the call of this `payload`, which `plain_call` returned, from what has come."""
         del self._read[: HEADER.size + len(payload)]
 
     def send_at_once(self, data: bytes, finish: Finish | None = None) -> None:
-        """Sends an answer without ever waiting. `finish` is given what must wait for a caller that reads slowly;
-        without it such a caller loses the connection."""
+        """Sends an answer without ever waiting.
+
+        If a caller reads slowly, `finish` is given the task of sending the rest; without `finish` such a caller loses
+        the connection.
+        """
         with self._sending:
             try:
                 sent = -1 if self._finishing else self.sock.send(data, socket.MSG_DONTWAIT)
@@ -161,7 +170,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
 class LaterAnswer:
     """The answer that one call will get, once and from any thread, without a thread that waits for it.
 
-    `finish` is for large ones; see `ServedConnection.send_at_once`.
+    `finish` is for large answers; see `ServedConnection.send_at_once`.
     """
 
     __slots__ = ("_finish", "_seq", "connection")
@@ -183,7 +192,7 @@ class LaterAnswer:
         self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)), None)
 
     def _send(self, flags: int, packed: bytes, finish: Finish | None) -> None:
-        self.connection.owed = False  # first, for its next call may come at once
+        self.connection.owed = False  # This comes first, for the next call may come at once.
         self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), finish)
 
 

@@ -49,28 +49,33 @@ OnHangup = Callable[[ServedConnection], None]
 
 
 class _Daemon(Daemon):  # type: ignore[misc]
-    """Pyro's daemon, seeing its callers through `ServedConnection`. `handlers`: of calls that need no thread."""
+    """Pyro's daemon, which sees its callers through `ServedConnection`.
+
+    `handlers` are those of the methods that can be answered without a thread, by name.
+    """
 
     def __init__(self, host: str, port: int, on_hangup: OnHangup | None, handlers: Mapping[str, CallHandler]) -> None:
         self._handlers = handlers
         self._on_hangup = on_hangup
-        self._greeted: dict[SocketConnection, ServedConnection] = {}  # by Pyro's own, while that has a thread
+        # The connections that have a thread of Pyro's, by Pyro's own connection.
+        self._greeted: dict[SocketConnection, ServedConnection] = {}
+        # The connections that the reactor watches, or that a thread serves for the moment.
         self._watched: set[ServedConnection] = set()
         super().__init__(host, port)
-        # It only looks after streams, which we have not; and every peer would have a thread for it.
+        # The housekeeper only looks after streams, which are not used here; it would cost every peer a thread.
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault
         self._reactor = Reactor()
 
     # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
 
-    def validateHandshake(self, conn: ServedConnection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's name and arguments
+    def validateHandshake(self, conn: ServedConnection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's.
         check_member(conn)
         return "welcome"
 
     def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
         connection = ServedConnection(conn.sock)
-        # Who is denied is so in the thread that accepts all others, and who says nothing holds a thread.
+        # A refusal is sent by the thread that accepts everybody, and a caller that says nothing holds a thread.
         usual: float = conn.timeout
         conn.timeout = min(usual, HANDSHAKE_S if denied_reason is None else 0.2)
         greeted: bool = super()._handshake(connection, denied_reason)
@@ -80,19 +85,19 @@ class _Daemon(Daemon):  # type: ignore[misc]
             self._greeted[conn] = connection
         return greeted
 
-    def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+    def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro gives the name.
         connection = self._greeted[conn]
         if not connection.is_plain:
             super().handleRequest(connection)
             return
         del self._greeted[conn]
-        conn.keep_open = True  # Pyro is about to close it
+        conn.keep_open = True  # Pyro is about to close it, and the socket must stay open.
         connection.keep_time()
         self._watched.add(connection)
         self._go_on(connection)
         raise errors.ConnectionClosedError("for this thread")
 
-    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro's name
+    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro gives the name.
         connection = self._greeted.pop(conn, None)
         if connection is not None:
             self._tell_hangup(connection)
@@ -106,7 +111,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             return self._take_in(connection)
         except errors.ConnectionClosedError:
             pass
-        except Exception:  # noqa: BLE001 - of one call; the watch must go on for all others
+        except Exception:  # noqa: BLE001 - It concerns one call, and the watch must go on for all others.
             _log.exception("a call could not be taken in")
         self._reactor.remove(connection.sock)
         self._end(connection)
@@ -132,7 +137,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         try:
             target, method, arguments, named = _calls.decode(payload)
         except msgspec.MsgspecError:
-            raise MayWait from None  # Pyro says what is wrong with it
+            raise MayWait from None  # Pyro, on a thread, finds out what is wrong with it and says so.
         handler = self._handlers.get(method)
         if handler is None or target not in self.objectsById:
             raise MayWait
@@ -146,7 +151,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             raise
         except Exception as error:
             if not connection.owed:
-                raise  # it has been answered; what is left is for whoever watches
+                raise  # The call has been answered; whoever watches writes down what happened afterwards.
             log_fault(method, error)
             answer.fail(ServerFault(error))
         return None
@@ -165,7 +170,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         try:
             self.transportServer.pool.process(task)
         except PoolError:
-            connection.hang_up()  # the watch will end it
+            connection.hang_up()  # The watch sees that, and ends the connection.
 
     def _serve(self, connection: ServedConnection) -> None:
         """Has Pyro answer what has come, and the connection watched again."""
@@ -174,7 +179,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             super().handleRequest(connection)
             served = True
         except (OSError, errors.CommunicationError, errors.SecurityError):
-            pass  # it ends, as its caller wanted, or deserves
+            pass  # The connection ends: its caller closed it, stalled, or sent what is not taken.
         finally:
             if served:
                 self._go_on(connection)
@@ -202,7 +207,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             self._on_hangup(connection)
 
     def connections(self) -> list[ServedConnection]:
-        """All that there are now."""
+        """Returns all connections that there are now."""
         return [*self._greeted.values(), *self._watched]
 
     def hang_up(self) -> None:
@@ -211,7 +216,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
             connection.hang_up()
 
     def close(self) -> None:
-        """Lets go of everything."""
+        """Ends all connections and the watch over them."""
         self._reactor.close()
         for connection in list(self._watched):
             self._end(connection)
@@ -226,8 +231,8 @@ def _all(tasks: list[Afterwards]) -> None:
 class Server:
     """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
 
-    `handlers`: of methods that need no thread. They get plain calls only; for all others Pyro calls the method of
-    that name of `target`, which is to have the same handler do it (`served_on_thread`).
+    `handlers` are those of the methods that need no thread, by name. They get plain calls only; for all others Pyro
+    calls the method of that name of `target`, which is to have the same handler do it (`served_on_thread`).
     """
 
     def __init__(
@@ -251,7 +256,7 @@ class Server:
         self._thread.start()
 
     def connections(self) -> list[ServedConnection]:
-        """All that there are now."""
+        """Returns all connections that there are now."""
         return self._daemon.connections()
 
     def stop_listening(self) -> None:
@@ -273,7 +278,7 @@ class Server:
 
 
 def caller() -> ServedConnection | None:
-    """The connection of the call that this thread is answering."""
+    """Returns the connection of the call that this thread is answering, None if it answers none."""
     connection = current_context.client
     return connection if isinstance(connection, ServedConnection) else None
 

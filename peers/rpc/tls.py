@@ -2,8 +2,7 @@
 
 A town has an authority of its own and one certificate that all its members show, servers and callers alike; no
 other authority counts, nor what a host happens to be called, for peers come and go at any address. Whoever may be
-elected trader can write the books, so there is nothing to keep from one member that another may do: membership is
-the one question asked.
+elected trader can write the books, so all members may do the same, and membership is the one question asked.
 
 Pyro5 keeps such settings for the whole process, and so do we: after `secure`, this process speaks TLS only. The
 files are made by `peers.rpc.certificates`.
@@ -46,7 +45,7 @@ class TlsFiles(msgspec.Struct, frozen=True):
         return self.directory / "member.pem"
 
     def check(self) -> None:
-        """Raises TownError if a member cannot do with what is there."""
+        """Raises TownError if one of the files that a member needs cannot be read."""
         for path in (self.authority, self.member):
             try:
                 path.open("rb").close()
@@ -124,7 +123,7 @@ class _LateHandshake(ssl.SSLSocket):
             self.do_handshake()
             self.settimeout(usual)
         except OSError:
-            # Or else Pyro5 would answer with a refusal, and wait for a handshake to send it over.
+            # Otherwise Pyro5 would answer with a refusal, and wait for a handshake to send it over.
             self.close()
             raise
 
@@ -132,7 +131,7 @@ class _LateHandshake(ssl.SSLSocket):
 def _server_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = _LateHandshake
-    # Nothing is resumed, and a caller that waits for news should not be woken by tickets.
+    # No session is resumed, and a caller that waits for news should not be woken by tickets for that.
     context.num_tickets = 0
     return _members_only(context, files)
 

@@ -17,8 +17,13 @@ from Pyro5 import config, errors, protocol, serializers
 from peers.rpc.public_errors import send_errors_readably
 
 MAX_MESSAGE = 8 * 1024 * 1024
+"""The most bytes in the payload and the annotations of one message."""
+
 STALLED_S = 30.0
+"""A connection that stops in the middle of a message is closed after so long."""
+
 MOST_CONNECTIONS = 1000
+"""A server has at most so many threads for its connections."""
 
 MSGPACK = serializers.serializers["msgpack"]
 """Pyro5's own, which also packs what is not plain: exceptions, sets, numbers of any size."""
@@ -27,9 +32,10 @@ pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 """Packs what is plain: None, bool, int, float, str, bytes, and lists and dicts of these."""
 
 HEADER = struct.Struct("!8sHHII18xH")
-"""Of a message: its start, flags, number, length of the payload and of the annotations before it; Pyro5's magic."""
+"""A message's header: start, flags, number, length of the payload and of the annotations before it, and the magic."""
 
 MAGIC = 0x4DC5
+"""The number that ends each header of Pyro5's."""
 
 
 def _start_of(kind: int) -> bytes:
@@ -54,7 +60,7 @@ def keep_time_in_kernel(sock: socket.socket, timeout_s: float) -> None:
     Python asks the kernel to wait, and then to send or read: two calls, and the interpreter let go of twice, for one.
     """
     if isinstance(sock, ssl.SSLSocket):
-        return  # may have to read or send several times for one of ours
+        return  # It may have to read or send several times for one call of ours, and keeps time itself.
     limit = struct.pack("@ll", int(timeout_s), max(1, int(timeout_s % 1 * 1_000_000)))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -68,11 +74,11 @@ def configure() -> None:
     config.SERVERTYPE = "thread"
     config.THREADPOOL_SIZE = MOST_CONNECTIONS
     config.THREADPOOL_SIZE_MIN = 1
-    # A call that is run again by the proxy could be done twice.
+    # A call that the proxy sends again could be done twice.
     config.MAX_RETRIES = 0
-    # Of what a server waits for in the middle of a message; lines set their own.
+    # This is for servers, in the middle of a message; those who call set their own.
     config.COMMTIMEOUT = STALLED_S
-    # The accept loop wakes up for nothing so often.
+    # The accept loop wakes up for nothing as often as this says.
     config.POLLTIMEOUT = 3600.0
     config.ITER_STREAMING = False
     config.MAX_MESSAGE_SIZE = MAX_MESSAGE

@@ -1,7 +1,7 @@
-"""One thread sleeps until another wakes it up, as by a bell. The lightest thing of its kind that Python has.
+"""One thread sleeps until another wakes it up, as by a bell. A lock is the lightest means that Python has for it.
 
-A ring is remembered until it is heard, and two rings before that are one. So whoever puts work somewhere and rings
-then, and whoever hears and looks then for work, never miss each other.
+A ring is remembered until it is heard, and two rings before that are one. So no work is missed if one side puts it in
+place before it rings, and the other looks for it after it has heard.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ class WakeUp:
     """Any thread rings; one thread waits."""
 
     def __init__(self) -> None:
+        # The lock is held while there is nothing to hear; a ring releases it.
         self._silence = threading.Lock()
         self._silence.acquire()
 
     def ring(self) -> None:
-        with contextlib.suppress(RuntimeError):  # has been rung, and not been heard yet
+        with contextlib.suppress(RuntimeError):  # It was rung before, and has not been heard yet.
             self._silence.release()
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -1,6 +1,6 @@
 """What travels between peers: msgpack of the core's own structs.
 
-They are checked for their types and need no more: peers trust each other's word, and the ledger nobody's. What
+Their types are checked, and that is enough: peers trust each other, and the ledger trusts nobody. What
 callers from outside send and get is another matter (`peers.rpc.public_form`).
 """
 
@@ -71,7 +71,7 @@ def unpack_snapshot(packed: object) -> Snapshot:
 def unpack_member(packed: object) -> Member:
     """Returns what `introduce` takes, a newcomer's record; BadRequest if it is none.
 
-    It is checked more closely, for everybody will call it at its address.
+    It is checked more closely, for all peers will call the newcomer at its address.
     """
     member = _unpack(_members, packed, "member")
     sane = 0 <= member.rank < NO_RANK and 0 <= member.incarnation <= MAX_TIME

@@ -72,11 +72,11 @@ from peers.runtime.trader_client import SaleNotifier, TraderClient
 from peers.runtime.waiting_calls import WaitingCalls
 
 ANSWER_WITHIN = 0.8
-"""Of a call's timeout: a caller is told "not decided yet" before it gives up by itself. No setting: it has only to be
-less than 1, by more than an answer's way takes."""
+"""A caller is told "not decided yet" after this part of a call's timeout, before it gives up by itself. No setting:
+it has only to be less than 1, by more than the way of an answer takes."""
 
 REGISTER_PATIENCE_S = 10.0
-"""How long to look for a name server at the start. No setting: a town has one before its first peer."""
+"""How long to look for a name server at the start. No setting: a town starts one before its first peer."""
 
 
 class Core(Protocol):
@@ -93,7 +93,7 @@ MakeCore = Callable[[Member, Settings, PeerSpec], Core]
 
 
 def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
-    """The core of a real peer."""
+    """Returns the core of a real peer."""
     return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
 
 
@@ -140,7 +140,7 @@ class PeerHost:
         )
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
-        # Sending, asking the ledger and publishing are for `_step`: they need more than the command.
+        # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Respond: lambda command: self._calls.answer(command.call_id, command.reply),
             SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
@@ -175,8 +175,11 @@ class PeerHost:
         self._feed(Leave())
 
     def stop(self, *, farewell: bool = False) -> None:
-        """Takes in nothing more; returns when what was said has been sent. `farewell`: the name server hears it."""
-        # First, for neighbours whose links end will look whether anybody is still there.
+        """Takes in nothing more; returns when what was said has been sent.
+
+        With `farewell` the name server takes this peer's entries away.
+        """
+        # This comes first, for neighbours whose links end look whether anybody still listens here.
         self._server.stop_listening()
         with self._lock:
             self._ended = True
@@ -295,8 +298,8 @@ class PeerHost:
     ) -> Operation | None:
         """Under the lock: one input to the core, and its commands handed over.
 
-        `back` collects what is for `sender`. With `claims`, an entry that the calling thread may carry out itself
-        is returned, and must be.
+        Messages for `sender` go into `back`. With `claims`, an entry for the log may be returned, which the calling
+        thread must then carry out itself.
         """
         if self._ended:
             return None
@@ -323,7 +326,7 @@ class PeerHost:
             self._calls.close()
             self._on_fault(error)
             raise
-        if not claims and type(event) is not LedgerReplied:  # these hand out by themselves
+        if not claims and type(event) is not LedgerReplied:  # These threads hand replies out by themselves.
             self._replies.ring()
         return claimed
 

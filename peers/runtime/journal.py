@@ -1,7 +1,7 @@
 """A peer's journal: `journals/<peer>.jsonl`, what it asked for and what it was told, each on a line of its own.
 
 It is the witness that the audit holds the books against, so a line is handed to the kernel, in one write, before
-the peer does anything that follows from it: a peer killed afterwards has still said what it knew.
+the peer does anything that follows from it: what a peer knew is written down even if it is killed afterwards.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Entries and readings have a queue and a thread each: what callers want to read d
 entry that finds its queue idle is carried out by the very thread that caused it: two switches of threads less, which
 is much of what a lone purchase costs. What an entry changes in the books is handed on in the order of the log.
 
-What an entry's end leaves to be done (answers to send) is done by the thread that has it, unless the next entry waits
-for that thread already: then another one does it while the ledger works.
+When an entry has been written, answers are to be sent. The thread that wrote it sends them, unless the next entry
+waits for that thread already: then another one sends them while the ledger works.
 
 The ledger is made when it is first needed, and closed again some time after this peer was last in office: of the
 peers, only the trader talks to the database.
@@ -24,7 +24,7 @@ from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
 
 REST_AFTER_S = 5.0
-"""Without an operation, after which a peer out of office closes its ledger. No setting: opening it again costs some
+"""A peer out of office closes its ledger after so long without an operation. No setting: to open it again costs some
 milliseconds."""
 
 OnResult = Callable[[Operation, Result], None]
@@ -50,19 +50,22 @@ class LedgerExecutor:
         self._log = log
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
+        # How many operations are under way; the ledger is not closed before it is 0.
         self._users = 0
         self._in_office = False
         self._appends = _Queue("appends", self._work_on, self._rest)
         self._reads = _Queue("reads", self._work_on, self._rest)
+        # What is still to be handed on for the books, in the order of the log; `_making` is held for that.
         self._to_make: deque[MakeBooks] = deque()
         self._making = threading.Lock()
 
-    # Called under the host's lock:
+    # The following are called under the host's lock.
 
     def put(self, operation: Operation) -> None:
         """Has `operation` carried out."""
         if isinstance(operation, MakeBooks):
-            self._to_make.append(operation)  # follows from a result, and is handed on by the thread that brought it
+            # It follows from the result of an entry, and the thread that brought that result hands it on.
+            self._to_make.append(operation)
         else:
             (self._appends if isinstance(operation, Append) else self._reads).put(operation)
 
@@ -74,7 +77,7 @@ class LedgerExecutor:
         """While in office, the ledger stays open."""
         self._in_office = in_office
 
-    # Called without it:
+    # The following are called without it.
 
     def carry_out(self, operation: Operation) -> None:
         """Carries out what was claimed."""
@@ -145,6 +148,7 @@ class _Queue:
         self._lock = threading.Lock()
         self._wake_up = WakeUp()
         self._waiting: deque[Operation] = deque()
+        # Whether an operation is under way, on the queue's own thread or on one that claimed the turn.
         self._busy = False
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -152,7 +156,7 @@ class _Queue:
     def put(self, operation: Operation) -> None:
         with self._lock:
             if isinstance(operation, Load):
-                self._waiting.appendleft(operation)  # a market without a trader waits for it
+                self._waiting.appendleft(operation)  # It goes first, for a market without a trader waits for it.
             else:
                 self._waiting.append(operation)
             if self._thread is None and not self._closed:
@@ -195,7 +199,7 @@ class _Queue:
                 patience_s = REST_AFTER_S
             elif not self._wake_up.wait(patience_s):
                 self._rest()
-                patience_s = None  # until there is something to do again
+                patience_s = None  # The ledger is closed; the thread sleeps until there is something to do.
 
     def _next(self) -> Operation | None:
         with self._lock:

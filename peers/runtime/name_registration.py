@@ -1,7 +1,7 @@
 """This peer's entries at the name server: its own name, and the trader's while it is in office.
 
-The name server keeps nothing on disk. When it dies, the kernel ends our connection to it, and we wait for the next
-one and register again; that costs nothing while all is well. That it is away disturbs nothing here.
+The name server keeps nothing on disk. When it dies, the kernel ends our connection to it, and this peer waits
+for the next one and registers again; that costs nothing while all is well. Nothing here depends on it being there.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from peers.waiting import wait_until
 # None of these four is a setting: no user's market differs by them. A name server that is away disturbs nobody, so
 # they only say how soon the entries are right again, and how little is asked for that.
 TIMEOUT_S = 1.0
+"""How long to wait for an answer of the name server."""
+
 RETRY_S = 0.3
+"""The time between two tries to reach a name server."""
+
 HELD_LOOK_S = 0.5
-"""Between two looks of a trader at its entry: a predecessor that takes its own away may hit ours, for the name server
-cannot compare and remove in one."""
+"""The time between two looks of a trader at its entry: a predecessor that takes its own away may hit it, for the name
+server cannot compare and remove in one."""
 
 LOOK_S = 30.0
-"""Between two looks at a name server whose connection seems sound: one that was cut off does not end it."""
+"""The time between two looks at a name server that seems to be there: if it is cut off, the connection stays open."""
 
 
 class NameRegistration:
@@ -35,17 +39,20 @@ class NameRegistration:
         self._names = NameServerClient(host, port, TIMEOUT_S)
         self._member = member
         self._lock = threading.Lock()
+        # The term that this peer is in office for, None while it is in none.
         self._held_term: int | None = None
+        # Whether the trader's entry is still to be made as `_held_term` says.
         self._dirty = False
         self._stopped = False
         self._farewell = False
+        # A byte written to the one end wakes up the thread that waits at the other.
         self._ears, self._mouth = os.pipe()
         self._thread = threading.Thread(target=self._run, name="name-registration", daemon=True)
 
     def start(self, patience_s: float) -> None:
         """Registers this peer, then sees to it that it stays so; TownError if no name server answers in time."""
         if not wait_until(self._is_registered, patience_s, look_s=0.05):
-            self._names.register(self._member)  # the last try, which says what is wrong
+            self._names.register(self._member)  # This last try raises what is wrong.
         self._thread.start()
 
     def _is_registered(self) -> bool:
@@ -69,7 +76,7 @@ class NameRegistration:
             self._wake()
             self._thread.join(2 * TIMEOUT_S)
             if self._thread.is_alive():
-                return  # it waits for a name server that hangs, and still needs these
+                return  # It waits for a name server that hangs, and still needs what would be closed here.
         self._names.close()
         os.close(self._mouth)
         os.close(self._ears)
@@ -93,7 +100,7 @@ class NameRegistration:
                 self._names.unregister(self._member)
 
     def _keep(self) -> None:
-        """Says what is to be said, then sleeps until there is more, or the name server is gone."""
+        """Brings the entries up to date, then sleeps until there is more to do, or the name server is gone."""
         if not self._names.connected:
             self._names.register(self._member)
         with self._lock:
@@ -104,11 +111,11 @@ class NameRegistration:
         elif dirty:
             self._names.unregister_trader(self._member)
         if not self._listen(LOOK_S if held_term is None else HELD_LOOK_S):
-            return  # woken
+            return  # There is more to do, and the caller comes back here for it.
         if held_term is not None:
             self._names.register_trader(self._member, held_term)
         else:
-            self._names.ping()  # it has closed the connection, or says something unasked: find out
+            self._names.ping()  # This finds out whether it is still there: it may have closed the connection.
 
     def _listen(self, timeout_s: float) -> bool:
         """Sleeps until woken or until the time is up; returns whether something came from the name server."""

@@ -33,10 +33,10 @@ from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
 
 LEAVE_WITHIN_S = 3.0
-"""For a trader's last entry and the farewell; then it goes without. No setting: who ends it waits for that long."""
+"""How long a peer may take to leave the market before it ends without. No setting: whoever ends it waits as long."""
 
 FAULT = 70
-"""Exit code: there is a bug, and the peer must not go on."""
+"""The exit code of a peer that met a bug, and must not go on."""
 
 End = Literal["finished", "left", "orphaned"]
 
@@ -45,12 +45,12 @@ _orders = msgspec.json.Decoder(cast("type[ToPeer]", ToPeer))
 
 def prepare() -> None:
     """To be called before the first fork; what it starts has ended when it returns."""
-    with contextlib.suppress(OSError):  # no loopback here, or no place for files: it only saves time
+    with contextlib.suppress(OSError):  # Without loopback or a place for files there is none; it only saves time.
         warm_up()
 
 
 def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
-    """Lives a peer's life; returns when it is over."""
+    """Runs a peer; returns when it has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if spec.tls is not None:
         secure(TlsFiles(Path(spec.tls)))
@@ -75,7 +75,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     reporter.say(Ready(member=host.member, pid=os.getpid()))
     how = _live(host, orders)
     if how == "orphaned":
-        return  # at once: whatever is under way, the ledger keeps it whole
+        return  # It ends at once: whatever is under way, the ledger keeps it whole.
     host.stop(farewell=how == "left")
     reporter.say(Finished(name=spec.name))
     reporter.close(0.5)
@@ -114,6 +114,7 @@ class _Orders:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        # The beginning of a line whose end has not come yet.
         self._rest = b""
         self._lines: list[bytes] = []
         self._told_to_leave = False
@@ -121,13 +122,13 @@ class _Orders:
         self._ears, self._mouth = os.pipe()
         os.set_blocking(self._mouth, False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        # The kernel may hand the signal to any thread, and only this wakes the main one then.
+        # The kernel may hand the signal to any thread, and then only this wakes the main one.
         signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
 
     def departed(self) -> None:
         """The core has left the market. From any thread."""
         self.has_departed = True
-        with contextlib.suppress(BlockingIOError):  # full: it will wake up anyway
+        with contextlib.suppress(BlockingIOError):  # A full pipe wakes the main thread as well.
             os.write(self._mouth, b".")
 
     def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:

@@ -23,8 +23,10 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rank: int
     role: Role
-    host: str  # address to listen on, and to be called at
-    directory: str  # of the town
+    # The address to listen on, at which others call this peer.
+    host: str
+    # The directory of the town, where journals and logs are.
+    directory: str
     nameserver_host: str
     nameserver_port: int
     mongo_uri: str
@@ -32,9 +34,12 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     incarnation: int
     settings: dict[str, object]
-    quiet: bool = False  # no reports over the channel but those of elections and losses (for benches)
-    tls: str | None = None  # directory of the town's certificates, where it speaks to members only
-    trades: bool = True  # False: neither buys nor sells of its own accord (customers come from outside)
+    # Whether the town is told only of elections and losses, not of trade; benches ask for that.
+    quiet: bool = False
+    # The directory of the town's certificates, None where the town does not speak TLS.
+    tls: str | None = None
+    # Whether it buys and sells of its own accord; otherwise all customers come from outside.
+    trades: bool = True
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):

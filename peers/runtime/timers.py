@@ -23,6 +23,7 @@ class Timers:
         self._lock = lock
         self._fire = fire
         self._deadlines: dict[TimerName, float] = {}
+        # When the thread wakes up by itself; only a timer that is due before that has to wake it.
         self._wakes_s = _NEVER
         self._wake_up = WakeUp()
         self._closed = False
@@ -31,7 +32,7 @@ class Timers:
     def start(self) -> None:
         self._thread.start()
 
-    # Called under the lock:
+    # The following are called under the lock.
 
     def set(self, timer: TimerName, after_s: float) -> None:
         """Lets `timer` fire once, `after_s` from now, and not as set before."""
@@ -59,7 +60,7 @@ class Timers:
             with self._lock:
                 if self._closed:
                     return
-                self._wakes_s = -_NEVER  # it is awake, and looks at all deadlines before it sleeps
+                self._wakes_s = -_NEVER  # It is awake, and looks at all deadlines before it sleeps.
                 now_s = time.monotonic()
                 for timer in sorted(self._deadlines, key=self._deadlines.__getitem__):
                     if self._deadlines.get(timer, _NEVER) <= now_s:

@@ -31,11 +31,11 @@ from peers.runtime.logs import Log
 from peers.runtime.spec import Finished, Ready, Told
 
 MOST_UNTOLD = 10_000
-"""Reports kept for a town that does not listen; some seconds of a busy trader's. No setting: it only bounds memory,
-and what is dropped is counted."""
+"""The most reports kept for a town that does not listen; a busy trader has as many in some seconds. No setting: it
+only bounds memory, and what is dropped is counted."""
 
 _MOST_AT_ONCE = 500
-"""Reports written in one go, so that a long queue is not one long write."""
+"""The most reports written in one go, so that a long queue is not one long write."""
 
 _JOURNAL_ONLY = (Asked, Offered)
 _TRADE = (Asked, Answered, Deposited, Offered, Earned, Slept)
@@ -47,6 +47,7 @@ class TownReporter:
     def __init__(self, channel: socket.socket, log: Log, *, quiet: bool) -> None:
         self._channel = channel
         self._log = log
+        # Reports of these kinds are not told.
         self._silent = _TRADE if quiet else _JOURNAL_ONLY
         self._untold: deque[Report | Ready | Finished] = deque()
         self._wake_up = WakeUp()
@@ -78,7 +79,7 @@ class TownReporter:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        with suppress(OSError):  # the town is gone, and nobody listens any more
+        with suppress(OSError):  # The town is gone, and nobody listens any more.
             while not self._closed or self._untold:
                 if self._untold:
                     self._tell()

@@ -25,14 +25,16 @@ OnCompleted = Callable[[int, Reply | Failure], None]
 
 # None of these is a setting, for nothing is lost by them: a seller that was not told asks for its standing.
 TELL_TIMEOUT_S = 0.5
+"""How long to wait for a seller to take in what it is told."""
+
 FORGIVE_AFTER_S = 1.0
-"""How long a seller that did not answer is told nothing."""
+"""For how long a seller that did not answer is told nothing."""
 
 MOST_CONNECTIONS = 1000
-"""Connections kept open to sellers; more than there are in any town that was ever tried."""
+"""The most connections kept open to sellers; more than any town that was tried has sellers."""
 
 MOST_UNTOLD = 10_000
-"""Sales kept for one seller that does not listen."""
+"""A seller that does not listen is kept no more sales than about this many."""
 
 
 class TraderClient:
@@ -41,6 +43,7 @@ class TraderClient:
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
         self._replied = replied
+        # One queue for what buyers ask (True), one for what sellers ask (False).
         self._queues: dict[bool, _CallQueue] = {}
 
     def ask(self, ask: CallTrader) -> None:
@@ -62,7 +65,7 @@ class TraderClient:
 
 
 class _CallQueue:
-    """Asks one thing after the other. Asking somebody else breaks off a call under way: it would be in vain."""
+    """Asks one thing after the other. A call under way is broken off once somebody else is to be asked."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
@@ -140,11 +143,15 @@ class SaleNotifier:
     """Carries out NotifySales. What waits for a seller is told in one call; one that does not answer is left out."""
 
     def __init__(self) -> None:
+        # By rank of the seller: the sales that it is still to be told of, oldest first.
         self._untold: dict[int, tuple[Member, list[Outcome]]] = {}
+        # By rank of the seller, the one told last at the end.
         self._connections: OrderedDict[int, RpcConnection] = OrderedDict()
+        # By rank of a seller that did not answer: until when it is told nothing.
         self._silent_until_s: dict[int, float] = {}
         self._lock = threading.Lock()
         self._wake_up = WakeUp()
+        # Whether the connections are to be closed once everything has been told.
         self._closing = False
         self._stopped = False
         self._thread: threading.Thread | None = None

@@ -39,7 +39,7 @@ class WaitingCalls:
         """Whether somebody waits for the core's reply."""
         return self._replies.any_wait
 
-    # Without the lock:
+    # The following are called without the lock.
 
     def call(self, call: Call) -> Reply:
         """Has the core answer a call; raises WireError where that is the answer, PostClosed if there is none."""
@@ -49,7 +49,7 @@ class WaitingCalls:
             afterwards()
         reply = awaited.wait()
         if isinstance(reply, WireError):
-            raise type(reply)(**reply.fields())  # one of its own: several callers may have been given the same
+            raise type(reply)(**reply.fields())  # This is a copy, for several callers may have been given the same.
         if isinstance(reply, Unreachable):
             raise PostClosed(why=reply.why)
         return reply
@@ -75,7 +75,7 @@ class WaitingCalls:
                 self._replies.put(call_id, PostClosed(why="not decided yet"))
             return self._replies.any_wait
 
-    # Under the lock:
+    # The following are called under the lock.
 
     def answer(self, call_id: int, reply: Reply | Failure) -> None:
         """Answers whoever waits for that call, if anybody still does."""

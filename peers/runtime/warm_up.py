@@ -1,8 +1,8 @@
-"""What happens once in the process that peers are forked from: a small market, from its first election to a sale.
+"""Warms up the process that peers are forked from: it plays a small market, from its first election to a sale.
 
-Much is made when code first runs: by Python, which rewrites the code as it does, and by the libraries. What is there
-before the fork is shared by all peers. A fifth of what each costs to start would otherwise be doing it over again.
-All is over when `warm_up` returns, threads and connections too.
+Much is done only once, when code first runs: by Python, which specialises it, and by the libraries. What is done
+before the fork is shared by all peers; otherwise each would spend a fifth of its start on doing it again. When
+`warm_up` returns, all its threads have ended and all its connections are closed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from peers.runtime.spec import PeerSpec
 
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "buyer")
 _PATIENCE_S = 1.0
-"""For a sale, which takes some hundredths of a second. No setting: without one the fork only saves less."""
+"""How long to wait for a sale, which takes some hundredths of a second. No setting: without one less is saved."""
 
 _ENDING_S = 10.0
-"""For threads to end that have nothing to do. No setting: if it is ever exceeded, there is a bug."""
+"""How long idle threads may take to end. No setting: if they ever take longer, there is a bug."""
 
 
 def warm_up() -> None:
@@ -55,7 +55,8 @@ def warm_up() -> None:
         for host in hosts:
             host.begin(snapshot, starts_election=host is hosts[0])
         sold.wait(_PATIENCE_S)
-        closing = [threading.Thread(target=host.close) for host in hosts]  # each waits a little for its own threads
+        # Each host waits a little for its own threads, so they are closed at the same time.
+        closing = [threading.Thread(target=host.close) for host in hosts]
         for thread in closing:
             thread.start()
         for thread in closing:
@@ -63,7 +64,7 @@ def warm_up() -> None:
     if faults:
         raise faults[0]
     deadline_s = time.monotonic() + _ENDING_S
-    while threading.active_count() > 1:  # the last of them end by themselves
+    while threading.active_count() > 1:  # The last threads end by themselves.
         if time.monotonic() > deadline_s:
             raise TownError(f"the warm-up does not end: {threading.enumerate()}")
         time.sleep(0.001)
@@ -106,4 +107,4 @@ class _SharedBooks:
             return self._books.perform(operation)
 
     def close(self) -> None:
-        """Others go on using it."""
+        """Does nothing, for other hosts go on using the ledger."""

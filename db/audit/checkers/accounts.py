@@ -123,7 +123,7 @@ class DecidedOnce(Checker):
     def finish(self) -> Finding:
         main = self._posts.get(MAIN_POST)
         if self._log.used:
-            pass  # the post of the books is for books_follow_log to judge
+            pass  # `books_follow_log` judges the post of the books.
         elif main is None:
             if self._last:
                 self.violate(MAIN_POST, what=f"there is no such post, yet {self._last} decisions are numbered")
@@ -160,7 +160,7 @@ class DecidedOnce(Checker):
 
 
 class MoneyConserved(Checker):
-    """Every amount worked out again, to the cent; `commission_rate`, where given, is that of every sale."""
+    """Every amount is worked out again, to the cent. If given, `commission_rate` must be that of every sale."""
 
     name: ClassVar[str] = "money_conserved"
 

@@ -29,6 +29,8 @@ _DEPOSITED = ("seller", "item", "price", "quantity", "clock", "order", "term")
 
 
 class AcknowledgedIsRecorded(Checker):
+    """What peers were told is recorded, and as they were told. Feed it journals, not the documents of the books."""
+
     name: ClassVar[str] = "acknowledged_is_recorded"
 
     def __init__(self) -> None:
@@ -127,13 +129,13 @@ class AcknowledgedIsRecorded(Checker):
 
 
 def payload_of(entry: JournalEntry) -> Mapping[str, Any]:
-    """What the entry says; empty where it says nothing that can be checked."""
+    """Returns what the entry says, empty where it says nothing that can be checked."""
     payload = getattr(entry, _PAYLOADS[entry.kind], None) if entry.kind in _PAYLOADS else None
     return payload or {}
 
 
 def subject_of(entry: JournalEntry) -> Subject | None:
-    """Which record the entry speaks of."""
+    """Returns which record the entry speaks of, None if it does not say."""
     payload = payload_of(entry)
     if entry.kind == "deposited":
         named = payload.get("_id", payload.get("deposit_id"))

@@ -36,10 +36,12 @@ from db.audit.rows import DECIDED, DepositRow, RequestRow, derived_order, logica
 
 _NEVER = -(2**62)
 _LONGEST_LOOK = 256
-"""Deposits looked at for one sale: crumbs nobody wants must not make an audit quadratic."""
+"""The most deposits looked at for one sale: many that hold too little must not make an audit quadratic."""
 
 
 class LowestClockFirst(Checker):
+    """Requests are decided lowest order first, and the lowest deposit that holds enough sells."""
+
     name: ClassVar[str] = "lowest_clock_first"
 
     def __init__(self) -> None:
@@ -82,14 +84,15 @@ class LowestClockFirst(Checker):
 
 
 class _QueueReplay:
-    """The queue, played again. Columns rather than objects: a year's books fit."""
+    """The queue, played again. It keeps columns of numbers, not objects, so that a year's books fit in memory."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._ids: list[str] = []
         self._buyers: list[str | None] = []
         self._times = array("q")
-        self._odd: dict[int, str] = {}  # orders that cannot be made of time, buyer and id
+        # By index, the orders that cannot be made again of time, buyer and id.
+        self._odd: dict[int, str] = {}
         self._arrival = array("q")
         self._queued_at = array("q")
         self._queued_term = array("q")
@@ -98,11 +101,13 @@ class _QueueReplay:
         self._decided_at = array("q")
         self._queue_place = array("q")
         self._place = array("q")
+        # By id of request, the place of the entry that queued it.
         self._waiting: dict[str, int] = {}
+        # The place of the entry at hand.
         self._here = _NEVER
 
     def entry(self, entry: EntryRow) -> None:
-        """The requests that come next were decided by this entry of the log, or by one that was cut before it."""
+        """Takes in an entry: the requests that come next were decided by it, or by one before it that was cut."""
         if entry.misplaced:
             return
         self._here = _or_never(entry.place)
@@ -138,7 +143,7 @@ class _QueueReplay:
         distrusted = self._clocks_set_back(by_arrival, decided)
         waiting: list[int] = []
         gone, reported = bytearray(len(by_order)), bytearray(len(by_order))
-        entered = 0  # it never goes back: what was accepted before an earlier decision was before this one, too
+        entered = 0  # It only grows: what was accepted before an earlier decision was so before a later one, too.
         for which, term in zip(decided, terms, strict=True):
             mark = self._arrival[which]
             moment = _NEVER if term in distrusted else self._decided_at[which]
@@ -157,7 +162,7 @@ class _QueueReplay:
         return wrong
 
     def _accepted(self, index: int, mark: int, term: int, moment: int, place: int) -> bool:
-        """Was the request at `index` certainly accepted by then?"""
+        """Whether the request at `index` was certainly accepted before that decision."""
         queued_term = self._queued_term[index]
         return (
             self._arrival[index] <= mark
@@ -167,7 +172,7 @@ class _QueueReplay:
         )
 
     def _order(self, index: int) -> str:
-        """Made again when it is needed: kept, it would be the largest part of what a long audit holds."""
+        """Returns a request's order, made anew each time: kept, it would take most of an audit's memory."""
         odd = self._odd.get(index) if self._odd else None
         if odd is not None:
             return odd
@@ -185,8 +190,10 @@ class _QueueReplay:
         return wrong
 
     def _certain_terms(self, decided: array[int]) -> array[int]:
-        """The terms of the decisions, lowered where a later one is lower: never above the truth, even if
-        somebody wrote a wrong term into a decision."""
+        """Returns the terms of the decisions, lowered where a later one is lower.
+
+        So they are never above the truth, even if somebody wrote a wrong term into a decision.
+        """
         terms = array("q")
         lowest = 2**62
         for index in reversed(decided):
@@ -196,7 +203,7 @@ class _QueueReplay:
         return terms
 
     def _clocks_set_back(self, by_arrival: array[int], decided: array[int]) -> set[int]:
-        """The terms whose times contradict the order of their events."""
+        """Returns the terms whose times contradict the order of their events."""
         back: set[int] = set()
         for order, term_of, time_of in (
             (by_arrival, self._queued_term, self._queued_at),
@@ -263,7 +270,7 @@ class _ShelfReplay:
     def sale(self, row: RequestRow) -> None:
         chosen = self._deposits.get(row.deposit or "")
         if chosen is None or row.quantity is None or row.term is None:
-            return  # no_oversell and decided_once say so
+            return  # `no_oversell` and `decided_once` report it.
         self._stock_up(row.term)
         self._look_below(row, row.quantity, chosen)
         self._put_on_shelf(chosen)
@@ -300,7 +307,7 @@ class _ShelfReplay:
             return
 
     def _stock_up(self, term: int) -> None:
-        """What was deposited under terms before this one was on the shelf when its trader began."""
+        """Puts on the shelf what was deposited under earlier terms: it was there when the trader of `term` began."""
         while self._to_come and self._to_come[0][0] < term:
             self._put_on_shelf(heappop(self._to_come)[2])
 
@@ -317,7 +324,7 @@ class _ShelfReplay:
 
 
 def _before(deposit: _Shelved, sale: RequestRow) -> bool:
-    """A second look at the times, so that a wrong term in a sale does not put later goods on the shelf."""
+    """Whether a deposit was there at a sale by its times too, so that a wrong term in the sale does not accuse."""
     if deposit.term == sale.term:
         return True
     times = (deposit.deposited_at, sale.decided_at)
@@ -325,7 +332,7 @@ def _before(deposit: _Shelved, sale: RequestRow) -> bool:
 
 
 def _sorted(indexes: Iterable[int], key: Callable[[int], int | str]) -> array[int]:
-    """Sorts into an array: a fifth of what a list of the same numbers takes."""
+    """Returns the sorted indexes as an array, which takes a fifth of the memory of a list."""
     return array("q", sorted(indexes, key=key))
 
 

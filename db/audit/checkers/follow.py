@@ -21,7 +21,7 @@ from db.audit.log_rows import Places
 from db.audit.rows import MAIN_POST, Document, PostRow, whole
 
 _MOST_FIELDS = 4
-"""Named of one document that differs: enough to find it."""
+"""The most fields named of one document that differs: enough to find the fault."""
 
 _FOLDED = ("remaining", "at")
 """The fields of a deposit that change after it was taken in."""
@@ -35,7 +35,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
 
 
 class FoldedPost(msgspec.Struct, kw_only=True):
-    """What the post is after an entry. `unknown` are fields that entries would tell which were cut."""
+    """What the post is after an entry. `unknown` are the fields that only entries could tell that were cut."""
 
     term: int | None = 0
     trader: str | None = None
@@ -49,10 +49,12 @@ _POST_FIELDS = ("term", "trader", "since", "seq", "arrival")
 
 
 class BooksFollowLog(Checker):
+    """The books hold exactly what the log gives, as far as they are made. A `Fold` feeds it."""
+
     name: ClassVar[str] = "books_follow_log"
 
     def __init__(self, not_calm: str = "", *, log_given: bool | None = True) -> None:
-        """`log_given` None finds out: there is a log if the books say that they are made from one."""
+        """With `log_given` None, there is a log if the books say that they are made from one."""
         super().__init__()
         self.not_calm = not_calm
         self._log_given = log_given
@@ -105,7 +107,7 @@ class BooksFollowLog(Checker):
             self.violate(MAIN_POST, what=f"{theirs}; the next entry is {trader}'s, of term {term}")
 
     def cut(self, place: int) -> None:
-        """Takes in that of the entry at `place` only the place is left."""
+        """Takes in that the entry at `place` was cut."""
         self._cuts.add(place)
         if place > self.made:
             self.violate(f"log {place}", what=f"it was cut, although the books are made only up to {self.made}")
@@ -149,7 +151,7 @@ class BooksFollowLog(Checker):
             self._stale(deposit_id, at, due)
 
     def stranger(self, record: str, kind: str, why: str = "") -> None:
-        """The books hold a document that the log does not account for."""
+        """Reports a document of the books that the log does not account for."""
         self.violate(record, what=f"the books hold this {kind}; the log has no such" + (f": {why}" if why else ""))
 
     def finish(self) -> Finding:

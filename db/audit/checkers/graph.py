@@ -8,10 +8,10 @@ from typing import ClassVar
 from db.audit.findings import Checker, Finding
 
 Graph = Mapping[str, Collection[str]]
-"""Of each live peer, its neighbours."""
+"""The neighbours of each live peer."""
 
 MOST_NEIGHBOURS = 3
-"""No setting here: the invariant says three."""
+"""The most neighbours of a peer. No setting: the invariant says three."""
 
 
 class GraphSound(Checker):

@@ -18,7 +18,7 @@ Violate = Callable[..., None]
 
 _ACCEPTED = ("buyer", "item", "quantity", "clock", "order", "queued_at", "queued_term", "arrival")
 _MOST_NAMED = 3
-"""Ids named in one sentence: enough to find them."""
+"""The most ids named in one sentence: enough to find the fault."""
 
 
 class PlacesAndIds:
@@ -27,11 +27,14 @@ class PlacesAndIds:
     def __init__(self, violate: Violate) -> None:
         self._violate = violate
         self._last = -1
+        # By id, the requests that wait: the place that queued them, and what it said.
         self._queued: dict[str, tuple[int, RequestRow]] = {}
+        # The requests that came into the log at a place that was cut, and were not seen decided since.
         self._cut: set[str] = set()
+        # The deposits that have come into the log.
         self._deposits: set[str] = set()
         self.decided: set[str] = set()
-        """Whoever sees the outcomes adds their ids, as they come."""
+        """The ids of the requests that have been decided; the checker that sees the outcomes adds them."""
 
     @property
     def used(self) -> bool:
@@ -159,6 +162,7 @@ class Terms:
     def __init__(self, violate: Violate) -> None:
         self._violate = violate
         self._last = -1
+        # Term and trader of the entry before, None where a gap or a cut hides them.
         self._term: int | None = 0
         self._trader: str | None = None
         self.highest = 0

@@ -24,10 +24,13 @@ class Buyer:
         self._call = RetryingCall(ctx, "ask")
         self._number = 0
         self._bought = 0
-        self._session = ctx.me.incarnation  # ids stay unique when the same peer is started again
-        self._last_item: str | None = None  # what was not to be had
+        # A part of each id, so that ids stay unique when the same peer is started again.
+        self._session = ctx.me.incarnation
+        # The item that was not to be had the last time; another is picked next.
+        self._last_item: str | None = None
         self._resting = False
-        self._stalled = False  # would have bought, but there was no trader
+        # Whether it would have bought, but could not: there was no trader, or this peer was in office.
+        self._stalled = False
 
     def start(self) -> None:
         self._ctx.set_timer("buy", self._ctx.rng.uniform(0, 1) * self._ctx.settings.market.think_s)
@@ -38,7 +41,7 @@ class Buyer:
         if self._call.busy or self._resting:
             return
         if ctx.trader() is None or not is_free_to_trade(ctx):
-            self._stalled = True  # on_new_trader goes on
+            self._stalled = True  # `on_new_trader` goes on from here.
             return
         stamp = ctx.tick()
         self._gossip.announce_clock(stamp)

@@ -1,7 +1,7 @@
-"""What a buyer and a seller have in common: one thing asked of the trader at a time, again until it is answered.
+"""What buyer and seller have in common: they ask the trader one thing at a time, again until it is answered.
 
-An ask has an id of its own making (a request id, a deposit id), and keeps it however often, and of whomever, it is
-asked. Hearing nothing therefore never means asking for something new.
+What is asked has an id that the customer made (a request id, a deposit id), and keeps it however often, and of
+whomever, it is asked. So to ask again never asks for something new.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ class RetryingCall:
     def __init__(self, ctx: Context, timer: TimerName) -> None:
         self._ctx = ctx
         self._timer: TimerName = timer
+        # The number of the call under way, None while none is.
         self._ask_id: int | None = None
         self._wait_s = 0.0
+        # What is to be answered, None once it has been.
         self.call: Call | None = None
         self.tries = 0
 
@@ -45,7 +47,8 @@ class RetryingCall:
         trader = self._ctx.trader()
         if self.call is None or trader is None or not is_free_to_trade(self._ctx):
             return
-        if not may_trade(self._ctx.name, trader.name):  # the others have this peer in office; it is about to hear it
+        # The others may take this peer for the trader before it knows so itself; it does not call itself then.
+        if not may_trade(self._ctx.name, trader.name):
             return
         self.tries += 1
         if self.tries > 1:

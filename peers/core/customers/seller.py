@@ -22,13 +22,19 @@ class Seller:
         self._ctx = ctx
         self._call = RetryingCall(ctx, "sell")
         self._number = 0
+        # A part of each id, so that ids stay unique when the same peer is started again.
         self._session = ctx.me.incarnation
-        self._left: dict[str, int] = {}  # deposit -> what it holds, as far as is known; below 0: sold before told of
-        self._sure_seq = 0  # every sale up to this one has been heard of
-        self._heard: dict[int, tuple[str, int]] = {}  # and these after it: deposit and quantity
+        # How many units each deposit holds, as far as is known. Below 0, its sales were heard of before itself.
+        self._left: dict[str, int] = {}
+        # Every sale up to this number has been heard of.
+        self._sure_seq = 0
+        # The deposit and the quantity of each sale after `_sure_seq` that has been heard of, by number.
+        self._heard: dict[int, tuple[str, int]] = {}
         self._resting = False
+        # What to ask next, one after the other: at most one Standing and one MakeDeposit.
         self._due: list[Standing | MakeDeposit] = []
-        self._items_before: str | None = None
+        # What it offered last; something else comes next.
+        self._last_offered: str | None = None
 
     def on_new_trader(self) -> None:
         """Asks for its standing; what was being asked before is asked again first."""
@@ -67,13 +73,13 @@ class Seller:
         ctx, market = self._ctx, self._ctx.settings.market
         if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._call.call)):
             return
-        others = [item for item in market.items if item != self._items_before]
+        others = [item for item in market.items if item != self._last_offered]
         self._number += 1
-        self._items_before = ctx.rng.choice(others or market.items)
+        self._last_offered = ctx.rng.choice(others or market.items)
         offer = Offer(
             deposit_id=f"{ctx.name}-{self._session:x}-d{self._number}",
             seller=ctx.name,
-            item=self._items_before,
+            item=self._last_offered,
             quantity=market.stock,
             price=to_money(ctx.rng.randint(market.price_min, market.price_max)),
             clock=ctx.tick(),
@@ -92,7 +98,7 @@ class Seller:
             self._on_standing(ended)
         elif isinstance(ended, BadRequest):
             self._ctx.say(Rejected(peer=self._ctx.name, why=str(ended)))
-            return  # the next try comes with the period
+            return  # The next try comes with the next period.
         self._restock()
 
     def _on_standing(self, standing: StandingReply) -> None:
@@ -101,7 +107,7 @@ class Seller:
             self._sure_seq = standing.sales[-1].seq
             self._heard = {seq: sold for seq, sold in self._heard.items() if seq > self._sure_seq}
         self._left = {d.offer.deposit_id: d.remaining for d in standing.deposits}
-        for deposit, quantity in self._heard.values():  # told of since the books were read
+        for deposit, quantity in self._heard.values():  # These were sold after the books were read.
             self._left[deposit] = self._left.get(deposit, 0) - quantity
 
     def on_told(self, sales: tuple[Outcome, ...]) -> None:
@@ -121,7 +127,7 @@ class Seller:
             self._ctx.say(Earned(peer=self._ctx.name, outcome=outcome, earned=sale.earned, left=max(0, left)))
 
     def _restock(self) -> None:
-        """Sold out: picks another item."""
+        """Offers another item once everything is sold; goes on with what is due in any case."""
         self._left = {deposit: left for deposit, left in self._left.items() if left}
         standing_due = isinstance(self._call.call, Standing) or any(isinstance(c, Standing) for c in self._due)
         sold_out = not any(left > 0 for left in self._left.values())

@@ -1,8 +1,9 @@
 """What an election cost: the messages that all peers sent for it, added up by the peers themselves.
 
-The count travels home as a sum: after the announcement every peer waits a little, the farther from the trader the
-shorter, and passes on what it and those behind it sent, one message each. What comes in later is passed on at once.
-The trader writes the record: not `complete` until everybody who was up has been counted, however soon the term ends.
+The counts travel to the trader as sums. After the announcement every peer waits a little, the farther from the trader
+the shorter, and then passes on in one message what it and those behind it sent. What comes in later is passed on at
+once. The trader writes the record. It is `complete` only once everybody who was up has been counted, so a term that
+ends sooner leaves a record that says so.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from peers.core.membership.overlay_graph import distances
 from peers.core.messages import Tally
 
 TALLY_STEP_S = 0.05
-"""How much longer a peer waits for its count than the next farther one. No setting: only a record waits for it."""
+"""A peer waits for so much longer than one that is a hop farther away. No setting: only a record waits for it."""
 TALLY_BASE_S = 0.1
-"""For how long the farthest waits: an election's last messages are still under way when it hears of the trader."""
+"""The farthest peer waits for so long: the last messages are still under way when it hears of the trader."""
 
 
 class ElectionCost:
@@ -29,15 +30,23 @@ class ElectionCost:
     def __init__(self, ctx: Context, gossip: Gossip) -> None:
         self._ctx = ctx
         self._gossip = gossip
-        self._next = 0  # messages we sent for the election under way
-        self._term = 0  # the term whose election is being added up
-        self._messages = 0  # sent for it by us and by those behind us, and not yet passed on
-        self._peers = 0  # who sent them
-        self._parent: int | None = None  # the one who told us of the trader: the way home
-        self._is_late = False  # our own count is on its way already
+        # How many messages this peer sent for the election under way, whose term is not known yet.
+        self._next = 0
+        # The term whose election is being added up.
+        self._term = 0
+        # How many messages for that election are still to be passed on, and how many peers sent them.
+        self._messages = 0
+        self._peers = 0
+        # The neighbour that told of the trader: sums go back the way that the announcement came.
+        self._parent: int | None = None
+        # Whether this peer has passed its sum on; what comes in from then on follows at once.
+        self._is_late = False
+        # The record that this peer keeps, None unless it is the trader whose election it was.
         self._record: ElectionRecord | None = None
-        self._up = 0  # how many have to be counted
-        self.started_by: str | None = None  # who began the election under way
+        # How many peers were up when this peer won, and so have to be counted.
+        self._up = 0
+        # The name of who began the election under way, None where that is not known.
+        self.started_by: str | None = None
 
     def count(self, messages: int, term: int) -> None:
         """Counts messages that this peer sent for the election that gives, or gave, `term`."""

@@ -14,10 +14,11 @@ class Eligibility:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._barred_until: dict[int, int] = {}  # rank -> first term after whose end it may stand again
+        # By rank, the first term after whose end that peer may stand again.
+        self._barred_until: dict[int, int] = {}
 
     def bar(self, ranks: tuple[int, ...], term: int) -> bool:
-        """`ranks` resigned in `term`: they sit out so many elections. Returns whether that was news."""
+        """Has `ranks`, which resigned in `term`, sit out the next elections; returns whether that was news."""
         until = barred_until(term, self._ctx.settings.market.barred_elections)
         fresh = [rank for rank in ranks if self._barred_until.get(rank, 0) < until]
         self._barred_until.update(dict.fromkeys(fresh, until))
@@ -26,9 +27,9 @@ class Eligibility:
     def eligible(self, after_term: int, attempt: int) -> list[int]:
         """Ranks that may take the post left by `after_term`, lowest first; never empty.
 
-        Not one who is barred, nor the last one who buys or the last who sells while somebody else can serve: with
-        that one in office there would be no trade. If nobody is left by these rules, anybody may; and after some
-        rounds without a winner too, for who has not heard who is barred may wait for one who knows itself barred.
+        A peer that is barred may not, nor may the last one who buys or the last who sells: with it in office there
+        would be no trade. Where these rules leave nobody, anybody may. Anybody may as well from LENIENT_ATTEMPT on:
+        a peer that has not heard who is barred would otherwise wait for ever for one that knows itself barred.
         """
         up, departing = self._ctx.members.up(), self._ctx.departing
         if attempt >= LENIENT_ATTEMPT:
@@ -52,7 +53,7 @@ class Eligibility:
         return self._ctx.me.rank in needed and any(m.rank not in needed for m in self._ctx.members.up())
 
     def starts_after_resignation(self) -> bool:
-        """The lowest-ranked buyer begins the election (the lowest-ranked peer where nobody buys)."""
+        """Whether this peer begins the election, being the lowest-ranked buyer (or peer, where nobody buys)."""
         up = self._ctx.members.up()
         first = next((m for m in up if m.role != "seller"), up[0])
         return first.rank == self._ctx.me.rank

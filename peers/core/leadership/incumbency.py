@@ -1,7 +1,7 @@
-"""The way into office and the office itself: the bid in the log, then the term, and whoever asks this peer meanwhile.
+"""The way into office and the office itself: the bid in the log, then the term, and what callers ask meanwhile.
 
-What this peer is to the post says `LeadershipMachine`; here is what it has to do for it. The bid exists while it is a
-candidate, the term while it is in office.
+`LeadershipMachine` says what this peer is to the post; here is what it does. The bid exists while it is a candidate,
+the term while it is in office.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Incumbency:
         self._gossip = gossip
         self._bid: TakingOffice | None = None
         self._term: TraderTerm | None = None
-        self._held_calls: list[RequestReceived] = []  # They came while it was a candidate.
+        # What callers asked while this peer was a candidate; it is answered once the bid has ended.
+        self._held_calls: list[RequestReceived] = []
 
     @property
     def ended(self) -> Ended | None:
@@ -62,7 +63,7 @@ class Incumbency:
     # -- the office ----------------------------------------------------------------------------------------
 
     def enter(self, won: Won, took_s: float) -> None:
-        """Takes up trade, first with what the trader before left behind; `took_s` is how long the post was vacant."""
+        """Takes up trade, first with what the predecessor left queued; the post was vacant for `took_s` seconds."""
         ctx, term = self._ctx, won.state.post.term
         self._term = TraderTerm(ctx, won.state)
         ctx.emit(HoldPost(term=term, held=True))
@@ -77,7 +78,7 @@ class Incumbency:
             self._term.on_call(called.call_id, called.call)
 
     def leave(self, reason: VacancyReason) -> None:
-        """Takes nothing more in; the term ends once nothing is under way."""
+        """Takes in nothing more; the term ends once nothing is under way."""
         if self._term is not None:
             self._term.leave(reason)
 

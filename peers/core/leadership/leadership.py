@@ -1,8 +1,8 @@
 """Leadership as one peer lives it: what it learns of the post, and what that makes it do.
 
-Everything that can change hands is here: the view of the post, the vacancy and the election for it, standing for it,
-and giving it back. An election only nominates; whoever is nominated bids, and the log decides. What this peer is says
-`state`, the bid and the term are in `incumbency`, and `peers.core.trader` does the work of the trader, once in.
+This module connects what belongs to the post: the view of it, its vacancy and the election for it, the bid for it,
+and giving it back. An election only nominates; whoever is nominated bids, and the log decides. `state` says what this
+peer is, `incumbency` keeps the bid and the term, and `peers.core.trader` does the work of a trader in office.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Leadership:
             held = member.rank == view.trader and member.rank != self._ctx.me.rank and not view.vacant
             if held and (not member.up or member.incarnation > view.incarnation):
                 self._find_crashed(started=False)
-            elif held:  # it was named before it was known; only now can it be asked
+            elif held:  # The trader was named before its record came; only now can it be called.
                 self._welcome()
         if self._ctx.view.vacant and any(not m.up for m in fresh):
             self.elections.mind_the_lost()
@@ -85,7 +85,7 @@ class Leadership:
             return False
         is_candidate = self._machine.state is LeadershipState.CANDIDATE
         if is_candidate and view.trader == ctx.me.rank and view.incarnation == ctx.me.incarnation:
-            return False  # others have heard of our bid's success before us: the ledger's own answer is on its way
+            return False  # Others know that our bid was won; the ledger's answer, on its way, tells us more.
         if ctx.in_office and view.term > ctx.view.term:
             trader = ctx.members.get(view.trader) if view.trader is not None else None
             self._be_deposed(trader.name if trader else None, view.term)
@@ -97,7 +97,7 @@ class Leadership:
 
     def _learn_vacant(self, view: LeadershipView) -> None:
         self._machine.find_vacant(view)
-        if self._ctx.in_office:  # voted out: finish what is under way, and let the election be held
+        if self._ctx.in_office:  # Voted out, it finishes what is under way, and lets the election be held.
             self._incumbency.leave(VacancyReason.SUSPECTED)
         self.elections.stop()
         self.elections.on_vacant(started=False)
@@ -106,14 +106,14 @@ class Leadership:
         ctx = self._ctx
         self._machine.follow(view)
         self.elections.on_filled()
-        if view.trader == ctx.me.rank:  # people say I am in office, and I am not: I was, before a crash
+        if view.trader == ctx.me.rank:  # This peer was in office, before a crash, and is not any more.
             self._find_crashed(started=True)
             return
         self._incumbency.drop_bid()
         self.elections.cost.on_filled(view.term, view.trader, parent=sender)
         holder = ctx.members.get(view.trader) if view.trader is not None else None
         if holder is not None and (not holder.up or holder.incarnation > view.incarnation):
-            self._find_crashed(started=False)  # the news of its end came before that of its election
+            self._find_crashed(started=False)  # The news of its end was faster than that of its election.
         else:
             self._welcome()
 
@@ -182,7 +182,7 @@ class Leadership:
         if isinstance(ended, Won):
             if ended.state.post.term > self._ctx.view.term:
                 self._take_office(ended)
-            else:  # it was over before we heard that it began
+            else:  # A later term is known already, so this one was over before it began here.
                 self._machine.lose_bid()
                 self._incumbency.refuse_held_calls()
         elif isinstance(ended, Lost):

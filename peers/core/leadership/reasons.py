@@ -1,4 +1,4 @@
-"""Why the post of trader is vacant: the words that peers send, that the books keep, and that people read."""
+"""Why the post of trader is vacant, in the words that peers send, books keep and people read."""
 
 from __future__ import annotations
 

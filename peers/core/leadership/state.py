@@ -64,19 +64,21 @@ TRANSITIONS: Table[LeadershipState, LeadershipEvent] = make_table(
             _E.BID_WON: _S.TRADER,
             _E.BID_LOST: _S.ELECTING,
             _E.TRADER_KNOWN: _S.FOLLOWER,
-            _E.POST_VACANT: _S.CANDIDATE,  # of a later term; the bid under way finds that out by itself
+            # The vacancy is that after a later term; the bid under way finds that out by itself.
+            _E.POST_VACANT: _S.CANDIDATE,
             _E.DEPARTED: _S.GONE,
         },
         _S.TRADER: {
             _E.TOLD_TO_LEAVE: _S.LEAVING,
             _E.VOTED_OUT: _S.LEAVING,
-            _E.TERM_OVER: _S.ELECTING,  # without leaving first: it cannot go on
+            # A trader that cannot go on gives the post back without leaving first.
+            _E.TERM_OVER: _S.ELECTING,
             _E.DEPOSED: _S.ELECTING,
         },
         _S.LEAVING: {_E.VOTED_OUT: _S.LEAVING, _E.TERM_OVER: _S.ELECTING, _E.DEPOSED: _S.ELECTING},
     }
 )
-"""All that may happen. Who is gone stays gone."""
+"""All that may happen. A peer that is gone stays gone."""
 
 _IN_OFFICE = frozenset((LeadershipState.TRADER, LeadershipState.LEAVING))
 
@@ -107,6 +109,7 @@ class LeadershipMachine:
         self._machine = StateMachine(TRANSITIONS, LeadershipState.JOINING)
         self._view = LeadershipView()
         self._leaving_for: VacancyReason | None = None
+        # The transitions since `take_transitions` was called last.
         self._taken: list[LeadershipTransition] = []
 
     @property
@@ -137,7 +140,7 @@ class LeadershipMachine:
         return taken
 
     def follow(self, view: LeadershipView) -> None:
-        """Somebody holds the post. Raises IllegalTransition for a view that is not newer, or from office."""
+        """Somebody else holds the post. Raises IllegalTransition for a view that is not newer, or while in office."""
         self._see(view, self._become(LeadershipEvent.TRADER_KNOWN))
 
     def find_vacant(self, view: LeadershipView) -> None:

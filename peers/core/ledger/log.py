@@ -19,7 +19,7 @@ from peers.core.market.records import Accepted, Deposit, Outcome
 EntryKind = Literal["office", "queue", "decide"]
 
 NOWHERE = -1
-"""The place before the first."""
+"""The place before the first: a log without entries ends there."""
 
 
 class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):

@@ -1,8 +1,8 @@
 """The ledger's port: what a trader may ask of the log and of the books made from it, and what it may hear back.
 
-The election nominates, the ledger decides. It is a log of numbered places, each of which is taken once (`core.log`).
-Taking office is writing an entry at the end of the log, with the next term; a deposed trader's next entry finds its
-place taken, and it is out. Nothing of it can happen late.
+The election nominates, the ledger decides. It is a log of numbered places, each of which is taken once (see `log`).
+To take office is to write an entry of the next term at the end of the log. A deposed trader's next entry finds its
+place taken, so nothing that it decides can still come into the log.
 
 The books (`requests`, `deposits`, `posts`) are made from the log, behind it, by whoever is in office. Making is
 idempotent and guarded by the place of the entry in each document, so a deposed trader that is late at it changes

@@ -1,8 +1,8 @@
 """The state of a post: what its log adds up to. A fold, the same for trader, simulator, books and replays.
 
 The state is small, whatever the log's length: the post itself, the requests that wait, the deposits that hold
-something. It may begin at the books, as far as they are made, instead of at the first entry. Documents of the books
-may be newer than that, some of them; what is newer already is left as it is (`torn`).
+something. It may begin at the books, as far as they are made, instead of at the first entry. Some
+documents of the books may be newer than that; these are left as they are until the log has caught up (`torn`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peers.core.market.stock import Stock
 
 
 class UnsoundLog(ValueError):
-    """The entry does not follow from the state before it: somebody wrote to the log who is none of ours."""
+    """The entry does not follow from the state before it: somebody else than our traders wrote to the log."""
 
 
 class PostState:
@@ -43,7 +43,7 @@ class PostState:
     def take_in(self, entry: Entry, *, torn: bool = False) -> MakeBooks:
         """Goes one entry further; returns what that changes in the books.
 
-        `torn`: the state began at books that may be newer than their own word in part, and the entry may be in them.
+        With `torn` the state began at books that may be newer in part than they say, and may hold the entry already.
         Raises UnsoundLog where the entry cannot follow.
         """
         if isinstance(entry, OfficeEntry):
@@ -88,7 +88,7 @@ class PostState:
                 continue
             deposit = self.stock.get(sale.deposit)
             if deposit is None and torn:
-                continue  # the books know already that nothing is left of it
+                continue  # The books have this sale already, and nothing was left of the deposit.
             if deposit is None or deposit.remaining < quantity:
                 raise UnsoundLog(f"{quantity} cannot be sold out of {sale.deposit} at place {self.place}")
             touched[sale.deposit] = None

@@ -21,34 +21,34 @@ from peers.core.membership.clocks import MAX_TIME, LamportStamp, Stamp
 from peers.errors import BadRequest
 
 MAX_QUANTITY = 1_000_000
-"""Units in one purchase, or in one deposit."""
+"""The most units in one purchase, or in one deposit."""
 
 MAX_PRICE = Decimal("1000000.00")
-"""Of one unit."""
+"""The highest price of one unit."""
 
 MAX_ID_LENGTH = 100
 MAX_NAME_LENGTH = 64
 MAX_CLOCK_ENTRIES = 1000
-"""Names in one vector clock."""
+"""The most names in one vector clock."""
 
 MAX_AHEAD = 1_000_000
-"""How far a caller's clock may be ahead of the trader's: a forged one must not use up the numbers there are."""
+"""A caller's clock may be so far ahead of the trader's, no more: a forged one must not use up all numbers."""
 
 Id = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_.:/-]{{1,{MAX_ID_LENGTH}}}\Z")]
-"""Of a request or a deposit, made by its owner. `/` and `:` are among the characters, as in a path."""
+"""The id of a request or a deposit, made by its owner. It may have `/` and `:` in it, as a path does."""
 
 Name = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_.:-]{{1,{MAX_NAME_LENGTH}}}\Z")]
-"""Of a customer. Without the `/` that an id may have, for a name is also that of the customer's journal file."""
+"""The name of a customer. Unlike an id it has no `/`, for the customer's journal is a file of that name."""
 
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 PriceText = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,6})(\.[0-9]{1,2})?\Z")]
-"""A price as it is sent; `read_price` says the rest."""
+"""A price as it is sent; `read_price` checks its bounds too."""
 
 Time = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 VectorEntries = Annotated[dict[Name, Time], Meta(max_length=MAX_CLOCK_ENTRIES)]
 
 _MOST_SHOWN = 60
-"""Characters of what was given that a refusal repeats."""
+"""A refusal repeats at most so many characters of what was given."""
 
 
 class _Limit(NamedTuple):
@@ -82,7 +82,7 @@ def checked(field: str, given: object) -> Any:
     kind, allowed = _LIMITS[field]
     try:
         return msgspec.convert(given, kind)
-    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half a character
+    except (msgspec.ValidationError, UnicodeEncodeError):  # The latter is raised for half a surrogate pair.
         raise _refusal(field, allowed, given) from None
 
 
@@ -150,7 +150,7 @@ def check_offer(offer: Offer, items: Collection[str], clock: str) -> None:
     check_clock(offer.clock, clock)
 
 
-# -- saying so -----------------------------------------------------------------------------------------------------
+# -- refusals -----------------------------------------------------------------------------------------------------
 
 
 def _refusal(field: str, allowed: str, given: object) -> BadRequest:

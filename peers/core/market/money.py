@@ -18,7 +18,7 @@ def to_money(text: str | int) -> Decimal:
         exact = value.quantize(CENT)
         if exact == value:
             return exact
-    except InvalidOperation:  # no number, infinite, or more digits than there are
+    except InvalidOperation:  # It is no number, is infinite, or has too many digits.
         pass
     raise ValueError(f"{text} is not exact to the cent")
 

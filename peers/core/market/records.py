@@ -1,8 +1,8 @@
 """What the books hold: requests, deposits, outcomes, the post, elections.
 
-Frozen values, the same for the trader, the ledgers, the wire and the audit. (`gc=False`: they are trees, and
-there are many of them; the garbage collector need not look.) Times of day are milliseconds since
-1970 (`…_ms`), given in from outside; they are written down for people and never compared to decide anything.
+Frozen values, the same for the trader, the ledgers and the wire. They are trees without cycles and there are many of
+them, so the garbage collector need not look at them (`gc=False`). Times of day are milliseconds since 1970 (`…_ms`)
+and come from outside; they are written down for people, and nothing is decided by them.
 """
 
 from __future__ import annotations

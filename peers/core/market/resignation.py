@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def sales_to_go(sales: int, resign_after_sales: int, *, at_most: int) -> int:
-    """Returns how many more sales a trader makes before it resigns (0 or fewer: none), `at_most` at a time.
+    """Returns how many more sales a trader makes before it resigns, `at_most` at a time; 0 or less means none.
 
     `resign_after_sales` is the setting; 0 means that it never resigns because of its sales.
     """

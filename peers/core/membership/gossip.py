@@ -1,4 +1,4 @@
-"""The links: beats, news of members and clocks, and who counts as gone.
+"""The links: heartbeats, news of members and clocks, and who counts as gone.
 
 Everything a peer hears along an edge is merged into what it knows, and passed on only if that changed something.
 A link that stays silent for `suspect_s` has a dead, hung or cut-off peer at its other end: that peer counts as
@@ -26,11 +26,11 @@ from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
 LATE_FOR = 4
-"""How many times the lateness is added to the patience."""
+"""The lateness of this peer (`Context.late_s`) is added to its patience with neighbours so many times."""
 STAYS_LATE = 0.8
-"""What is left of the lateness a beat later."""
+"""The part of the lateness that is left one heartbeat later, if nothing else comes late."""
 UNHEARD_FOR = 10
-"""How many times `suspect_s` a neighbour has at the start to be heard of: it may still be starting itself."""
+"""A neighbour may be silent at the start for so many times `suspect_s`, for it may still be starting itself."""
 
 KNOCK_ROUNDS = 4
 """How many times `suspect_s` it takes to ask all that count as gone. No setting: it follows from that one."""
@@ -41,15 +41,15 @@ class Gossip:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._graph_of: list[int] | None = None  # who was up when the graph was last computed
-        self._heard_s: dict[int, float] = {}  # when something last came from a neighbour
-        self._mismatches: dict[int, tuple[int, int]] = {}  # digests, ours and theirs, that last differed
-        self._news = make_clock(ctx.settings.clock, ctx.name)  # newest clock known; a trader's own stays behind it
-        self._told: dict[int, Stamp] = {}  # newest clock a neighbour is known to know
-        self._clock_sent_s: dict[int, float] = {}
-        self._clock_timer = False
-        self._beat_due_s = 0.0
-        self._unheard: set[int] = set()  # neighbours of the start that nothing has come from yet
+        self._graph_of: list[int] | None = None  # The ranks that were up when the graph was last computed.
+        self._heard_s: dict[int, float] = {}  # When each neighbour was last heard of; has all neighbours, no others.
+        self._mismatches: dict[int, tuple[int, int]] = {}  # The digests, ours and theirs, that differed last.
+        self._news = make_clock(ctx.settings.clock, ctx.name)  # The newest clock known; a trader's own may be behind.
+        self._told: dict[int, Stamp] = {}  # The newest clock that each neighbour is known to have.
+        self._clock_sent_s: dict[int, float] = {}  # When clock news was last sent to each neighbour.
+        self._clock_timer = False  # Whether the `clock` timer is set.
+        self._beat_due_s = 0.0  # When the `heartbeat` timer should fire; what is later is lateness of this peer.
+        self._unheard: set[int] = set()  # The neighbours of the start that nothing has come from yet.
         self._last_knock_s = 0.0
         self._last_knocked = -1  # A rank; the next in turn is the one after it.
 
@@ -93,7 +93,7 @@ class Gossip:
         now_s = ctx.now.mono_s
         late_s = now_s - self._beat_due_s
         self._set_beat_timer(timing.heartbeat_interval_s)
-        if late_s > timing.suspect_s / 2:  # it was us who did not listen, so their silence says nothing
+        if late_s > timing.suspect_s / 2:  # This peer did not listen, so the silence of others says nothing.
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
         self._note_late(late_s, STAYS_LATE * ctx.late_s)
         patience_s = timing.suspect_s + LATE_FOR * ctx.late_s
@@ -163,7 +163,7 @@ class Gossip:
         ours = self._ctx.members.digest()
         if digest == ours:
             self._mismatches.pop(sender, None)
-        elif self._mismatches.get(sender) != (ours, digest):  # news may be under way
+        elif self._mismatches.get(sender) != (ours, digest):  # The news that makes them equal may be under way.
             self._mismatches[sender] = (ours, digest)
         else:
             self._mismatches.pop(sender)
@@ -221,11 +221,11 @@ class Gossip:
             fresh = [m for m in fresh if m.rank != ctx.me.rank]
             fresh += self._refute(mine.incarnation)
         if fresh:
-            self.relink()  # first, so that the news crosses the new edges too
+            self.relink()  # This comes first, so that the news crosses the new edges too.
             told = MemberNews(members=tuple(fresh))
             self.flood(told, but=None if mine else sender)
             if mine is not None and sender is not None and sender not in ctx.neighbours:
-                self.send(sender, told)  # who reported us gone no longer counts us among its neighbours
+                self.send(sender, told)  # Whoever takes us for gone has no link to us, so the flood misses it.
         return fresh
 
     def _refute(self, reported: int) -> list[Member]:
@@ -247,7 +247,7 @@ class Gossip:
         return fresh
 
     def greet_stranger(self, sender: int, incarnation: int) -> None:
-        """Answers one who is not up by our map: tell it so, and it will refute, or bring its own record."""
+        """Answers a peer that counts as gone here: told so, it refutes it with a new incarnation of its own."""
         known = self._ctx.members.get(sender)
         if known is not None and not known.up and incarnation <= known.incarnation:
             self.send(sender, MemberNews(members=(known,)))
@@ -263,7 +263,7 @@ class Gossip:
         return gone
 
     def relink(self) -> None:
-        """Computes the live graph anew and links to whom it names."""
+        """Computes the live graph anew, and links to the neighbours it gives this peer."""
         ctx = self._ctx
         before = ctx.neighbours
         up = [m.rank for m in ctx.members.up()]

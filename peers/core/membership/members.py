@@ -19,7 +19,10 @@ Edge = tuple[int, int]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One peer as known: `uri` is where to call it (opaque to the core)."""
+    """One peer as it is known. `uri` is the address to call it at, which the core never reads.
+
+    `incarnation` grows with each start of the same peer, and with each report of its end that it refutes.
+    """
 
     rank: int
     name: str
@@ -49,7 +52,8 @@ class Membership:
     def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
         self._members = {m.rank: m for m in members}
         self.edges = tuple(edges)
-        self._all: tuple[Member, ...] | None = None  # these three: until the next record that is news
+        # These three are computed when asked for, and hold until a record comes that is news.
+        self._all: tuple[Member, ...] | None = None
         self._up: tuple[Member, ...] | None = None
         self._digest: int | None = None
 

@@ -30,7 +30,7 @@ def build_graph(n: int, rng: Random) -> tuple[Edge, ...]:
     edges: set[Edge] = set()
     order = list(range(n))
     rng.shuffle(order)
-    roomy = order[:1]  # those with room for one more
+    roomy = order[:1]  # Those in the tree that have room for one more neighbour.
 
     def link(a: int, b: int) -> None:
         edges.add((min(a, b), max(a, b)))

@@ -1,7 +1,8 @@
 """One entry under way at a time: written, and written again at the same place until its fate is known.
 
-The same entry at the same place: it is there already (ours: done), another's is (deposed), or it gets there now. A
-first attempt that lands late finds its place taken. Nothing else may be tried before that, for it would overtake.
+Writing the same entry at the same place again is safe. Either it is there already, and is done; or another's is
+there, and this trader is deposed; or it gets there now, and a first attempt that lands late finds its place taken.
+Nothing else may be written before that is known, or it could stand in front of the entry in doubt.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.state_machine import StateMachine, Table, make_table
 
 RETRY_LEDGER_S = 0.1
-"""How long to wait before the same entry is written again. (The `ledger` timer.)"""
+"""How long the `ledger` timer runs before the same entry is written again, in seconds."""
 
 
 class CommitState(Enum):
@@ -54,7 +55,7 @@ COMMIT_TRANSITIONS: Table[CommitState, CommitEvent] = make_table(
         _S.AWAY: {_E.TRIED_AGAIN: _S.APPENDING},
     }
 )
-"""All that may happen. Who is deposed writes nothing more."""
+"""All that may happen. A deposed trader writes nothing more."""
 
 Settled = Appended | AlreadyRecorded | Taken
 """How the entry under way ended."""
@@ -65,9 +66,12 @@ class Committer:
 
     def __init__(self, ctx: Context, place: int) -> None:
         self._ctx = ctx
-        self._place = place  # the last one that is known to be ours, or read
+        # The last place whose entry was written here, or was read.
+        self._place = place
+        # The last append there was; it is under way unless the state is IDLE or DEPOSED.
         self._under_way: Append | None = None
-        self._trouble = False  # as people have been told
+        # Whether people were told last that the books cannot be reached.
+        self._trouble = False
         self._machine = StateMachine(COMMIT_TRANSITIONS, CommitState.IDLE)
 
     @property
@@ -86,7 +90,7 @@ class Committer:
 
     def append(self, entry: Entry) -> None:
         """Has `entry` written at the next place. Raises IllegalTransition unless idle."""
-        self._machine.fire(CommitEvent.APPENDED)  # one in doubt may be written again, but not another in its place
+        self._machine.fire(CommitEvent.APPENDED)  # This raises while an entry is in doubt, so none can overtake it.
         self._under_way = Append(place=self._place + 1, entry=entry)
         self._ctx.perform(self._under_way)
 
@@ -121,7 +125,7 @@ class Committer:
         away = isinstance(result, LedgerAway)
         if away and not self._trouble:
             self._ctx.say(LedgerTrouble(peer=self._ctx.name, why="no answer"))
-        elif self._trouble and not isinstance(result, LedgerAway | Unknown):  # a lost answer says neither
+        elif self._trouble and not isinstance(result, LedgerAway | Unknown):  # A lost answer tells nothing.
             self._ctx.say(LedgerBack(peer=self._ctx.name))
         else:
             return

@@ -15,7 +15,8 @@ from peers.core.market.rules import decide
 from peers.core.market.stock import Draft
 from peers.core.trader.pending import PendingRequest, PendingRequests
 
-_SOON_S = 1e-6  # What is ripe that soon is ripe: a timer may come a rounding too early.
+_SOON_S = 1e-6
+"""A request counts as late by so much too soon, for the rounding of a timer may bring it too early."""
 
 
 class EntryDrafter:
@@ -54,7 +55,7 @@ class EntryDrafter:
         queued: tuple[Accepted, ...] = (),
         new_requests: tuple[str, ...] | None = None,
     ) -> TradeEntry:
-        """Returns an entry of this term; `new_requests` are those that are queued, unless said."""
+        """Returns an entry of this term; unless given, `new_requests` are the ids of `queued`."""
         if new_requests is None:
             new_requests = tuple(accepted.request.request_id for accepted in queued)
         return TradeEntry(

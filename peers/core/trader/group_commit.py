@@ -20,16 +20,16 @@ from __future__ import annotations
 from peers.core.context import Context
 
 CROWD = 2
-"""So many make it worth waiting for the others."""
+"""A commit waits only if so many requests, or more, are likely to share it."""
 
 HALVED = 48
-"""So many take turns in two halves."""
+"""From so many requests on, a commit waits for half of them only."""
 
 IN_VAIN = 0.25
-"""A wait was in vain if a smaller part than this of those who were missing came."""
+"""A wait was in vain if less than this part of the missing requests came."""
 
 MOST_SKIPPED = 4
-"""Few, for on a busy machine those who will come may be late now and then."""
+"""At most so many commits begin at once after waits in vain: on a busy machine requests may be late now and then."""
 
 
 class GroupCommit:
@@ -37,16 +37,23 @@ class GroupCommit:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._crowd = 0  # how many are worth waiting for
-        self._until_s: float | None = None  # while gathering
-        self._first = 0  # how many were there when gathering began
-        self._begun_s = 0.0  # the commit under way
-        self._s_each = 0.001  # what one decision took, of late, its share in waiting included
-        self._skip = 0  # commits that begin at once before the next try
-        self._skipped = 0  # after the last wait in vain
+        # A commit waits until so many requests and deposits are there.
+        self._crowd = 0
+        # When the present wait ends at the latest, None while no commit waits.
+        self._until_s: float | None = None
+        # How many were there when the present wait began.
+        self._first = 0
+        # When the last commit began.
+        self._begun_s = 0.0
+        # How long one decision took of late, in seconds: a moving average, each one's share in waiting included.
+        self._s_each = 0.001
+        # How many commits are still to begin at once before the next tries to wait.
+        self._skip = 0
+        # What `_skip` was set to after the last wait, 0 if that was not in vain.
+        self._skipped = 0
 
     def is_worth_waiting(self, present: int) -> bool:
-        """Whether the commit should begin later; if so, a `gather` timer has been set."""
+        """Whether a commit of `present` requests and deposits should begin later; the `gather` timer is set then."""
         group_commit_delay_s, now_s = self._ctx.settings.timing.group_commit_delay_s, self._ctx.now.mono_s
         if self._until_s is None:
             if group_commit_delay_s == 0 or self._skip or self._crowd < CROWD or present >= self._crowd:
@@ -56,7 +63,7 @@ class GroupCommit:
         return present < self._crowd and now_s < self._until_s
 
     def begins(self, present: int) -> None:
-        """A commit begins with those who are there."""
+        """A commit begins with `present` requests and deposits."""
         if self._until_s is None:
             self._skip = max(0, self._skip - 1)
         elif present - self._first >= IN_VAIN * (self._crowd - self._first):
@@ -67,11 +74,11 @@ class GroupCommit:
         self._begun_s = self._ctx.now.mono_s
 
     def ms_for(self, waiting: int) -> int:
-        """How long it takes about until so many are decided, in milliseconds; a tenth of a second at the most."""
+        """Returns an estimate of the time until `waiting` requests are decided, in milliseconds; 100 at the most."""
         return min(100, 1 + int(1000 * waiting * self._s_each))
 
     def ended(self, decided: int, waiting: int) -> None:
-        """A commit ended; `waiting` came while it was under way."""
+        """A commit of `decided` requests and deposits ended; `waiting` others came while it was under way."""
         if decided:
             took_s = self._ctx.now.mono_s - self._begun_s
             self._s_each += (took_s / decided - self._s_each) / 8

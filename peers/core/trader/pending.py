@@ -20,7 +20,10 @@ REMEMBERED = 4096
 
 
 class PendingRequest:
-    """A request that is accepted and not yet decided, and who waits for it. `queued`: the log has it."""
+    """A request that is accepted and not yet decided, and the calls that wait for it.
+
+    `queued` says whether the log has it; `since_s` is the monotonic time of its acceptance.
+    """
 
     __slots__ = ("accepted", "callers", "queued", "since_s", "sort_key")
 
@@ -130,7 +133,7 @@ class PendingRequests:
         self._answer(callers, deposit if offer == deposit.offer else _used_before("deposit_id"))
 
     def refuse(self, refusal: WireError) -> None:
-        """Everybody who still waits is told to ask elsewhere, or again."""
+        """Answers everybody who still waits with `refusal`: to ask elsewhere, or again."""
         for pending in self._requests.values():
             self._answer(pending.callers, refusal)
         for _, callers in self._offers.values():

@@ -1,7 +1,7 @@
 """What callers only want to read from the ledger: the outcome of a request long decided, a seller's standing.
 
 The trader looks it up on their behalf, once for all who ask the same at the same time. Nothing here changes anything,
-so it waits for no entry, and what cannot be read is simply not answered with facts.
+so it waits for no entry. Where the ledger cannot be read, callers are told to ask again.
 """
 
 from __future__ import annotations

@@ -31,14 +31,14 @@ class Bidding(Enum):
 
 
 class Won(msgspec.Struct, frozen=True):
-    """In office: the state with the office entry, and what is still to be made of the books."""
+    """The bid is won. `state` has the office entry in it; `to_make` brings the books up to it."""
 
     state: PostState
     to_make: tuple[MakeBooks, ...]
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The post stands at another term than the one that was to be followed."""
+    """The bid is lost: the log is at another term than the one that was to be followed. `post` says whose it is."""
 
     post: Post
 

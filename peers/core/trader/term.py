@@ -3,7 +3,7 @@
 One entry of the log is under way at a time, and what arrives meanwhile shares the next one (group commit, Gawlick and
 Kinkade, 1985). Recorded and decided is the same entry. What an entry has no room for, and has waited for
 `queue_after_s`, is queued in the same entry; so what waits for long waits in the log, where a successor finds it.
-Nobody is told anything before the log has it, and nobody is shown goods of an entry that is still under way.
+Nobody is told a decision before the log has it, and nobody is shown goods of an entry that is still under way.
 
 The state is the fold of the entries that stand (`post_state`); what the next entry would do is worked out on a draft.
 So nothing is ever taken back: an entry whose fate is unknown is written again until it is known, and another's entry
@@ -34,7 +34,7 @@ from peers.errors import PostClosed, WireError
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a term is over: left of the trader's own accord (`post` is None), or the post is another's."""
+    """Why a term is over. `post` is None if the trader left by itself, else the post as another's entry left it."""
 
     reason: VacancyReason
     post: Post | None = None
@@ -49,12 +49,14 @@ class TraderTerm:
         self.sales = 0
         self.ended: Ended | None = None
         self._state = state
+        # The number of the last request accepted, here or by a predecessor.
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue.values())
         self._drafter = EntryDrafter(ctx, state, self._pending)
         self._group_commit = GroupCommit(ctx)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place)
+        # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
 
     # -- what callers ask ----------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ class TraderTerm:
         leaving_for = self._ctx.leadership.leaving_for
         if leaving_for is not None:
             left_behind = [pending.accepted for pending in self._pending.not_queued()]
-            if left_behind:  # the successor shall find all that was accepted
+            if left_behind:  # Whatever was accepted must be in the log, where the successor finds it.
                 self._committer.append(self._drafter.entry(queued=tuple(left_behind)))
             else:
                 self.ended = Ended(reason=leaving_for)
@@ -154,7 +156,7 @@ class TraderTerm:
             self._committer.append(self._drafter.next_entry(self.sales))
 
     def on_gather_timer(self) -> None:
-        """Those who were likely to come are there, or will not come."""
+        """The wait for more requests is over: the entry is written with those that are there."""
         self.pump()
 
     # -- what the ledger says ------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ class TraderTerm:
         self._committer.on_timer()
 
     def _post_of(self, taken: Taken) -> Post:
-        """The post as the entry that stands in our place leaves it, as far as it says."""
+        """Returns the post as far as the entry in our place tells; its term is later than ours in any case."""
         entry = taken.entry
         if isinstance(entry, OfficeEntry):
             return Post(term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms)
@@ -215,7 +217,7 @@ class TraderTerm:
             # One that still held something would be in stock, and would have been known.
             self._pending.settle_deposit(msgspec.structs.replace(deposit, remaining=0))
         self._ctx.count("asked_again")
-        if len(self._pending) == before:  # nor would the entry be accepted the next time
+        if len(self._pending) == before:  # The next entry would be the same, and be refused again.
             self.ended = Ended(reason=VacancyReason.BOOKS_CHANGED)
 
     # -- leaving -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What passes between links and core: parcels that come are taken in, and what the core says is sealed for the way.
+"""Passes on between links and core: parcels that come are taken in, and messages of the core are put into parcels.
 
 A delivery is answered with what handling it made this peer say to the very sender.
 """
@@ -25,7 +25,7 @@ class Step(Protocol):
 
 
 class LinkExchange:
-    """Of the peer of `rank`, which is in `incarnation`. From the threads of links and of callers."""
+    """The exchange of the peer of `rank`, which is in `incarnation`. Any thread may call its methods."""
 
     def __init__(
         self, rank: int, incarnation: int, step: Step, lock: threading.Lock, begun: threading.Event, timeout_s: float
@@ -50,7 +50,7 @@ class LinkExchange:
         back: list[LinkMessage] = []
         if self.cuts.deafens(parcel.sender):
             self._leave_unanswered()
-        # Others may have begun a little earlier than this one.
+        # Others may have begun a little earlier than this peer, which waits rather than lose what they say.
         if self._begun.wait(self._timeout_s / 2):
             with self._lock:
                 self._take_in(parcel, back)
@@ -59,7 +59,7 @@ class LinkExchange:
         return self.seal(tuple(back))
 
     def seal(self, messages: tuple[LinkMessage, ...]) -> Parcel:
-        """Messages of this peer, as it is now."""
+        """Returns a parcel of these messages, from this peer in its present incarnation."""
         return Parcel(sender=self._rank, incarnation=self.incarnation, messages=messages)
 
     def received(self, parcel: Parcel) -> None:
@@ -78,6 +78,6 @@ class LinkExchange:
             self._step(event, back=back, sender=parcel.sender)
 
     def _leave_unanswered(self) -> NoReturn:
-        """On a thread of the caller's own: by the time this says no, nobody waits for it any more."""
+        """Refuses so late that nobody waits for it any more; the thread is the caller's own."""
         time.sleep(2 * self._timeout_s)
         raise PostClosed(why="the link is cut")

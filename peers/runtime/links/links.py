@@ -29,17 +29,19 @@ from peers.runtime.logs import Log
 
 # None of these is a setting: the first three only bound memory, and what is dropped heartbeats make good.
 MOST_WAITING = 1000
-"""Messages kept for a slow neighbour."""
+"""The most messages kept for a slow neighbour."""
 
 MOST_IN_A_PARCEL = 200
+"""The most messages in one call."""
+
 MOST_PASSING = 16
-"""Links to peers that are no neighbours, at a time."""
+"""The most links at a time to peers that are no neighbours."""
 
 LINGER_S = 1.0
 """How long such a link is kept after its last message; a connection is cheaper to make than to keep for long."""
 
 _TRIES_S = (0.0, 0.002, 0.01, 0.05)
-"""Pauses before each try: a dying process may still take a connection for a moment, and break it. That is the
+"""The pauses before each try: a dying process may still take a connection for a moment, and break it. That is the
 kernel's doing, and takes no longer on a slow network."""
 
 
@@ -64,8 +66,10 @@ class Links:
         self.timeout_s = timeout_s
         self.log = log
         self.cuts = exchange.cuts
+        # By rank: the links to neighbours, and those to others, which end after some idle time.
         self._links: dict[int, _Link] = {}
         self._passing: dict[int, _Link] = {}
+        # Links that were let go of and may still have something to send.
         self._retired: list[_Link] = []
 
     def set_neighbours(self, members: Iterable[Member]) -> None:
@@ -139,9 +143,12 @@ class _Link:
         self.ended = False
         self._links = links
         self._lasting = lasting
+        # Whether this link is to end once what waits has been sent.
         self._retired = False
+        # Whether to find out, without anything to send, if somebody is still there.
         self._probing = False
-        self._answered = True  # the last time, as far as is known
+        # Whether the last call was answered; a failure is logged only if the one before was answered.
+        self._answered = True
         self._waiting: deque[LinkMessage] = deque()
         self._lock = threading.Lock()
         self._wake_up = WakeUp()
@@ -206,9 +213,10 @@ class _Link:
             return tuple(waiting.popleft() for _ in range(min(len(waiting), MOST_IN_A_PARCEL)))
 
     def _look(self) -> None:
-        """Only a new connection tells for certain that nobody is there; only the old one, that it still works.
+        """Finds out whether the neighbour is still there.
 
-        Where there is no old one, delivering makes a new one.
+        Only a new connection tells for certain that nobody is; only the old one tells that it still works. Where
+        there is no old one, delivering makes a new one.
         """
         if self._is_cut():
             return
@@ -225,7 +233,7 @@ class _Link:
         """Delivers, and takes in what comes back. What cannot be delivered is dropped: heartbeats make it good."""
         exchange, cuts = self._links.exchange, self._links.cuts
         if cuts.mutes(self.member.rank):
-            time.sleep(self._links.timeout_s)  # as long as it would take to find out
+            time.sleep(self._links.timeout_s)  # With a real cut it would take as long to find out.
             return
         packed = pack(exchange.seal(messages))
         for pause_s in _TRIES_S:

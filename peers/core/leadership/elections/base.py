@@ -15,11 +15,11 @@ from peers.core.messages import Election, ElectionAnswer
 ElectionMessage = Election | ElectionAnswer
 
 AT_THE_START = 5
-"""How many times longer than later peers wait for each other in the first election: some are still starting."""
+"""In the first election peers wait for each other so many times longer, for some are still starting."""
 
 
 def patience_s(ctx: Context, reason: VacancyReason | None) -> float:
-    """How long to wait for an answer, in an election for this reason: the longer, the later things come here."""
+    """Returns how long to wait for an answer in an election for this reason; longer where things come late here."""
     wait_s = ctx.settings.timing.election_s + ctx.late_s
     return AT_THE_START * wait_s if reason is VacancyReason.START else wait_s
 
@@ -40,7 +40,7 @@ class Electorate(Protocol):
         """Sends along every edge but the one to `but`, and counts the messages."""
 
     def nominate(self, after_term: int) -> None:
-        """This peer shall take office."""
+        """Has this peer try to take office."""
 
 
 class ElectionAlgorithm(Protocol):

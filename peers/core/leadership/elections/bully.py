@@ -19,11 +19,13 @@ from peers.core.messages import Election, ElectionAnswer
 from peers.core.reports import ElectionStarted
 
 NOBODY = -1
+"""Lower than every rank: nobody has answered or stands."""
 PATIENCE = 4
-"""How many times `election_s` one who stood back waits for the announcement, before another attempt."""
+"""A peer that stood back waits so many times `election_s` for the announcement before the next attempt."""
 MAX_WAIT_S = 5.0
+"""The wait for the announcement grows with each attempt, up to so many seconds."""
 HOLD_FROM, HOLD_TO = 0.25, 0.5
-"""Parts of `election_s` for which an answer is held back: that of the second highest, and that of the lowest."""
+"""The parts of `election_s` for which the second highest and the lowest hold their answers back."""
 
 
 class Bully:
@@ -33,11 +35,15 @@ class Bully:
 
     def __init__(self, electorate: Electorate) -> None:
         self._peers = electorate
-        self._round: tuple[int, int] | None = None  # (after_term, attempt)
+        # The term that left the vacancy and the attempt to fill it, None while no election is on.
+        self._round: tuple[int, int] | None = None
         self._reason = VacancyReason.START
-        self._highest = NOBODY  # the highest rank that answered or stands
+        # The highest rank that has answered or stands in this round, this peer's own included.
+        self._highest = NOBODY
+        # Whether this peer only waits for the announcement, after which the next attempt begins.
         self._stood_back = False
-        self._held_back_s: float | None = None  # for how long our answer is held back, while it is
+        # For how many seconds the answer of this peer is held back, None when none is.
+        self._held_back_s: float | None = None
 
     def attempt(self) -> int | None:
         return self._round[1] if self._round else None
@@ -48,7 +54,7 @@ class Bully:
         ctx = self._peers.ctx
         ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
         eligible = self._peers.eligible(after_term, attempt)
-        if ctx.me.rank != eligible[-1]:  # the highest of all asks nobody
+        if ctx.me.rank != eligible[-1]:  # The highest of all has nobody to ask.
             self._peers.flood(
                 Election(
                     after_term=after_term,
@@ -114,7 +120,7 @@ class Bully:
         if self._stood_back:
             self.start(after_term=after_term, attempt=attempt + 1, reason=self._reason)
             return
-        if self._highest == ctx.me.rank:  # nobody higher answered
+        if self._highest == ctx.me.rank:  # Nobody higher has answered.
             self._peers.nominate(after_term)
         self._stood_back = True
         ctx.set_timer("election", min(PATIENCE * self._patience_s() * (attempt + 1), MAX_WAIT_S))

@@ -1,4 +1,4 @@
-"""One peer's part in elections, whatever the algorithm: sees to it that somebody begins one, and counts the cost."""
+"""One peer's part in elections, whatever the algorithm: it sees that somebody begins one, and counts the cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECHECK_VACANCY_S = 1.0
 
 
 class ElectionPart:
-    """The Electorate of the algorithm. `on_nominated` hears that this peer shall take office after a term."""
+    """The Electorate of the algorithm. `on_nominated` gets the term after which this peer shall take office."""
 
     def __init__(self, ctx: Context, gossip: Gossip, on_nominated: Callable[[int], None]) -> None:
         self._ctx = ctx
@@ -30,7 +30,7 @@ class ElectionPart:
         self.eligibility = Eligibility(ctx)
         self.cost = ElectionCost(ctx, gossip)
 
-    # -- that one is held ----------------------------------------------------------------------------------
+    # -- having one held -----------------------------------------------------------------------------------
 
     def on_vacant(self, *, started: bool) -> None:
         """The post is vacant: begins an election if that is this peer's to do, else sees to it that somebody does."""
@@ -41,7 +41,7 @@ class ElectionPart:
             self._begin()
 
     def mind_the_lost(self) -> None:
-        """Whoever was to begin, or to win, may be among the lost: do not wait out its silence."""
+        """Peers were lost, perhaps the one to begin or to win: if this peer is next, it acts and does not wait."""
         term, attempt = self._ctx.view.term, self._algorithm.attempt()
         if attempt is None:
             if self._is_mine_to_begin():
@@ -77,7 +77,7 @@ class ElectionPart:
         self._algorithm.on_timer()
 
     def stop(self) -> None:
-        """What is under way is about another vacancy than the present."""
+        """Ends the round under way, for it is about another vacancy than the present one."""
         self._algorithm.stop()
 
     def on_filled(self) -> None:
