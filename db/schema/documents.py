@@ -1,8 +1,7 @@
 """Records as the documents that the database keeps, and back.
 
-The three forms differ only in how money and times of day are written. `BSON` is what MongoDB keeps (Decimal128,
-Date), `PLAIN` the same in Python's own types (Decimal, datetime), and `WIRE` what can be written as JSON
-(strings such as "7.20" and "2026-11-03T12:00:00.000Z"). Reading back takes any of them.
+The two forms differ only in how money and times of day are written. `BSON` is what MongoDB keeps (Decimal128, Date),
+`PLAIN` the same in Python's own types (Decimal, datetime). Reading back takes both.
 """
 
 from __future__ import annotations
@@ -60,12 +59,6 @@ def date(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=ms)
 
 
-@lru_cache(maxsize=1024)
-def iso_date(ms: int) -> str:
-    """Returns a time of day given in milliseconds since 1970 as ISO 8601, in UTC, to the millisecond."""
-    return date(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """How money and times of day are written."""
@@ -76,7 +69,6 @@ class Form:
 
 BSON = Form(money=decimal128, date=date)
 PLAIN = Form(money=lambda money: money, date=date)
-WIRE = Form(money=lambda money: format(money, ".2f"), date=iso_date)
 
 
 def request_document(record: Accepted | Outcome, at: int, form: Form = BSON) -> Document:

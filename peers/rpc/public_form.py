@@ -273,20 +273,6 @@ def heartbeat_dict(status: Status) -> Document:
     return {"peer": status.name, "term": status.term, "trader": status.trader}
 
 
-def earned_dict(outcome: Outcome, earned: Decimal) -> Document:
-    """Returns a sale as its seller's journal keeps it."""
-    request, sale = outcome.request, outcome.sale
-    return {
-        "request_id": request.request_id,
-        "seq": outcome.seq,
-        "item": request.item,
-        "quantity": request.quantity,
-        "buyer": request.buyer,
-        "price": _money(sale.price) if sale else None,
-        "earned": _money(earned),
-    }
-
-
 def _money(amount: Decimal) -> str:
     return format(amount, ".2f")
 

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from db.audit.rows import derived_order, read_deposit, read_request
-from db.schema.documents import BSON, PLAIN, WIRE, Form, deposit_document, outcome_document
+from db.schema.documents import BSON, PLAIN, Form, deposit_document, outcome_document
+from peers.core.journal import journal_line
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp
+from peers.core.reports import Answered
 
 STAMPS = [LamportStamp(lamport=17), VectorStamp(vector={"buyer0": 3, "seller1": 40}), VectorStamp(vector={})]
 
@@ -39,8 +41,10 @@ def test_a_sale_is_read_in_full(outcome: Outcome, form: Form) -> None:
     assert row.order == derived_order(row.clock, row.buyer, row.id)
 
 
-def test_money_is_read_from_the_wire(outcome: Outcome) -> None:
-    row = read_request(outcome_document(outcome, WIRE))
+def test_money_is_read_from_a_journal(outcome: Outcome) -> None:
+    line = journal_line(Answered(peer="buyer3", outcome=outcome))
+    assert line is not None
+    row = read_request(line["outcome"])
     assert (row.amount, row.commission) == (Decimal("14.40"), Decimal("2.88"))
 
 
