@@ -23,6 +23,9 @@ SETTLED = ReadConcern("majority")
 PATIENCE_S = 2.0
 """How long one operation may take. No setting: a caller's own patience, which is longer, asks again after it."""
 
+REACH_WITHIN_S = 0.5
+"""How long a sign of life may take. No setting: some hundred times what it takes, and half of `ledger_patience_s`."""
+
 _CLIENT_OPTIONS: dict[str, Any] = {
     # These four bound what a cut-off or frozen primary costs; the driver's own limits are half a minute and more.
     "connectTimeoutMS": 1000,

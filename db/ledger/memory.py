@@ -34,6 +34,7 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    Reach,
     RecordElection,
     Result,
     StockedDeposit,
@@ -80,6 +81,8 @@ class MemoryLedger:
                 return self._look_up(operation)
             case FindSales():
                 return self._find_sales(operation)
+            case Reach():
+                return _DONE
             case RecordElection():
                 self._elections[operation.record.term] = operation.record
                 return _DONE

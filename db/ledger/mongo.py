@@ -18,11 +18,12 @@ from typing import Any
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 
 from db.ledger.backlog import encode_request
-from db.ledger.connection import PATIENCE_S, Document, connect, is_passing, unusable
+from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_place, read_sales
 from db.schema.collections import DATABASE
@@ -42,6 +43,7 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    Reach,
     RecordElection,
     Result,
     Taken,
@@ -103,6 +105,8 @@ class MongoLedger:
                     return self._make(maker, operation)
                 case RecordElection():
                     return _record_election(database, operation)
+                case Reach():
+                    return _reach(database)
                 case _:
                     with pymongo.timeout(PATIENCE_S):
                         return _read(database, operation)
@@ -222,6 +226,13 @@ def _read(database: Database[Document], operation: Load | LookUp | FindSales) ->
         return loaded
     catch_up(database)
     return read_loaded(database)
+
+
+def _reach(database: Database[Document]) -> Done:
+    """Asks the primary for a sign of life: what a purchase needs, less the write."""
+    with pymongo.timeout(REACH_WITHIN_S):
+        database.command("ping", read_preference=ReadPreference.PRIMARY)
+    return Done()
 
 
 def _record_election(database: Database[Document], operation: RecordElection) -> Done | Unknown | LedgerAway:

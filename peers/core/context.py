@@ -30,6 +30,9 @@ class Context:
         self.leadership = LeadershipMachine()
         # Whether this peer was told to leave the market. Only `Peer` writes it.
         self.departing = False
+        # False while the post is vacant because somebody did not reach the books, until this peer finds that it does.
+        # Only `ElectionPart` writes it.
+        self.reaches_books = True
         # How late timers and messages have come here recently, in seconds. Only `Gossip` writes it.
         self.late_s = 0.0
         self.now = Now(mono_s=0.0, wall_ms=0)
@@ -80,6 +83,11 @@ class Context:
     @property
     def neighbours(self) -> tuple[int, ...]:
         return self.graph.get(self.me.rank, ())
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether this peer is fit to be trader, by what it knows of itself."""
+        return self.reaches_books and not self.departing
 
     @property
     def view(self) -> LeadershipView:

@@ -178,6 +178,7 @@ class Peer:
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
             self._lose(rank)
+        self._leadership.on_heartbeat_timer()
 
     def _on_peer_gone(self, event: PeerGone) -> None:
         member = self._ctx.members.get(event.rank)

@@ -97,6 +97,8 @@ class TimingSettings(BaseModel):
     queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01
     # An entry waits at most so long for as many requests as came last time; 0 means that no entry waits.
     group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = 0.002
+    # A trader, or a candidate, that has not reached the books for so long gives way to one who does.
+    ledger_patience_s: Seconds = 1.0
     # One entry of the log holds at most so many decisions.
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
     # A request that finds so many requests and deposits waiting at the trader is told to come later.

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from peers.core.ledger.port import Append, Ledger, LedgerAway, Load, MakeBooks, Operation, Result
+from peers.core.ledger.port import Append, Ledger, LedgerAway, Load, MakeBooks, Operation, Reach, Result
 from peers.errors import LedgerError
 from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
@@ -55,6 +55,8 @@ class LedgerExecutor:
         self._in_office = False
         self._appends = _Queue("appends", self._work_on, self._rest)
         self._reads = _Queue("reads", self._work_on, self._rest)
+        # On a thread of its own: a long reading must not pass for a ledger that cannot be reached.
+        self._signs = _Queue("signs of life", self._work_on, self._rest)
         # What is still to be handed on for the books, in the order of the log; `_making` is held for that.
         self._to_make: deque[MakeBooks] = deque()
         self._making = threading.Lock()
@@ -67,7 +69,12 @@ class LedgerExecutor:
             # It follows from the result of an entry, and the thread that brought that result hands it on.
             self._to_make.append(operation)
         else:
-            (self._appends if isinstance(operation, Append) else self._reads).put(operation)
+            self._queue_of(operation).put(operation)
+
+    def _queue_of(self, operation: Operation) -> _Queue:
+        if isinstance(operation, Append):
+            return self._appends
+        return self._signs if isinstance(operation, Reach) else self._reads
 
     def claim(self, operation: Operation) -> bool:
         """Whether the caller may, and then must, `carry_out` this operation itself."""
@@ -86,9 +93,10 @@ class LedgerExecutor:
         self._make_books()
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Ends both threads; what is under way is waited for, but not longer than that. The books are finished."""
+        """Ends its threads; what is under way is waited for, but not longer than that. The books are finished."""
         self._appends.close(timeout_s)
         self._reads.close(timeout_s)
+        self._signs.close(timeout_s)
         with self._lock:
             ledger, self._ledger = self._ledger, None
             busy = self._users > 0

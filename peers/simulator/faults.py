@@ -36,6 +36,7 @@ Kind = Literal[
     "ledger_refuses",
     "ledger_unknown",
     "books_behind",
+    "books_cut",
 ]
 
 
@@ -65,6 +66,7 @@ class FaultOptions(msgspec.Struct, frozen=True, kw_only=True):
     # Answers are lost: the write happened, did not, happens later, or is lost with the primary.
     ledger_unknown: float = 1.0
     books_behind: float = 0.4  # The books follow the log slowly.
+    books_cut: float = 0.3  # What one peer asks of the ledger is answered with silence.
 
 
 KINDS: tuple[Kind, ...] = FaultOptions.__struct_fields__  # type: ignore[assignment]
@@ -80,7 +82,9 @@ _FROM_TO_S: dict[str, tuple[float, float]] = {
     "ledger_away": (0.1, 2.0),
 }
 _INSTANT = frozenset(("crash", "join", "leave", "resign", "false_alarm", "clock_jump"))
-_AIMED = frozenset(("crash", "restart", "hang", "slow", "leave", "resign", "false_alarm", "clock_jump", "one_way"))
+_AIMED = frozenset(
+    ("crash", "restart", "hang", "slow", "leave", "resign", "false_alarm", "clock_jump", "one_way", "books_cut")
+)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -31,12 +31,12 @@ class Eligibility:
         would be no trade. Where these rules leave nobody, anybody may. Anybody may as well from LENIENT_ATTEMPT on:
         a peer that has not heard who is barred would otherwise wait for ever for one that knows itself barred.
         """
-        up, departing = self._ctx.members.up(), self._ctx.departing
+        up, may_stand = self._ctx.members.up(), self._ctx.may_stand
         if attempt >= LENIENT_ATTEMPT:
-            return [m.rank for m in up if not departing or m.rank != self._ctx.me.rank] or [self._ctx.me.rank]
+            return [m.rank for m in up if may_stand or m.rank != self._ctx.me.rank] or [self._ctx.me.rank]
         needed = self._needed()
         free = [m.rank for m in up if after_term >= self._barred_until.get(m.rank, 0)]
-        if departing:
+        if not may_stand:
             free = [rank for rank in free if rank != self._ctx.me.rank]
         return [rank for rank in free if rank not in needed] or free or [m.rank for m in up]
 

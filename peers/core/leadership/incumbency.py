@@ -13,6 +13,7 @@ from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
+from peers.core.trader.books_watch import BooksWatch
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
 
@@ -25,6 +26,7 @@ class Incumbency:
         self._gossip = gossip
         self._bid: TakingOffice | None = None
         self._term: TraderTerm | None = None
+        self._watch = BooksWatch(ctx)
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
 
@@ -47,6 +49,7 @@ class Incumbency:
 
     def bid(self, after_term: int, reason: VacancyReason) -> None:
         """Tries to get the post that `after_term` left vacant."""
+        self._watch = BooksWatch(self._ctx)
         self._bid = TakingOffice(self._ctx, after_term, reason)
 
     def drop_bid(self) -> None:
@@ -65,6 +68,7 @@ class Incumbency:
     def enter(self, won: Won, took_s: float) -> None:
         """Takes up trade, first with what the predecessor left queued; the post was vacant for `took_s` seconds."""
         ctx, term = self._ctx, won.state.post.term
+        self._watch = BooksWatch(ctx)
         self._term = TraderTerm(ctx, won.state)
         ctx.emit(HoldPost(term=term, held=True))
         for changes in won.to_make:
@@ -81,6 +85,15 @@ class Incumbency:
         """Takes in nothing more; the term ends once nothing is under way."""
         if self._term is not None:
             self._term.leave(reason)
+
+    def has_lost_books(self) -> bool:
+        """Whether there is a bid or a term, and the ledger is away. To be asked with each heartbeat."""
+        return (self._bid is not None or self._term is not None) and self._watch.is_away()
+
+    def give_up(self) -> None:
+        """Ends the term though something may be under way: what becomes of it, the next trader finds in the log."""
+        if self._term is not None:
+            self._term.give_up()
 
     def close(self, trader: str | None, term: int) -> None:
         """Ends the term at once. Whoever waits is sent to `trader`, who holds `term`."""
@@ -106,6 +119,7 @@ class Incumbency:
 
     def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
         """Takes in what the ledger says; returns how the bid ended, if it did now."""
+        self._watch.on_ledger(event.operation, event.result)
         if self._term is not None:
             self._term.on_ledger(event.operation, event.result)
         elif self._bid is not None:

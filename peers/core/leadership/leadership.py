@@ -125,10 +125,13 @@ class Leadership:
         view = LeadershipView(term=vacancy.term, vacant=True, reason=vacancy.reason)
         newer = view.is_newer_than(self._ctx.view)
         # A heartbeat may have brought the vacancy sooner, but not who is barred.
-        if self.elections.eligibility.bar(vacancy.barred, vacancy.term) or newer:
+        barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term)
+        if barred or newer:
             self._gossip.flood(vacancy, but=sender)
         if newer:
             self._learn(view)
+        elif barred and vacancy.reason is VacancyReason.BOOKS_AWAY and self._ctx.view.is_same_vacancy(view):
+            self.elections.on_books_away()
 
     def on_coordinator(self, sender: int, message: Coordinator) -> None:
         view = _view_of(message)
@@ -150,7 +153,8 @@ class Leadership:
     # -- standing for it -----------------------------------------------------------------------------------
 
     def _on_nominated(self, after_term: int) -> None:
-        if self._machine.state is LeadershipState.ELECTING and after_term == self._ctx.view.term:
+        is_vacant = self._machine.state is LeadershipState.ELECTING and after_term == self._ctx.view.term
+        if is_vacant and self._ctx.reaches_books:
             self._stand(after_term)
 
     def _stand(self, after_term: int) -> None:
@@ -178,6 +182,7 @@ class Leadership:
     # -- office --------------------------------------------------------------------------------------------
 
     def on_ledger(self, event: LedgerReplied) -> None:
+        self.elections.on_ledger(event.operation, event.result)
         ended = self._incumbency.on_ledger(event)
         if isinstance(ended, Won):
             if ended.state.post.term > self._ctx.view.term:
@@ -209,6 +214,23 @@ class Leadership:
         self._incumbency.enter(won, took_s)
         if ctx.departing:
             self._incumbency.leave(VacancyReason.LEFT)
+
+    def on_heartbeat_timer(self) -> None:
+        """Who cannot reach the books gives way to one who can."""
+        if not self._incumbency.has_lost_books():
+            return
+        if self._ctx.in_office:
+            self._incumbency.give_up()
+        else:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        term, barred = self._ctx.view.term, (self._ctx.me.rank,)
+        self._machine.withdraw_bid()
+        self._incumbency.drop_bid()
+        self.elections.eligibility.bar(barred, term)
+        self._gossip.flood(Vacancy(term=term, reason=VacancyReason.BOOKS_AWAY, barred=barred))
+        self.elections.on_books_away()
 
     def on_period(self) -> None:
         """A trader may resign by chance; and it makes way where there is no trade without it."""
@@ -251,8 +273,8 @@ class Leadership:
         self.elections.cost.on_term_over()
         ctx.say(LeftOffice(peer=ctx.name, term=term, reason=reason, sales=self._incumbency.sales))
         self._incumbency.close(None, term)
-        is_barred = reason is VacancyReason.RESIGNED and ctx.settings.market.barred_elections
-        barred = (ctx.me.rank,) if is_barred else ()
+        sits_out = reason in (VacancyReason.RESIGNED, VacancyReason.BOOKS_AWAY)
+        barred = (ctx.me.rank,) if sits_out and ctx.settings.market.barred_elections else ()
         self.elections.eligibility.bar(barred, term)
         self._gossip.flood(Vacancy(term=term, reason=reason, barred=barred))
         self.elections.on_vacant(started=not reason.is_orderly)

@@ -16,6 +16,7 @@ class VacancyReason(StrEnum):
     NEEDED = "needed"
     DEPOSED = "deposed"
     BOOKS_CHANGED = "books changed"
+    BOOKS_AWAY = "books away"
 
     @property
     def sentence(self) -> str:
@@ -37,4 +38,5 @@ _SENTENCES = {
     VacancyReason.NEEDED: "made way, for it is the last one who buys or the last one who sells",
     VacancyReason.DEPOSED: "was deposed: another's entry stands in the log",
     VacancyReason.BOOKS_CHANGED: "gave up, for the books had been changed by somebody else",
+    VacancyReason.BOOKS_AWAY: "does not reach the books",
 }

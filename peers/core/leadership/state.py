@@ -41,9 +41,10 @@ class LeadershipEvent(Enum):
     NOMINATED = "nominated"
     BID_WON = "its entry stands"
     BID_LOST = "another was faster"
+    BID_WITHDRAWN = "does not reach the books"
     TOLD_TO_LEAVE = "resigns or leaves"
     VOTED_OUT = "others take it for gone"
-    TERM_OVER = "nothing under way"
+    TERM_OVER = "its term ends"
     DEPOSED = "a later term stands"
     DEPARTED = "leaves the market"
 
@@ -63,6 +64,7 @@ TRANSITIONS: Table[LeadershipState, LeadershipEvent] = make_table(
         _S.CANDIDATE: {
             _E.BID_WON: _S.TRADER,
             _E.BID_LOST: _S.ELECTING,
+            _E.BID_WITHDRAWN: _S.ELECTING,
             _E.TRADER_KNOWN: _S.FOLLOWER,
             # The vacancy is that after a later term; the bid under way finds that out by itself.
             _E.POST_VACANT: _S.CANDIDATE,
@@ -97,6 +99,9 @@ class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int = 0
     vacant: bool = True
     reason: VacancyReason | None = VacancyReason.START
+
+    def is_same_vacancy(self, other: LeadershipView) -> bool:
+        return self.vacant and other.vacant and self.term == other.term
 
     def is_newer_than(self, other: LeadershipView) -> bool:
         return (self.term, self.vacant) > (other.term, other.vacant)
@@ -158,6 +163,10 @@ class LeadershipMachine:
     def lose_bid(self) -> None:
         """The log stands at another term. Raises IllegalTransition unless this peer was a candidate."""
         self._become(LeadershipEvent.BID_LOST)
+
+    def withdraw_bid(self) -> None:
+        """The log cannot be reached. Raises IllegalTransition unless this peer was a candidate."""
+        self._become(LeadershipEvent.BID_WITHDRAWN)
 
     def take_office(self, view: LeadershipView) -> None:
         """The log has our office entry. Raises IllegalTransition unless this peer was a candidate."""

@@ -76,7 +76,11 @@ class RecordElection(msgspec.Struct, frozen=True, kw_only=True):
     record: ElectionRecord
 
 
-Operation = Append | Load | LookUp | FindSales | MakeBooks | RecordElection
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Find out whether the ledger can be reached; nothing is read or written. Gives Done or LedgerAway, soon."""
+
+
+Operation = Append | Load | LookUp | FindSales | MakeBooks | RecordElection | Reach
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):

@@ -227,6 +227,10 @@ class TraderTerm:
         self._ctx.leadership.leave_office(reason)
         self.pump()
 
+    def give_up(self) -> None:
+        """Ends the term at once, for the ledger cannot be reached."""
+        self.ended = Ended(reason=VacancyReason.BOOKS_AWAY)
+
     def close(self, *, trader: str | None, term: int) -> None:
         """Answers everybody who still waits: ask the next trader, with the same id."""
         refusal = not_in_office(trader, term, self._ctx.members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from peers.simulator.breaking.targets import Begin, Undo
+from peers.simulator.breaking.targets import Begin, Undo, target_of
 from peers.simulator.environment.environment import Environment
 from peers.simulator.faults import Fault
 
@@ -36,6 +36,19 @@ def ledger_faults(environment: Environment) -> dict[str, Begin]:
 
         return undo
 
+    def cut(fault: Fault) -> Undo | None:
+        process = target_of(fault, environment)
+        if process is None:
+            return None
+        rank = process.rank
+        road.cut_off[rank] = road.cut_off.get(rank, 0) + 1
+        note(process, f"is cut off from the ledger, until {fault.until_s:.3f}")
+
+        def undo() -> None:
+            road.cut_off[rank] -= 1
+
+        return undo
+
     def books_behind(fault: Fault) -> Undo:
         road.behind_s = 4 * fault.strength
         note(None, f"the books stay behind the log, until {fault.until_s:.3f}")
@@ -61,6 +74,7 @@ def ledger_faults(environment: Environment) -> dict[str, Begin]:
         "ledger_slow": slow,
         "ledger_away": away,
         "books_behind": books_behind,
+        "books_cut": cut,
         "ledger_refuses": share("refuses"),
         "ledger_unknown": share("unknown"),
     }

@@ -20,7 +20,9 @@ from peers.core.commands import (
     SetLinks,
     Stop,
 )
-from peers.core.reports import Elected, ElectionStarted, LeadershipChanged, Opened, Returned
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipEvent
+from peers.core.reports import Elected, ElectionStarted, LeadershipChanged, LeftOffice, Opened, Returned
 from peers.core.settings import Settings
 from peers.simulator.environment.history import History
 from peers.simulator.environment.judge import Judge
@@ -96,6 +98,11 @@ class Environment:
                 record.saw("an election had two starters")
         elif isinstance(report, LeadershipChanged):
             record.saw(report.transition.title)
+            if report.by is LeadershipEvent.BID_WITHDRAWN:
+                record.saw("a candidate gave way for want of the books")
+        elif isinstance(report, LeftOffice):
+            if report.reason is VacancyReason.BOOKS_AWAY:
+                record.saw("a trader gave up office for want of the books")
         elif isinstance(report, Opened):
             process.started = True
         elif isinstance(report, Returned):

@@ -24,6 +24,7 @@ from peers.core.ledger.port import (
     Loaded,
     MakeBooks,
     Operation,
+    Reach,
     Result,
     Taken,
     Unknown,
@@ -39,7 +40,8 @@ from peers.simulator.environment.schedule import Schedule
 _WAY_S = 0.0005
 _APPEND_S = 0.001
 _MAKE_S = 0.015
-_APPENDS, _READS = 0, 1
+_SILENCE_S = 2.0  # What an operation waits for an answer.
+_APPENDS, _READS, _SIGNS = 0, 1, 2
 
 _AWAY = LedgerAway(why="cannot be reached")
 _REFUSES = LedgerAway(why="is busy")
@@ -56,6 +58,8 @@ class LedgerRoad:
         self.behind_s = 0.0
         # By rank, the number of faults because of which that peer does not reach the ledger.
         self.away_for: dict[int, int] = {}
+        # By rank, the number of faults because of which that peer hears nothing of the ledger.
+        self.cut_off: dict[int, int] = {}
         self.refuses = 0.0  # The share of operations that certainly fail.
         self.unknown = 0.0  # The share of writes whose answer is lost.
         self._schedule = schedule
@@ -77,7 +81,7 @@ class LedgerRoad:
             if len(process.backlog) == 1:
                 self._plan_making(process)
             return
-        lane = _APPENDS if isinstance(operation, Append) else _READS
+        lane = _APPENDS if isinstance(operation, Append) else _SIGNS if isinstance(operation, Reach) else _READS
         waiting = process.lanes[lane]
         waiting.append(operation)
         if len(waiting) == 1:
@@ -101,11 +105,15 @@ class LedgerRoad:
         if process.hung and self._rng.random() < 0.5:
             process.held_lanes.append(lane)
             return
-        result = self._try(process, operation)
+        after_s = _WAY_S
+        if self.cut_off.get(process.rank):
+            after_s, result = _SILENCE_S, self._swallow(operation)
+        else:
+            result = self._try(process, operation)
         if self._record.history is not None:
             self._record.history.on_ledger(process, operation, result, schedule.event)
         schedule.push(
-            schedule.now_s + _WAY_S, self._reply, process, (lane, LedgerReplied(operation=operation, result=result))
+            schedule.now_s + after_s, self._reply, process, (lane, LedgerReplied(operation=operation, result=result))
         )
 
     def _reply(self, process: Process, answered: tuple[int, LedgerReplied]) -> None:
@@ -148,6 +156,14 @@ class LedgerRoad:
             if isinstance(operation, Load):
                 return self._read_stale(operation)
         return self._apply(operation)
+
+    def _swallow(self, operation: Operation) -> Result:
+        """The cut swallows the question, or, now and then, the answer to it."""
+        if isinstance(operation, Append):
+            if self._rng.random() < 0.3:
+                self._apply(operation)
+            return _UNKNOWN
+        return _AWAY
 
     # -- the log -------------------------------------------------------------------------------------------
 
@@ -232,7 +248,7 @@ class LedgerRoad:
         if process.hung:
             # A process that hangs makes nothing; once awake, it makes what others may have made long since.
             return
-        if not self.away_for.get(process.rank):
+        if not self.away_for.get(process.rank) and not self.cut_off.get(process.rank):
             if self.unknown and random() < self.unknown:
                 self._make_in_part(backlog[0])
                 self._record.saw("books were torn")

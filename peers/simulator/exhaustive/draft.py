@@ -22,6 +22,7 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    Reach,
     RecordElection,
     Unknown,
 )
@@ -34,7 +35,7 @@ from peers.simulator.exhaustive.node import Node, Road, Thing
 
 _QUIET = frozenset(("heartbeat", "clock", "period", "tally"))
 """Timers that never fire in a walk."""
-_READS = (FindSales, Load, LookUp, RecordElection)
+_READS = (FindSales, Load, LookUp, Reach, RecordElection)
 _APPENDS, _READING, _MAKING = 0, 1, 2
 RESIGN_CALL = 10**6  # No call of a peer's own has this number.
 GONE = Unreachable(why="gone")

@@ -10,6 +10,8 @@ from peers.core.leadership.state import TRANSITIONS
 SOMETIMES = (
     "two peers were in office by their own belief",
     "a deposed trader's entry was refused",
+    "a trader gave up office for want of the books",
+    "a candidate gave way for want of the books",
     "a deposed trader's queueing was refused",
     "a candidate found its place taken",
     "a candidate read a stale end",

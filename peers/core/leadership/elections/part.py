@@ -11,6 +11,7 @@ from peers.core.leadership.elections.bully import Bully
 from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipState, LeadershipView
+from peers.core.ledger.port import Done, Operation, Reach, Result
 from peers.core.membership.gossip import Gossip
 from peers.core.messages import Coordinator, Election
 
@@ -27,6 +28,7 @@ class ElectionPart:
         self._on_nominated = on_nominated
         self._algorithm: ElectionAlgorithm = Bully(self)
         self._vacant_since_s = 0.0
+        self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
         self.eligibility = Eligibility(ctx)
         self.cost = ElectionCost(ctx, gossip)
 
@@ -37,8 +39,35 @@ class ElectionPart:
         ctx = self._ctx
         self._vacant_since_s = ctx.now.mono_s
         ctx.set_timer("vacancy", 4 * patience_s(ctx, ctx.view.reason) * ctx.rng.uniform(1.0, 1.5))
-        if started or self._is_mine_to_begin():
+        if ctx.view.reason is VacancyReason.BOOKS_AWAY:
+            self.on_books_away()
+        elif started or self._is_mine_to_begin():
             self._begin()
+
+    def on_books_away(self) -> None:
+        """Somebody gave way who did not reach the books: whoever is to stand for the post finds out first if it does.
+
+        All find out at the same time, and whoever does reach them begins an election. Where nobody does, all wait.
+        """
+        self._ctx.reaches_books = False
+        self._algorithm.stop()
+        self._ask_for_sign_of_life()
+
+    def _ask_for_sign_of_life(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            self._ctx.perform(Reach())
+
+    def on_ledger(self, operation: Operation, result: Result) -> None:
+        """Takes in whether the books can be reached, if that was asked for."""
+        ctx = self._ctx
+        if not isinstance(operation, Reach) or not self._is_asked:
+            return
+        self._is_asked = False
+        if isinstance(result, Done) and not ctx.reaches_books:
+            ctx.reaches_books = True
+            if ctx.leadership.state is LeadershipState.ELECTING and self._algorithm.attempt() is None:
+                self._begin()
 
     def mind_the_lost(self) -> None:
         """Peers were lost, perhaps the one to begin or to win: if this peer is next, it acts and does not wait."""
@@ -62,7 +91,9 @@ class ElectionPart:
         leadership = self._ctx.leadership
         if not leadership.view.vacant:
             return
-        if self._algorithm.attempt() is None and leadership.state is not LeadershipState.CANDIDATE:
+        if not self._ctx.reaches_books:
+            self._ask_for_sign_of_life()
+        elif self._algorithm.attempt() is None and leadership.state is not LeadershipState.CANDIDATE:
             self._begin()
         self._ctx.set_timer("vacancy", RECHECK_VACANCY_S)
 
@@ -83,6 +114,7 @@ class ElectionPart:
     def on_filled(self) -> None:
         """Somebody holds the post."""
         self._algorithm.stop()
+        self._ctx.reaches_books, self._is_asked = True, False
         self._ctx.cancel_timer("vacancy")
 
     def on_won(self, term: int) -> float:

@@ -265,7 +265,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 def test_the_storms_reach_what_they_are_meant_to_reach() -> None:
     """Sometimes an election needs a second attempt, a trader is taken for gone, or a rival is there first."""
     attempts, gone, rivals = 0, 0, 0
-    for seed in range(40):
+    for seed in range(50):
         stormy = town(8, seed, starters=(0, 3))
         resign_in_storms(stormy, 4, 200, loss=0.5)
         stormy.calm(30.0)

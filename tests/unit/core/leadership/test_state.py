@@ -34,6 +34,7 @@ ACTS: dict[Event, Act] = {
     Event.NOMINATED: lambda m: m.stand(),
     Event.BID_WON: lambda m: m.take_office(held(next_term(m))),
     Event.BID_LOST: lambda m: m.lose_bid(),
+    Event.BID_WITHDRAWN: lambda m: m.withdraw_bid(),
     Event.TOLD_TO_LEAVE: lambda m: m.leave_office(VacancyReason.RESIGNED),
     Event.TERM_OVER: lambda m: m.end_term(VacancyReason.RESIGNED),
     Event.DEPOSED: lambda m: m.be_deposed(),
