@@ -61,8 +61,11 @@ _LOG_BATCH = 200
 
 _POLL_S = 0.1
 _SNAPSHOT_TRIES = 3
-_SNAPSHOT_GONE = (239, 246)
-"""The codes of SnapshotTooOld and SnapshotUnavailable, after which another snapshot may succeed."""
+_TOO_OLD = 239
+"""The code of SnapshotTooOld, after which another snapshot may succeed: the first took too long to be read."""
+_NOT_YET = 246
+"""The code of SnapshotUnavailable: a server that has only just started has nothing yet that a majority has."""
+_NOT_YET_FOR_S = 10.0
 
 _SEQ = {"$gt": 0}
 """The condition for a sensible `seq`, written so that the partial index on `seq` can serve it."""
@@ -142,14 +145,17 @@ class _Audit:
             if self._calm is not True:
                 raise LedgerError("only a replica set gives a snapshot of books in use; stop the town and say so")
             return self._pass(database, None)
-        for left in reversed(range(_SNAPSHOT_TRIES)):
+        tries, deadline_s = 0, time.monotonic() + _NOT_YET_FOR_S
+        while True:
             try:
                 with client.start_session(snapshot=True) as session:
                     return self._pass(database, session)
             except OperationFailure as error:
-                if error.code not in _SNAPSHOT_GONE or not left:
+                tries += error.code == _TOO_OLD
+                waits = error.code == _NOT_YET and time.monotonic() < deadline_s
+                if not waits and (error.code != _TOO_OLD or tries == _SNAPSHOT_TRIES):
                     raise
-        raise AssertionError("the last try returns or raises")
+            time.sleep(_POLL_S)
 
     def _pass(self, database: Database[Documents], session: ClientSession | None) -> tuple[Checkers, _Seen]:
         """One pass over everything, in the order the checkers want it."""

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pymongo import MongoClient
@@ -234,7 +235,7 @@ class MongodProcess:
         wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
 
     def _make_writable(self, deadline: float) -> None:
-        with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
+        with MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
                 wait_until(lambda: self._is_writable(client, deadline), self._start_timeout_s, look_s=_POLL_S)
@@ -242,15 +243,17 @@ class MongodProcess:
                 self._check_running(deadline)
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error
 
-    def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
+    def _is_writable(self, client: MongoClient[dict[str, Any]], deadline: float) -> bool:
         """Whether the set takes writes by now. The server ends connections as its state changes: then look again."""
         self._check_running(deadline)
         with contextlib.suppress(AutoReconnect):
             self._configure_set(client)
-            return bool(client.admin.command("hello").get("isWritablePrimary"))
+            hello = client.admin.command("hello")
+            # Without the latter, whoever reads a snapshot is refused: the set has just elected its primary.
+            return bool(hello.get("isWritablePrimary")) and _has_majority(hello)
         return False
 
-    def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
+    def _check_ours(self, client: MongoClient[dict[str, Any]]) -> None:
         """Raises _PortTaken if another server answers, which took the port while ours was still starting."""
         try:
             options = client.admin.command("getCmdLineOpts")["parsed"]
@@ -260,7 +263,7 @@ class MongodProcess:
             self.kill()
             raise _PortTaken
 
-    def _configure_set(self, client: MongoClient[dict[str, object]]) -> None:
+    def _configure_set(self, client: MongoClient[dict[str, Any]]) -> None:
         """Initiates the set, or tells it its new address if it was last run on another port."""
         try:
             config = client.admin.command("replSetGetConfig")["config"]
@@ -298,6 +301,12 @@ class MongodProcess:
 
 _OWNER = "mongod.owner"
 """The file that names the process a mongod belongs to: pid and the time it was created."""
+
+
+def _has_majority(hello: Mapping[str, Any]) -> bool:
+    """Whether a majority has anything at all that could be read."""
+    committed = hello.get("lastWrite", {}).get("majorityOpTime", {}).get("ts")
+    return committed is not None and committed.time > 0
 
 
 def _claim(directory: Path, dbpath: Path) -> None:
