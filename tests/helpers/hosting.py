@@ -13,7 +13,7 @@ from nameserver.process import NameServerProcess
 from peers.core.calls import Buy, Status
 from peers.core.commands import Command, HoldPost, Respond
 from peers.core.inputs import Input, Now, RequestReceived, Start
-from peers.core.ledger.port import Operation, Result
+from peers.core.ledger.port import Ledger, Operation, Result
 from peers.core.market.records import PurchaseRequest
 from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.names import Role, peer_name
@@ -77,10 +77,12 @@ class Market:
             trades=trades,
         )
 
-    def add(self, spec: PeerSpec, make_core: MakeCore = make_peer) -> PeerHost:
+    def add(
+        self, spec: PeerSpec, make_core: MakeCore = make_peer, make_ledger: Callable[[], Ledger] | None = None
+    ) -> PeerHost:
         host = PeerHost(
             spec,
-            make_ledger=lambda: self.books,
+            make_ledger=make_ledger or (lambda: self.books),
             log=NoLog(),
             on_report=self._reports.append,
             on_stop=lambda: self.stopped.add(spec.name),

@@ -41,6 +41,7 @@ class Relay:
         self._links: list[_Link] = []
         self._threads: list[threading.Thread] = []
         self._is_cut = False
+        self._swallows = False
         self._next_loss: Loss | None = None
         self._word = APPEND
         self._stays_cut = False
@@ -79,6 +80,14 @@ class Relay:
     def heal(self) -> None:
         with self._lock:
             self._is_cut = False
+            swallowed, self._swallows = self._swallows, False
+            links = list(self._links) if swallowed else []
+        for link in links:  # They have lost a part of what was said.
+            link.hang_up()
+
+    def swallow(self) -> None:
+        """Lets nothing through, either way, and breaks nothing: what a firewall does to a machine. Until `heal`."""
+        self._swallows = True
 
     def lose(self, what: Loss, word: bytes = APPEND, *, stays_cut: bool = True) -> None:
         """Loses the next message to the server with `word` in it: its `request` (it never arrives), its `answer` (it
@@ -131,7 +140,8 @@ class Relay:
                 if self._before is not None and self._before[0] in data:
                     (_, act), self._before = self._before, None
                     act()
-                link.server.sendall(data)
+                if not self._swallows:
+                    link.server.sendall(data)
         link.hang_up()
 
     def _lose(self, link: _Link, request: bytes) -> None:
@@ -154,6 +164,6 @@ class Relay:
                     self._late_answers.put(data)
                 elif link.loss == "answer":
                     self._lose(link, b"")
-                else:
+                elif not self._swallows:
                     link.client.sendall(data)
         link.hang_up()

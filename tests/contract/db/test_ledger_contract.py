@@ -24,6 +24,7 @@ from peers.core.ledger.port import (
     Load,
     Loaded,
     LookUp,
+    Reach,
     RecordElection,
     Taken,
 )
@@ -320,6 +321,12 @@ def test_the_books_may_be_made_twice_and_again_from_further_back(ledger: Ledger)
 def test_an_election_is_written_down_once_a_term(ledger: Ledger) -> None:
     assert ledger.perform(RecordElection(record=election(1))) == Done()
     assert ledger.perform(RecordElection(record=election(1, messages=13, took_ms=160.5))) == Done()
+
+
+def test_a_ledger_that_is_there_gives_a_sign_of_life_and_changes_nothing(ledger: Ledger) -> None:
+    before = summary(state_of(load(ledger))[0])
+    assert ledger.perform(Reach()) == Done()
+    assert summary(state_of(load(ledger))[0]) == before
 
 
 def test_copies_of_the_ledger_in_memory_go_their_own_ways() -> None:
