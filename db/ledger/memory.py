@@ -209,6 +209,7 @@ class MemoryLedger:
             queue=tuple(sorted(queue, key=lambda accepted: accepted.request.sort_key)),
             stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.sort_key)),
             entries=tuple(self._log[self._made + 1 :]),
+            written_at_ms=self._log[-1].written_at_ms if self._log else None,
         )
 
     # -- reading: books and log together -------------------------------------------------------------------

@@ -18,7 +18,15 @@ from pymongo.database import Database
 
 from db.ledger.connection import Document
 from db.schema.collections import POST
-from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
+from db.schema.documents import (
+    accepted_from,
+    deposit_from,
+    entry_from,
+    ms_from,
+    outcome_from,
+    post_from,
+    request_from,
+)
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, StockedDeposit
 from peers.core.ledger.post_state import PostState
@@ -45,15 +53,22 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
         post, made = _read_post(database, session)
         queue = database["requests"].find({"status": "queued"}, session=session).sort("order", 1).hint("queue")
         stock = database["deposits"].find({"remaining": {"$gt": 0}}, session=session).sort("order", 1).hint("stock")
+        entries = _read_log(database, session, made, most_entries)
         return Loaded(
             made=made,
             post=post,
             queue=tuple(map(accepted_from, queue)),
             stock=tuple(StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in stock),
-            entries=_read_log(database, session, made, most_entries),
+            entries=entries,
+            written_at_ms=entries[-1].written_at_ms if entries else _read_written_at(database, session, made),
         )
 
     return _consistently(database, read)
+
+
+def _read_written_at(database: Database[Document], session: ClientSession, place: int) -> int | None:
+    found = database["log"].find_one({"_id": place}, {"written_at": 1}, session=session) or {}
+    return ms_from(found["written_at"]) if "written_at" in found else None
 
 
 def read_found(database: Database[Document], request_ids: Iterable[str], deposit_ids: Iterable[str] = ()) -> Found:

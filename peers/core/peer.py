@@ -177,17 +177,17 @@ class Peer:
 
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
-            self._lose(rank)
+            self._lose(rank, VacancyReason.SUSPECTED)
         self._leadership.on_heartbeat_timer()
 
     def _on_peer_gone(self, event: PeerGone) -> None:
         member = self._ctx.members.get(event.rank)
         if member is not None and member.incarnation == event.incarnation:
-            self._lose(event.rank)
+            self._lose(event.rank, VacancyReason.CRASHED)
 
-    def _lose(self, rank: int) -> None:
+    def _lose(self, rank: int, reason: VacancyReason) -> None:
         if self._gossip.declare_gone(rank) is not None:
-            self._leadership.on_lost(rank)
+            self._leadership.on_lost(rank, reason)
 
     # -- the trade -----------------------------------------------------------------------------------------
 

@@ -108,6 +108,15 @@ class LedgerBack(Report, frozen=True, kw_only=True):
         return f"{self.peer}: the books are back, trade goes on"
 
 
+class CutOff(Report, frozen=True, kw_only=True):
+    """A candidate found that the trader it cannot reach is at work."""
+
+    trader: str
+
+    def sentence(self) -> str:
+        return f"{self.peer}: {self.trader} cannot be reached, but trades on in the books; it stays trader"
+
+
 class Lost(Report, frozen=True, kw_only=True):
     lost: str
 
@@ -197,6 +206,7 @@ class Departed(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
-    | LedgerBack | Lost | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept | Departed
+    | LedgerBack | CutOff | Lost | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept
+    | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

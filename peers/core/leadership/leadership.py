@@ -61,10 +61,10 @@ class Leadership:
         if named is not None and named.up:
             self._learn(_filled(term, named))
 
-    def on_lost(self, rank: int) -> None:
-        """This peer noticed that `rank` is gone, so it is the one to act on it."""
+    def on_lost(self, rank: int, reason: VacancyReason) -> None:
+        """This peer noticed that `rank` is gone, for certain or by its silence, so it is the one to act on it."""
         if rank == self._ctx.view.trader and not self._ctx.view.vacant:
-            self._find_crashed(started=True)
+            self._find_gone(started=True, reason=reason)
 
     def on_members(self, fresh: list[Member]) -> None:
         """News of members: was the trader among them?"""
@@ -72,7 +72,7 @@ class Leadership:
             view = self._ctx.view
             held = member.rank == view.trader and member.rank != self._ctx.me.rank and not view.vacant
             if held and (not member.up or member.incarnation > view.incarnation):
-                self._find_crashed(started=False)
+                self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
             elif held:  # The trader was named before its record came; only now can it be called.
                 self._welcome()
         if self._ctx.view.vacant and any(not m.up for m in fresh):
@@ -107,13 +107,14 @@ class Leadership:
         self._machine.follow(view)
         self.elections.on_filled()
         if view.trader == ctx.me.rank:  # This peer was in office, before a crash, and is not any more.
-            self._find_crashed(started=True)
+            self._find_gone(started=True)
             return
         self._incumbency.drop_bid()
         self.elections.cost.on_filled(view.term, view.trader, parent=sender)
         holder = ctx.members.get(view.trader) if view.trader is not None else None
         if holder is not None and (not holder.up or holder.incarnation > view.incarnation):
-            self._find_crashed(started=False)  # The news of its end was faster than that of its election.
+            # The news of its end was faster than that of its election; or it is we who are cut off from it.
+            self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
         else:
             self._welcome()
 
@@ -144,10 +145,10 @@ class Leadership:
 
     # -- vacancies -----------------------------------------------------------------------------------------
 
-    def _find_crashed(self, *, started: bool) -> None:
+    def _find_gone(self, *, started: bool, reason: VacancyReason = VacancyReason.CRASHED) -> None:
         """The trader of the present term is gone. That spreads as news of a member."""
         view = self._ctx.view
-        self._machine.find_vacant(LeadershipView(term=view.term, trader=view.trader, reason=VacancyReason.CRASHED))
+        self._machine.find_vacant(LeadershipView(term=view.term, trader=view.trader, reason=reason))
         self.elections.on_vacant(started=started)
 
     # -- standing for it -----------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class Leadership:
 
     def _stand(self, after_term: int) -> None:
         self._machine.stand()
-        self._incumbency.bid(after_term, reason_of(self._ctx.view))
+        self._incumbency.bid(after_term, self.elections.reason)
 
     def on_election_message(self, sender: int, message: Election | ElectionAnswer) -> None:
         view = self._ctx.view
@@ -202,7 +203,10 @@ class Leadership:
             self._learn(_filled(post.term, rival))
             return
         if post.term > ctx.view.term:
-            self._machine.find_vacant(LeadershipView(term=post.term, reason=ctx.view.reason))
+            # A rival that counts as gone has just written to the log, so it may well be at work.
+            is_gone = rival is not None and rival.rank != ctx.me.rank
+            reason = VacancyReason.SUSPECTED if is_gone else ctx.view.reason
+            self._machine.find_vacant(LeadershipView(term=post.term, reason=reason))
             self.elections.stop()
         self._stand(post.term)
 

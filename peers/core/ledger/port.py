@@ -125,7 +125,8 @@ class StockedDeposit(msgspec.Struct, frozen=True, kw_only=True):
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The books are made up to entry `made`, and `post` is the state after it; `entries` are those after it.
 
-    `queue` and `stock` are no older than `made`; they may be newer, or newer in part.
+    `queue` and `stock` are no older than `made`; they may be newer, or newer in part. `written_at_ms` is when the
+    last entry of the log was written, by its writer's clock; None where there is none, or it was cut away.
     """
 
     made: int
@@ -133,6 +134,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Accepted, ...]
     stock: tuple[StockedDeposit, ...]
     entries: tuple[Entry, ...]
+    written_at_ms: int | None = None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Post
-from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, CommitState, Committer
 
 
@@ -26,6 +26,7 @@ class Bidding(Enum):
 
     READING = "reading"
     WAITING = "waiting to read"
+    WATCHING = "watching the trader at work"
     WRITING = "writing"
     OVER = "over"
 
@@ -55,6 +56,7 @@ class TakingOffice:
         self._state = PostState()
         self._to_make: tuple[MakeBooks, ...] = ()
         self._trouble = False
+        self._seen: int | None = None  # The end of the log at which the trader was last seen to be at work.
         ctx.perform(Load())
 
     @property
@@ -80,7 +82,7 @@ class TakingOffice:
 
     def on_timer(self) -> None:
         """Time to try again what the ledger could not do."""
-        if self._bidding is Bidding.WAITING:
+        if self._bidding in (Bidding.WAITING, Bidding.WATCHING):
             self._read()
         elif self._committer is not None:
             self._committer.on_timer()
@@ -103,6 +105,9 @@ class TakingOffice:
         if self._state.post.term != self._after_term:
             self._bidding = Bidding.OVER
             return Lost(self._state.post)
+        if self._is_at_work(result):
+            self._watch()
+            return None
         self._bidding = Bidding.WRITING
         self._committer = Committer(self._ctx, self._state.place)
         self._committer.append(
@@ -115,6 +120,26 @@ class TakingOffice:
             )
         )
         return None
+
+    def _is_at_work(self, loaded: Loaded) -> bool:
+        """Whether the trader that counts as gone writes to the log all the same, so that it is we who are cut off.
+
+        Nothing but silence speaks against it, and its last entry is of just now; or was, by clocks that may differ,
+        so it is believed only for as long as the log goes on growing.
+        """
+        if self._reason is not VacancyReason.SUSPECTED or loaded.written_at_ms is None:
+            return False
+        age_ms = self._ctx.now.wall_ms - loaded.written_at_ms
+        is_fresh = age_ms < self._ctx.settings.timing.suspect_s * 1000 / 2
+        return is_fresh and (self._seen is None or self._state.place > self._seen)
+
+    def _watch(self) -> None:
+        """Leaves the trader its office, and looks again later."""
+        if self._seen is None:
+            self._ctx.say(CutOff(peer=self._ctx.name, trader=self._state.post.trader or "somebody"))
+        self._seen = self._state.place
+        self._bidding = Bidding.WATCHING
+        self._ctx.set_timer("ledger", self._ctx.settings.timing.suspect_s)
 
     def _try_later(self, why: str) -> None:
         self._bidding = Bidding.WAITING

@@ -22,7 +22,7 @@ from peers.core.commands import (
 )
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipEvent
-from peers.core.reports import Elected, ElectionStarted, LeadershipChanged, LeftOffice, Opened, Returned
+from peers.core.reports import CutOff, Elected, ElectionStarted, LeadershipChanged, LeftOffice, Opened, Returned
 from peers.core.settings import Settings
 from peers.simulator.environment.history import History
 from peers.simulator.environment.judge import Judge
@@ -100,6 +100,8 @@ class Environment:
             record.saw(report.transition.title)
             if report.by is LeadershipEvent.BID_WITHDRAWN:
                 record.saw("a candidate gave way for want of the books")
+        elif isinstance(report, CutOff):
+            record.saw("a candidate left the post to a trader that is at work")
         elif isinstance(report, LeftOffice):
             if report.reason is VacancyReason.BOOKS_AWAY:
                 record.saw("a trader gave up office for want of the books")

@@ -12,6 +12,7 @@ SOMETIMES = (
     "a deposed trader's entry was refused",
     "a trader gave up office for want of the books",
     "a candidate gave way for want of the books",
+    "a candidate left the post to a trader that is at work",
     "a deposed trader's queueing was refused",
     "a candidate found its place taken",
     "a candidate read a stale end",

@@ -15,6 +15,7 @@ from db.mongod.process import MongodProcess
 from nameserver.process import NameServerProcess
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.reports import Answered, Elected, ElectionStarted, LeftOffice
+from peers.runtime.spec import CutLinks
 from tests.fixtures.mongo import Books
 from tests.helpers.hosting import Market, running_market
 from tests.helpers.relay import Relay
@@ -109,3 +110,22 @@ def test_a_slow_database_is_not_taken_for_one_that_is_away(machines: Machines, m
     finally:
         mongo_client.admin.command({**failpoint, "mode": "off"})
     assert len(machines.market.reports(Elected)) == terms
+
+
+def test_sides_that_are_cut_from_each_other_do_not_depose_each_other_for_ever(machines: Machines) -> None:
+    """Links are cut, the books are not: there the other side can see that the trader is at work, and leaves it be."""
+    trader = machines.market.wait_for_trader()
+    cut_s = 8.0
+    before_s = machines.wait_for_sales(200)
+    mine, *others = sorted(machines.market.hosts.values(), key=lambda host: host.name != trader)
+    near, far = [mine, *others[:2]], others[2:]
+    terms = len(machines.market.reports(Elected))
+    for host in near:
+        host.cut_links(CutLinks(neighbours=tuple(each.member.rank for each in far), seconds=cut_s))
+    ends_s = time.monotonic() + cut_s
+    sold = machines.sales()
+    wait_until(lambda: time.monotonic() > ends_s, what="the end of the cut", deadline_s=30)
+    rate, rate_before = (machines.sales() - sold) / cut_s, 200 / before_s
+    assert len(machines.market.reports(Elected)) - terms <= 1
+    assert rate > rate_before / 4, "those on the trader's side go on"
+    machines.wait_for_sales()

@@ -60,5 +60,8 @@ class ElectionAlgorithm(Protocol):
     def stop(self) -> None:
         """The post is filled."""
 
+    def reason(self) -> VacancyReason | None:
+        """Why the round under way is held, None when none is."""
+
     def attempt(self) -> int | None:
         """The round under way, None when none is."""

@@ -45,6 +45,9 @@ class Bully:
         # For how many seconds the answer of this peer is held back, None when none is.
         self._held_back_s: float | None = None
 
+    def reason(self) -> VacancyReason | None:
+        return self._reason if self._round else None
+
     def attempt(self) -> int | None:
         return self._round[1] if self._round else None
 

@@ -124,6 +124,11 @@ class ElectionPart:
         self.on_filled()
         return took_s
 
+    @property
+    def reason(self) -> VacancyReason:
+        """Why the post is vacant: as whoever began the election under way knows it, else as this peer does."""
+        return self._algorithm.reason() or reason_of(self._ctx.view)
+
     # -- for the algorithm ---------------------------------------------------------------------------------
 
     @property
