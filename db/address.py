@@ -17,6 +17,9 @@ from peers.books_address import without_secrets
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
 
+FILE_OPTIONS = ("tlsCAFile", "tlsCertificateKeyFile")
+"""Those options of an address that name a file."""
+
 _SLASHES = 3
 """In an address that says where its options begin."""
 
@@ -39,7 +42,9 @@ def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
 
 def hosts_of(uri: str) -> list[tuple[str, int]]:
     """Returns the hosts a MongoDB address names, with their ports; LedgerError if it is no such address."""
-    return [(host, port or 27017) for host, port in _parsed(uri)["nodelist"]]
+    # Files it names need not be here for that.
+    bare = with_options(uri, dict.fromkeys(FILE_OPTIONS)) if "?" in uri else uri
+    return [(host, port or 27017) for host, port in _parsed(bare)["nodelist"]]
 
 
 def option_of(uri: str, name: str) -> str | None:
@@ -85,6 +90,8 @@ def _parsed(uri: str) -> Any:
         if re.search(r"[\s\"']", uri):
             raise ValueError("spaces and quotes must be escaped")
         return parse_uri(uri, validate=True)
+    except OSError as error:
+        raise LedgerError(f"--mongo: {error.strerror or error}: mend the address, or bring the file") from error
     except (PyMongoError, ValueError) as error:
         why = str(error)
     if at:

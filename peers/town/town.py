@@ -30,6 +30,7 @@ from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.town.view.picture import Painter
+from peers.version import program_version
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class Town:
     def _card(self, books: Books) -> dict[str, str]:
         """What others need to join, except a password."""
         card = {"database": books.database, "settings": self._options.settings.model_dump_json()}
+        card["version"] = program_version()
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         return card
