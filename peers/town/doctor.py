@@ -16,8 +16,8 @@ from typing import Literal
 
 import msgspec
 
-from db.address import hosts_of
 from db.clock import clock_of
+from db.uri import hosts_of
 from nameserver.client import NameServerClient, Registered
 from peers.books_address import address_from_environment, is_hidden
 from peers.endpoints import endpoint, split_endpoint

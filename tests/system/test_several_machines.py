@@ -213,3 +213,43 @@ def test_the_command_of_the_first_machine_says_on_the_second_how_to_join(towns: 
     assert lost.wait() == 2
     assert f"bazaar invite {second.address} --out FILE" in lost.text
     assert f"bash run.sh {first.address} <n> --invite FILE" in lost.text
+
+
+def test_the_doctor_says_what_is_wrong_from_where_it_is_asked(towns: Towns) -> None:
+    if IPTABLES is None:
+        pytest.skip("there is no iptables here to have a firewall with")
+    first, second, stranger = (towns.net.machine(number) for number in (10, 11, 12))
+    towns.open(first)
+    guest = joined(towns, second, first, towns.invite(first, second.address))
+    code, text = towns.ask(second, "doctor")
+    assert code == 0, text
+    for what in f"name server {first.address}:9090", "database", "clock", "certificate", "peer buyer":
+        assert f"well     {what}" in text, text
+
+    code, text = towns.ask(stranger, "doctor", first.address)
+    assert code == 1, text
+    assert f"bazaar invite <address of this one> --out FILE; here: bash run.sh {first.address} <n>" in text
+
+    second.drop_incoming()
+    code, text = towns.ask(first, "doctor", "--json")
+    assert code == 1, text
+    wrong = [each for each in json.loads(text)["findings"] if each["verdict"] == "wrong"]
+    assert wrong
+    assert all(second.address in each["seen"] and "firewall" in each["advice"] for each in wrong), wrong
+    guest.kill()
+
+
+def test_names_will_do_and_one_that_means_loopback_does_not(towns: Towns) -> None:
+    first, second = towns.net.machine(10), towns.net.machine(11)
+    for machine in first, second:
+        machine.knows({"alpha": first.address, "beta": second.address, "debian": "127.0.1.1"})
+    misled = towns.run(first, "debian", 3, name="-misled")
+    assert misled.wait() == 2
+    assert "debian resolves to 127.0.1.1 here, which is loopback" in misled.text
+    assert f"({first.address})" in misled.text
+    town = towns.run(first, "alpha", 3)
+    town.says(" bought ")
+    file = towns.invite(first, "beta")
+    guest = towns.run(second, "alpha", 2, "--invite", file)
+    guest.says("peers have joined")
+    holds(towns, first)

@@ -59,6 +59,13 @@ class Machine:
         """Starts a terminal here."""
         return RunningTown(self.inside(*words), directory, directory.parent / f"{directory.name}.txt")
 
+    def knows(self, names: dict[str, str]) -> None:
+        """Has this machine find these names, as if they stood in its /etc/hosts."""
+        folder = Path("/etc/netns") / self.namespace
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in names.items())]
+        (folder / "hosts").write_text("\n".join(lines) + "\n")
+
     def drop_incoming(self) -> None:
         """Has a firewall drop what others ask for here; what this machine asks for itself is answered."""
         assert IPTABLES is not None
@@ -127,6 +134,7 @@ class Lan:
         """Takes everything away."""
         for namespace in reversed(self._namespaces):
             subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
+            shutil.rmtree(Path("/etc/netns") / namespace, ignore_errors=True)
 
 
 @contextmanager

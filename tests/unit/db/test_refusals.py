@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.address import hosts_of, option_of, with_hosts, with_options
 from db.refusals import what_to_do
+from db.uri import hosts_of, option_of, with_hosts, with_options
 
 URI = "mongodb://bazaar:secret@db.example:27018/?tls=true&tlsCAFile=%2Ftmp%2Fca.pem"
 
