@@ -27,7 +27,8 @@ def run(options: RunOptions) -> int:
     claimed = directory.claim()
     try:
         _secure(options, directory, host)
-        if claimed and options.nameserver is None:
+        remembered = directory.read_machines()
+        if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, directory, console, host)
         return _further(options, directory, console, host, claimed=claimed)
     finally:
