@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+import zlib
 from pathlib import Path
 from types import FrameType
 from typing import Literal, cast
@@ -25,10 +26,22 @@ import msgspec
 from db.ledger.mongo import MongoLedger
 from peers.books_address import without_secrets
 from peers.core.settings import make_settings
+from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
-from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, ToPeer
+from peers.runtime.spec import (
+    Begin,
+    Believed,
+    CutLinks,
+    Finish,
+    Finished,
+    PeerSpec,
+    Quiesce,
+    Ready,
+    TellBelief,
+    ToPeer,
+)
 from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
 
@@ -54,6 +67,8 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if spec.tls is not None:
         secure(TlsFiles(Path(spec.tls)))
+    if spec.advertised is not None:
+        call_directly(spec.advertised, spec.host)
     log = open_log(Path(spec.directory), spec.name)
 
     def fault(error: BaseException) -> None:
@@ -73,7 +88,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     )
     host.register()
     reporter.say(Ready(member=host.member, pid=os.getpid()))
-    how = _live(host, orders)
+    how = _live(host, orders, reporter)
     if how == "orphaned":
         return  # It ends at once: whatever is under way, the ledger keeps it whole.
     host.stop(farewell=how == "left")
@@ -81,7 +96,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     reporter.close(0.5)
 
 
-def _live(host: PeerHost, orders: _Orders) -> End:
+def _live(host: PeerHost, orders: _Orders, reporter: TownReporter) -> End:
     """Returns when it is time to end, and how it came to that."""
     begun = False
     while True:
@@ -93,10 +108,19 @@ def _live(host: PeerHost, orders: _Orders) -> End:
             host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)
+        elif isinstance(order, TellBelief):
+            if begun:
+                reporter.say(_belief(host, order.unless))
         elif isinstance(order, Finish):
             return "left" if order.leave and begun and _leave(host, orders) else "finished"
         else:
             return "orphaned"
+
+
+def _belief(host: PeerHost, unless: int) -> Believed:
+    snapshot = host.snapshot()
+    checksum = zlib.crc32(msgspec.msgpack.encode(snapshot))
+    return Believed(name=host.name, checksum=checksum, snapshot=None if checksum == unless else snapshot)
 
 
 def _leave(host: PeerHost, orders: _Orders) -> bool:

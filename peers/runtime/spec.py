@@ -23,8 +23,12 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rank: int
     role: Role
-    # The address to listen on, at which others call this peer.
+    # The address to listen on.
     host: str
+    # The address that others call, where it is another.
+    advertised: str | None = None
+    # The first and the last port to listen on, where a firewall lets only these through.
+    ports: tuple[int, int] | None = None
     # The directory of the town, where journals and logs are.
     directory: str
     nameserver_host: str
@@ -70,6 +74,12 @@ class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     way: Literal["out", "in", "both"] = "both"
 
 
+class TellBelief(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: say what you believe of the market, unless it is still what has this checksum."""
+
+    unless: int = 0
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Peer to town: listening, registered with the name server."""
 
@@ -83,11 +93,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     report: AnyReport
 
 
+class Believed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Peer to town: what it believes of the market, with a checksum; `snapshot` is None where the town has that."""
+
+    name: str
+    checksum: int
+    snapshot: Snapshot | None
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Peer to town: ended in order; nothing follows."""
 
     name: str
 
 
-ToPeer = Begin | Quiesce | Finish | CutLinks
-ToTown = Ready | Told | Finished
+ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief
+ToTown = Ready | Told | Believed | Finished

@@ -19,7 +19,8 @@ Edge = tuple[int, int]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One peer as it is known. `uri` is the address to call it at, which the core never reads.
+    """One peer as it is known. `uri` is the address to call it at, `nameserver` where the name server of its machine
+    is; the core reads neither.
 
     `incarnation` grows with each start of the same peer, and with each report of its end that it refutes.
     """
@@ -30,6 +31,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     uri: str
     incarnation: int
     up: bool = True
+    nameserver: str = ""
 
     def is_newer_than(self, other: Member) -> bool:
         if self.incarnation != other.incarnation:
@@ -47,7 +49,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Membership:
-    """The map. `edges` is the graph the town began with; it never changes."""
+    """The map. `edges` is the graph the town began with. It grows only where the town has begun more than once,
+    in parts that could not reach each other, and these meet: then it is that of all beginnings."""
 
     def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
         self._members = {m.rank: m for m in members}
@@ -67,6 +70,15 @@ class Membership:
                 self._all = self._up = self._digest = None
                 fresh.append(member)
         return fresh
+
+    def merge_edges(self, edges: Iterable[Edge]) -> bool:
+        """Takes in edges of a beginning; returns whether there was news among them."""
+        both = {*self.edges, *edges}
+        if len(both) == len(self.edges):
+            return False
+        self.edges = tuple(sorted(both))
+        self._digest = None
+        return True
 
     def get(self, rank: int) -> Member | None:
         return self._members.get(rank)
@@ -91,8 +103,9 @@ class Membership:
         return member is not None and member.up
 
     def digest(self) -> int:
-        """A 32-bit checksum: equal maps have equal digests."""
+        """A 32-bit checksum: equal maps have equal digests, and unequal ones different ones, as good as always."""
         if self._digest is None:
             text = ";".join(f"{m.rank},{m.incarnation},{m.up:d}" for m in self.all())
+            text += "".join(f";{low}-{high}" for low, high in sorted(self.edges))
             self._digest = zlib.crc32(text.encode())
         return self._digest
