@@ -38,14 +38,22 @@ _RETRY_S = 1.0
 
 
 class Registry:
-    """This machine's name server at `host`. `machines` are those of the town as far as known."""
+    """This machine's name server at `host`, which others call `advertised`. `machines` are those of the town, as far
+    as known."""
 
     def __init__(
-        self, directory: Directory, console: Console, processes: PeerProcesses, host: str, port: int
+        self,
+        directory: Directory,
+        console: Console,
+        processes: PeerProcesses,
+        host: str,
+        port: int,
+        advertised: str | None = None,
     ) -> None:
         self._directory = directory
         self._console = console
         self._processes = processes
+        self._outside = advertised or host
         self.nameserver = NameServerProcess(
             host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
         )
@@ -62,8 +70,8 @@ class Registry:
 
     @property
     def where(self) -> str:
-        """`host:port` of the name server."""
-        return endpoint(self.nameserver.host, self.nameserver.port)
+        """`host:port` of the name server, as others call it."""
+        return endpoint(self._outside, self.nameserver.port)
 
     def names(self) -> NameServerClient:
         """Returns a client of the name server, to be closed by the caller."""
@@ -203,7 +211,7 @@ class Registry:
     def _called(self, where: str) -> str:
         """How people know a machine: by its address, where that is not ours too."""
         host, _ = split_endpoint(where)
-        return host if host != self.nameserver.host else where
+        return host if host != self._outside else where
 
     def _remember_all(self, now: Iterable[str]) -> None:
         heard_of = reversed(self._processes.belief.nameservers)

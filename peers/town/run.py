@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
+from contextlib import AbstractContextManager
 
 import msgspec
 
 from peers.books_address import address_from_environment
-from peers.town.addresses import can_be_reached, resolve_host
+from peers.rpc.shortcuts import call_directly
+from peers.town.addresses import can_be_reached
+from peers.town.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
@@ -17,20 +21,31 @@ from peers.town.view.console import Console
 def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
     options.check()
-    host = resolve_host(options.host)
+    invitation = invitation_for(options)
+    asked = options.host
+    options = settle(options, invitation)
+    host = options.host
     directory = Directory(options.directory)
-    if options.nameserver is None and not directory.in_use():
+    if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
     claimed = directory.claim()
     try:
+        # Its name server is where it was, for other machines know it by that.
+        before = directory.read_town() if claimed else None
+        options = with_ports(options, before.nameserver_port if before is not None else 0)
+        if options.advertise is not None:
+            call_directly(options.advertise, host)
+        if invitation is not None and claimed:
+            options = join_invited(options, invitation, directory, asked)
         _secure(options, directory, host)
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, directory, console, host)
-        return _further(options, directory, console, host, claimed=claimed)
+        with _in_books(directory, host, release=True) if claimed else contextlib.nullcontext():
+            return _further(options, directory, console, host, claimed=claimed)
     finally:
         directory.let_go()
 
@@ -47,7 +62,7 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
     if options.nameserver is None:
         from peers.rpc.certificates import ensure_certificates
 
-        ensure_certificates(files, [host])
+        ensure_certificates(files, [host, options.advertise or host])
     secure(files)
 
 
@@ -63,19 +78,35 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         from db.address import check_reachable
 
         check_reachable(options.mongo)
+        from peers.town.lease import check_unused
+
+        check_unused(directory, options.mongo, host)
     if options.fresh:
         directory.empty_books()
 
     async def live() -> int:
         return await Town(options, directory, console, host).run()
 
-    return asyncio.run(live())
+    # A mongod of our own has ended by then.
+    with _in_books(directory, host, release=options.mongo is not None):
+        return asyncio.run(live())
+
+
+def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:
+    """Says in the books that this terminal uses them, as long as that lasts."""
+    from peers.town.lease import held
+
+    return held(directory, host, release=release)
 
 
 def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:
     from peers.town.joining import Joining, where_to_join
 
     nameserver = where_to_join(options, directory, claimed=claimed)
+    if options.mongo is None and not claimed:
+        # A second terminal of the same user: what the first one knows, it may know too, a password among it.
+        town = directory.running_town()
+        options = msgspec.structs.replace(options, mongo=town.mongo_uri if town and town.mongo_uri else None)
 
     async def live() -> int:
         return await Joining(options, directory, console, host, nameserver, claimed=claimed).run()

@@ -22,6 +22,7 @@ from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.closing import drain, finish_in_order
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
+from peers.town.invitation import how_to_invite
 from peers.town.joining import join_market, settings_in
 from peers.town.machines import listens, who_answers
 from peers.town.options import RunOptions
@@ -31,10 +32,12 @@ from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.town.view.picture import Painter
+from peers.version import program_version
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from db.audit.report import AuditReport
+    from db.mongod.process import MongodProcess
     from peers.town.books import Books
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
@@ -61,7 +64,7 @@ class Town:
         self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
-        self._services = Services(directory, console, options.mongo)
+        self._services = Services(directory, console, options.mongo, self._own_mongod)
         self.registry = self._terminal.registry
         self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
         self._painter = Painter(directory)
@@ -115,6 +118,13 @@ class Town:
             return await self._leave(books)
         return await self._close(books)
 
+    def _own_mongod(self) -> MongodProcess:
+        # It brings the driver, which takes as long to import as all else.
+        from peers.town.own_books import own_mongod
+
+        options = self._options
+        return own_mongod(self._directory, self._host, ports=options.ports, nameserver_port=options.nameserver_port)
+
     # -- opening -------------------------------------------------------------------------------------------
 
     async def _open(self) -> Books:
@@ -153,6 +163,8 @@ class Town:
             self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
         self._opened_s = time.monotonic()
         self._write_state(phase="open")
+        for line in how_to_invite(self._state):
+            self._console.say(line)
         return books
 
     def _make_specs(self, books: Books, roles: dict[int, Role]) -> list[PeerSpec]:
@@ -195,6 +207,7 @@ class Town:
     def _card(self, books: Books, town: str) -> dict[str, str]:
         """What others need to join, except a password."""
         card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
+        card["version"] = program_version()
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         return card
@@ -327,6 +340,7 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
         phase="starting",
         pid=os.getpid(),
         host=host,
+        advertised=options.advertise or host,
         n=options.n,
         seed=seed,
         merchants=options.merchants,
