@@ -85,8 +85,9 @@ def test_the_first_host_is_killed_whole(town: Town) -> None:
     first.directory.rename(first.directory.with_suffix(".old"))
     first.join(third, PEERS)
     first.says("3 peers have joined")
+    joined_s = time.time() - began_s
     settled([first, second, third], 3 * PEERS)
-    note("a newcomer", joined=time.time() - began_s)
+    note("a newcomer", joined=joined_s, settled=time.time() - began_s)
     audited(first)
     ended([first, second, third])
 
@@ -143,3 +144,25 @@ def test_the_first_host_is_killed_and_comes_back(town: Town, away_s: float) -> N
     assert not own & ranks
     audited(first)
     ended([first, second, third])
+
+
+def test_two_halves_that_began_apart_become_one(town: Town) -> None:
+    """The first host begins anew while it reaches the books and nobody else: two graphs on the same books."""
+    network, (first, second, third) = town
+    first.kill()
+    first.cut_from(second, third)
+    settled([second, third], 2 * PEERS)
+    said = len(first.text)
+    first.run(PEERS, "--nameserver-port", str(NAME_SERVER_PORT))
+    first.says("the market opens", after=said)
+    settled([first], PEERS)
+    at_s = time.time()
+    first.meet_again()
+    second.says(f"{first.address} is back")
+    met_s = time.time() - at_s
+    settled([first, second, third], 3 * PEERS)
+    network.wait_for_trade(time.time())
+    note("halves met", met=met_s, settled=time.time() - at_s, longest=network.longest_gap_s(at_s))
+    audited(first)
+    audited(third)
+    ended([third, second, first])

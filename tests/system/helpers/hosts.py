@@ -58,6 +58,13 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+def _iptables() -> str:
+    found = shutil.which("iptables-legacy") or shutil.which("iptables")
+    if found is None:
+        pytest.skip("there is no `iptables` to cut hosts from each other with")
+    return found
+
+
 def skip_without_namespaces() -> None:
     """Skips the test where no network namespaces may be made, saying so."""
     if shutil.which("ip") is None:
@@ -171,6 +178,15 @@ class Host:
     def cut_off(self) -> None:
         """Nothing gets through to it or from it any more, and nobody is told."""
         _run("ip", "-n", self._network.prefix, "link", "set", self._link, "nomaster")
+
+    def cut_from(self, *others: Host) -> None:
+        """Nothing gets through between it and these any more; all else does."""
+        for other in others:
+            _run(*self.command(_iptables(), "-A", "INPUT", "-s", other.address, "-j", "DROP"))
+
+    def meet_again(self) -> None:
+        """Takes back `cut_from`."""
+        _run(*self.command(_iptables(), "-F", "INPUT"))
 
     def reconnect(self) -> None:
         _run("ip", "-n", self._network.prefix, "link", "set", self._link, "master", "br0")
