@@ -183,6 +183,11 @@ class Registry:
 
     # -- the other machines --------------------------------------------------------------------------------
 
+    @property
+    def has_others(self) -> bool:
+        """Whether peers of other machines are in the market, as far as is known."""
+        return bool(self._there)
+
     def _elsewhere(self) -> list[str]:
         """The name server of each peer of another terminal, as often as it has peers."""
         ours = self._processes.names
@@ -233,13 +238,14 @@ class Registry:
 
     # -- the end -------------------------------------------------------------------------------------------
 
-    async def close_town(self) -> None:
-        """Tells all machines that can be reached that the town is over, also those that have just come."""
+    async def close_town(self) -> list[str]:
+        """Tells all machines that can be reached that the town is over, also those that have just come; returns the
+        name servers of those that were told."""
         for member in self._processes.members():
             self._processes.tell(member.name, self._processes.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
-        await asyncio.to_thread(say_closing, (self.where, *self.machines.nameservers))
+        return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
 
     def forget_machines(self) -> None:
         """The town is over everywhere: who opens it again here need look for nobody."""
