@@ -52,15 +52,15 @@ from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.endpoints import endpoint
-from peers.errors import BadRequest, NotTrader, PostClosed, WireError
+from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
 from peers.rpc.public_form import Reader
 from peers.rpc.reactor import Afterwards
-from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
+from peers.runtime.brief_calls import call_back, pass_on
 from peers.runtime.journal import Journal
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
@@ -80,10 +80,6 @@ REGISTER_PATIENCE_S = 10.0
 """How long to look for a name server at the start. No setting: a town starts one before its first peer."""
 
 
-CALL_BACK_S = 2.0
-"""How long a newcomer may take to answer at its own address. No setting: it has nothing else to do yet."""
-
-
 class Core(Protocol):
     """What the host needs of a peer's core; see `peers.core.peer`."""
 
@@ -100,6 +96,17 @@ MakeCore = Callable[[Member, Settings, PeerSpec], Core]
 def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
     """Returns the core of a real peer."""
     return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
+
+
+def _member_of(spec: PeerSpec, uri: str) -> Member:
+    return Member(
+        rank=spec.rank,
+        name=spec.name,
+        role=spec.role,
+        uri=uri,
+        incarnation=spec.incarnation,
+        nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
+    )
 
 
 class PeerHost:
@@ -129,7 +136,7 @@ class PeerHost:
         self._begun = threading.Event()
         self._ended = False
         patience_s = ANSWER_WITHIN * timeout_s
-        self._replies = DeferredReplies(patience_s, self._expire)
+        self._replies = DeferredReplies(patience_s, lambda: self._calls.turn_away_the_late())  # noqa: PLW0108 - there are none yet
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
@@ -148,14 +155,7 @@ class PeerHost:
             advertised=spec.advertised,
             ports=spec.ports,
         )
-        self.member = Member(
-            rank=spec.rank,
-            name=spec.name,
-            role=spec.role,
-            uri=self._server.uri,
-            incarnation=spec.incarnation,
-            nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
-        )
+        self.member = _member_of(spec, self._server.uri)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
         # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
@@ -253,13 +253,7 @@ class PeerHost:
             uri = refusal.trader_uri
             if uri is None or uri == self.member.uri:
                 raise
-        connection = RpcConnection(uri, self._timeout_s)
-        try:
-            return connection.call(method, argument, forwarded=True)
-        except CallFailed as error:
-            raise PostClosed(why="the trader does not answer") from error
-        finally:
-            connection.close()
+        return pass_on(uri, method, argument, self._timeout_s)
 
     def status(self) -> Status:
         """What the core says of itself."""
@@ -283,31 +277,17 @@ class PeerHost:
         the newcomer does not answer at its own address: nobody is let in, and elected, that nobody can call."""
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
-        self._call_back(member)
+        call_back(member)
         with self._lock:
             news = MemberNews(members=(member,))
             self._step(Received(sender=member.rank, incarnation=member.incarnation, message=news))
             return self._core.snapshot()
-
-    def _call_back(self, member: Member) -> None:
-        connection = RpcConnection(member.uri, CALL_BACK_S)
-        try:
-            answered = connection.call("ping")
-        except (CallFailed, WireError) as error:
-            raise BadRequest(field="uri", why=f"no answer from {member.uri} ({error})") from error
-        finally:
-            connection.close()
-        if answered != member.name:
-            raise BadRequest(field="uri", why=f"at {member.uri} is {answered!s:.40}, not {member.name}")
 
     # -- what other threads hand over ----------------------------------------------------------------------
 
     def _on_hangup(self, connection: ServedConnection) -> None:
         if connection.rank is not None and not self._ended:
             self._links.probe(connection.rank)
-
-    def _expire(self) -> bool:
-        return self._calls.turn_away_the_late()
 
     def _fire(self, timer: TimerName) -> None:
         self._step(TimerFired(timer=timer))

@@ -12,7 +12,6 @@ again. Otherwise a crowded machine would be crowded further by the news of losse
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 
 import msgspec
@@ -20,6 +19,7 @@ import msgspec
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
 from peers.core.membership.clocks import Stamp, make_clock
+from peers.core.membership.knocking import Knocking
 from peers.core.membership.members import Edge, Member
 from peers.core.membership.overlay_graph import live_graph
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
@@ -31,9 +31,6 @@ STAYS_LATE = 0.8
 """The part of the lateness that is left one heartbeat later, if nothing else comes late."""
 UNHEARD_FOR = 10
 """A neighbour may be silent at the start for so many times `suspect_s`, for it may still be starting itself."""
-
-KNOCK_ROUNDS = 4
-"""How many times `suspect_s` it takes to ask all that count as gone. No setting: it follows from that one."""
 
 
 class Gossip:
@@ -50,8 +47,7 @@ class Gossip:
         self._clock_timer = False  # Whether the `clock` timer is set.
         self._beat_due_s = 0.0  # When the `heartbeat` timer should fire; what is later is lateness of this peer.
         self._unheard: set[int] = set()  # The neighbours of the start that nothing has come from yet.
-        self._last_knock_s = 0.0
-        self._last_knocked = -1  # A rank; the next in turn is the one after it.
+        self._knocking = Knocking(ctx)
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -75,7 +71,7 @@ class Gossip:
         self._unheard = set(self._ctx.neighbours)
         if newcomer:
             self.flood(MemberNews(members=(self._ctx.me,)))
-        self._last_knock_s = self._ctx.now.mono_s
+        self._knocking.start()
         self._set_beat_timer(self._ctx.settings.timing.heartbeat_interval_s * self._ctx.rng.uniform(0.5, 1.0))
 
     def _set_beat_timer(self, after_s: float) -> None:
@@ -103,9 +99,8 @@ class Gossip:
                 self.send(rank, MemberNews(members=(ctx.me,)))
             if silent or rank < ctx.me.rank:
                 self._beat(rank, reply=False)
-        if now_s - self._last_knock_s > timing.suspect_s:
-            self._last_knock_s = now_s
-            self._knock()
+        for rank in self._knocking.due():
+            self.send(rank, self._whole())
         first_s = UNHEARD_FOR * timing.suspect_s
         return [
             rank
@@ -123,20 +118,6 @@ class Gossip:
             clock=stamp, term=view.term, trader=trader, incarnation=view.incarnation, digest=digest, reply=reply
         )
         self.send(rank, heartbeat)
-
-    def _knock(self) -> None:
-        """Asks some who count as gone, in turns, whether they are there after all. The lowest of each part does it.
-
-        Between halves of a split graph that can reach each other again there is no edge by which they would find out.
-        """
-        ctx = self._ctx
-        gone = [m.rank for m in ctx.members.all() if not m.up]
-        if not gone or ctx.members.up()[0].rank != ctx.me.rank:
-            return
-        first = bisect_right(gone, self._last_knocked)
-        for rank in (gone[first:] + gone[:first])[: -(-len(gone) // KNOCK_ROUNDS)]:
-            self._last_knocked = rank
-            self.send(rank, self._whole())
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""
