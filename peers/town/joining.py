@@ -24,11 +24,11 @@ from peers.endpoints import endpoint
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.addresses import parse_endpoint
 from peers.town.books import Books
 from peers.town.closing import finish_in_order
 from peers.town.directory import Directory, Machines, Phase, TownState
-from peers.town.machines import Answering, ask, introduce, remembered, who_answers
+from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.remembered import Answering, ask, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminal import Interrupted, Terminal, make_specs

@@ -10,8 +10,8 @@ from db.mongod.guard import make_guard
 from db.mongod.process import MongodProcess
 from peers.files import write_json
 from peers.rpc.tls import TlsFiles, is_secured
-from peers.town.addresses import can_be_reached, pick_port
 from peers.town.directory import Directory
+from peers.town.machines.addresses import can_be_reached, pick_port
 
 
 def own_mongod(

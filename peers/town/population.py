@@ -18,7 +18,7 @@ from peers.core.membership.members import Member
 from peers.core.names import Role
 from peers.errors import TownError
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.introduction import introduced
+from peers.town.machines.introduction import introduced
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import msgspec
 
 from peers.books_address import address_from_environment
 from peers.rpc.shortcuts import call_directly
-from peers.town.addresses import can_be_reached
-from peers.town.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.directory import Directory
+from peers.town.machines.addresses import can_be_reached
+from peers.town.machines.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
 
@@ -78,7 +78,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         from db.address import check_reachable
 
         check_reachable(options.mongo)
-        from peers.town.lease import check_unused
+        from peers.town.machines.lease import check_unused
 
         check_unused(directory, options.mongo, host)
     if options.fresh:
@@ -94,7 +94,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
 
 def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:
     """Says in the books that this terminal uses them, as long as that lasts."""
-    from peers.town.lease import held
+    from peers.town.machines.lease import held
 
     return held(directory, host, release=release)
 

@@ -19,9 +19,9 @@ from peers.processes import heeded
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import PeerSpec
 from peers.town.directory import Directory, live_graph
+from peers.town.machines.registry import Registry, port_of_before
 from peers.town.options import RunOptions, settings_of
 from peers.town.processes.peer_processes import PeerProcesses
-from peers.town.registry import Registry, port_of_before
 from peers.town.view.console import Console
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.closing import drain, finish_in_order
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
-from peers.town.invitation import how_to_invite
 from peers.town.joining import join_market, settings_in
-from peers.town.machines import listens, who_answers
+from peers.town.machines.invitation import how_to_invite
+from peers.town.machines.remembered import listens, who_answers
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses

@@ -28,7 +28,7 @@ def command(
     import msgspec
 
     from peers.town.directory import Directory
-    from peers.town.doctor import Doctor
+    from peers.town.machines.doctor import Doctor
 
     diagnosis = Doctor(Directory(directory), host).look()
     if as_json:

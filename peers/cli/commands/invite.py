@@ -40,7 +40,7 @@ def command(
         raise SettingsError(f"--hours {hours:g}: more than 0, up to {_MOST_HOURS}")
     from peers.endpoints import split_endpoint
     from peers.town.directory import Directory
-    from peers.town.invitation import make_invitation, write_invitation
+    from peers.town.machines.invitation import make_invitation, write_invitation
 
     invitation = make_invitation(
         Directory(directory), address, hours=hours, may_invite=not no_right, now_s=time.time()

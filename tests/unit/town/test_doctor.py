@@ -13,9 +13,9 @@ from nameserver.client import Registered
 from peers.errors import LedgerError
 from peers.rpc.certificates import Validity, ensure_certificates
 from peers.rpc.tls import TlsFiles
-from peers.town import doctor as doctors
 from peers.town.directory import Directory, TownState
-from peers.town.doctor import Diagnosis, Doctor, Finding
+from peers.town.machines import doctor as doctors
+from peers.town.machines.doctor import Diagnosis, Doctor, Finding
 
 BOOKS = "mongodb://127.0.0.1:{port}/?directConnection=true"
 

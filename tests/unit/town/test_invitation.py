@@ -12,9 +12,9 @@ from cryptography import x509
 from peers.errors import SettingsError, TownError
 from peers.rpc.certificates import ensure_certificates, validity_of
 from peers.rpc.tls import TlsFiles
-from peers.town import invitation as invitations
 from peers.town.directory import Directory, TownState
-from peers.town.invitation import (
+from peers.town.machines import invitation as invitations
+from peers.town.machines.invitation import (
     Invitation,
     accept,
     how_to_invite,

@@ -8,8 +8,8 @@ import pytest
 
 from peers.core.settings import Settings
 from peers.errors import BazaarError, SettingsError, TownError
-from peers.town.addresses import can_be_reached, check_advertised, parse_endpoint, pick_port, resolve_host
-from peers.town.arrival import with_ports
+from peers.town.machines.addresses import can_be_reached, check_advertised, parse_endpoint, pick_port, resolve_host
+from peers.town.machines.arrival import with_ports
 from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_ports, parse_settings, settings_of
 
 
@@ -164,7 +164,7 @@ def test_hosts_that_cannot_be_served(host: str, says: str) -> None:
 
 
 def test_an_address_of_this_machine_that_others_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"198.51.100.77"})
+    monkeypatch.setattr("peers.town.machines.addresses._own_addresses", lambda: {"198.51.100.77"})
     assert resolve_host("198.51.100.77") == "198.51.100.77"
     assert can_be_reached("198.51.100.77")
     assert not can_be_reached(resolve_host("localhost"))
@@ -182,7 +182,9 @@ def test_a_name_with_several_addresses_gives_ipv4(monkeypatch: pytest.MonkeyPatc
 def test_a_name_that_means_loopback_is_refused_with_what_to_give_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
-    monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"127.0.0.1", "fe80::1", "198.51.100.77"})
+    monkeypatch.setattr(
+        "peers.town.machines.addresses._own_addresses", lambda: {"127.0.0.1", "fe80::1", "198.51.100.77"}
+    )
     with pytest.raises(TownError, match=r"my-machine resolves to 127\.0\.1\.1 here.*198\.51\.100\.77"):
         resolve_host("my-machine")
 

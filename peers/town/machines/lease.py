@@ -19,7 +19,7 @@ from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
 from peers.files import write_whole
 from peers.town.directory import Directory, TownState
-from peers.town.invitation import known_machines
+from peers.town.machines.invitation import known_machines
 
 # None of these is a setting: they say how soon a word is there, and how long one that died is waited for.
 _RENEW_S = 2.0

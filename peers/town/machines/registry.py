@@ -23,8 +23,8 @@ from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.directory import Directory, Machines
-from peers.town.machines import meet, remembered, say_closing
-from peers.town.mirror import Wanted, bring_up_to_date
+from peers.town.machines.mirror import Wanted, bring_up_to_date
+from peers.town.machines.remembered import meet, remembered, say_closing
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 

@@ -25,9 +25,9 @@ from peers.errors import BazaarError, TownError, WireError
 from peers.rpc.certificates import Validity, validity_of
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
-from peers.town.addresses import DEFAULT_PORTS, check_loopback, is_own, look_up
 from peers.town.directory import Directory, TownState
-from peers.town.invitation import known_machines
+from peers.town.machines.addresses import DEFAULT_PORTS, check_loopback, is_own, look_up
+from peers.town.machines.invitation import known_machines
 from peers.version import program_version
 
 Verdict = Literal["well", "wrong", "unknown"]

@@ -14,7 +14,8 @@ from nameserver.client import NameServerClient
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
 from peers.rpc.tls import TlsFiles, secure
-from peers.town.addresses import (
+from peers.town.directory import Directory
+from peers.town.machines.addresses import (
     DEFAULT_PORTS,
     address_towards,
     can_be_reached,
@@ -24,8 +25,7 @@ from peers.town.addresses import (
     pick_port,
     resolve_host,
 )
-from peers.town.directory import Directory
-from peers.town.invitation import (
+from peers.town.machines.invitation import (
     Invitation,
     accept,
     invitation_from_environment,

@@ -19,7 +19,7 @@ from nameserver.names import CLOSING
 from peers.core.membership.members import Member, Snapshot
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
-from peers.town.introduction import introduced
+from peers.town.machines.introduction import introduced
 
 # None of these is a setting: they bound what asking costs that is never answered.
 MOST_REMEMBERED = 32

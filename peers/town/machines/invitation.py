@@ -22,8 +22,8 @@ from peers.errors import SettingsError, TownError
 from peers.files import PRIVATE, write_whole
 from peers.rpc.certificates import issue_member
 from peers.rpc.tls import TlsFiles
-from peers.town.addresses import can_be_reached, look_up
 from peers.town.directory import Directory, TownState
+from peers.town.machines.addresses import can_be_reached, look_up
 
 ENVIRONMENT = "BAZAAR_INVITE"
 """The variable that holds an invitation, or `@FILE`, where no option does."""

@@ -1,0 +1,1 @@
+"""The machines of a town: how they find, invite, list and remember each other."""
