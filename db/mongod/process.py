@@ -12,7 +12,6 @@ import errno
 import importlib.metadata
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,14 +21,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from db.mongod.guard import Guard
+from db.mongod.ownership import claim, disown
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
-from peers.files import write_whole
 from peers.processes import end
 from peers.waiting import wait_until
 
@@ -191,7 +189,7 @@ class MongodProcess:
         if self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
             self._guard_old_books(self._guard)
         self.dbpath.mkdir(parents=True, exist_ok=True)
-        _claim(self.directory, self.dbpath)
+        claim(self.directory, self.dbpath)
         deadline = time.monotonic() + self._start_timeout_s
         picks = self.port == 0
         for _ in range(_TRIES_FOR_A_PORT if picks else 1):
@@ -227,9 +225,7 @@ class MongodProcess:
         if self._process is None:
             return
         end(self._process, timeout_s)
-        owner_file = self.directory / _OWNER
-        if _read_owner(owner_file) == os.getpid():  # The directory may be another's by now.
-            owner_file.unlink(missing_ok=True)
+        disown(self.directory)
 
     def kill(self) -> None:
         """Ends it at once, without a last write; what was acknowledged is in the journal."""
@@ -362,62 +358,10 @@ class MongodProcess:
             return ""
 
 
-_OWNER = "mongod.owner"
-"""The file that names the process a mongod belongs to: pid and the time it was created."""
-
-
 def _has_majority(hello: Mapping[str, Any]) -> bool:
     """Whether a majority has anything at all that could be read."""
     committed = hello.get("lastWrite", {}).get("majorityOpTime", {}).get("ts")
     return committed is not None and committed.time > 0
-
-
-def _claim(directory: Path, dbpath: Path) -> None:
-    """Makes the directory ours: ends a mongod left behind by a dead owner, refuses one whose owner lives."""
-    owner_file = directory / _OWNER
-    stale = _mongod_on(dbpath)
-    if stale is not None:
-        owner = _read_owner(owner_file)
-        if owner is not None:
-            raise LedgerError(
-                f"{directory} is in use: mongod {stale.pid} belongs to the running process {owner}; "
-                "stop that one, or choose another directory"
-            )
-        _end(stale)
-    me = psutil.Process()
-    write_whole(owner_file, f"{me.pid} {me.create_time()}\n".encode(), durable=False)
-
-
-def _mongod_on(dbpath: Path) -> psutil.Process | None:
-    """Returns the live mongod that has `dbpath` open, if its lock file names one."""
-    try:
-        process = psutil.Process(int((dbpath / "mongod.lock").read_text()))
-        ours = str(dbpath) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
-    except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-        return None  # There is no lock, it is empty after a clean end, or the process named has long ended.
-    return process if ours else None
-
-
-def _read_owner(owner_file: Path) -> int | None:
-    """Returns the pid of the owner if it still lives; a pid alone could have passed to another."""
-    try:
-        pid, created = owner_file.read_text().split()
-        same = abs(psutil.Process(int(pid)).create_time() - float(created)) < 1.0
-    except (OSError, ValueError, psutil.NoSuchProcess):
-        return None
-    return int(pid) if same else None
-
-
-def _end(process: psutil.Process, timeout_s: float = 5.0) -> None:
-    try:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        process.wait(timeout_s)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(timeout_s)
-    except psutil.NoSuchProcess:
-        return
 
 
 def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
