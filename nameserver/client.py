@@ -10,6 +10,7 @@ import msgspec
 
 from nameserver.names import (
     CARD,
+    CLOSING,
     NAME_SERVER_OBJECT,
     PREFIX,
     TRADER,
@@ -118,9 +119,9 @@ class NameServerClient:
         """Leaves the town's card; TownError if it does not answer."""
         self._register(CARD, self._connection.uri, [f"{key}:{value}" for key, value in entries.items()])
 
-    def take_card(self) -> None:
-        """Takes the town's card away, if it is there; TownError if it does not answer."""
-        self._call("remove", CARD)
+    def say_closing(self) -> None:
+        """Leaves word on the card that the town is over; TownError if it does not answer."""
+        self.leave_card({**(self.card() or {}), CLOSING: "yes"})
 
     # -- the protocol --------------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ TRADER = "bazaar.trader"
 CARD = "town.card"
 """Not among the peers' names, so that nobody takes it for one."""
 
+CLOSING = "closing"
+"""Tag of the card by which a town says that it is over. That nothing answers says no such thing."""
+
 _PEER = "bazaar.peer"
 
 

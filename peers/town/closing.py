@@ -74,7 +74,7 @@ def count_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
 def dismiss_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
     """Tells terminals that joined that it is over; returns how many peers they have, as `count_foreigners` does."""
     try:
-        names.take_card()
+        names.say_closing()
     except TownError:
         names.close()
         return 0

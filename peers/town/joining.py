@@ -2,7 +2,7 @@
 
 Only the name server has to be known: the town's card there says where the books are and what the settings are. A
 newcomer listens first; then some peer of the market is asked to introduce it, and hands back what it must know.
-When the town takes its card away, it is closing, and so does this terminal.
+When the card says that the town is closing, so does this terminal; that nothing answers is no such word.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from db.address import database_of
 from nameserver.client import NameServerClient, find
+from nameserver.names import CLOSING
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.membership.members import Member, Snapshot
 from peers.core.membership.roles import draw_roles, role_to_join_as
@@ -33,9 +34,8 @@ from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
 
-# None of these is a setting: they say how soon this terminal notices that the town closes, and the town waits longer.
+# No setting: it says how soon this terminal notices that the town closes, and the town waits longer.
 _LOOK_S = 0.3
-_MISSED_LOOKS = 4  # A name server that was started again has no card for a moment.
 
 
 class Joining:
@@ -151,10 +151,8 @@ class Joining:
         self._processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
 
     async def _until_town_closes(self) -> None:
-        missed = 0
-        while missed < _MISSED_LOOKS:
+        while not await asyncio.to_thread(_is_closing, self._nameserver):
             await asyncio.sleep(_LOOK_S)
-            missed = 0 if await asyncio.to_thread(_has_card, self._nameserver) else missed + 1
         self._town_closes = True
 
     def _peer_died(self, member: Member) -> None:
@@ -194,10 +192,10 @@ def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
     return card
 
 
-def _has_card(nameserver: tuple[str, int]) -> bool:
+def _is_closing(nameserver: tuple[str, int]) -> bool:
     try:
         with NameServerClient(*nameserver) as names:
-            return names.card() is not None
+            return CLOSING in (names.card() or {})
     except TownError:
         return False
 

@@ -16,6 +16,7 @@ from Pyro5.errors import PyroError
 
 from nameserver.client import NameServerClient, find
 from nameserver.names import NAME_SERVER_OBJECT
+from nameserver.names import CLOSING
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.core.names import Role, peer_name
@@ -85,6 +86,8 @@ def test_the_towns_card(names: NameServerClient) -> None:
     names.leave_card(card)
     assert names.card() == card
     assert names.peers() == []
+    names.say_closing()
+    assert names.card() == {**card, CLOSING: "yes"}
 
 
 def test_restart_keeps_the_port_and_forgets_the_names(server: NameServerProcess, names: NameServerClient) -> None:
