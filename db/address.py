@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from db.schema.collections import DATABASE
 from peers.books_address import without_secrets
+from peers.endpoints import endpoint
 from peers.errors import LedgerError
+
+_SLASHES = 3
+"""In an address that says where its options begin."""
 
 
 def database_of(uri: str) -> str:
@@ -29,6 +35,42 @@ def check_reachable(uri: str, timeout_s: float = 2.0) -> None:
             return
     listed = ", ".join(f"{host}:{port}" for host, port in hosts)
     raise LedgerError(f"no database answers at {listed}: start one, or mend --mongo")
+
+
+def hosts_of(uri: str) -> list[tuple[str, int]]:
+    """Returns the hosts a MongoDB address names, with their ports; LedgerError if it is no such address."""
+    return [(host, port or 27017) for host, port in _parsed(uri)["nodelist"]]
+
+
+def option_of(uri: str, name: str) -> str | None:
+    """Returns what the address says of an option, such as `tlsCAFile`; None if it says nothing."""
+    _, _, options = uri.partition("?")
+    return next((value for key, value in parse_qsl(options) if key.lower() == name.lower()), None)
+
+
+def with_options(uri: str, changes: Mapping[str, str | None]) -> str:
+    """Returns the address with these options changed or added; those without a value are left out."""
+    place, _, options = uri.partition("?")
+    lowered = {name.lower() for name in changes}
+    kept = [(name, value) for name, value in parse_qsl(options) if name.lower() not in lowered]
+    kept += [(name, value) for name, value in changes.items() if value is not None]
+    if place.count("/") < _SLASHES:
+        place += "/"
+    return f"{place}?{urlencode(kept)}" if kept else place
+
+
+def with_hosts(uri: str, changes: Mapping[str, str]) -> str:
+    """Returns the address with these hosts replaced by others, their ports kept."""
+    scheme, _, rest = uri.partition("://")
+    place, slash, tail = rest.partition("/")
+    login, at, hosts = place.rpartition("@")
+    replaced = []
+    for each in hosts.split(","):
+        host, colon, port = each.rpartition(":")
+        bare = (host if colon else each).removeprefix("[").removesuffix("]")
+        new = changes.get(bare)
+        replaced.append(each if new is None else endpoint(new, int(port)) if colon else new)
+    return f"{scheme}://{login}{at}{','.join(replaced)}{slash}{tail}"
 
 
 def _parsed(uri: str) -> Any:

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import psutil
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from db.mongod.set_of_one import SET_NAME, is_writable
+from db.mongod.guard import Guard
+from db.mongod.set_of_one import SET_NAME, first_config, is_writable
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.files import write_whole
@@ -39,6 +40,10 @@ _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 # No settings: it starts in a second, and the ports that were free a moment ago are seldom taken once.
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
+_ALREADY_INITIALIZED = 23  # error code
+_UNAUTHORIZED = 13  # error code
+_LOOPBACK = "127.0.0.1"
+_ANYWHERE = "0.0.0.0"
 
 
 def find_mongod(explicit: str | Path | None = None) -> Path:
@@ -107,8 +112,8 @@ class _PortTaken(Exception):
 class MongodProcess:
     """A private mongod. `start()` it, use `uri`, `stop()` it; or use it as a context manager.
 
-    `host` is the address it listens on and its clients use; `port` 0 picks a free one. There is no password: whoever
-    can reach `host` can change the books, so anything but loopback is for networks you trust.
+    `host` is the address it listens on and its clients use; `port` 0 picks a free one. Without a `guard` there is no
+    password: whoever can reach `host` can change the books, so anything but loopback is for networks you trust.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class MongodProcess:
         port: int = 0,
         *,
         mongod: str | Path | None = None,
+        guard: Guard | None = None,
         parameters: Mapping[str, object] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
@@ -125,6 +131,7 @@ class MongodProcess:
         self.host = host
         self.port = port
         self._mongod = mongod
+        self._guard = guard
         self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,12 +142,19 @@ class MongodProcess:
         return self.directory / "data"
 
     @property
+    def _guarded(self) -> Path:
+        """There once the books have a user."""
+        return self.directory / "guarded"
+
+    @property
     def log(self) -> Path:
         return self.directory / "mongod.log"
 
     @property
     def uri(self) -> str:
         """For any MongoDB client; a set of one has nowhere to fail over to, so the connection is direct."""
+        if self._guard is not None:
+            return self._guard.uri(self._address)
         return f"mongodb://{self._address}/?directConnection=true"
 
     @property
@@ -149,7 +163,7 @@ class MongodProcess:
 
     @property
     def _address(self) -> str:
-        return endpoint(self.host, self.port)
+        return endpoint(_LOOPBACK if self.host == _ANYWHERE else self.host, self.port)
 
     def alive(self) -> bool:
         """Whether the process runs (a stopped one does)."""
@@ -167,6 +181,8 @@ class MongodProcess:
         if self.alive():
             return
         program = find_mongod(self._mongod)
+        if self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
+            self._guard_old_books(self._guard)
         self.dbpath.mkdir(parents=True, exist_ok=True)
         _claim(self.directory, self.dbpath)
         deadline = time.monotonic() + self._start_timeout_s
@@ -190,6 +206,15 @@ class MongodProcess:
         self.port = 0 if picks else taken
         raise LedgerError(f"port {taken} on {self.host} is taken; choose another, or none to have one picked")
 
+    def _guard_old_books(self, guard: Guard) -> None:
+        """Makes the user in books that were kept without one: over loopback only, and before anybody can come."""
+        with (
+            MongodProcess(self.directory, mongod=self._mongod, start_timeout_s=self._start_timeout_s) as alone,
+            MongoClient[dict[str, object]](alone.uri, socketTimeoutMS=5000) as client,
+        ):
+            guard.make_user(client)
+        self._guarded.touch()
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Ends it: asked first, killed after `timeout_s`."""
         if self._process is None:
@@ -207,7 +232,13 @@ class MongodProcess:
 
     def _launch(self, program: Path) -> None:
         command = [str(program), "--dbpath", str(self.dbpath), "--port", str(self.port)]
-        command += ["--bind_ip", self.host, "--replSet", SET_NAME, "--nounixsocket"]
+        command += ["--replSet", SET_NAME, "--nounixsocket"]
+        if self._guard is None or self.host == _ANYWHERE:
+            command += ["--bind_ip", self.host]
+        else:
+            # Only who comes over loopback may make the first user.
+            command += ["--bind_ip", f"{_LOOPBACK},{self.host}"]
+        command += self._guard.arguments() if self._guard is not None else []
         command += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]
         command += ["--quiet", "--logpath", str(self.log), "--logappend"]
         if ":" in self.host:
@@ -230,6 +261,8 @@ class MongodProcess:
         wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
 
     def _make_writable(self, deadline: float) -> None:
+        if self._guard is not None:
+            self._admit(self._guard, deadline)
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
@@ -237,6 +270,32 @@ class MongodProcess:
             except PyMongoError as error:
                 self._check_running(deadline)
                 raise LedgerError(f"mongod did not become usable: {error}; see {self.log}") from error
+
+    def _admit(self, guard: Guard, deadline: float) -> None:
+        """Has mongod know the guard's user, which it does from its first start on."""
+        uri = guard.anonymous_uri(endpoint(_LOOPBACK, self.port))
+        with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
+
+            def is_known() -> bool:
+                self._check_running(deadline)
+                with contextlib.suppress(AutoReconnect):
+                    try:
+                        client.admin.command("replSetInitiate", first_config(self._address))
+                    except OperationFailure as error:
+                        if error.code == _UNAUTHORIZED:
+                            return True  # There is a user, so nobody is let in without a password any more.
+                        if error.code != _ALREADY_INITIALIZED:
+                            raise
+                    is_primary = bool(client.admin.command("hello").get("isWritablePrimary"))
+                    return is_primary and guard.make_user(client)
+                return False
+
+            try:
+                wait_until(is_known, self._start_timeout_s, look_s=_POLL_S)
+            except PyMongoError as error:
+                self._check_running(deadline)
+                raise LedgerError(f"mongod could not be given a password: {error}; see {self.log}") from error
+        self._guarded.touch()
 
     def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
         """Whether the set takes writes by now."""

@@ -25,6 +25,13 @@ _PATIENCE_S = 120.0
 _LOOK_S = 0.1
 
 
+def first_config(address: str) -> dict[str, object]:
+    """Returns what such a set is initiated with."""
+    # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
+    settings = {"electionTimeoutMillis": 1000}
+    return {"_id": SET_NAME, "members": [{"_id": 0, "host": address}], "settings": settings}
+
+
 def configure_set(client: MongoClient[dict[str, object]], address: str) -> None:
     """Initiates the set, or tells it its new address: it was last run at another.
 
@@ -34,10 +41,7 @@ def configure_set(client: MongoClient[dict[str, object]], address: str) -> None:
     except OperationFailure as error:
         if error.code != _NOT_YET_INITIALIZED:
             raise
-        config = {"_id": SET_NAME, "members": [{"_id": 0, "host": address}]}
-        # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
-        config["settings"] = {"electionTimeoutMillis": 1000}
-        client.admin.command("replSetInitiate", config)
+        client.admin.command("replSetInitiate", first_config(address))
         return
     if [member["host"] for member in config["members"]] == [address]:
         return

@@ -65,6 +65,24 @@ NameserverOption = Annotated[
 NameserverPortOption = Annotated[
     int, typer.Option(metavar="PORT", help="Port of our name server; 0: any.", rich_help_panel=_PLACES)
 ]
+PeerPortsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FROM-TO", help="Ports of name server, database and peers, for a firewall.", rich_help_panel=_PLACES
+    ),
+]
+AdvertiseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="What others call, where it is not HOST: behind NAT.", rich_help_panel=_PLACES
+    ),
+]
+InviteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Join the town that made this invitation; BAZAAR_INVITE.", rich_help_panel=_PLACES
+    ),
+]
 TlsOption = Annotated[
     bool, typer.Option("--tls", help="Certificates and encryption, on loopback too.", rich_help_panel=_PLACES)
 ]

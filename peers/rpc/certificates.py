@@ -8,7 +8,9 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -36,13 +38,51 @@ def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority
         for directory in (files.directory, key_path.parent):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         authority, key = _authority(files, key_path)
-        _issue(files, authority, key, (*_USUAL_HOSTS, socket.gethostname(), *hosts))
+        write_whole(files.member, _issued(authority, key, (socket.gethostname(), *hosts)), mode=PRIVATE)
     except OSError as error:
         why = error.strerror or error
         raise TownError(
             f"certificates cannot be written to {files.directory} ({why}): choose another --dir"
         ) from error
     return True
+
+
+def issue_member(files: TlsFiles, hosts: Iterable[str]) -> bytes:
+    """Returns key and certificate for one more member, which others may reach at `hosts`, signed by the authority in
+    `files`; TownError if its key is not there, or not to be read."""
+    if not files.authority_key.exists():
+        raise TownError(
+            f"{files.authority_key} is not here, so this machine can let nobody in: make the invitation on the "
+            "first machine of the town, or on one whose own invitation gave it the right to invite"
+        )
+    try:
+        authority, key = _authority(files, files.authority_key)
+    except (OSError, ValueError) as error:
+        raise TownError(f"the authority in {files.directory} cannot be used ({error})") from error
+    return _issued(authority, key, hosts)
+
+
+class Validity(msgspec.Struct, frozen=True):
+    """From when until when a certificate holds, and whether the authority beside it has signed it."""
+
+    begins: datetime.datetime
+    ends: datetime.datetime
+    is_of_authority: bool
+
+
+def validity_of(files: TlsFiles) -> Validity:
+    """Returns what the member's certificate says; TownError if it, or the authority's, cannot be read."""
+    try:
+        member = x509.load_pem_x509_certificate(files.member.read_bytes())
+        authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TownError(f"the certificates in {files.directory} cannot be read ({error})") from error
+    try:
+        member.verify_directly_issued_by(authority)
+        is_of_authority = True
+    except (InvalidSignature, TypeError, ValueError):
+        is_of_authority = False
+    return Validity(member.not_valid_before_utc, member.not_valid_after_utc, is_of_authority)
 
 
 def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -72,13 +112,12 @@ def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.El
     return certificate, key
 
 
-def _issue(
-    files: TlsFiles, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]
-) -> None:
+def _issued(authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]) -> bytes:
+    """A new key and its certificate, in one file as MongoDB wants them."""
     key = ec.generate_private_key(ec.SECP256R1())
     # A member is server to some and caller of others.
     both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-    names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys(hosts)])
+    names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys((*_USUAL_HOSTS, *hosts))])
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
         _builder(_name("trading post member"), authority.subject, key)
@@ -89,8 +128,7 @@ def _issue(
         .add_extension(issuer_id, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    both_parts = _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM)
-    write_whole(files.member, both_parts, mode=PRIVATE)
+    return _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

@@ -18,6 +18,7 @@ from Pyro5.socketutil import SocketConnection
 
 from peers.endpoints import split_endpoint
 from peers.errors import BazaarError, wire_error_of
+from peers.rpc.shortcuts import nearest
 from peers.rpc.transport import (
     ANSWER,
     CALL,
@@ -75,7 +76,7 @@ class RpcConnection:
 
     def _connect(self) -> SocketConnection:
         try:
-            proxy = Proxy(self.uri)
+            proxy = Proxy(nearest(self.uri))
         except errors.PyroError as error:
             raise Garbled(f"{self.uri[:100]} is no address: {error}") from error
         proxy._pyroTimeout = self._timeout_s
@@ -119,7 +120,7 @@ class RpcConnection:
     def is_refused(self) -> bool:
         """Whether nobody listens there any more, found out without touching the connection that there is."""
         try:
-            socket.create_connection(split_endpoint(self.uri.rpartition("@")[2]), self._timeout_s).close()
+            socket.create_connection(split_endpoint(nearest(self.uri).rpartition("@")[2]), self._timeout_s).close()
         except ConnectionRefusedError:
             return True
         except (OSError, ValueError):

@@ -11,6 +11,7 @@ and what can be answered without waiting is (`handlers`). Only TLS needs a threa
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -51,12 +52,20 @@ OnHangup = Callable[[ServedConnection], None]
 class _Daemon(Daemon):  # type: ignore[misc]
     """Pyro's daemon, seeing its callers through `ServedConnection`. `handlers`: of calls that need no thread."""
 
-    def __init__(self, host: str, port: int, on_hangup: OnHangup | None, handlers: Mapping[str, CallHandler]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        on_hangup: OnHangup | None,
+        handlers: Mapping[str, CallHandler],
+        advertised: str | None,
+    ) -> None:
         self._handlers = handlers
         self._on_hangup = on_hangup
         self._greeted: dict[SocketConnection, ServedConnection] = {}  # by Pyro's own, while that has a thread
         self._watched: set[ServedConnection] = set()
-        super().__init__(host, port)
+        # Port 0 of the outside means: the same as here.
+        super().__init__(host, port, nathost=advertised, natport=None if advertised is None else 0)
         # It only looks after streams, which we have not; and every peer would have a thread for it.
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault
@@ -224,7 +233,8 @@ def _all(tasks: list[Afterwards]) -> None:
 
 
 class Server:
-    """Serves `target` under `name` at `host`, at a port of its own. `on_hangup` hears of connections that end.
+    """Serves `target` under `name` at `host`, at the first free one of `ports` or at any port where none are given.
+    `on_hangup` hears of connections that end. `advertised`: the address others call, where that is not `host`.
 
     `handlers`: of methods that need no thread. They get plain calls only; for all others Pyro calls the method of
     that name of `target`, which is to have the same handler do it (`served_on_thread`).
@@ -238,11 +248,14 @@ class Server:
         *,
         on_hangup: Callable[[ServedConnection], None] | None = None,
         handlers: Mapping[str, CallHandler] | None = None,
+        advertised: str | None = None,
+        ports: tuple[int, int] | None = None,
     ) -> None:
-        if host in _NOWHERE:
+        if (advertised or host) in _NOWHERE:
             raise SettingsError(f"{host or 'no address'!r} is no address that others could call")
         configure()
-        self._daemon = _Daemon(host, 0, on_hangup, handlers or {})
+        outside = None if advertised == host else advertised
+        self._daemon = _first_free(ports, lambda port: _Daemon(host, port, on_hangup, handlers or {}, outside))
         self.uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
 
@@ -270,6 +283,18 @@ class Server:
         self.stop_listening()
         self._daemon.hang_up()
         self._daemon.close()
+
+
+def _first_free(ports: tuple[int, int] | None, make: Callable[[int], _Daemon]) -> _Daemon:
+    """Makes the daemon at the first port of these that nobody has: trying is the only way to know."""
+    first, last = ports or (0, 0)
+    for port in range(first, last + 1):
+        try:
+            return make(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not ports:
+                raise
+    raise SettingsError(f"all ports from {first} to {last} are taken here: give more of them with --peer-ports")
 
 
 def caller() -> ServedConnection | None:

@@ -52,8 +52,9 @@ class TlsFiles(msgspec.Struct, frozen=True):
                 path.open("rb").close()
             except OSError as error:
                 raise TownError(
-                    f"{path} cannot be read ({error.strerror or error}): make it with `bazaar certs`, or copy "
-                    f"{self.authority.name} and {self.member.name} from the town that is to be joined"
+                    f"{path} cannot be read ({error.strerror or error}): whoever joins a town is given it by an "
+                    "invitation; run on a machine of that town: bazaar invite <address of this one> --out FILE, "
+                    "and here: bash run.sh <address of that machine> <n> --invite FILE"
                 ) from error
 
 

@@ -51,7 +51,7 @@ from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
-from peers.errors import NotTrader, PostClosed
+from peers.errors import BadRequest, NotTrader, PostClosed, WireError
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
 from peers.rpc.public_form import Reader
@@ -77,6 +77,10 @@ less than 1, by more than an answer's way takes."""
 
 REGISTER_PATIENCE_S = 10.0
 """How long to look for a name server at the start. No setting: a town has one before its first peer."""
+
+
+CALL_BACK_S = 2.0
+"""How long a newcomer may take to answer at its own address. No setting: it has nothing else to do yet."""
 
 
 class Core(Protocol):
@@ -134,7 +138,15 @@ class PeerHost:
         self._trader_client = TraderClient(timeout_s, self._on_replied)
         self._sale_notifier = SaleNotifier()
         endpoint = PeerEndpoint(self, Reader(settings))
-        self._server = Server(spec.host, endpoint, spec.name, on_hangup=self._on_hangup, handlers=handlers(endpoint))
+        self._server = Server(
+            spec.host,
+            endpoint,
+            spec.name,
+            on_hangup=self._on_hangup,
+            handlers=handlers(endpoint),
+            advertised=spec.advertised,
+            ports=spec.ports,
+        )
         self.member = Member(
             rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
         )
@@ -253,13 +265,26 @@ class PeerHost:
         self._feed(SalesNotified(sales=sales))
 
     def introduce(self, member: Member) -> Snapshot:
-        """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself."""
+        """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself, BadRequest if
+        the newcomer does not answer at its own address: nobody is let in, and elected, that nobody can call."""
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
+        self._call_back(member)
         with self._lock:
             news = MemberNews(members=(member,))
             self._step(Received(sender=member.rank, incarnation=member.incarnation, message=news))
             return self._core.snapshot()
+
+    def _call_back(self, member: Member) -> None:
+        connection = RpcConnection(member.uri, CALL_BACK_S)
+        try:
+            answered = connection.call("ping")
+        except (CallFailed, WireError) as error:
+            raise BadRequest(field="uri", why=f"no answer from {member.uri} ({error})") from error
+        finally:
+            connection.close()
+        if answered != member.name:
+            raise BadRequest(field="uri", why=f"at {member.uri} is {answered!s:.40}, not {member.name}")
 
     # -- what other threads hand over ----------------------------------------------------------------------
 

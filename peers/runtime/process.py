@@ -25,6 +25,7 @@ import msgspec
 from db.ledger.mongo import MongoLedger
 from peers.books_address import without_secrets
 from peers.core.settings import make_settings
+from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
@@ -54,6 +55,8 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if spec.tls is not None:
         secure(TlsFiles(Path(spec.tls)))
+    if spec.advertised is not None:
+        call_directly(spec.advertised, spec.host)
     log = open_log(Path(spec.directory), spec.name)
 
     def fault(error: BaseException) -> None:

@@ -23,7 +23,9 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rank: int
     role: Role
-    host: str  # address to listen on, and to be called at
+    host: str  # address to listen on
+    advertised: str | None = None  # address others call, where it is another
+    ports: tuple[int, int] | None = None  # from and to, where a firewall lets only these through
     directory: str  # of the town
     nameserver_host: str
     nameserver_port: int

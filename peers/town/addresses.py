@@ -6,30 +6,57 @@ and name server speak TLS and show certificates, unless `--insecure` says not to
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
+from collections.abc import Iterable
 
 import psutil
 
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
 
+DEFAULT_PORTS = (9090, 9189)
+"""Of a terminal that others can reach, where none are given: a firewall cannot let through what nobody can name."""
 
-def resolve_host(host: str) -> str:
-    """Returns the address of this machine that `host` stands for; TownError if it is none."""
-    address = _lookup(host)
+
+def resolve_host(host: str, *, advertised: str | None = None) -> str:
+    """Returns the address of this machine that `host` stands for; TownError if it is none.
+
+    All of this machine's (`0.0.0.0`) will do only where what others call is said apart from it (`advertised`)."""
+    address = look_up(host)
     ip = ipaddress.ip_address(address)
+    if ip.is_unspecified and advertised is not None:
+        return address
     if ip.is_unspecified:
-        raise TownError(f"{host} is no address others can call: name one address of this machine, e.g. 127.0.0.1")
+        raise TownError(
+            f"{host} is no address others can call: name one address of this machine, e.g. 127.0.0.1, "
+            "or say with --advertise which one they call"
+        )
     if ip.is_loopback:
+        check_loopback(host, address)
         return address
     named = host if host == address else f"{host} ({address})"
-    if address not in _own_addresses():
+    if not is_own(address):
         raise TownError(
-            f"{named} is not an address of this machine: a town is started on the machine it runs on; "
-            "localhost is the usual choice"
+            f"{named} is not an address of this machine. To open a town here, give an address of this one "
+            f"({_choice()}). To join the town of {host}, run there: bazaar invite "
+            f"{_outside() or '<address of this one>'} --out FILE, bring FILE here, then: bash run.sh {host} <n> "
+            f"--invite FILE. Behind NAT, give the private address of this machine and --advertise {host}"
         )
     return address
+
+
+def check_loopback(host: str, address: str) -> None:
+    """Raises TownError for a name that looks like one of the network but means loopback, as Debian has it for a
+    machine's own name: nobody else could join, and nothing would say why."""
+    if _is_address(host) or host.lower().removesuffix(".") in ("localhost", "ip6-localhost", "localhost.localdomain"):
+        return
+    raise TownError(
+        f"{host} resolves to {address} here, which is loopback, so no other machine could call it: give the address "
+        f"itself ({_outside() or 'this machine has none but loopback'}), mend {host} in /etc/hosts, "
+        "or say localhost for a town of this machine alone"
+    )
 
 
 def can_be_reached(address: str) -> bool:
@@ -37,8 +64,63 @@ def can_be_reached(address: str) -> bool:
     return not ipaddress.ip_address(address).is_loopback
 
 
-def _lookup(host: str) -> str:
-    """An IPv4 address where there is one: everything else here is told one address, not a list."""
+def is_own(address: str) -> bool:
+    """Whether this machine can listen on `address`."""
+    return ipaddress.ip_address(address).is_loopback or address in _own_addresses()
+
+
+def check_advertised(address: str) -> None:
+    """Raises TownError if others cannot be told to call `address`, an address or a name."""
+    found = ipaddress.ip_address(look_up(address))
+    if found.is_unspecified or found.is_loopback:
+        raise TownError(
+            f"--advertise {address}: means {found} here, which others cannot call; give the address they do"
+        )
+
+
+def address_towards(host: str) -> str:
+    """Returns the address of this machine that calls to `host` come from; TownError if there is no way there."""
+    target = look_up(host)
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target, 9))  # Nothing is sent; the kernel only picks the way.
+        except OSError as error:
+            raise TownError(f"there is no way from here to {host} ({error.strerror or error})") from error
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def pick_port(host: str, ports: tuple[int, int], *, preferred: int = 0, without: Iterable[int] = ()) -> int:
+    """Returns a port of these that nobody listens on just now, `preferred` if it is one; TownError if all are taken.
+
+    `without`: those that are somebody's already, though nobody listens there yet."""
+    first, last = ports
+    taken = set(without)
+    candidates: list[int] = [*range(first, last + 1)]
+    if preferred in candidates:
+        candidates.insert(0, preferred)
+    for port in candidates:
+        if port not in taken and _is_free(host, port):
+            return port
+    raise TownError(f"all ports from {first} to {last} are taken on {host}: give others with --peer-ports")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise TownError(f"{host} cannot be listened on ({error.strerror or error})") from error
+        return True
+
+
+def look_up(host: str) -> str:
+    """Returns the address `host` stands for, of IPv4 where there is one: all else here is told one address, not a
+    list. TownError if it cannot be found."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -48,8 +130,32 @@ def _lookup(host: str) -> str:
     return addresses[0].split("%")[0]
 
 
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _own_addresses() -> set[str]:
     return {entry.address.split("%")[0] for entries in psutil.net_if_addrs().values() for entry in entries}
+
+
+def _outside() -> str:
+    """An address of this machine that others may be able to call, if it has one; those of IPv4 first."""
+    found = []
+    for text in _own_addresses():
+        if _is_address(text):
+            ip = ipaddress.ip_address(text)
+            if not (ip.is_loopback or ip.is_link_local):
+                found.append(ip)
+    return str(min(found, key=lambda ip: (ip.version, int(ip)))) if found else ""
+
+
+def _choice() -> str:
+    outside = _outside()
+    return f"{outside}, or localhost for itself alone" if outside else "localhost is the usual choice"
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:

@@ -39,6 +39,7 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     pid: int
     host: str
+    advertised: str = ""  # what others call, where that is not `host`
     n: int
     seed: int
     merchants: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from peers.core.membership.members import Member, Snapshot
-from peers.errors import TownError, WireError
+from peers.errors import BadRequest, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 
 _INTRODUCE_S = 5.0
@@ -16,13 +16,19 @@ _INTRODUCE_S = 5.0
 
 def introduced(member: Member, sponsors: Iterable[tuple[str, str]]) -> Snapshot:
     """Asks one sponsor (name and address) after the other to introduce `member`; returns what the first one that can
-    hands back. TownError if none can."""
+    hands back. TownError if none can, or if the town cannot call it back: then no other need be asked."""
     why = "the town has no peers"
     for name, uri in sponsors:
         if name == member.name:
             continue
         try:
             return _ask(uri, member)
+        except BadRequest as refusal:
+            raise TownError(
+                f"{name} cannot call {member.name} back, so the town would have a peer that nobody reaches: "
+                f"{refusal.why}. Have the firewall here let the town's machines in at these ports (--peer-ports), "
+                "and behind NAT say with --advertise what they call; `bazaar doctor` says more"
+            ) from refusal
         except (CallFailed, WireError, msgspec.DecodeError) as error:
             why = f"{name}: {error}"
     raise TownError(f"nobody could introduce {member.name} to the market ({why})")

@@ -135,6 +135,7 @@ class Joining:
             phase=phase,
             pid=os.getpid(),
             host=self._host,
+            advertised=self._options.advertise or self._host,
             n=self._options.n,
             seed=seed,
             private_books=False,

@@ -22,6 +22,9 @@ DEFAULT_TARGET = "peers.runtime.process:run_peer"
 MAX_PEERS = 1000
 """No setting: no machine we know of has room for more; `peers.town.room` says what this one has room for."""
 
+SERVICE_PORTS = 2
+"""Of a terminal's ports: its name server has one, and so may the database of the town."""
+
 # How many purchases the slow peer makes between two sleeps, where the settings do not say.
 _SLOW_AFTER = 30
 
@@ -38,6 +41,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     mongo: str | None = None
     nameserver: str | None = None
     nameserver_port: int = 0
+    advertise: str | None = None
+    ports: tuple[int, int] | None = None
+    invite: str | None = None
     fresh: bool = False
     merchants: bool = False
     slow_peer: bool = False
@@ -61,6 +67,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--duration: more than 0 seconds")
         if not 0 <= self.nameserver_port < 65536:
             raise SettingsError("--nameserver-port: from 1 to 65535, or 0 to have one picked")
+        if self.ports is not None:
+            check_ports(self.ports, self.n)
         if self.fresh and self.mongo:
             raise SettingsError(
                 "--fresh empties only books of the town's own: empty those of --mongo "
@@ -73,10 +81,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             database_of(self.mongo)
         if self.tls and self.insecure:
             raise SettingsError("--tls encrypts and --insecure does not: give one of them")
-        if self.nameserver and self.nameserver_port:
-            raise SettingsError("--nameserver joins a town, --nameserver-port is that of a new one: give one of them")
         if self.fresh and self.nameserver:
             raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")
+        if self.invite and (self.fresh or self.nameserver):
+            raise SettingsError("--invite joins the town it is of: leave out --fresh and --nameserver")
+        if self.invite and self.insecure:
+            raise SettingsError("--invite is for a town whose members have certificates: leave out --insecure")
 
     def check_first(self) -> None:
         """Raises SettingsError for what the first on a host cannot be."""
@@ -90,6 +100,24 @@ def parse_count(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise SettingsError(f"n: {text!r} is not a number of peers; try 6") from error
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """Returns `--peer-ports FROM-TO` as two numbers; SettingsError in one line if it is no such range."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not last.isdecimal() or not 0 < int(first) <= int(last) < 65536:
+        raise SettingsError(f"--peer-ports {text}: expected FROM-TO, both from 1 to 65535, such as 9090-9119")
+    return int(first), int(last)
+
+
+def check_ports(ports: tuple[int, int], n: int) -> None:
+    """Raises SettingsError if `ports` are too few for `n` peers and what a town runs beside them."""
+    there, needed = ports[1] - ports[0] + 1, n + SERVICE_PORTS
+    if there < needed:
+        raise SettingsError(
+            f"--peer-ports {ports[0]}-{ports[1]}: {there} ports are too few for {n} peers, which need {needed} "
+            f"({SERVICE_PORTS} of them for the name server and the database): try {ports[0]}-{ports[0] + needed - 1}"
+        )
 
 
 def parse_settings(*, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool) -> Settings:

@@ -8,7 +8,8 @@ import resource
 import msgspec
 
 from peers.books_address import address_from_environment
-from peers.town.addresses import can_be_reached, resolve_host
+from peers.town.addresses import can_be_reached
+from peers.town.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.directory import Directory
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
@@ -17,15 +18,23 @@ from peers.town.view.console import Console
 def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
     options.check()
-    host = resolve_host(options.host)
+    invitation = invitation_for(options)
+    asked = options.host
+    options = settle(options, invitation)
+    host = options.host
     directory = Directory(options.directory)
-    if options.nameserver is None and not directory.in_use():
+    if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
     claimed = directory.claim()
     try:
+        # Its name server is where it was, for other machines know it by that.
+        before = directory.read_town() if claimed else None
+        options = with_ports(options, before.nameserver_port if before is not None else 0)
+        if invitation is not None and claimed:
+            options = join_invited(options, invitation, directory, asked)
         _secure(options, directory, host)
         if claimed and options.nameserver is None:
             return _first(options, directory, console, host)
@@ -46,7 +55,7 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
     if options.nameserver is None:
         from peers.rpc.certificates import ensure_certificates
 
-        ensure_certificates(files, [host])
+        ensure_certificates(files, [host, options.advertise or host])
     secure(files)
 
 
@@ -75,6 +84,10 @@ def _further(options: RunOptions, directory: Directory, console: Console, host: 
     from peers.town.joining import Joining, where_to_join
 
     nameserver = where_to_join(options, directory, claimed=claimed)
+    if options.mongo is None and not claimed:
+        # A second terminal of the same user: what the first one knows, it may know too, a password among it.
+        town = directory.running_town()
+        options = msgspec.structs.replace(options, mongo=town.mongo_uri if town and town.mongo_uri else None)
 
     async def live() -> int:
         return await Joining(options, directory, console, host, nameserver, claimed=claimed).run()

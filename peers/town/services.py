@@ -30,11 +30,19 @@ class Services:
     """Database and name server of one town. `mongo` is the address of a database that is not ours to run."""
 
     def __init__(
-        self, directory: Directory, console: Console, host: str, *, mongo: str | None, nameserver_port: int
+        self,
+        directory: Directory,
+        console: Console,
+        host: str,
+        *,
+        mongo: str | None,
+        nameserver_port: int,
+        ports: tuple[int, int] | None = None,
     ) -> None:
         self._directory = directory
         self._console = console
         self._mongo = mongo
+        self._ports = ports
         self.nameserver = NameServerProcess(
             host, nameserver_port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
         )
@@ -51,9 +59,11 @@ class Services:
     def _start_books(self) -> Post:
         # The driver takes as long to import as all else, so that is left until the other processes are at work.
         if self._mongo is None:
-            from db.mongod.process import MongodProcess
+            from peers.town.own_books import own_mongod
 
-            self.mongod = MongodProcess(self._directory.mongo)
+            self.mongod = own_mongod(
+                self._directory, self.nameserver.host, ports=self._ports, nameserver_port=self.nameserver.port
+            )
             self.mongod.start()
             uri = self.mongod.uri
         else:

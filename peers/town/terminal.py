@@ -173,6 +173,8 @@ def make_specs(
                 rank=rank,
                 role=role,
                 host=host,
+                advertised=options.advertise,
+                ports=options.ports,
                 directory=str(directory.path),
                 nameserver_host=nameserver[0],
                 nameserver_port=nameserver[1],

@@ -22,6 +22,7 @@ from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.closing import count_foreigners, dismiss_foreigners, drain, finish_in_order
 from peers.town.directory import Directory, TownState, graph_is_sound
+from peers.town.invitation import how_to_invite
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
@@ -60,7 +61,12 @@ class Town:
         self._population: Population | None = None
         self.report: AuditReport | None = None
         self._services = Services(
-            directory, console, host, mongo=options.mongo, nameserver_port=options.nameserver_port
+            directory,
+            console,
+            host,
+            mongo=options.mongo,
+            nameserver_port=options.nameserver_port,
+            ports=options.ports,
         )
         self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
         self._painter = Painter(directory)
@@ -136,6 +142,8 @@ class Town:
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
         self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
         self._write_state(phase="open")
+        for line in how_to_invite(self._state):
+            self._console.say(line)
         return books
 
     def _make_specs(self, books: Books, roles: dict[int, Role]) -> list[PeerSpec]:
@@ -312,6 +320,7 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
         phase="starting",
         pid=os.getpid(),
         host=host,
+        advertised=options.advertise or host,
         n=options.n,
         seed=seed,
         merchants=options.merchants,

@@ -12,6 +12,7 @@ directory in a file that only its owner can read.
 
 - `bazaar run localhost 6`
 - `bazaar run localhost 6 --purchases 1000 --quiet`
+- `bazaar run 192.0.2.10 4`, then on another machine `bazaar run 192.0.2.10 4 --invite FILE` (see `bazaar invite`)
 - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20`
 """
 
@@ -20,17 +21,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from peers.cli.options import (
+    AdvertiseOption,
     CountArgument,
     DirOption,
     DurationOption,
     FreshOption,
     HostArgument,
     InsecureOption,
+    InviteOption,
     MerchantsOption,
     MongoOption,
     NameserverOption,
     NameserverPortOption,
     NoTradeOption,
+    PeerPortsOption,
     PurchasesOption,
     QuietOption,
     ResignAfterOption,
@@ -60,6 +64,9 @@ def command(
     mongo: MongoOption = None,
     nameserver: NameserverOption = None,
     nameserver_port: NameserverPortOption = 0,
+    peer_ports: PeerPortsOption = None,
+    advertise: AdvertiseOption = None,
+    invite: InviteOption = None,
     tls: TlsOption = False,
     insecure: InsecureOption = False,
     quiet: QuietOption = False,
@@ -68,7 +75,7 @@ def command(
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
     from peers.books_address import address_given
-    from peers.town.options import RunOptions, parse_count, parse_settings
+    from peers.town.options import RunOptions, parse_count, parse_ports, parse_settings
     from peers.town.run import run
 
     shortcuts: dict[str, object] = {"market.think_s": think_s, "market.resign_after_sales": resign_after}
@@ -82,6 +89,9 @@ def command(
         mongo=address_given(mongo),
         nameserver=nameserver,
         nameserver_port=nameserver_port,
+        ports=parse_ports(peer_ports) if peer_ports is not None else None,
+        advertise=advertise,
+        invite=invite,
         fresh=fresh,
         merchants=merchants,
         slow_peer=slow_peer,

@@ -8,8 +8,9 @@ import pytest
 
 from peers.core.settings import Settings
 from peers.errors import BazaarError, SettingsError, TownError
-from peers.town.addresses import can_be_reached, parse_endpoint, resolve_host
-from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_settings, settings_of
+from peers.town.addresses import can_be_reached, check_advertised, parse_endpoint, pick_port, resolve_host
+from peers.town.arrival import with_ports
+from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_ports, parse_settings, settings_of
 
 
 def settings(*pairs: str, slow_peer: bool = False, **shortcuts: object) -> Settings:
@@ -35,7 +36,10 @@ def test_count_is_a_number() -> None:
         ({"nameserver_port": 65536}, "--nameserver-port"),
         ({"fresh": True, "mongo": "mongodb://127.0.0.1:1"}, "--fresh"),
         ({"fresh": True, "nameserver": "127.0.0.1:1"}, "--fresh"),
-        ({"nameserver_port": 9090, "nameserver": "127.0.0.1:1"}, "--nameserver-port"),
+        ({"ports": (9090, 9096)}, "7 ports are too few for 6 peers, which need 8 .*9090-9097"),
+        ({"invite": "file", "fresh": True}, "--invite"),
+        ({"invite": "file", "nameserver": "127.0.0.1:1"}, "--invite"),
+        ({"invite": "file", "insecure": True}, "--invite"),
     ],
 )
 def test_what_cannot_be_done_is_refused(changes: dict[str, object], says: str) -> None:
@@ -172,7 +176,57 @@ def test_a_name_with_several_addresses_gives_ipv4(monkeypatch: pytest.MonkeyPatc
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
-    assert resolve_host("both") == "127.0.0.1"
+    assert resolve_host("localhost") == "127.0.0.1"
+
+
+def test_a_name_that_means_loopback_is_refused_with_what_to_give_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
+    monkeypatch.setattr("peers.town.addresses._own_addresses", lambda: {"127.0.0.1", "fe80::1", "198.51.100.77"})
+    with pytest.raises(TownError, match=r"my-machine resolves to 127\.0\.1\.1 here.*198\.51\.100\.77"):
+        resolve_host("my-machine")
+
+
+def test_the_address_of_another_machine_is_refused_with_how_to_join_its_town() -> None:
+    with pytest.raises(
+        TownError, match=r"bazaar invite .* --out FILE.*bash run\.sh 198\.51\.100\.77 <n> --invite FILE"
+    ):
+        resolve_host("198.51.100.77")
+
+
+def test_all_addresses_will_do_where_others_are_told_which() -> None:
+    assert resolve_host("0.0.0.0", advertised="198.51.100.77") == "0.0.0.0"
+    for bad in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(TownError, match="--advertise"):
+            check_advertised(bad)
+    check_advertised("198.51.100.77")
+
+
+def test_ranges_of_ports() -> None:
+    assert parse_ports("9090-9189") == (9090, 9189)
+    for bad in ("9090", "9189-9090", "0-9", "9090-70000", "a-b", ""):
+        with pytest.raises(SettingsError, match="expected FROM-TO"):
+            parse_ports(bad)
+
+
+def test_the_first_free_port_is_picked_and_the_one_known_to_others_before_it() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        taken = held.getsockname()[1]
+        with pytest.raises(TownError, match="--peer-ports"):
+            pick_port("127.0.0.1", (taken, taken))
+        found = pick_port("127.0.0.1", (taken, min(taken + 50, 65535)))
+        assert found > taken
+        assert pick_port("127.0.0.1", (taken, found), preferred=found) == found
+        assert pick_port("127.0.0.1", (taken, 65535), without=[found]) > found
+
+
+def test_without_ports_given_others_reach_usual_ones_and_loopback_has_any() -> None:
+    outside = RunOptions(host="198.51.100.77", n=200, nameserver_port=9000)
+    assert with_ports(outside, 0).ports == (9090, 9291)
+    local = with_ports(RunOptions(host="127.0.0.1", n=6), 0)
+    assert (local.ports, local.nameserver_port) == (None, 0)
 
 
 def test_endpoints() -> None:
