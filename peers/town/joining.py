@@ -36,6 +36,7 @@ from peers.waiting import wait_until
 
 # No setting: it says how soon this terminal notices that the town closes, and the town waits longer.
 _LOOK_S = 0.3
+_PATIENCE_S = 5.0
 
 
 class Joining:
@@ -85,7 +86,7 @@ class Joining:
     async def _join(self) -> Books:
         options = self._options
         self._processes.launch()
-        card = await asyncio.to_thread(_card_of, self._nameserver)
+        card = await self._await_card()
         uri = options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
@@ -120,6 +121,21 @@ class Joining:
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
+
+    async def _await_card(self) -> dict[str, str]:
+        """The card of a town that may be about to open: where all is started at once, somebody is first."""
+        deadline_s = time.monotonic() + _PATIENCE_S
+        waits = False
+        while True:
+            try:
+                return await asyncio.to_thread(_card_of, self._nameserver)
+            except TownError as error:
+                if time.monotonic() > deadline_s:
+                    raise
+                if not waits:
+                    self._console.say(f"{error}; it may be about to open", "dim")
+                waits = True
+            await asyncio.sleep(_LOOK_S)
 
     def _draw_roles(self, ranks: range, seed: int) -> dict[int, Role]:
         merchants = self._options.merchants

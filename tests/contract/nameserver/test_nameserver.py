@@ -15,8 +15,7 @@ from Pyro5.api import Proxy
 from Pyro5.errors import PyroError
 
 from nameserver.client import NameServerClient, find
-from nameserver.names import NAME_SERVER_OBJECT
-from nameserver.names import CLOSING
+from nameserver.names import CLOSING, NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.core.names import Role, peer_name
