@@ -2,11 +2,13 @@
 
 Nothing but `db` knows the names of collections and fields; who wants to know something that no query here tells adds
 one. The ledger and the audit read by themselves (`db.ledger.reading`, `db.audit.auditing`). These read what is there,
-settled or not, and change nothing but the counter of ranks, which is no part of the books.
+settled or not, and change nothing but the counter of ranks
+and the town's name, which are no part of the books.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from types import TracebackType
@@ -18,7 +20,7 @@ from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
 from db.ledger.connection import Document
-from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS
+from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS, TOWN
 from db.schema.documents import election_from, ms_from, post_from
 from peers.books_address import without_secrets
 from peers.core.market.records import ElectionRecord, Post
@@ -193,22 +195,29 @@ class Queries:
 
     # -- ranks -------------------------------------------------------------------------------------------------
 
-    def set_ranks(self, used: int) -> None:
-        """Has the next newcomer get rank `used`. Raises LedgerError."""
-        self._asked(lambda: self._counters.update_one({"_id": RANKS}, {"$set": {"next": used}}, upsert=True))
-
     def draw_ranks(self, n: int) -> range:
-        """Takes the next `n` ranks, which nobody else gets. Raises LedgerError, also where no town has set them."""
+        """Takes the next `n` ranks, which nobody else gets, now or later. Raises LedgerError."""
 
         def draw() -> range:
-            after = self._counters.find_one_and_update(
-                {"_id": RANKS}, {"$inc": {"next": n}}, return_document=ReturnDocument.AFTER
+            after: Document = self._counters.find_one_and_update(  # type: ignore[assignment]
+                {"_id": RANKS}, {"$inc": {"next": n}}, upsert=True, return_document=ReturnDocument.AFTER
             )
-            if after is None:
-                raise LedgerError("the town's counter of ranks is missing from the books; start the town anew")
-            return range(after["next"] - n, after["next"])
+            used: int = after["next"]
+            return range(used - n, used)
 
         return self._asked(draw)
+
+    def town(self) -> str:
+        """Returns which town these books are of, a word that no other books have. Raises LedgerError."""
+
+        def claim() -> str:
+            fresh = {"$setOnInsert": {"town": uuid.uuid4().hex}}
+            found: Document = self._counters.find_one_and_update(  # type: ignore[assignment]
+                {"_id": TOWN}, fresh, upsert=True, return_document=ReturnDocument.AFTER
+            )
+            return str(found["town"])
+
+        return self._asked(claim)
 
     def _asked(self, question: Callable[[], _T]) -> _T:
         try:

@@ -107,7 +107,7 @@ class NameServerClient:
         if listed.term < term or (listed.term == term and listed.uri != member.uri):
             self._register(TRADER, member.uri, trader_tags_of(member, term))
 
-    def unregister(self, member: Member) -> None:
+    def unregister(self, member: Member | Registered) -> None:
         """Takes a peer's entry away, unless another has it by now; TownError if it does not answer."""
         self._take_away(name_of(member.name), member.uri)
 

@@ -22,6 +22,9 @@ COUNTERS = "counters"
 RANKS = "rank"
 """Its document that newcomers draw their ranks from."""
 
+TOWN = "town"
+"""Its document that says which town the books are of."""
+
 Json = Mapping[str, Any]
 
 

@@ -107,7 +107,7 @@ class Breaker:
     async def _do_to_town(self, kind: Kind, planned: Planned, fault: Injected) -> None:
         town = self._town
         if kind == "kill-nameserver":
-            _signal(town.services.nameserver.pid, signal.SIGKILL)
+            _signal(town.registry.nameserver.pid, signal.SIGKILL)
         elif kind == "kill-mongod":
             _signal(self._mongod_pid(), signal.SIGKILL)
         elif kind == "stop-mongod":
@@ -152,7 +152,7 @@ class Breaker:
         neighbours = () if planned.everyone else tuple(map(rank_of, self._town.graph().get(name, ())))
         cut = CutLinks(neighbours=neighbours, seconds=planned.lasts_s, way=planned.way or "both")
         with self._disturbing(name):
-            self._town.processes.cut_links(name, cut)
+            self._town.processes.tell(name, cut)
             await asyncio.sleep(planned.lasts_s)
 
     @contextmanager

@@ -167,7 +167,7 @@ class _Run:
 
     async def _visit(self, town: Town) -> None:
         """Breaks the town, heals it, and takes down what happened."""
-        server = town.services.nameserver
+        server = town.registry.nameserver
         config = CrowdConfig(
             host=server.host,
             port=server.port,
@@ -213,7 +213,7 @@ class _Run:
                 for words, well in (
                     ("the books cannot be reached", seq is not None),
                     ("nobody is in office", town.processes.trader is not None),
-                    ("the name server is down", town.services.nameserver.alive()),
+                    ("the name server is down", town.registry.nameserver.alive()),
                     ("the graph is not joined up", graph_is_sound(town.graph())),
                     ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
                 )

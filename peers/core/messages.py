@@ -11,7 +11,7 @@ import msgspec
 
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.clocks import LamportStamp, VectorStamp
-from peers.core.membership.members import Member
+from peers.core.membership.members import Edge, Member
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -37,10 +37,14 @@ class ClockNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """Members that joined, left, were lost or came back. `whole`: all the sender knows, answer with yours."""
+    """Members that joined, left, were lost or came back. `whole`: all the sender knows, answer with yours.
+
+    `edges` are those of the graph that the town began with, where they may be news too: parts of a town that began
+    apart from each other have different ones until they meet."""
 
     members: tuple[Member, ...]
     whole: bool = False
+    edges: tuple[Edge, ...] = ()
 
 
 class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -77,6 +77,6 @@ def unpack_member(packed: object) -> Member:
     sane = 0 <= member.rank < NO_RANK and 0 <= member.incarnation <= MAX_TIME
     if not sane or not member.up or member.name != peer_name(member.role, member.rank):
         raise BadRequest(field="member", why="must be up, and its name that of its role and rank")
-    if not member.uri.startswith("PYRO:") or len(member.uri) > 300:
+    if not member.uri.startswith("PYRO:") or len(member.uri) + len(member.nameserver) > 300:
         raise BadRequest(field="member", why="must have an address")
     return member

@@ -51,6 +51,7 @@ from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Report, Returned
 from peers.core.settings import Settings, make_settings
+from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed, WireError
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
@@ -137,18 +138,23 @@ class PeerHost:
         self._links = Links(self._exchange, timeout_s, log)
         self._trader_client = TraderClient(timeout_s, self._on_replied)
         self._sale_notifier = SaleNotifier()
-        endpoint = PeerEndpoint(self, Reader(settings))
+        served = PeerEndpoint(self, Reader(settings))
         self._server = Server(
             spec.host,
-            endpoint,
+            served,
             spec.name,
             on_hangup=self._on_hangup,
-            handlers=handlers(endpoint),
+            handlers=handlers(served),
             advertised=spec.advertised,
             ports=spec.ports,
         )
         self.member = Member(
-            rank=spec.rank, name=spec.name, role=spec.role, uri=self._server.uri, incarnation=spec.incarnation
+            rank=spec.rank,
+            name=spec.name,
+            role=spec.role,
+            uri=self._server.uri,
+            incarnation=spec.incarnation,
+            nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
         )
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
@@ -217,6 +223,11 @@ class PeerHost:
         """Behaves as if these links were cut, for a while: for chaos runs and tests."""
         self._log.warning("links are cut on the town's order", neighbours=cut.neighbours, way=cut.way)
         self._exchange.cuts.apply(cut)
+
+    def snapshot(self) -> Snapshot:
+        """What this peer believes of the market."""
+        with self._lock:
+            return self._core.snapshot()
 
     # -- what the endpoint hands over ----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+import zlib
 from pathlib import Path
 from types import FrameType
 from typing import Literal, cast
@@ -29,7 +30,18 @@ from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
-from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, ToPeer
+from peers.runtime.spec import (
+    Begin,
+    Believed,
+    CutLinks,
+    Finish,
+    Finished,
+    PeerSpec,
+    Quiesce,
+    Ready,
+    TellBelief,
+    ToPeer,
+)
 from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
 
@@ -76,7 +88,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     )
     host.register()
     reporter.say(Ready(member=host.member, pid=os.getpid()))
-    how = _live(host, orders)
+    how = _live(host, orders, reporter)
     if how == "orphaned":
         return  # at once: whatever is under way, the ledger keeps it whole
     host.stop(farewell=how == "left")
@@ -84,7 +96,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     reporter.close(0.5)
 
 
-def _live(host: PeerHost, orders: _Orders) -> End:
+def _live(host: PeerHost, orders: _Orders, reporter: TownReporter) -> End:
     """Returns when it is time to end, and how it came to that."""
     begun = False
     while True:
@@ -96,10 +108,19 @@ def _live(host: PeerHost, orders: _Orders) -> End:
             host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)
+        elif isinstance(order, TellBelief):
+            if begun:
+                reporter.say(_belief(host, order.unless))
         elif isinstance(order, Finish):
             return "left" if order.leave and begun and _leave(host, orders) else "finished"
         else:
             return "orphaned"
+
+
+def _belief(host: PeerHost, unless: int) -> Believed:
+    snapshot = host.snapshot()
+    checksum = zlib.crc32(msgspec.msgpack.encode(snapshot))
+    return Believed(name=host.name, checksum=checksum, snapshot=None if checksum == unless else snapshot)
 
 
 def _leave(host: PeerHost, orders: _Orders) -> bool:

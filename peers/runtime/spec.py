@@ -67,6 +67,12 @@ class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     way: Literal["out", "in", "both"] = "both"
 
 
+class TellBelief(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer: say what you believe of the market, unless it is still what has this checksum."""
+
+    unless: int = 0
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Peer to town: listening, registered with the name server."""
 
@@ -80,11 +86,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     report: AnyReport
 
 
+class Believed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Peer to town: what it believes of the market, with a checksum; `snapshot` is None where the town has that."""
+
+    name: str
+    checksum: int
+    snapshot: Snapshot | None
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Peer to town: ended in order; nothing follows."""
 
     name: str
 
 
-ToPeer = Begin | Quiesce | Finish | CutLinks
-ToTown = Ready | Told | Finished
+ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief
+ToTown = Ready | Told | Believed | Finished

@@ -28,7 +28,7 @@ from peers.core.reports import (
 )
 from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
-from peers.runtime.spec import Finished, Ready, Told
+from peers.runtime.spec import Believed, Finished, Ready, Told
 
 MOST_UNTOLD = 10_000
 """Reports kept for a town that does not listen; some seconds of a busy trader's. No setting: it only bounds memory,
@@ -48,7 +48,7 @@ class TownReporter:
         self._channel = channel
         self._log = log
         self._silent = _TRADE if quiet else _JOURNAL_ONLY
-        self._untold: deque[Report | Ready | Finished] = deque()
+        self._untold: deque[Report | Ready | Believed | Finished] = deque()
         self._wake_up = WakeUp()
         self._dropped = 0
         self._closed = False
@@ -66,7 +66,7 @@ class TownReporter:
         self._untold.append(report)
         self._wake_up.ring()
 
-    def say(self, message: Ready | Finished) -> None:
+    def say(self, message: Ready | Believed | Finished) -> None:
         """Tells the town, after what waits to be told."""
         self._untold.append(message)
         self._wake_up.ring()

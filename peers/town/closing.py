@@ -71,16 +71,6 @@ def count_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
     return 0
 
 
-def dismiss_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
-    """Tells terminals that joined that it is over; returns how many peers they have, as `count_foreigners` does."""
-    try:
-        names.say_closing()
-    except TownError:
-        names.close()
-        return 0
-    return count_foreigners(names, processes)
-
-
 def _listens(uri: str, timeout_s: float = 0.3) -> bool:
     with suppress(OSError, ValueError), socket.create_connection(split_endpoint(uri.rpartition("@")[2]), timeout_s):
         return True

@@ -56,6 +56,15 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     started_at_ms: int = 0
 
 
+class Machines(msgspec.Struct, frozen=True, kw_only=True):
+    """`machines.json`: where the name servers of the machines of this town are, the latest seen first, so that one
+    who was away finds the others again. `town` is which town; `founded`: it began here."""
+
+    town: str
+    founded: bool
+    nameservers: tuple[str, ...] = ()
+
+
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     """`peers/<name>.json`. `ended` says how the process ended, None while it runs."""
 
@@ -88,6 +97,7 @@ class Directory:
         self.network_png = self.path / "network.png"
         self._peers = self.path / "peers"
         self._town_json = self.path / "town.json"
+        self._machines = self.path / "machines.json"
         self._mongo_address = self.path / "mongo-address"
         self._kept_address = ""
         self._lock: IO[str] | None = None
@@ -162,7 +172,8 @@ class Directory:
         return False
 
     def empty_books(self) -> None:
-        """Deletes the private database and the journals that tell of it; nothing else."""
+        """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
+        self._machines.unlink(missing_ok=True)
         for path in (self.mongo, self.journals):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)
@@ -232,6 +243,13 @@ class Directory:
     def read_network(self) -> dict[str, list[str]] | None:
         """Returns the graph as it was last written down; None if it was not, or that cannot be understood."""
         return self._read(self.network_json, dict[str, list[str]])
+
+    def write_machines(self, machines: Machines) -> None:
+        write_json(self._machines, machines)
+
+    def read_machines(self) -> Machines | None:
+        """Returns which machines this one has been in a town with; None if in none, or that cannot be understood."""
+        return self._read(self._machines, Machines)
 
     def has_private_books(self) -> bool:
         """Whether a town has kept books of its own here, whatever `town.json` says."""

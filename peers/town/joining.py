@@ -1,8 +1,10 @@
 """A terminal that joins a town that runs: n more peers, drawn into the graph one after the other.
 
-Only the name server has to be known: the town's card there says where the books are and what the settings are. A
-newcomer listens first; then some peer of the market is asked to introduce it, and hands back what it must know.
-When the card says that the town is closing, so does this terminal; that nothing answers is no such word.
+Only the name server of any of its machines has to be known: the town's card there says where the books are and what
+the settings are. A newcomer listens first; then some peer of the market is asked to introduce it, and hands back what
+it must know. From then on this terminal is like all others: it has a name server of its own, and remembers the other
+machines, so that it finds the town again after it was away. When word comes that the town is closing, so does this
+terminal; that nothing answers is no such word.
 """
 
 from __future__ import annotations
@@ -11,32 +13,31 @@ import asyncio
 import os
 import random
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 
 from db.address import database_of
-from nameserver.client import NameServerClient, find
-from nameserver.names import CLOSING
 from peers.books_address import ENVIRONMENT, address_from_environment
-from peers.core.membership.members import Member, Snapshot
 from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
-from peers.runtime.spec import Begin
+from peers.runtime.spec import Begin, PeerSpec
 from peers.town.addresses import parse_endpoint
 from peers.town.books import Books
 from peers.town.closing import finish_in_order
-from peers.town.directory import Directory, Phase, TownState
-from peers.town.introduction import introduced
+from peers.town.directory import Directory, Machines, Phase, TownState
+from peers.town.machines import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
+from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
 
-# No setting: it says how soon this terminal notices that the town closes, and the town waits longer.
-_LOOK_S = 0.3
-_PATIENCE_S = 5.0
+# None of these is a setting: whoever comes back can wait for the others to come back too, and give up at any moment.
+_RETURN_S = 60.0
+_PATIENCE_S = 5.0  # For a town that is started together with those who join it.
+_LOOK_S = 1.0
 
 
 class Joining:
@@ -48,7 +49,7 @@ class Joining:
         directory: Directory,
         console: Console,
         host: str,
-        nameserver: tuple[str, int],
+        nameserver: tuple[str, int] | None,
         *,
         claimed: bool,
     ) -> None:
@@ -57,16 +58,17 @@ class Joining:
         self._console = console
         self._host = host
         self._nameserver = nameserver
-        self._terminal = Terminal(options, directory, console, self._peer_died)
+        self._terminal = Terminal(options, directory, console, host, claimed=claimed)
         self._processes = self._terminal.processes
         # Where the directory is not that of the town, its state files are ours to write.
         self._own_directory = claimed
-        self._town_closes = False
+        self._remembered = directory.read_machines() if claimed else None
+        self._registry = self._terminal.registry
         self._books: Books | None = None
 
     async def run(self) -> int:
         """Joins, stays until the end, leaves; returns the exit code."""
-        self._terminal.install_signals(self._processes.kill_hard)
+        self._terminal.install_signals(self._kill_hard)
         try:
             with self._directory.checked():
                 return await self._live()
@@ -80,70 +82,62 @@ class Joining:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
         since = await asyncio.to_thread(books.post)
-        await self._terminal.until_over(books, since.seq, self._until_town_closes())
+        await self._terminal.until_over(books, since.seq, self._registry.keep())
         return await self._leave(books)
 
     async def _join(self) -> Books:
         options = self._options
         self._processes.launch()
-        card = await self._await_card()
+        self._registry.launch()
+        found = await self._find()
+        card = found.card
         uri = options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
-        settings = Settings.model_validate_json(card["settings"])
+        settings = settings_in(card)
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
         books = self._books = Books(uri, card.get("database") or database_of(uri))
+        await self._registry.wait_ready()
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
         seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
-        host, port = self._nameserver
         self._console.say(
-            f"joining the town at {host} port {port}: {options.n} more peers, seed {seed}, "
+            f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "
             f"logs in {self._directory.logs}",
             "bold",
         )
         if self._own_directory:
             self._directory.forget_peers()
-            self._directory.write_town(self._state(books, seed, "open"))
+            self._directory.write_town(self._state(books, seed, "starting"))
         specs = make_specs(
             options,
             self._directory,
             books,
             settings,
             host=self._host,
-            nameserver=self._nameserver,
+            nameserver=(self._registry.nameserver.host, self._registry.nameserver.port),
             seed=seed,
-            roles=await asyncio.to_thread(self._draw_roles, ranks, seed),
+            roles=self._draw_roles(ranks, seed, found),
         )
-        for member in await self._processes.start(specs):
-            await self._introduce(member)
+        before = self._remembered
+        known = before.nameservers if before is not None and before.town == card.get("town") else ()
+        known = remembered((found.nameserver,), known, self._registry.where)
+        await join_market(self._processes, specs, known)
+        machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
+        await self._registry.open(machines, card, remembers=self._own_directory)
+        if self._own_directory:
+            self._directory.write_town(self._state(books, seed, "open"))
         self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
 
-    async def _await_card(self) -> dict[str, str]:
-        """The card of a town that may be about to open: where all is started at once, somebody is first."""
-        deadline_s = time.monotonic() + _PATIENCE_S
-        waits = False
-        while True:
-            try:
-                return await asyncio.to_thread(_card_of, self._nameserver)
-            except TownError as error:
-                if time.monotonic() > deadline_s:
-                    raise
-                if not waits:
-                    self._console.say(f"{error}; it may be about to open", "dim")
-                waits = True
-            await asyncio.sleep(_LOOK_S)
-
-    def _draw_roles(self, ranks: range, seed: int) -> dict[int, Role]:
+    def _draw_roles(self, ranks: range, seed: int, found: Answering) -> dict[int, Role]:
         merchants = self._options.merchants
         if len(ranks) > 1:
             drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
             return dict(zip(ranks, drawn, strict=True))
-        with NameServerClient(*self._nameserver) as names:
-            present = [peer.role for peer in names.peers()]
+        present = [peer.role for peer in found.peers]
         return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
     def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
@@ -156,42 +150,57 @@ class Joining:
             seed=seed,
             private_books=False,
             tls=is_secured(),
-            nameserver_host=self._nameserver[0],
-            nameserver_port=self._nameserver[1],
+            nameserver_host=self._registry.nameserver.host,
+            nameserver_port=self._registry.nameserver.port,
+            nameserver_pid=self._registry.nameserver.pid if phase != "closed" else None,
             mongo_uri=books.uri,
             database=books.database,
             started_at_ms=time.time_ns() // 1_000_000,
         )
 
-    async def _introduce(self, member: Member) -> None:
-        snapshot = await asyncio.to_thread(_introduced, self._nameserver, member, frozenset(self._processes.names))
-        self._processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+    async def _find(self) -> Answering:
+        """Returns a machine of the town: the one that was named, or one that this terminal was in it with before.
 
-    async def _until_town_closes(self) -> None:
-        while not await asyncio.to_thread(_is_closing, self._nameserver):
+        TownError if none answers; the town is waited for, longer by those who were in it before."""
+        before, told = self._remembered, False
+        deadline_s = time.monotonic() + (_PATIENCE_S if before is None else _RETURN_S)
+        while True:
+            why = TownError("no machine answers that this one was in a town with: give --nameserver of one that does")
+            if self._nameserver is not None:
+                try:
+                    return await asyncio.to_thread(ask_any, *self._nameserver)
+                except TownError as error:
+                    why = error
+            if before is not None:
+                others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
+                if others:
+                    return others[0]
+            if time.monotonic() > deadline_s:
+                raise why
+            if not told:
+                told = True
+                self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
             await asyncio.sleep(_LOOK_S)
-        self._town_closes = True
-
-    def _peer_died(self, member: Member) -> None:
-        def work() -> None:
-            with suppress(TownError), NameServerClient(*self._nameserver) as names:
-                names.unregister(member)
-
-        asyncio.get_running_loop().run_in_executor(None, work)
 
     async def _leave(self, books: Books) -> int:
         self._console.tick()
-        if self._town_closes:
+        closes = self._registry.is_told_to_close
+        if closes:
             self._console.say("the town closes, and so do the peers of this terminal", "bold")
         else:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=not self._town_closes)
+        await finish_in_order(self._processes, books, leave=not closes)
         return 0
+
+    def _kill_hard(self) -> None:
+        self._processes.kill_hard()
+        self._registry.nameserver.kill()
 
     async def _end_everything(self) -> None:
         self._terminal.closing = True
         await self._processes.close()
+        await self._registry.close()
         if self._books is not None:
             self._books.close()
         if not self._directory.has_gone():
@@ -201,40 +210,30 @@ class Joining:
         self._console.close()
 
 
-def _card_of(nameserver: tuple[str, int]) -> dict[str, str]:
-    with find(*nameserver) as names:
-        card = names.card()
-    if card is None or "settings" not in card:
-        raise TownError(f"the name server at {nameserver[0]} port {nameserver[1]} knows of no town that is open")
-    return card
+def settings_in(card: dict[str, str]) -> Settings:
+    """Returns the settings of the town that left this card."""
+    return Settings.model_validate_json(card["settings"])
 
 
-def _is_closing(nameserver: tuple[str, int]) -> bool:
-    try:
-        with NameServerClient(*nameserver) as names:
-            return CLOSING in (names.card() or {})
-    except TownError:
-        return False
+async def join_market(processes: PeerProcesses, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
+    """Has these peers born and introduced, one after the other, by peers that one of these machines lists.
 
-
-def _introduced(nameserver: tuple[str, int], member: Member, ours: frozenset[str]) -> Snapshot:
-    with NameServerClient(*nameserver) as names:
-        sponsors = names.peers()
-    # Peers of other terminals come first: the last of ours may not have begun yet.
-    random.Random(member.name).shuffle(sponsors)
-    sponsors.sort(key=lambda sponsor: sponsor.name in ours)
-    return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])
+    TownError if one cannot start or nobody introduces it."""
+    for member in await processes.start(specs):
+        snapshot = await asyncio.to_thread(introduce, member, nameservers, frozenset(processes.names))
+        processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
 
 
 def where_to_join(
     options: RunOptions, directory: Directory, *, claimed: bool, timeout_s: float = 60.0
-) -> tuple[str, int]:
+) -> tuple[str, int] | None:
     """Returns where the name server of the town to join is; waits while the town of this directory still starts.
+    None where only the directory remembers which town it is.
 
     TownError if there is none to join.
     """
     given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
-    if given is not None and claimed:
+    if claimed:
         return given
     wait_until(lambda: not directory.in_use() or _phase_of(directory) in ("open", "closing"), timeout_s)
     state = directory.running_town()

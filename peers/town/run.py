@@ -36,7 +36,8 @@ def run(options: RunOptions) -> int:
         if invitation is not None and claimed:
             options = join_invited(options, invitation, directory, asked)
         _secure(options, directory, host)
-        if claimed and options.nameserver is None:
+        remembered = directory.read_machines()
+        if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, directory, console, host)
         return _further(options, directory, console, host, claimed=claimed)
     finally:

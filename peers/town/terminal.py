@@ -21,6 +21,7 @@ from peers.runtime.spec import PeerSpec
 from peers.town.directory import Directory, live_graph
 from peers.town.options import RunOptions, settings_of
 from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.registry import Registry, port_of_before
 from peers.town.view.console import Console
 
 if TYPE_CHECKING:
@@ -37,15 +38,25 @@ class Interrupted(Exception):
 
 
 class Terminal:
-    """A console with peer processes behind it. `on_death` hears which of its peers died."""
+    """A console with peer processes behind it, and a name server at `host`. `claimed`: the directory is its own."""
 
     def __init__(
-        self, options: RunOptions, directory: Directory, console: Console, on_death: Callable[[Member], None]
+        self, options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool
     ) -> None:
         self.options = options
         self.directory = directory
         self.console = console
-        self.processes = PeerProcesses(directory, console, options.target, on_report=self._hear, on_death=on_death)
+        self.processes = PeerProcesses(directory, console, options.target, on_report=self._hear, on_death=self._bury)
+        before = directory.read_town() if claimed else None
+        port = port_of_before(host, before.nameserver_port) if before is not None else 0
+        self.registry = Registry(
+            directory,
+            console,
+            self.processes,
+            host,
+            options.nameserver_port or port,
+            advertised=options.advertise,
+        )
         self.stop = asyncio.Event()
         self.closing = False
         # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`).
@@ -56,6 +67,9 @@ class Terminal:
         # What peers notice of each other's leaving is no news once all are told to leave.
         if not self.closing:
             self.console.tell(report)
+
+    def _bury(self, member: Member) -> None:
+        self.registry.forget(member)
 
     def install_signals(self, kill_hard: Callable[[], None]) -> None:
         """One Ctrl-C ends in order, a second one kills. What this process was started to ignore it ignores."""

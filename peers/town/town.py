@@ -20,9 +20,11 @@ from peers.core.names import Role
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import count_foreigners, dismiss_foreigners, drain, finish_in_order
-from peers.town.directory import Directory, TownState, graph_is_sound
+from peers.town.closing import count_foreigners, drain, finish_in_order
+from peers.town.directory import Directory, Machines, TownState, graph_is_sound
 from peers.town.invitation import how_to_invite
+from peers.town.joining import join_market, settings_in
+from peers.town.machines import who_answers
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
@@ -56,23 +58,25 @@ class Town:
         self._host = host
         self._began = time.monotonic()
         self._opened_s = self._began
-        self._terminal = Terminal(options, directory, console, self._peer_died)
+        self._terminal = Terminal(options, directory, console, host, claimed=True)
         self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
+        self.registry = self._terminal.registry
         self._services = Services(
             directory,
             console,
             host,
             mongo=options.mongo,
-            nameserver_port=options.nameserver_port,
             ports=options.ports,
+            nameserver_port=self.registry.nameserver.port,
         )
         self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
         self._painter = Painter(directory)
         self._state = _first_state(options, directory, host)
         self._since = Post()
-        self._chores: set[asyncio.Task[None]] = set()
+        self._settings = options.settings
+        self._returned = False  # It opened no market, for there was one of the same town still.
 
     @property
     def processes(self) -> PeerProcesses:
@@ -110,11 +114,13 @@ class Town:
         except Interrupted:
             self._console.say("stopped before the market was open")
             return 130
-        work = [self._watch(), self._services.keep(self._processes, self._card(books))]
+        work = [self._watch(), self._services.keep(), self.registry.keep()]
         if visitor is not None:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
         self._directory.check()
+        if self._returned and self._options.mongo is not None and not self.registry.is_told_to_close:
+            return await self._leave(books)
         return await self._close(books)
 
     # -- opening -------------------------------------------------------------------------------------------
@@ -123,24 +129,37 @@ class Town:
         options = self._options
         self._processes.launch()
         self._services.launch()
+        self.registry.launch()
         where = f"on {self._host}, in {self._directory.path}"
         self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
         self._directory.forget_peers()
         self._write_state(phase="starting")
         roles, edges = _draw(options, self._state.seed)
-        await self._services.open_nameserver()
+        await self.registry.wait_ready()
         self._since = await self._services.open_books()
         books = self._services.books
         assert books is not None
-        await asyncio.to_thread(books.set_ranks, options.n)
         self._tell_services(books)
         self._population = Population(self._processes, books, lambda roles: self._make_specs(books, roles))
-        members = await self._processes.start(self._make_specs(books, dict(enumerate(roles))))
-        await self._services.register(self._processes, self._card(books))
-        self._begin(members, edges)
-        self._opened_s = time.monotonic()
+        town = await asyncio.to_thread(books.town)
+        before = self._directory.read_machines()
+        known = before.nameservers if before is not None and before.town == town else ()
+        others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
+        ranks = await asyncio.to_thread(books.draw_ranks, options.n)
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
-        self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
+        machines = Machines(town=town, founded=True, nameservers=known)
+        if others:
+            self._returned, self._settings = True, settings_in(others[0].card)
+            specs = self._make_specs(books, dict(zip(ranks, roles, strict=True)))
+            await join_market(self._processes, specs, [each.nameserver for each in others])
+            await self.registry.open(machines, others[0].card, remembers=True)
+            self._console.say(f"the market of {others[0].nameserver} goes on: {counts} have joined it again", "bold")
+        else:
+            members = await self._processes.start(self._make_specs(books, dict(zip(ranks, roles, strict=True))))
+            await self.registry.open(machines, self._card(books, town), remembers=True)
+            self._begin(members, tuple((ranks[low], ranks[high]) for low, high in edges))
+            self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
+        self._opened_s = time.monotonic()
         self._write_state(phase="open")
         for line in how_to_invite(self._state):
             self._console.say(line)
@@ -151,15 +170,15 @@ class Town:
             self._options,
             self._directory,
             books,
-            self._options.settings,
+            self._settings,
             host=self._host,
-            nameserver=(self._services.nameserver.host, self._services.nameserver.port),
+            nameserver=(self.registry.nameserver.host, self.registry.nameserver.port),
             seed=self._state.seed,
             roles=roles,
         )
 
     def _tell_services(self, books: Books) -> None:
-        server = self._services.nameserver
+        server = self.registry.nameserver
         mongod = self._services.mongod
         which = f"mongod (process {mongod.pid})" if mongod else "the database given"
         what = f"term {self._since.term}, {self._since.seq:,} decisions so far" if self._since.term else "empty"
@@ -183,9 +202,9 @@ class Town:
             self._processes.begin(member.name, others)
         self._processes.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
 
-    def _card(self, books: Books) -> dict[str, str]:
+    def _card(self, books: Books, town: str) -> dict[str, str]:
         """What others need to join, except a password."""
-        card = {"database": books.database, "settings": self._options.settings.model_dump_json()}
+        card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         return card
@@ -200,7 +219,7 @@ class Town:
             if not sold and first_s is not None:
                 sold = True
                 self._console.say(f"first sale {first_s - self._began:.2f} s after the start", "dim")
-            processes, server, mongod = self._processes, self._services.nameserver, self._services.mongod
+            processes, server, mongod = self._processes, self.registry.nameserver, self._services.mongod
             self._write_state(
                 term=max(self._state.term, processes.term),
                 trader=processes.trader,
@@ -222,12 +241,13 @@ class Town:
         """Whether the opening is over: drawing must not take its processors away."""
         return time.monotonic() - self._opened_s > _CALM_S
 
-    def _peer_died(self, member: Member) -> None:
-        chore = asyncio.get_running_loop().create_task(self._services.forget(member))
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
-
     # -- closing -------------------------------------------------------------------------------------------
+
+    async def _leave(self, books: Books) -> int:
+        self._console.say("the peers of this terminal leave; the town goes on", "bold")
+        self._terminal.closing = True
+        await finish_in_order(self._processes, books, leave=True)
+        return 0
 
     async def _close(self, books: Books) -> int:
         self._console.tick()
@@ -242,10 +262,12 @@ class Town:
         had_trader = self._processes.trader is not None
         self._terminal.closing = True
         self._write_state(phase="closing")
-        strangers = await asyncio.to_thread(dismiss_foreigners, self._services.names(), self._processes)
+        strangers = await asyncio.to_thread(self._foreigners)
+        await self.registry.close_town()
         await finish_in_order(self._processes, books)
         if strangers:
             await await_until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+        self.registry.forget_machines()
         self._directory.check()  # Without the journals there is less to hold the books against.
         # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty queue.
         calm = had_trader or bool(strangers)
@@ -258,7 +280,7 @@ class Town:
         return has_trader and graph_is_sound(self._terminal.graph())
 
     def _foreigners(self) -> int:
-        return count_foreigners(self._services.names(), self._processes)
+        return count_foreigners(self.registry.names(), self._processes)
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
@@ -279,11 +301,9 @@ class Town:
         if self._directory.has_gone():
             self._services.give_up_books()
         self._terminal.closing = True
-        for chore in list(self._chores):
-            await chore
         await self._processes.close()
         await self._painter.close()
-        await self._services.close()
+        await asyncio.gather(self.registry.close(), self._services.close())
         if not self._directory.has_gone():  # Another town may be there by now.
             self._directory.forget_peers()
             self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
@@ -292,6 +312,7 @@ class Town:
     def _kill_hard(self) -> None:
         self._painter.kill()
         self._processes.kill_hard()
+        self.registry.nameserver.kill()
         self._services.kill_hard()
 
     def _elapsed(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -171,4 +172,4 @@ class Bystander:
         times = [when for when, _ in self._seen]
         before = max((when for when in times if when <= since), default=since)
         line = [before, *(when for when in times if when > before), time.time()]
-        return max(later - earlier for earlier, later in zip(line, line[1:], strict=False))
+        return max(later - earlier for earlier, later in itertools.pairwise(line))

@@ -80,7 +80,9 @@ def test_a_change_of_one_line_leaves_what_is_installed_as_it_is(town: Compositio
     finally:
         town.docker("rmi", tag)
     same = [one == other for one, other in zip(before, after, strict=True)]
-    instructions = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if re.match("RUN|COPY|WORKDIR", line)]
+    instructions = [
+        line for line in (ROOT / "Dockerfile").read_text().splitlines() if re.match("RUN|COPY|WORKDIR", line)
+    ]
     installing = next(i for i, line in enumerate(instructions) if "pyproject" in line)
     assert not all(same)
     assert same.index(False) > installing
@@ -135,7 +137,9 @@ def test_it_goes_on_when_one_is_cut_off_and_comes_back(town: Composition, sales:
     sales.wait_for_sales(time.time() + 1, 3)
     tell(sales, f"{service} disconnected", cut_s)
     # A container that comes in between takes the address that has become free.
-    town.docker("run", "--detach", "--rm", "--name", f"{town.project}-squatter", "--network", network, IMAGE, "sleep", "60")
+    town.docker(
+        "run", "--detach", "--rm", "--name", f"{town.project}-squatter", "--network", network, IMAGE, "sleep", "60"
+    )
     healed_s = time.time()
     town.docker("network", "connect", network, apart)
     town.docker("rm", "--force", f"{town.project}-squatter")
@@ -159,7 +163,9 @@ def test_it_grows_and_shrinks(town: Composition, sales: Bystander) -> None:
 
 
 def test_damaged_files_of_its_directory_end_nothing(town: Composition, sales: Bystander) -> None:
-    spoil = "cd /town; for f in network.json town.json network.png; do printf '{\"torn' > $f; done; rm -rf peers/*.json"
+    spoil = (
+        "cd /town; for f in network.json town.json network.png; do printf '{\"torn' > $f; done; rm -rf peers/*.json"
+    )
     spoil += "; rm -f network.json; mkdir network.json"
     for service in ("nameserver", "peers"):
         spoilt = first(town, service)

@@ -35,12 +35,14 @@ def test_empty_books(town_books: Books) -> None:
 
 
 def test_ranks_are_given_once(town_books: Books) -> None:
-    with pytest.raises(LedgerError, match="counter of ranks"):
-        town_books.draw_ranks(1)
-    town_books.set_ranks(6)
+    assert town_books.draw_ranks(6) == range(6)
     with ThreadPoolExecutor(8) as pool:
         drawn = list(pool.map(town_books.draw_ranks, [3] * 20))
     assert sorted(rank for ranks in drawn for rank in ranks) == list(range(6, 66))
+
+
+def test_books_say_which_town_they_are_of(town_books: Books) -> None:
+    assert town_books.town() == town_books.town() != ""
 
 
 def test_a_run_is_summed_up(town_books: Books, ledger: MongoLedger) -> None:

@@ -224,8 +224,12 @@ def test_joining_by_the_name_server_alone(start: Start) -> None:
     where = f"127.0.0.1:{state['nameserver_port']}"
     guest = start("elsewhere", n=2, nameserver=where)
     guest.says("2 peers have joined")
-    status = json.loads(bazaar("status", "--json", "--dir", str(guest.directory)).stdout)
-    assert len(status["peers"]) == 6
+
+    def all_six() -> bool:
+        status = json.loads(bazaar("status", "--json", "--dir", str(guest.directory)).stdout)
+        return len(status["peers"]) == 6
+
+    wait_until(all_six, "the peers of both terminals in the status of one that joined")
     guest.interrupt()
     assert guest.wait() == 0, guest.text
     guest.left_nothing()

@@ -19,7 +19,7 @@ import msgspec
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
 from peers.core.membership.clocks import Stamp, make_clock
-from peers.core.membership.members import Member
+from peers.core.membership.members import Edge, Member
 from peers.core.membership.overlay_graph import live_graph
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
@@ -134,7 +134,7 @@ class Gossip:
         gone = [m for m in ctx.members.all() if not m.up]
         if gone and ctx.members.up()[0].rank == ctx.me.rank:
             member = ctx.rng.choice(gone)
-            self.send(member.rank, MemberNews(members=ctx.members.all(), whole=True))
+            self.send(member.rank, self._whole())
 
     def heard(self, sender: int) -> None:
         """Notes that `sender` is alive."""
@@ -165,7 +165,7 @@ class Gossip:
             self._mismatches[sender] = (ours, digest)
         else:
             self._mismatches.pop(sender)
-            self.send(sender, MemberNews(members=self._ctx.members.all(), whole=True))
+            self.send(sender, self._whole())
 
     # -- clocks --------------------------------------------------------------------------------------------
 
@@ -207,6 +207,10 @@ class Gossip:
 
     # -- members -------------------------------------------------------------------------------------------
 
+    def _whole(self) -> MemberNews:
+        members = self._ctx.members
+        return MemberNews(members=members.all(), whole=True, edges=members.edges)
+
     def spread(self, news: Iterable[Member], *, sender: int | None = None) -> list[Member]:
         """Merges records of members, passes on what was new, heals the graph; returns what was new.
 
@@ -234,14 +238,22 @@ class Gossip:
 
     def on_member_news(self, sender: int, news: MemberNews) -> list[Member]:
         """Takes news in, and answers with what the sender turns out not to know."""
-        known = [self._ctx.members.get(m.rank) for m in news.members]
+        members = self._ctx.members
+        known = [members.get(m.rank) for m in news.members]
         newer = tuple(k for k, m in zip(known, news.members, strict=True) if k is not None and k.is_newer_than(m))
+        grown = members.merge_edges(news.edges)
         fresh = self.spread(news.members, sender=sender)
+        edges: tuple[Edge, ...] = ()
         if news.whole:
             theirs = {m.rank: m for m in news.members}
-            newer = tuple(m for m in self._ctx.members.all() if theirs.get(m.rank) != m)
-        if newer:
-            self.send(sender, MemberNews(members=newer))
+            newer = tuple(m for m in members.all() if theirs.get(m.rank) != m)
+            edges = () if set(members.edges) <= set(news.edges) else members.edges
+        if newer or edges:
+            self.send(sender, MemberNews(members=newer, edges=edges))
+        if grown:
+            self._graph_of = None
+            self.relink()
+            self.flood(self._whole(), but=sender)
         return fresh
 
     def greet_stranger(self, sender: int, incarnation: int) -> None:

@@ -19,7 +19,8 @@ Edge = tuple[int, int]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One peer as known: `uri` is where to call it (opaque to the core)."""
+    """One peer as known: `uri` is where to call it, `nameserver` where the name server of its machine is (both opaque
+    to the core)."""
 
     rank: int
     name: str
@@ -27,6 +28,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     uri: str
     incarnation: int
     up: bool = True
+    nameserver: str = ""
 
     def is_newer_than(self, other: Member) -> bool:
         if self.incarnation != other.incarnation:
@@ -44,7 +46,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Membership:
-    """The map. `edges` is the graph the town began with; it never changes."""
+    """The map. `edges` is the graph the town began with. It grows only where the town has begun more than once,
+    in parts that could not reach each other, and these meet: then it is that of all beginnings."""
 
     def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
         self._members = {m.rank: m for m in members}
@@ -63,6 +66,15 @@ class Membership:
                 self._all = self._up = self._digest = None
                 fresh.append(member)
         return fresh
+
+    def merge_edges(self, edges: Iterable[Edge]) -> bool:
+        """Takes in edges of a beginning; returns whether there was news among them."""
+        both = {*self.edges, *edges}
+        if len(both) == len(self.edges):
+            return False
+        self.edges = tuple(sorted(both))
+        self._digest = None
+        return True
 
     def get(self, rank: int) -> Member | None:
         return self._members.get(rank)
@@ -87,8 +99,9 @@ class Membership:
         return member is not None and member.up
 
     def digest(self) -> int:
-        """A 32-bit checksum: equal maps have equal digests."""
+        """A 32-bit checksum: equal maps have equal digests, and unequal ones different ones, as good as always."""
         if self._digest is None:
             text = ";".join(f"{m.rank},{m.incarnation},{m.up:d}" for m in self.all())
+            text += "".join(f";{low}-{high}" for low, high in sorted(self.edges))
             self._digest = zlib.crc32(text.encode())
         return self._digest

@@ -14,8 +14,9 @@ from contextlib import suppress
 from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
-from peers.runtime.spec import Begin, CutLinks, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToTown
+from peers.runtime.spec import Begin, Believed, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToPeer, ToTown
 from peers.town.directory import Directory, PeerState
+from peers.town.processes.belief import Belief
 from peers.town.processes.channel import Channel
 from peers.town.processes.forkserver import Born, Died
 from peers.town.processes.forkserver_client import ForkserverClient
@@ -73,6 +74,7 @@ class PeerProcesses:
         self._residents: dict[str, _Resident] = {}
         self._changed: set[str] = set()
         self._pulse = asyncio.Event()
+        self.belief = Belief()
         self.term = 0
         self.trader: str | None = None
         # Name and manner of death of each peer that ended without being told to, in the order of their deaths.
@@ -135,9 +137,9 @@ class PeerProcesses:
         else:
             channel.send(begin)
 
-    def cut_links(self, name: str, cut: CutLinks) -> None:
-        """Has a peer behave as if links of it were cut."""
-        self._residents[name].channel.send(cut)
+    def tell(self, name: str, message: ToPeer) -> None:
+        """Sends a peer something else than how to begin or to end."""
+        self._residents[name].channel.send(message)
 
     def spec(self, name: str) -> PeerSpec:
         """What that peer was told at its last start."""
@@ -225,6 +227,8 @@ class PeerProcesses:
             case Told():
                 self._note(resident, message.report)
                 self._on_report(message.report)
+            case Believed():
+                self.belief.hear(message, self.alive())
             case Finished():
                 pass  # The end of the process says how it went.
             case None:

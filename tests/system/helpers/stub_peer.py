@@ -13,7 +13,8 @@ from nameserver.client import NameServerClient
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import peer_name
 from peers.core.reports import Elected, Opened
-from peers.runtime.spec import Begin, Finished, PeerSpec, Ready, Told, ToPeer
+from peers.endpoints import endpoint
+from peers.runtime.spec import Begin, Believed, Finished, PeerSpec, Quiesce, Ready, TellBelief, Told, ToPeer
 
 
 @expose
@@ -42,7 +43,14 @@ def run_stub(spec: PeerSpec, channel: socket.socket) -> None:
     with Daemon(host=spec.host) as daemon, channel.makefile("rwb") as lines:
         uri = str(daemon.register(stub, spec.name))
         threading.Thread(target=daemon.requestLoop, daemon=True).start()
-        member = Member(rank=spec.rank, name=spec.name, role=spec.role, uri=uri, incarnation=spec.incarnation)
+        member = Member(
+            rank=spec.rank,
+            name=spec.name,
+            role=spec.role,
+            uri=uri,
+            incarnation=spec.incarnation,
+            nameserver=endpoint(spec.nameserver_host, spec.nameserver_port),
+        )
         with NameServerClient(spec.nameserver_host, spec.nameserver_port) as names_client:
             names_client.register(member)
 
@@ -53,6 +61,11 @@ def run_stub(spec: PeerSpec, channel: socket.socket) -> None:
         say(Ready(member=member, pid=os.getpid()))
         for line in lines:
             message = msgspec.json.decode(line, type=ToPeer)
+            if isinstance(message, TellBelief):
+                say(Believed(name=spec.name, checksum=0, snapshot=stub.snapshot))
+                continue
+            if isinstance(message, Quiesce):
+                continue
             if not isinstance(message, Begin):
                 say(Finished(name=spec.name))
                 return

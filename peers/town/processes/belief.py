@@ -1,0 +1,41 @@
+"""What the peers of a terminal believe of the market: who is in it, where, and who is trader.
+
+One of them is asked at a time. They know it from each other, so that nobody has to be asked over the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from peers.core.membership.members import Member, Snapshot
+from peers.runtime.spec import Believed, TellBelief
+
+
+class Belief:
+    """The newest that one of the peers said."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.nameservers: dict[str, None] = {}  # All that anybody here has ever heard of, the latest last.
+        self._checksum = 0
+
+    def question(self) -> TellBelief:
+        """What to ask the next peer."""
+        return TellBelief(unless=self._checksum)
+
+    def hear(self, said: Believed, ours: Collection[str]) -> None:
+        """Takes in what a peer says. One that sees less than half of `ours`, the peers here that run, is cut off
+        itself, and knows nothing of the others."""
+        if said.snapshot is None:
+            return
+        for member in said.snapshot.members:
+            if member.up and member.nameserver:
+                self.nameservers.pop(member.nameserver, None)
+                self.nameservers[member.nameserver] = None
+        seen = sum(member.up and member.name in ours for member in said.snapshot.members)
+        if 2 * seen >= len(ours):
+            self.snapshot, self._checksum = said.snapshot, said.checksum
+
+    def up(self) -> list[Member]:
+        """Returns those who are in the market, by rank; none before anybody said anything."""
+        return [member for member in self.snapshot.members if member.up] if self.snapshot is not None else []

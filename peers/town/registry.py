@@ -1,0 +1,270 @@
+"""The name server of this machine: started, kept up, and kept saying what the peers here believe.
+
+Every terminal has one. What it lists and remembers comes from the peers; see `mirror` and `machines`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+
+from nameserver.client import NameServerClient
+from nameserver.names import CLOSING
+from nameserver.process import NameServerProcess
+from peers.core.membership.members import Member
+from peers.endpoints import endpoint, split_endpoint
+from peers.errors import TownError
+from peers.rpc.tls import is_secured
+from peers.town.directory import Directory, Machines
+from peers.town.machines import meet, remembered, say_closing
+from peers.town.mirror import Wanted, bring_up_to_date
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.view.console import Console
+
+# None of these is a setting: they say how soon others find a change, and bound what is asked meanwhile.
+_LOOK_S = 0.25
+_AGAIN_S = 10.0  # A name server that lost an entry by whatever mishap has it again after that long.
+_MEET_S = 1.0
+_ANSWER_S = 2.0
+_SILENT_S = 5.0  # A name server that runs and says nothing for that long is hung.
+_RETRY_S = 1.0
+
+
+class Registry:
+    """This machine's name server at `host`; others call it at `advertised`, if that is another address. `machines` are
+    those of the town as far as known."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        console: Console,
+        processes: PeerProcesses,
+        host: str,
+        port: int,
+        *,
+        advertised: str | None = None,
+    ) -> None:
+        self._called_by_others = advertised or host
+        self._directory = directory
+        self._console = console
+        self._processes = processes
+        self.nameserver = NameServerProcess(
+            host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
+        )
+        self.machines = Machines(town="", founded=False)
+        self.is_told_to_close = False
+        self._remembers = True
+        self._card: dict[str, str] = {}
+        self._listed: Wanted | None = None
+        self._listed_s = self._answered_s = self._met_s = 0.0
+        self._meeting: asyncio.Task[None] | None = None
+        self._chores: set[asyncio.Task[None]] = set()
+        self._there: Counter[str] = Counter()  # How many peers each other machine had, by its name server.
+        self._away: set[str] = set()
+
+    @property
+    def where(self) -> str:
+        """`host:port` of the name server, as others call it."""
+        return endpoint(self._called_by_others, self.nameserver.port)
+
+    def names(self) -> NameServerClient:
+        """Returns a client of the name server, to be closed by the caller."""
+        return NameServerClient(self.nameserver.host, self.nameserver.port, _ANSWER_S)
+
+    def launch(self) -> None:
+        """Starts the name server; `wait_ready` waits for it."""
+        self.nameserver.launch()
+
+    async def wait_ready(self) -> None:
+        """Returns once names can be registered; TownError if it cannot come up."""
+        await asyncio.to_thread(self.nameserver.wait_ready)
+
+    async def open(self, machines: Machines, card: dict[str, str], *, remembers: bool) -> None:
+        """Lists the peers here and the town's card. `remembers`: the directory is this terminal's, and keeps the
+        other machines' addresses. TownError if the name server does not answer."""
+        self.machines, self._card, self._remembers = machines, card, remembers
+        self._there = Counter(self._elsewhere())
+        if remembers:
+            self._directory.write_machines(machines)
+        await self._list()
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Starts the name server again where it dies or hangs, lists what the peers believe, and says which machines
+        come and go; returns when the town is said to be over."""
+        self._answered_s = time.monotonic()
+        while not self.is_told_to_close:
+            await asyncio.sleep(_LOOK_S)
+            self._ask_a_peer()
+            try:
+                await self._look()
+            except TownError:
+                await self._mind_silence()
+            self._note_machines()
+            self._mind_meeting()
+
+    def _ask_a_peer(self) -> None:
+        alive = self._processes.members()
+        if alive:
+            self._processes.tell(random.choice(alive).name, self._processes.belief.question())
+
+    async def _look(self) -> None:
+        if not self.nameserver.alive():
+            await self._revive("died")
+            return
+        if self._wanted() != self._listed or time.monotonic() - self._listed_s > _AGAIN_S:
+            await self._list()
+        self.is_told_to_close = await asyncio.to_thread(self._is_closing)
+        self._answered_s = time.monotonic()
+
+    def _is_closing(self) -> bool:
+        with self.names() as names:
+            return CLOSING in (names.card() or {})
+
+    async def _mind_silence(self) -> None:
+        if time.monotonic() - self._answered_s > _SILENT_S:
+            await self._revive("does not answer")
+
+    async def _revive(self, why: str) -> None:
+        self._console.warn(f"the name server {why}; it is started again")
+        try:
+            await asyncio.to_thread(self.nameserver.restart)
+            await self._list()
+        except TownError as error:
+            self._console.warn(f"the name server cannot be started: {error}")
+            await asyncio.sleep(_RETRY_S)
+            return
+        self._answered_s = time.monotonic()
+        self._console.say(f"the name server is back (process {self.nameserver.pid})", "green")
+
+    async def _list(self) -> None:
+        wanted, ours = self._wanted(), frozenset(self._processes.names)
+
+        def work() -> None:
+            with self.names() as names:
+                bring_up_to_date(names, wanted, ours)
+
+        await asyncio.to_thread(work)
+        self._listed, self._listed_s = wanted, time.monotonic()
+
+    def _wanted(self) -> Wanted:
+        ours, believed = self._processes.names, self._processes.belief.snapshot
+        strangers = [m for m in believed.members if m.name not in ours] if believed is not None else []
+        elsewhere = tuple(member for member in strangers if member.up)
+        trader = next((m for m in elsewhere if believed is not None and m.name == believed.trader), None)
+        return Wanted(
+            nameserver=self.nameserver.pid,
+            here=tuple(self._processes.members()),
+            elsewhere=elsewhere,
+            gone=tuple(member for member in strangers if not member.up),
+            trader=trader,
+            term=believed.term if believed is not None and trader is not None else 0,
+            card=self._card,
+        )
+
+    def forget(self, member: Member) -> None:
+        """Takes a dead peer of this machine off the list, in a moment."""
+
+        def work() -> None:
+            with suppress(TownError), self.names() as names:
+                names.unregister(member)
+                names.unregister_trader(member)
+
+        chore = asyncio.get_running_loop().create_task(asyncio.to_thread(work))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    # -- the other machines --------------------------------------------------------------------------------
+
+    def _elsewhere(self) -> list[str]:
+        """The name server of each peer of another terminal, as often as it has peers."""
+        ours = self._processes.names
+        return [m.nameserver for m in self._processes.belief.up() if m.name not in ours and m.nameserver]
+
+    def _note_machines(self) -> None:
+        now = Counter(self._elsewhere())
+        for where in self._there - now:
+            if not now[where]:
+                self._away.add(where)
+                self._console.warn(f"{self._called(where)} is away, {_peers(self._there[where])}; the market goes on")
+        for where in now:
+            if not self._there[where]:
+                verb = "is back" if where in self._away else "is in the market"
+                self._away.discard(where)
+                self._console.say(f"{self._called(where)} {verb}, {_peers(now[where])}", "green")
+        if now.keys() != self._there.keys():
+            self._remember_all(now)
+        self._there = now
+
+    def _called(self, where: str) -> str:
+        """How people know a machine: by its address, where that is not ours too."""
+        host, _ = split_endpoint(where)
+        return host if host != self._called_by_others else where
+
+    def _remember_all(self, now: Iterable[str]) -> None:
+        heard_of = reversed(self._processes.belief.nameservers)
+        known = remembered((*now, *heard_of), self.machines.nameservers, self.where)
+        if known != self.machines.nameservers:
+            self._remember(msgspec.structs.replace(self.machines, nameservers=known))
+
+    def _remember(self, machines: Machines) -> None:
+        self.machines = machines
+        if self._remembers:
+            self._directory.write_machines(machines)
+
+    def _mind_meeting(self) -> None:
+        believed, now_s = self._processes.belief.snapshot, time.monotonic()
+        away = [where for where in self.machines.nameservers if not self._there[where] and where != self.where]
+        if not away or believed is None or now_s - self._met_s < _MEET_S or self._is_meeting():
+            return
+        self._met_s = now_s
+        ours = [m for m in self._processes.belief.up() if m.name in self._processes.names]
+        self._meeting = asyncio.create_task(asyncio.to_thread(meet, ours, believed, away, self.machines.town))
+
+    def _is_meeting(self) -> bool:
+        return self._meeting is not None and not self._meeting.done()
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    async def close_town(self) -> None:
+        """Tells all machines that can be reached that the town is over, also those that have just come."""
+        for member in self._processes.members():
+            self._processes.tell(member.name, self._processes.belief.question())
+        await asyncio.sleep(_LOOK_S)
+        self._remember_all(())
+        await asyncio.to_thread(say_closing, (self.where, *self.machines.nameservers))
+
+    def forget_machines(self) -> None:
+        """The town is over everywhere: who opens it again here need look for nobody."""
+        self._remember(msgspec.structs.replace(self.machines, nameservers=()))
+
+    async def close(self) -> None:
+        """Ends the name server."""
+        chores = [*self._chores, *([self._meeting] if self._meeting is not None else [])]
+        if chores:
+            await asyncio.wait(chores)
+        await asyncio.to_thread(self.nameserver.stop)
+
+
+def port_of_before(host: str, port: int) -> int:
+    """Returns `port`, where the others will look for us, if it can still be listened on; else 0, which is any."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return 0
+    return port
+
+
+def _peers(number: int) -> str:
+    return f"with {number} peer{'' if number == 1 else 's'}"
