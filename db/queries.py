@@ -20,9 +20,9 @@ from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
 from db.ledger.connection import Document
+from db.refusals import what_to_do
 from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS, TOWN
 from db.schema.documents import election_from, ms_from, post_from
-from peers.books_address import without_secrets
 from peers.core.market.records import ElectionRecord, Post
 from peers.errors import LedgerError
 
@@ -223,7 +223,7 @@ class Queries:
         try:
             return question()
         except PyMongoError as error:
-            raise LedgerError(without_secrets(f"the books at {self.uri} cannot be read: {error}")) from error
+            raise LedgerError(what_to_do(error, self.uri)) from error
 
 
 def _dealings(group: Document) -> Dealings:

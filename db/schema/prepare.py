@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from db.refusals import what_to_do
 from db.schema.collections import COLLECTIONS, DATABASE, POST, POSTS, VIEWS, Collection, Index, View
 from db.schema.documents import post_document
 from peers.books_address import without_secrets
@@ -38,11 +39,11 @@ def prepare(uri: str, database: str = DATABASE, *, timeout_s: float = 5.0) -> No
             check_replica_set(client)
             ensure_schema(client[database])
     except ConnectionFailure as error:
-        raise LedgerError(f"no database answers at {shown}: {error}; start one, or mend --mongo") from error
+        raise LedgerError(what_to_do(error, uri)) from error
     except (ConfigurationError, ValueError) as error:
         raise LedgerError(f"{shown} is no address of a database: {error}; mend --mongo") from error
     except PyMongoError as error:
-        raise LedgerError(f"the database at {shown} cannot be used: {error}") from error
+        raise LedgerError(what_to_do(error, uri)) from error
 
 
 def check_replica_set(client: MongoClient[Document]) -> None:

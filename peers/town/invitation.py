@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from db.address import hosts_of, option_of, with_hosts, with_options
+from db.uri import hosts_of, option_of, with_hosts, with_options
 from peers.books_address import is_hidden
 from peers.endpoints import endpoint
 from peers.errors import SettingsError, TownError

@@ -38,8 +38,8 @@ _RETRY_S = 1.0
 
 
 class Registry:
-    """This machine's name server at `host`; others call it at `advertised`, if that is another address. `machines` are
-    those of the town as far as known."""
+    """This machine's name server at `host`; others call it at `advertised`, if that is another address. `machines`
+    are those of the town as far as known."""
 
     def __init__(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
+from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -39,7 +41,8 @@ def run(options: RunOptions) -> int:
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, directory, console, host)
-        return _further(options, directory, console, host, claimed=claimed)
+        with _in_books(directory, host, release=True) if claimed else contextlib.nullcontext():
+            return _further(options, directory, console, host, claimed=claimed)
     finally:
         directory.let_go()
 
@@ -72,13 +75,25 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         from db.address import check_reachable
 
         check_reachable(options.mongo)
+        from peers.town.lease import check_unused
+
+        check_unused(directory, options.mongo, host)
     if options.fresh:
         directory.empty_books()
 
     async def live() -> int:
         return await Town(options, directory, console, host).run()
 
-    return asyncio.run(live())
+    # A mongod of our own has ended by then.
+    with _in_books(directory, host, release=options.mongo is not None):
+        return asyncio.run(live())
+
+
+def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:
+    """Says in the books that this terminal uses them, as long as that lasts."""
+    from peers.town.lease import held
+
+    return held(directory, host, release=release)
 
 
 def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:

@@ -32,6 +32,7 @@ from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.town.view.picture import Painter
+from peers.version import program_version
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ class Town:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
         self._directory.check()
-        if self._returned and self._options.mongo is not None and not self.registry.is_told_to_close:
+        may_go_on = self._returned and self._options.mongo is not None and not self.registry.is_told_to_close
+        # Who is the last to leave closes the market, whoever opened it.
+        if may_go_on and (await asyncio.to_thread(self._foreigners)) > 0:
             return await self._leave(books)
         return await self._close(books)
 
@@ -205,6 +208,7 @@ class Town:
     def _card(self, books: Books, town: str) -> dict[str, str]:
         """What others need to join, except a password."""
         card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
+        card["version"] = program_version()
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         return card

@@ -16,7 +16,6 @@ import pytest
 from tests.containers.composition import IMAGE, Bystander, Composition
 from tests.containers.conftest import PEERS
 from tests.helpers.composition import ROOT
-from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
@@ -80,9 +79,8 @@ def test_a_change_of_one_line_leaves_what_is_installed_as_it_is(town: Compositio
     finally:
         town.docker("rmi", tag)
     same = [one == other for one, other in zip(before, after, strict=True)]
-    instructions = [
-        line for line in (ROOT / "Dockerfile").read_text().splitlines() if re.match("RUN|COPY|WORKDIR", line)
-    ]
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    instructions = [line for line in lines if re.match("RUN|COPY|WORKDIR", line)]
     installing = next(i for i, line in enumerate(instructions) if "pyproject" in line)
     assert not all(same)
     assert same.index(False) > installing
@@ -163,10 +161,8 @@ def test_it_grows_and_shrinks(town: Composition, sales: Bystander) -> None:
 
 
 def test_damaged_files_of_its_directory_end_nothing(town: Composition, sales: Bystander) -> None:
-    spoil = (
-        "cd /town; for f in network.json town.json network.png; do printf '{\"torn' > $f; done; rm -rf peers/*.json"
-    )
-    spoil += "; rm -f network.json; mkdir network.json"
+    spoil = "cd /town; echo '{torn' > network.png; echo '{torn' > machines.json; rm -f peers/*.json network.json"
+    spoil += "; mkdir network.json"
     for service in ("nameserver", "peers"):
         spoilt = first(town, service)
         restarts = town.inspect(spoilt)[0]["RestartCount"]
@@ -194,7 +190,6 @@ def test_the_audit_holds_at_the_end_and_the_books_are_kept(town: Composition, sa
         began_s = time.time()
         town.compose("stop")
         said = town.compose("logs", "--no-log-prefix", "nameserver")
-        wait_until(lambda text=said: "audit: " in text, "an audit")
         assert said.rpartition("audit: ")[2].startswith("holds"), said[-3000:]
         before = sales.sold
         print(f"\nstopped within {time.time() - began_s:.1f} s, after {before} sales")

@@ -1,0 +1,106 @@
+"""One town, one set of books: a terminal says in the books that it uses them, and who would open a second town on
+them is told so, and how to join.
+
+Two towns on the same books would depose each other's traders without end. The books themselves would hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+from db.address import database_of
+from db.terminals import LIVING_S, Terminals
+from peers.books_address import without_secrets
+from peers.endpoints import endpoint
+from peers.errors import LedgerError, TownError
+from peers.files import write_whole
+from peers.town.directory import Directory, TownState
+from peers.town.invitation import known_machines
+
+# None of these is a setting: they say how soon a word is there, and how long one that died is waited for.
+_RENEW_S = 2.0
+_LOOK_S = 0.25
+
+
+def check_unused(directory: Directory, uri: str, host: str) -> None:
+    """Returns if no living town but that of `directory` uses the books at `uri`; it waits for one that may be dead.
+
+    TownError if one does, with the word how to join it; LedgerError if the books cannot be asked."""
+    ours = _name_of(directory)
+    terminals = Terminals(uri, database_of(uri))
+    try:
+        terminals.renew(ours, _where(directory, None, host))
+        if known_machines(directory):
+            return  # Who has been in this town before finds the others, or begins again where nobody is left.
+        seen = {each.terminal: each.renewed_at for each in terminals.earlier(ours)}
+        deadline_s = time.monotonic() + LIVING_S + _RENEW_S
+        while seen and time.monotonic() < deadline_s:
+            living = terminals.earlier(ours)
+            for each in living:
+                if each.renewed_at > seen.get(each.terminal, each.renewed_at):
+                    terminals.release(ours)
+                    raise TownError(
+                        f"the books at {without_secrets(uri)} are in use by the town {each.where}. Two towns cannot "
+                        "share books: join that one instead (on the same machine by --dir or --nameserver as above; "
+                        "from another, let a machine of that town make an invitation: bazaar invite <address of this "
+                        "one> --out FILE), or name another database in --mongo"
+                    )
+            if not living:
+                return
+            time.sleep(_LOOK_S)
+    finally:
+        terminals.close()
+
+
+@contextlib.contextmanager
+def held(directory: Directory, host: str, *, release: bool) -> Iterator[None]:
+    """Has the books say that the terminal of `directory` uses them, as long as this lasts. Books that are away are
+    told when they are back. `release`: at the end they are told too, for they are still there."""
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(directory, host, ended, release), name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join(_RENEW_S)
+
+
+def _keep(directory: Directory, host: str, ended: threading.Event, release: bool) -> None:
+    terminals: Terminals | None = None
+    ours = _name_of(directory)
+    while not ended.wait(_RENEW_S):
+        state = directory.running_town()
+        if state is None or not state.mongo_uri or state.phase != "open":
+            continue
+        with contextlib.suppress(LedgerError):
+            terminals = terminals or Terminals(state.mongo_uri, state.database)
+            terminals.renew(ours, _where(directory, state, host))
+    if terminals is not None:
+        if release:
+            with contextlib.suppress(LedgerError):
+                terminals.release(ours)
+        terminals.close()
+
+
+def _name_of(directory: Directory) -> str:
+    """The name that the terminal of this directory has in the books, from run to run."""
+    path = directory.path / "terminal"
+    with contextlib.suppress(OSError, UnicodeError):
+        return path.read_text(encoding="ascii").strip()
+    name = uuid.uuid4().hex
+    with contextlib.suppress(OSError):
+        write_whole(path, name.encode(), durable=False)
+    return name
+
+
+def _where(directory: Directory, state: TownState | None, host: str) -> str:
+    """How to find this terminal, for people."""
+    if state is None or not state.nameserver_port:
+        return f"on {host} (--dir {directory.path})"
+    nameserver = endpoint(state.nameserver_host, state.nameserver_port)
+    return f"on {state.advertised or host} (--dir {directory.path}, --nameserver {nameserver})"
