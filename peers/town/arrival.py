@@ -13,7 +13,6 @@ import msgspec
 from nameserver.client import NameServerClient
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
-from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.addresses import (
     DEFAULT_PORTS,
@@ -81,10 +80,14 @@ def join_invited(options: RunOptions, invitation: Invitation, directory: Directo
     address of the books. `asked`: the host that was named on the command line. TownError if no machine answers."""
     books = accept(invitation, directory, now_s=time.time())
     secure(TlsFiles(directory.tls))
-    if options.advertise is not None:
-        call_directly(options.advertise, options.host)
-    found = _answering(_candidates(invitation, directory, asked), asked)
-    return msgspec.structs.replace(options, nameserver=found, mongo=options.mongo or books)
+    options = msgspec.structs.replace(options, mongo=options.mongo or books)
+    try:
+        found = _answering(_candidates(invitation, directory, asked), asked)
+    except TownError:
+        if directory.read_machines() is None:
+            raise
+        return options  # Who has been in this town before looks for its machines until one answers.
+    return msgspec.structs.replace(options, nameserver=found)
 
 
 def _candidates(invitation: Invitation, directory: Directory, asked: str) -> list[str]:

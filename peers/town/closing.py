@@ -7,15 +7,11 @@ nothing waits any more, the customers go, and the trader last.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nameserver.client import NameServerClient
 from peers.core.market.records import Post
-from peers.endpoints import split_endpoint
-from peers.errors import BazaarError, TownError
+from peers.errors import BazaarError
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
@@ -62,16 +58,3 @@ def _look(books: Books) -> tuple[int, Post] | None:
         return books.queued(), books.post()
     except BazaarError:
         return None
-
-
-def count_foreigners(names: NameServerClient, processes: PeerProcesses) -> int:
-    """Returns how many peers of other terminals still listen; 0 without a name server. Closes `names`."""
-    with names, suppress(TownError):
-        return sum(peer.name not in processes.names and _listens(peer.uri) for peer in names.peers())
-    return 0
-
-
-def _listens(uri: str, timeout_s: float = 0.3) -> bool:
-    with suppress(OSError, ValueError), socket.create_connection(split_endpoint(uri.rpartition("@")[2]), timeout_s):
-        return True
-    return False

@@ -119,23 +119,13 @@ def _portable_books(state: TownState, files: TlsFiles) -> tuple[str, dict[str, s
 def _name_servers(directory: Directory, state: TownState) -> list[str]:
     """Of all the machines known here, this one first."""
     ours = endpoint(state.advertised or state.host, state.nameserver_port)
-    joined = endpoint(state.nameserver_host, state.nameserver_port)
-    first = ours if state.nameserver_host == state.host else joined
-    return list(dict.fromkeys([first, *known_machines(directory)]))
-
-
-class _Machines(msgspec.Struct, frozen=True):
-    """What is asked here of the file in which a terminal remembers the machines of its town."""
-
-    nameservers: tuple[str, ...] = ()
+    return list(dict.fromkeys([ours, *known_machines(directory)]))
 
 
 def known_machines(directory: Directory) -> list[str]:
-    """Returns the name servers, each `host:port`, that terminals in this directory remember; [] if none is."""
-    try:
-        return list(msgspec.json.decode((directory.path / "machines.json").read_bytes(), type=_Machines).nameservers)
-    except (OSError, msgspec.MsgspecError):
-        return []
+    """Returns the name servers, each `host:port`, of the other machines that the terminal in this directory knows."""
+    machines = directory.read_machines()
+    return [] if machines is None else list(machines.nameservers)
 
 
 def write_invitation(invitation: Invitation, path: Path) -> None:

@@ -222,6 +222,7 @@ async def join_market(processes: PeerProcesses, specs: list[PeerSpec], nameserve
     for member in await processes.start(specs):
         snapshot = await asyncio.to_thread(introduce, member, nameservers, frozenset(processes.names))
         processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+        processes.belief.begin_with(snapshot)
 
 
 def where_to_join(

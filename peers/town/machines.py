@@ -24,6 +24,7 @@ from peers.town.introduction import introduced
 # None of these is a setting: they bound what asking costs that is never answered.
 MOST_REMEMBERED = 32
 _ANSWER_S = 1.5
+_LISTENS_S = 0.3
 _MOST_ASKED = 4
 
 
@@ -119,14 +120,20 @@ def meet(ours: Collection[Member], believed: Snapshot, away: Iterable[str], town
                 introduced(random.choice(list(ours)), strangers)
 
 
-def say_closing(nameservers: Iterable[str]) -> None:
-    """Tells these machines that the town is over; who does not answer is not told, and goes on."""
-    wanted = list(nameservers)
-    if wanted:
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            list(pool.map(_say_closing, wanted))
+def say_closing(nameservers: Iterable[str], town: str) -> list[str]:
+    """Tells those of these machines that are in the town that it is over; returns which were told.
+
+    Who does not answer is not told, and goes on."""
+    told = []
+    for found in who_answers(nameservers, town):
+        with suppress(TownError), NameServerClient(*split_endpoint(found.nameserver), _ANSWER_S) as names:
+            names.say_closing()
+            told.append(found.nameserver)
+    return told
 
 
-def _say_closing(nameserver: str) -> None:
-    with suppress(TownError), NameServerClient(*split_endpoint(nameserver), _ANSWER_S) as names:
-        names.say_closing()
+def listens(nameserver: str) -> bool:
+    """Whether a machine's name server is still there."""
+    with suppress(OSError), socket.create_connection(split_endpoint(nameserver), _LISTENS_S):
+        return True
+    return False

@@ -38,8 +38,8 @@ _RETRY_S = 1.0
 
 
 class Registry:
-    """This machine's name server at `host`; others call it at `advertised`, if that is another address. `machines`
-    are those of the town as far as known."""
+    """This machine's name server at `host`, which others call `advertised`. `machines` are those of the town, as far
+    as known."""
 
     def __init__(
         self,
@@ -48,13 +48,12 @@ class Registry:
         processes: PeerProcesses,
         host: str,
         port: int,
-        *,
         advertised: str | None = None,
     ) -> None:
-        self._called_by_others = advertised or host
         self._directory = directory
         self._console = console
         self._processes = processes
+        self._outside = advertised or host
         self.nameserver = NameServerProcess(
             host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
         )
@@ -72,7 +71,7 @@ class Registry:
     @property
     def where(self) -> str:
         """`host:port` of the name server, as others call it."""
-        return endpoint(self._called_by_others, self.nameserver.port)
+        return endpoint(self._outside, self.nameserver.port)
 
     def names(self) -> NameServerClient:
         """Returns a client of the name server, to be closed by the caller."""
@@ -184,6 +183,11 @@ class Registry:
 
     # -- the other machines --------------------------------------------------------------------------------
 
+    @property
+    def has_others(self) -> bool:
+        """Whether peers of other machines are in the market, as far as is known."""
+        return bool(self._there)
+
     def _elsewhere(self) -> list[str]:
         """The name server of each peer of another terminal, as often as it has peers."""
         ours = self._processes.names
@@ -207,7 +211,7 @@ class Registry:
     def _called(self, where: str) -> str:
         """How people know a machine: by its address, where that is not ours too."""
         host, _ = split_endpoint(where)
-        return host if host != self._called_by_others else where
+        return host if host != self._outside else where
 
     def _remember_all(self, now: Iterable[str]) -> None:
         heard_of = reversed(self._processes.belief.nameservers)
@@ -234,13 +238,14 @@ class Registry:
 
     # -- the end -------------------------------------------------------------------------------------------
 
-    async def close_town(self) -> None:
-        """Tells all machines that can be reached that the town is over, also those that have just come."""
+    async def close_town(self) -> list[str]:
+        """Tells all machines that can be reached that the town is over, also those that have just come; returns the
+        name servers of those that were told."""
         for member in self._processes.members():
             self._processes.tell(member.name, self._processes.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
-        await asyncio.to_thread(say_closing, (self.where, *self.machines.nameservers))
+        return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
 
     def forget_machines(self) -> None:
         """The town is over everywhere: who opens it again here need look for nobody."""

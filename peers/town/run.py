@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from peers.books_address import address_from_environment
+from peers.rpc.shortcuts import call_directly
 from peers.town.addresses import can_be_reached
 from peers.town.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.directory import Directory
@@ -35,6 +36,8 @@ def run(options: RunOptions) -> int:
         # Its name server is where it was, for other machines know it by that.
         before = directory.read_town() if claimed else None
         options = with_ports(options, before.nameserver_port if before is not None else 0)
+        if options.advertise is not None:
+            call_directly(options.advertise, host)
         if invitation is not None and claimed:
             options = join_invited(options, invitation, directory, asked)
         _secure(options, directory, host)

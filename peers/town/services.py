@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from peers.core.market.records import Post
@@ -20,24 +21,20 @@ _RETRY_S = 1.0
 
 
 class Services:
-    """Database and books of one town. `mongo` is the address of a database that is not ours to run."""
+    """Database and books of one town. `mongo` is the address of a database that is not ours to run; without one,
+    `make_mongod` gives our own."""
 
     def __init__(
         self,
         directory: Directory,
         console: Console,
-        host: str,
-        *,
         mongo: str | None,
-        ports: tuple[int, int] | None,
-        nameserver_port: int,
+        make_mongod: Callable[[], MongodProcess],
     ) -> None:
         self._directory = directory
         self._console = console
-        self._host = host
         self._mongo = mongo
-        self._ports = ports
-        self._nameserver_port = nameserver_port
+        self._make_mongod = make_mongod
         self.mongod: MongodProcess | None = None
         self.books: Books | None = None
         self._opening: asyncio.Task[Post] | None = None
@@ -50,11 +47,7 @@ class Services:
     def _start_books(self) -> Post:
         # The driver takes as long to import as all else, so that is left until the other processes are at work.
         if self._mongo is None:
-            from peers.town.own_books import own_mongod
-
-            self.mongod = own_mongod(
-                self._directory, self._host, ports=self._ports, nameserver_port=self._nameserver_port
-            )
+            self.mongod = self._make_mongod()
             self.mongod.start()
             uri = self.mongod.uri
         else:

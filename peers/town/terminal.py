@@ -49,14 +49,8 @@ class Terminal:
         self.processes = PeerProcesses(directory, console, options.target, on_report=self._hear, on_death=self._bury)
         before = directory.read_town() if claimed else None
         port = port_of_before(host, before.nameserver_port) if before is not None else 0
-        self.registry = Registry(
-            directory,
-            console,
-            self.processes,
-            host,
-            options.nameserver_port or port,
-            advertised=options.advertise,
-        )
+        port = options.nameserver_port or port
+        self.registry = Registry(directory, console, self.processes, host, port, options.advertise)
         self.stop = asyncio.Event()
         self.closing = False
         # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`).

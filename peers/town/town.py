@@ -20,11 +20,11 @@ from peers.core.names import Role
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import count_foreigners, drain, finish_in_order
+from peers.town.closing import drain, finish_in_order
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
 from peers.town.invitation import how_to_invite
 from peers.town.joining import join_market, settings_in
-from peers.town.machines import who_answers
+from peers.town.machines import listens, who_answers
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
@@ -37,6 +37,7 @@ from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from db.audit.report import AuditReport
+    from db.mongod.process import MongodProcess
     from peers.town.books import Books
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
@@ -63,15 +64,8 @@ class Town:
         self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
+        self._services = Services(directory, console, options.mongo, self._own_mongod)
         self.registry = self._terminal.registry
-        self._services = Services(
-            directory,
-            console,
-            host,
-            mongo=options.mongo,
-            ports=options.ports,
-            nameserver_port=self.registry.nameserver.port,
-        )
         self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
         self._painter = Painter(directory)
         self._state = _first_state(options, directory, host)
@@ -125,6 +119,13 @@ class Town:
         if may_go_on and (await asyncio.to_thread(self._foreigners)) > 0:
             return await self._leave(books)
         return await self._close(books)
+
+    def _own_mongod(self) -> MongodProcess:
+        # It brings the driver, which takes as long to import as all else.
+        from peers.town.own_books import own_mongod
+
+        options = self._options
+        return own_mongod(self._directory, self._host, ports=options.ports, nameserver_port=options.nameserver_port)
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -266,25 +267,21 @@ class Town:
         had_trader = self._processes.trader is not None
         self._terminal.closing = True
         self._write_state(phase="closing")
-        strangers = await asyncio.to_thread(self._foreigners)
-        await self.registry.close_town()
+        others = await self.registry.close_town()
         await finish_in_order(self._processes, books)
-        if strangers:
-            await await_until(lambda: not self._foreigners(), _FOREIGNERS_S, look_s=0.1)
+        if others:
+            await await_until(lambda: not any(map(listens, others)), _FOREIGNERS_S, look_s=0.1)
         self.registry.forget_machines()
         self._directory.check()  # Without the journals there is less to hold the books against.
         # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty queue.
-        calm = had_trader or bool(strangers)
-        return await asyncio.to_thread(self._balance, books, None if strangers else graph, calm)
+        calm = had_trader or bool(others)
+        return await asyncio.to_thread(self._balance, books, None if others else graph, calm)
 
     def _is_settled(self) -> bool:
         """Whether the peers are done with the last change among them."""
         self._processes.flush()
-        has_trader = self._processes.trader is not None or bool(self._foreigners())
+        has_trader = self._processes.trader is not None or self.registry.has_others
         return has_trader and graph_is_sound(self._terminal.graph())
-
-    def _foreigners(self) -> int:
-        return count_foreigners(self.registry.names(), self._processes)
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""

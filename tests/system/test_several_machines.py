@@ -75,6 +75,26 @@ def listening(machine: Machine) -> set[int]:
     return {int(place.rpartition(":")[2]) for place in places if not place.startswith("127.")}
 
 
+def listed(towns: Towns, machine: Machine, n: int) -> dict[str, Any]:
+    """The peers of the town as a machine lists them, once there are `n`: those elsewhere it has by hearsay."""
+
+    def peers() -> dict[str, Any] | None:
+        code, text = towns.ask(machine, "status", "--json")
+        found = {peer["name"]: peer for peer in json.loads(text)["peers"]} if code == 0 else {}
+        return found if len(found) == n else None
+
+    return wait_until(peers, f"{n} peers listed on {machine.address}")
+
+
+def trades(town: RunningTown, names: set[str]) -> None:
+    """Waits until one of these peers has bought and one has sold, by what their terminal says."""
+    try:
+        wait_until(lambda: any(f"{name} bought " in town.text for name in names), "somebody buys")
+        wait_until(lambda: any(f"{name} earned " in town.text for name in names), "somebody sells")
+    except AssertionError as error:
+        raise AssertionError(f"{names}: {error}\n{town.text}") from error
+
+
 def holds(towns: Towns, machine: Machine) -> None:
     code, text = towns.ask(machine, "audit")
     assert "violated" not in text, text
@@ -95,15 +115,12 @@ def test_a_machine_is_invited_with_one_file_and_both_trade(towns: Towns) -> None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     guest = joined(towns, second, first, file, 4)
 
-    state = json.loads(towns.ask(second, "status", "--json")[1])
-    ours = {peer["name"] for peer in state["peers"] if second.address in peer["uri"]}
+    peers = listed(towns, second, 8)
+    ours = {name for name, peer in peers.items() if second.address in peer["uri"]}
+    theirs = peers.keys() - ours
     assert len(ours) == 4
-    for terminal, names in (guest, ours), (town, {peer["name"] for peer in state["peers"]} - ours):
-
-        def bought(terminal: RunningTown = terminal, names: set[str] = names) -> bool:
-            return any(f"{name} bought " in terminal.text for name in names)
-
-        wait_until(bought, f"somebody of {names} bought:\n{terminal.text}")
+    for terminal, names in (guest, ours), (town, theirs):
+        trades(terminal, names)
     assert listening(first) | listening(second) <= set(PORTS)
     password = re.search(r"bazaar:(\w+)@", file.read_text())
     assert password is not None
@@ -174,8 +191,7 @@ def test_behind_nat_a_machine_is_called_at_what_it_was_invited_by(towns: Towns) 
     first, hidden = towns.net.machine(10), towns.net.behind_nat(20)
     towns.open(first)
     guest = joined(towns, hidden, first, towns.invite(first, hidden.address))
-    state = json.loads(towns.ask(first, "status", "--json")[1])
-    ours = {peer["name"]: peer for peer in state["peers"] if f"@{hidden.address}:" in peer["uri"]}
+    ours = {name: peer for name, peer in listed(towns, first, 5).items() if f"@{hidden.address}:" in peer["uri"]}
     assert len(ours) == 2
     assert all(peer["alive"] for peer in ours.values())
     wait_until(

@@ -23,6 +23,10 @@ class Belief:
         """What to ask the next peer."""
         return TellBelief(unless=self._checksum)
 
+    def begin_with(self, snapshot: Snapshot) -> None:
+        """Takes what a newcomer was handed for what the peers here believe, until one of them says more."""
+        self.snapshot = snapshot
+
     def hear(self, said: Believed, ours: Collection[str]) -> None:
         """Takes in what a peer says. One that sees less than half of `ours`, the peers here that run, is cut off
         itself, and knows nothing of the others."""

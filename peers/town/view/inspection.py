@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from db.address import database_of
 from db.audit.auditing import audit
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.errors import TownError
-from peers.town.directory import Directory, TownState, graph_is_sound, live_graph
-from peers.waiting import wait_until
+from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
+from peers.town.view.status import PeerStatus, read_status
 
 _SETTLE_S = 3.0
 """Time for the peers to join the graph up after a loss. No setting: whoever audits may audit again."""
+
+_LOOK_S = 0.1
 
 
 def inspect(directory: Directory, mongo: str | None) -> AuditReport:
@@ -60,7 +64,33 @@ def _audit_private_books(directory: Directory, database: str) -> AuditReport:
         directory.let_go()
 
 
-def _settled_graph(directory: Directory) -> dict[str, list[str]]:
-    """The live graph, once the peers have joined it up after a loss, or after that long anyway."""
-    wait_until(lambda: graph_is_sound(live_graph(directory.read_peers())), _SETTLE_S)
-    return live_graph(directory.read_peers())
+def _settled_graph(directory: Directory) -> dict[str, list[str]] | None:
+    """The live graph, once the peers have joined it up after a loss, or after that long anyway.
+
+    None where it cannot be told from here, for some of it is on another machine that does not answer."""
+    deadline_s = time.monotonic() + _SETTLE_S
+    while True:
+        here = directory.read_peers()
+        graph: dict[str, list[str]] | None = live_graph(here)
+        elsewhere = [peer for peer in _peers_of(directory) if peer.name not in {state.name for state in here}]
+        if elsewhere:
+            graph = _joint_graph(here, elsewhere)
+        if (graph is not None and graph_is_sound(graph)) or time.monotonic() > deadline_s:
+            return graph
+        time.sleep(_LOOK_S)
+
+
+def _peers_of(directory: Directory) -> tuple[PeerStatus, ...]:
+    try:
+        return read_status(directory).peers
+    except TownError:  # It has just ended, or has not begun.
+        return ()
+
+
+def _joint_graph(here: list[PeerState], elsewhere: list[PeerStatus]) -> dict[str, list[str]] | None:
+    """The graph over several machines: of the peers here by their files, of all others by their own word."""
+    if not all(peer.alive for peer in elsewhere):
+        return None
+    graph = {state.name: list(state.neighbours) for state in here if state.ended is None}
+    graph |= {peer.name: list(peer.neighbours) for peer in elsewhere}
+    return {name: sorted(set(links) & graph.keys()) for name, links in graph.items()}

@@ -12,6 +12,7 @@ from rich.table import Table
 from nameserver.client import Registered, find
 from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
+from peers.endpoints import split_endpoint
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
@@ -31,9 +32,11 @@ class NameServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody."""
+    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody. `machine` is the address
+    it is called at, empty for one that never said."""
 
     name: str
+    machine: str
     rank: int | None
     role: str | None
     pid: int | None
@@ -128,6 +131,7 @@ def _look_at(peer: _Known) -> PeerStatus:
     neighbours = answer.get("neighbours") if answer else None
     return PeerStatus(
         name=peer.name,
+        machine=_machine_of(peer.uri),
         rank=peer.rank,
         role=peer.role,
         pid=peer.pid,
@@ -135,6 +139,13 @@ def _look_at(peer: _Known) -> PeerStatus:
         neighbours=tuple(map(str, neighbours)) if isinstance(neighbours, list | tuple) else peer.neighbours,
         alive=answer is not None,
     )
+
+
+def _machine_of(uri: str) -> str:
+    try:
+        return split_endpoint(uri.rpartition("@")[2])[0]
+    except ValueError:
+        return ""
 
 
 def _post(state: TownState) -> tuple[int, str | None]:
@@ -164,10 +175,12 @@ def print_status(status: TownStatus) -> None:
     out.print(f"books {status.mongo_uri}, database {status.database}", soft_wrap=True)
     out.print(f"term {status.term}, trader {status.trader or 'none'}")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("peer", "role", "process", "alive", "neighbours"):
+    for heading in ("peer", "role", "machine", "process", "alive", "neighbours"):
         table.add_column(heading)
     for peer in status.peers:
         mark = " *" if peer.name == status.trader else ""
-        row = (f"{peer.name}{mark}", peer.role or "-", str(peer.pid or "-"), "yes" if peer.alive else "no")
-        table.add_row(*row, ", ".join(peer.neighbours), style=None if peer.alive else "red")
+        row = (f"{peer.name}{mark}", peer.role or "-", peer.machine or "-", str(peer.pid or "-"))
+        table.add_row(
+            *row, "yes" if peer.alive else "no", ", ".join(peer.neighbours), style=None if peer.alive else "red"
+        )
     out.print(table)

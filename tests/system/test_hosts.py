@@ -1,0 +1,168 @@
+"""Three hosts with one town: any of them may be killed, cut off or started again, the first too."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from peers.town.directory import graph_is_sound
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, network_of
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+PEERS = 3
+SOON_S = 3.0
+"""Within this time the others trade again, whatever happens to one host."""
+
+Town = tuple[Network, list[Host]]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """A town over three hosts that trades, behind TLS."""
+    with network_of(tmp_path, 3) as (network, hosts):
+        first, second, third = hosts
+        first.run(PEERS, "--nameserver-port", str(NAME_SERVER_PORT))
+        first.says("the market opens")
+        second.join(first, PEERS)
+        second.says("3 peers have joined")
+        third.join(second, PEERS)
+        third.says("3 peers have joined")
+        settled(hosts, 3 * PEERS)
+        network.wait_for_trade(time.time())
+        yield network, hosts
+
+
+def settled(hosts: list[Host], peers: int, *, deadline_s: float = 30.0) -> None:
+    """Waits until each of these hosts knows all peers, sees them alive, and their graph is sound."""
+    for host in hosts:
+
+        def look(host: Host = host) -> bool:
+            status, graph = host.status(), host.graph()
+            return len(graph) == peers == len(status.get("peers", [])) and graph_is_sound(graph)
+
+        wait_until(look, f"{peers} peers in one graph, seen from {host.address}", deadline_s=deadline_s)
+
+
+def audited(host: Host) -> None:
+    """Audits the running town there, then ends all that is left of it in order; the books must hold both times."""
+    done = host.bazaar("audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def ended(hosts: list[Host]) -> None:
+    for host in hosts:
+        assert host.process is not None
+        host.process.send_signal(signal.SIGINT)
+        assert host.process.wait(60) == 0, host.text
+
+
+def note(what: str, **seconds: float) -> None:
+    """For who runs this with -s: the figures."""
+    print(f"{what}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
+
+
+def test_the_first_host_is_killed_whole(town: Town) -> None:
+    network, (first, second, third) = town
+    at_s = time.time()
+    first.kill()
+    took_s = network.wait_for_trade(time.time())
+    second.says(f"{first.address} is away")
+    third.says(f"{first.address} is away")
+    settled([second, third], 2 * PEERS)
+    note("first host killed", trade=took_s, longest=network.longest_gap_s(at_s))
+    assert network.longest_gap_s(at_s) < SOON_S
+    audited(third)
+
+    # Another joins the town by way of a host that is left, and is not kept waiting by those who are gone.
+    began_s = time.time()
+    first.directory.rename(first.directory.with_suffix(".old"))
+    first.join(third, PEERS)
+    first.says("3 peers have joined")
+    joined_s = time.time() - began_s
+    settled([first, second, third], 3 * PEERS)
+    note("a newcomer", joined=joined_s, settled=time.time() - began_s)
+    audited(first)
+    ended([first, second, third])
+
+
+def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:
+    network, (first, second, third) = town
+    at_s = time.time()
+    first.cut_off()
+    wait_until(lambda: time.time() - at_s > 8, "eight seconds")
+    cut_s = network.longest_gap_s(at_s)
+    healed_s = time.time()
+    first.reconnect()
+    settled([first, second, third], 3 * PEERS)
+    note("cut for eight seconds", longest=cut_s, healed=time.time() - healed_s, after=network.longest_gap_s(healed_s))
+    assert cut_s < SOON_S
+    assert network.longest_gap_s(healed_s) < SOON_S
+    for host in (first, second, third):
+        assert host.process is not None
+        assert host.process.poll() is None, host.text
+    second.says(f"{first.address} is back")
+    audited(second)
+    ended([third, second, first])
+
+
+def test_a_name_server_is_frozen(town: Town) -> None:
+    network, (first, second, third) = town
+    at_s = time.time()
+    frozen = [pid for pid in first.pids() if "nameserver" in psutil.Process(pid).cmdline()]
+    first.signal(signal.SIGSTOP, frozen)
+    first.says("the name server is back")
+    settled([first, second, third], 3 * PEERS)
+    note("name server frozen", longest=network.longest_gap_s(at_s), mended=time.time() - at_s)
+    assert network.longest_gap_s(at_s) < SOON_S
+    audited(first)
+    ended([third, second, first])
+
+
+@pytest.mark.parametrize("away_s", [0.0, 12.0])
+def test_the_first_host_is_killed_and_comes_back(town: Town, away_s: float) -> None:
+    network, (first, second, third) = town
+    at_s = time.time()
+    ranks = {peer["rank"] for peer in first.status()["peers"]}
+    first.kill()
+    wait_until(lambda: time.time() - at_s >= away_s, "the time it is away")
+    said = len(first.text)
+    back_s = time.time()
+    first.run(PEERS, "--nameserver-port", str(NAME_SERVER_PORT))
+    first.says("have joined it again", after=said)
+    settled([first, second, third], 3 * PEERS)
+    note(f"back after {away_s:g} s", joined=time.time() - back_s, longest=network.longest_gap_s(at_s))
+    assert network.longest_gap_s(at_s) < SOON_S
+    own = {peer["rank"] for peer in first.status()["peers"] if peer["machine"] == first.address}
+    assert len(own) == PEERS
+    assert not own & ranks
+    audited(first)
+    ended([first, second, third])
+
+
+def test_two_halves_that_began_apart_become_one(town: Town) -> None:
+    """The first host begins anew while it reaches the books and nobody else: two graphs on the same books."""
+    network, (first, second, third) = town
+    first.kill()
+    first.cut_from(second, third)
+    settled([second, third], 2 * PEERS)
+    said = len(first.text)
+    first.run(PEERS, "--nameserver-port", str(NAME_SERVER_PORT))
+    first.says("the market opens", after=said)
+    settled([first], PEERS)
+    at_s = time.time()
+    first.meet_again()
+    second.says(f"{first.address} is back")
+    met_s = time.time() - at_s
+    settled([first, second, third], 3 * PEERS)
+    network.wait_for_trade(time.time())
+    note("halves met", met=met_s, settled=time.time() - at_s, longest=network.longest_gap_s(at_s))
+    audited(first)
+    audited(third)
+    ended([third, second, first])
