@@ -116,7 +116,7 @@ class Town:
         self._directory.check()
         may_go_on = self._returned and self._options.mongo is not None and not self.registry.is_told_to_close
         # Who is the last to leave closes the market, whoever opened it.
-        if may_go_on and (await asyncio.to_thread(self._foreigners)) > 0:
+        if may_go_on and self.registry.has_others:
             return await self._leave(books)
         return await self._close(books)
 
