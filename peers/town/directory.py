@@ -238,7 +238,14 @@ class Directory:
             (self._peers / f"{stem}.json").unlink(missing_ok=True)
 
     def write_network(self, graph: dict[str, list[str]]) -> None:
-        write_json(self.network_json, graph)
+        """Writes the graph down. Where that cannot be done it is said, once: nobody's trade depends on that file."""
+        try:
+            write_json(self.network_json, graph)
+        except OSError as error:
+            self.check()
+            if self.network_json not in self._warned_of:
+                self._warned_of.add(self.network_json)
+                self._warn(f"{self.network_json} cannot be written ({error.strerror or error}): it is left as it is")
 
     def read_network(self) -> dict[str, list[str]] | None:
         """Returns the graph as it was last written down; None if it was not, or that cannot be understood."""

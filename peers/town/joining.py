@@ -17,10 +17,9 @@ from collections.abc import Sequence
 
 from db.address import database_of
 from peers.books_address import ENVIRONMENT, address_from_environment
-from peers.core.membership.roles import draw_roles
+from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
-from peers.endpoints import endpoint
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
@@ -28,7 +27,7 @@ from peers.town.books import Books
 from peers.town.closing import finish_in_order
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
-from peers.town.machines.remembered import Answering, ask, introduce, remembered, who_answers
+from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminal import Interrupted, Terminal, make_specs
@@ -37,6 +36,7 @@ from peers.waiting import wait_until
 
 # None of these is a setting: whoever comes back can wait for the others to come back too, and give up at any moment.
 _RETURN_S = 60.0
+_PATIENCE_S = 5.0  # For a town that is started together with those who join it.
 _LOOK_S = 1.0
 
 
@@ -117,7 +117,7 @@ class Joining:
             host=self._host,
             nameserver=(self._registry.nameserver.host, self._registry.nameserver.port),
             seed=seed,
-            roles=dict(zip(ranks, _draw_roles(options, random.Random(f"{seed}/{ranks.start}")), strict=True)),
+            roles=self._draw_roles(ranks, seed, found),
         )
         before = self._remembered
         known = before.nameservers if before is not None and before.town == card.get("town") else ()
@@ -131,6 +131,14 @@ class Joining:
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books
+
+    def _draw_roles(self, ranks: range, seed: int, found: Answering) -> dict[int, Role]:
+        merchants = self._options.merchants
+        if len(ranks) > 1:
+            drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
+            return dict(zip(ranks, drawn, strict=True))
+        present = [peer.role for peer in found.peers]
+        return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
     def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
         return TownState(
@@ -153,21 +161,20 @@ class Joining:
     async def _find(self) -> Answering:
         """Returns a machine of the town: the one that was named, or one that this terminal was in it with before.
 
-        TownError if none answers; whoever was in the town before is waited for."""
-        deadline_s = time.monotonic() + _RETURN_S
+        TownError if none answers; the town is waited for, longer by those who were in it before."""
         before, told = self._remembered, False
+        deadline_s = time.monotonic() + (_PATIENCE_S if before is None else _RETURN_S)
         while True:
             why = TownError("no machine answers that this one was in a town with: give --nameserver of one that does")
             if self._nameserver is not None:
                 try:
-                    return await asyncio.to_thread(ask, endpoint(*self._nameserver))
+                    return await asyncio.to_thread(ask_any, *self._nameserver)
                 except TownError as error:
                     why = error
-            if before is None:
-                raise why
-            others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
-            if others:
-                return others[0]
+            if before is not None:
+                others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
+                if others:
+                    return others[0]
             if time.monotonic() > deadline_s:
                 raise why
             if not told:
@@ -216,12 +223,6 @@ async def join_market(processes: PeerProcesses, specs: list[PeerSpec], nameserve
         snapshot = await asyncio.to_thread(introduce, member, nameservers, frozenset(processes.names))
         processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
         processes.belief.begin_with(snapshot)
-
-
-def _draw_roles(options: RunOptions, rng: random.Random) -> tuple[Role, ...]:
-    if options.n > 1:
-        return draw_roles(options.n, rng, merchants=options.merchants)
-    return (rng.choice(("buyer", "seller", "merchant") if options.merchants else ("buyer", "seller")),)
 
 
 def where_to_join(

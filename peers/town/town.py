@@ -114,7 +114,9 @@ class Town:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
         self._directory.check()
-        if self._returned and self._options.mongo is not None and not self.registry.is_told_to_close:
+        may_go_on = self._returned and self._options.mongo is not None and not self.registry.is_told_to_close
+        # Who is the last to leave closes the market, whoever opened it.
+        if may_go_on and self.registry.has_others:
             return await self._leave(books)
         return await self._close(books)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 
 from peers.core.names import Role
@@ -20,3 +21,17 @@ def draw_roles(n: int, rng: Random, *, merchants: bool = False) -> tuple[Role, .
     roles += [rng.choice(choices) for _ in range(n - len(roles))]
     rng.shuffle(roles)
     return tuple(roles)
+
+
+def role_to_join_as(rank: int, present: Iterable[str | None], *, merchants: bool = False) -> Role:
+    """Returns the role of a newcomer that comes alone, given the roles of those who are there.
+
+    It takes the side of the counter that has two fewer or more; else the rank says, so that newcomers that come at
+    the same time and do not see each other yet are not all on one side. With `merchants`, every third does both.
+    """
+    there = list(present)
+    surplus = there.count("buyer") - there.count("seller")
+    if abs(surplus) >= 2:
+        return "seller" if surplus > 0 else "buyer"
+    choices: tuple[Role, ...] = ("buyer", "seller", "merchant") if merchants else ("buyer", "seller")
+    return choices[rank % len(choices)]

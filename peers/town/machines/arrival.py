@@ -48,9 +48,9 @@ def settle(options: RunOptions, invitation: Invitation | None) -> RunOptions:
 
     With an invitation, `host` may be any machine of the town: this one's address is the one that was invited, and
     where that is none of its own, it is what the town calls it by (NAT). TownError for a host that will not do."""
-    if options.advertise is not None:
-        check_advertised(options.advertise)
-    advertise = None if options.advertise is None else look_up(options.advertise)
+    advertise = options.advertise
+    if advertise is not None:
+        check_advertised(advertise)  # A name stays one: what it means may change, as in containers.
     if invitation is None or is_own(look_up(options.host)):
         host = resolve_host(options.host, advertised=advertise)
     else:

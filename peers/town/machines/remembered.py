@@ -17,7 +17,7 @@ import msgspec
 from nameserver.client import NameServerClient, Registered, find
 from nameserver.names import CLOSING
 from peers.core.membership.members import Member, Snapshot
-from peers.endpoints import split_endpoint
+from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
 from peers.town.machines.introduction import introduced
 
@@ -43,6 +43,25 @@ def ask(nameserver: str, timeout_s: float = _ANSWER_S) -> Answering:
     if card is None or "settings" not in card or CLOSING in card:
         raise TownError(f"the name server at {nameserver} knows of no town that is open")
     return Answering(nameserver=nameserver, card=card, peers=tuple(peers))
+
+
+def ask_any(host: str, port: int) -> Answering:
+    """Asks the machine that is called so; where a name is that of several, as in containers, any that answers.
+
+    TownError if none does."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise TownError(f"{host} cannot be found ({getattr(error, 'strerror', None) or error})") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if len(addresses) == 1:
+        return ask(endpoint(host, port))
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        answers = list(pool.map(_asked, [endpoint(address, port) for address in addresses]))
+    for answer in answers:
+        if answer is not None:
+            return answer
+    raise TownError(f"no machine that is called {host} knows of a town that is open, at port {port}")
 
 
 def who_answers(nameservers: Iterable[str], town: str) -> list[Answering]:

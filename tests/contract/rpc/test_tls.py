@@ -114,5 +114,5 @@ def test_a_lost_member_file_is_made_again_by_the_same_authority(tmp_path: Path) 
 
 
 def test_missing_files_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(TownError, match="bazaar certs"):
+    with pytest.raises(TownError, match="bazaar invite"):
         TlsFiles(tmp_path).check()

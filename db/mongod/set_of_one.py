@@ -1,0 +1,93 @@
+"""Has a mongod that was started with `--replSet` be a replica set of one member, reached at one address.
+
+Only a replica set says what a majority has, hence a set of one. As a program it does so for a mongod that others
+run, such as that of docker-compose.yml: `python -m db.mongod.set_of_one URI` returns once the set takes writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from peers.books_address import without_secrets
+from peers.endpoints import endpoint
+from peers.waiting import wait_until
+
+SET_NAME = "bazaar"
+_NOT_YET_INITIALIZED = 94  # error code
+
+# No settings: a mongod that recovers large books takes a while, and looking again costs next to nothing.
+_PATIENCE_S = 120.0
+_LOOK_S = 0.1
+
+
+def first_config(address: str) -> dict[str, object]:
+    """Returns what such a set is initiated with."""
+    # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
+    settings = {"electionTimeoutMillis": 1000}
+    return {"_id": SET_NAME, "members": [{"_id": 0, "host": address}], "settings": settings}
+
+
+def configure_set(client: MongoClient[dict[str, object]], address: str) -> None:
+    """Initiates the set, or tells it its new address: it was last run at another.
+
+    PyMongoError where that does not work; AutoReconnect among them means that one may look again."""
+    try:
+        config = client.admin.command("replSetGetConfig")["config"]
+    except OperationFailure as error:
+        if error.code != _NOT_YET_INITIALIZED:
+            raise
+        client.admin.command("replSetInitiate", first_config(address))
+        return
+    if [member["host"] for member in config["members"]] == [address]:
+        return
+    config["members"] = [{**config["members"][0], "host": address}]
+    config["version"] += 1
+    client.admin.command("replSetReconfig", config, force=True)
+
+
+def is_writable(client: MongoClient[dict[str, object]], address: str) -> bool:
+    """Configures the set if that is still to be done; returns whether it takes writes by now.
+
+    The server ends connections as its state changes: then the answer is no, and one looks again. PyMongoError
+    where there is more wrong."""
+    with contextlib.suppress(AutoReconnect):
+        configure_set(client, address)
+        hello = client.admin.command("hello")
+        # Without the latter, whoever reads a snapshot is refused: the set has just elected its primary.
+        return bool(hello.get("isWritablePrimary")) and _has_majority(hello)
+    return False
+
+
+def _has_majority(hello: Mapping[str, Any]) -> bool:
+    """Whether a majority has anything at all that could be read."""
+    committed = hello.get("lastWrite", {}).get("majorityOpTime", {}).get("ts")
+    return committed is not None and committed.time > 0
+
+
+def main(uri: str) -> int:
+    """Returns the exit code: 0 once the set takes writes, 2 where it did not come to that."""
+    host, port = parse_uri(uri)["nodelist"][0]
+    address = endpoint(host, port)
+    client: MongoClient[dict[str, object]]
+    with MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=500) as client:
+        try:
+            if wait_until(lambda: is_writable(client, address), _PATIENCE_S, look_s=_LOOK_S):
+                print(f"the books at {address} take writes")
+                return 0
+            client.admin.command("ping")
+            why = "it takes no writes"
+        except PyMongoError as error:
+            why = str(error)
+    print(without_secrets(f"the books at {address} cannot be used: {why}"), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,58 @@
+"""The container engine at hand: the one that `docker compose` reaches, or one that `BAZAAR_ENGINE` starts.
+
+`BAZAAR_ENGINE` is a command that starts an engine and prints, as lines for a shell, how to reach it
+(`export DOCKER_HOST=…`). Where there is no engine, these tests are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.composition import Bystander, Composition
+
+ENGINE = "BAZAAR_ENGINE"
+PEERS = 4
+
+
+@pytest.fixture(scope="session")
+def engine() -> dict[str, str]:
+    """The variables of the environment by which the engine is reached."""
+    environment: dict[str, str] = {}
+    command = os.environ.get(ENGINE)
+    if command:
+        said = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, timeout=600, check=True)
+        words = [word for word in shlex.split(said.stdout) if "=" in word]
+        environment = dict(word.split("=", 1) for word in words)
+    for words in (["docker", "compose", "version"], ["docker", "info"]):
+        try:
+            subprocess.run(words, env={**os.environ, **environment}, capture_output=True, timeout=60, check=True)
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip(f"no container engine here: `{' '.join(words)}` fails, and {ENGINE} names none to start")
+    return environment
+
+
+@pytest.fixture(scope="module")
+def town(engine: dict[str, str]) -> Iterator[Composition]:
+    """A project of its own with the image built, and nothing running yet; all of it is removed at the end."""
+    composition = Composition(f"bazaar-test-{os.getpid()}", engine)
+    composition.compose("build", "--quiet")
+    try:
+        yield composition
+    finally:
+        composition.compose("down", "--volumes", "--timeout", "2", "--remove-orphans", check=False)
+
+
+@pytest.fixture(scope="module")
+def sales(town: Composition) -> Iterator[Bystander]:
+    """The town is up, and its sales are watched."""
+    town.open(PEERS)
+    bystander = Bystander(town)
+    try:
+        yield bystander
+    finally:
+        bystander.close()
