@@ -16,6 +16,7 @@ from peers.core.market import rules
 from peers.core.market.money import CENT
 from peers.core.market.stock import Draft, Stock
 from peers.core.membership import gossip
+from peers.core.membership.knocking import Knocking
 from peers.core.trader import drafting
 from tests.simulation.planted.mistake import mistake
 
@@ -107,10 +108,12 @@ def graph_not_healed() -> Iterator[None]:
 
 @mistake(5, 6)
 def nobody_knocks() -> Iterator[None]:
-    def stay(self: gossip.Gossip) -> None:
-        del self
+    """The halves of a split graph never find each other again."""
 
-    with patch.object(gossip.Gossip, "_knock", stay):
+    def nobody(_self: Knocking) -> list[int]:
+        return []
+
+    with patch.object(Knocking, "due", nobody):
         yield
 
 
