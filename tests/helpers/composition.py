@@ -24,7 +24,7 @@ def bazaar_commands() -> dict[str, list[str]]:
         calls = {name: service.get("command", []), f"{name} (health)": service.get("healthcheck", {}).get("test", [])}
         for place, words in calls.items():
             shell = words[:2] == ["sh", "-c"] or words[:1] == ["CMD-SHELL"]
-            parts = shlex.split(words[-1].replace("$$", "$")) if shell else list(words)
+            parts = shlex.split(words[-1].replace("$$", "$").replace("\\\n", "")) if shell else list(words)
             if "bazaar" in parts:
                 after = parts[parts.index("bazaar") + 1 :]
                 found[place] = after[: after.index("|")] if "|" in after else after
