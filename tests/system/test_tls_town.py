@@ -88,7 +88,7 @@ def test_members_trade_and_strangers_do_not(town: RunningTown, tmp_path: Path) -
     where = ("--nameserver", f"{HOST}:{state.nameserver_port}")
     stranger = run_town(tmp_path, "stranger", HOST, "1", "--tls", *where)
     assert stranger.process.wait(60) == 2
-    assert "copy ca.pem and member.pem" in stranger.text
+    assert "bazaar invite <address of this one>" in stranger.text
 
     (tmp_path / "guest" / "tls").mkdir(parents=True)
     for name in ("ca.pem", "member.pem"):

@@ -1,7 +1,7 @@
 """Make the certificates of a town, if it has none.
 
-`bazaar run` makes them by itself where it needs them. This is for services that start before the town does, and
-for further machines: copy `tls/ca.pem` and `tls/member.pem` there, and keep the authority's key at home.
+`bazaar run` makes them by itself where it needs them, and `bazaar invite` those of further machines. This is for
+services that start before the town does.
 
 **Examples**
 
