@@ -243,13 +243,16 @@ class Directory:
             write_json(self.network_json, graph)
         except OSError as error:
             self.check()
-            if self.network_json not in self._warned_of:
-                self._warned_of.add(self.network_json)
-                self._warn(f"{self.network_json} cannot be written ({error.strerror or error}): it is left as it is")
+            why = error.strerror or error
+            self._warn_once(self.network_json, f"{self.network_json} cannot be written ({why}): it is left as it is")
 
     def read_network(self) -> dict[str, list[str]] | None:
-        """Returns the graph as it was last written down; None if it was not, or that cannot be understood."""
-        return self._read(self.network_json, dict[str, list[str]])
+        """Returns the graph as it was last written down; None if it was not, or that cannot be read or understood."""
+        try:
+            return self._read(self.network_json, dict[str, list[str]])
+        except TownError as error:
+            self._warn_once(self.network_json, f"{error}: it counts as missing")
+            return None
 
     def write_machines(self, machines: Machines) -> None:
         write_json(self._machines, machines)
@@ -270,10 +273,13 @@ class Directory:
         except OSError as error:
             raise TownError(f"{path} cannot be read ({error.strerror or error})") from error
         except msgspec.MsgspecError as error:
-            if path not in self._warned_of:
-                self._warned_of.add(path)
-                self._warn(f"{path} is torn, or of another version ({error}): it counts as missing")
+            self._warn_once(path, f"{path} is torn, or of another version ({error}): it counts as missing")
             return None
+
+    def _warn_once(self, path: Path, line: str) -> None:
+        if path not in self._warned_of:
+            self._warned_of.add(path)
+            self._warn(line)
 
 
 def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:

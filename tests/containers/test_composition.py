@@ -139,7 +139,8 @@ def test_it_goes_on_when_one_is_cut_off_and_comes_back(town: Composition, sales:
         "run", "--detach", "--rm", "--name", f"{town.project}-squatter", "--network", network, IMAGE, "sleep", "60"
     )
     healed_s = time.time()
-    town.docker("network", "connect", network, apart)
+    # As the compose file has it: `town` is what newcomers look for.
+    town.docker("network", "connect", "--alias", "town", network, apart)
     town.docker("rm", "--force", f"{town.project}-squatter")
     other = next(each for each in town.containers("peers") if each != apart)
     peers = town.wait_for_peers(other, ALL)
@@ -161,7 +162,7 @@ def test_it_grows_and_shrinks(town: Composition, sales: Bystander) -> None:
 
 
 def test_damaged_files_of_its_directory_end_nothing(town: Composition, sales: Bystander) -> None:
-    spoil = "cd /town; echo '{torn' > network.png; echo '{torn' > machines.json; rm -f peers/*.json network.json"
+    spoil = "cd /town; echo '{torn' > network.png; rm -f peers/*.json network.json"
     spoil += "; mkdir network.json"
     for service in ("nameserver", "peers"):
         spoilt = first(town, service)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
+from importlib.util import find_spec
 
 from peers.town.directory import Directory
 
@@ -21,7 +22,10 @@ class Painter:
         self._trader: str | None = None
 
     def paint(self, trader: str | None) -> None:
-        """Wishes for a picture with this trader marked."""
+        """Wishes for a picture with this trader marked. Where what draws is not installed, as in the image for
+        containers, that is all."""
+        if find_spec("matplotlib") is None:
+            return
         self._trader = trader
         if self._task is not None and not self._task.done():
             self._again = True

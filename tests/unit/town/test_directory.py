@@ -176,3 +176,19 @@ def test_network_is_an_adjacency_list_by_name(directory: Directory) -> None:
     directory.write_network({"buyer0": ["seller1"], "seller1": ["buyer0"]})
     assert json.loads(directory.network_json.read_text()) == {"buyer0": ["seller1"], "seller1": ["buyer0"]}
     assert directory.read_network() == {"buyer0": ["seller1"], "seller1": ["buyer0"]}
+
+
+def test_a_graph_that_cannot_be_written_or_read_ends_nothing_and_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    directory = Directory(tmp_path / "town", said.append)
+    directory.make()
+    directory.claim()
+    directory.network_json.mkdir()
+    try:
+        for _ in range(2):
+            directory.write_network({})
+            assert directory.read_network() is None
+    finally:
+        directory.let_go()
+    assert len(said) == 1
+    assert str(directory.network_json) in said[0]
