@@ -63,14 +63,15 @@ class NameServerProcess:
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Returns once it answers; TownError if it cannot."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
-        line = self._process.stdout.readline() if ready else b""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], timeout_s)
+        line = process.stdout.readline() if ready else b""
         if line:
             self.port = int(json.loads(line)["port"])
             return
-        code = self._process.wait(1.0) if ready else None
+        code = process.wait(1.0) if ready else None
         self.kill()
         where = f"{self.host} port {self.port}"
         if code == PORT_TAKEN:
@@ -97,21 +98,23 @@ class NameServerProcess:
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Ends it: asked first, killed after `timeout_s`."""
-        if self._process is None:
-            return
-        end(self._process, timeout_s)
-        self._let_go()
+        process = self._process
+        if process is not None:
+            end(process, timeout_s)
+            self._let_go(process)
 
     def kill(self) -> None:
         """Ends it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._let_go()
+        process = self._process
+        if process is not None:
+            process.kill()
+            self._let_go(process)
 
-    def _let_go(self) -> None:
-        assert self._process is not None
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        """Forgets a process that ends. One thread may stop it while another still waits for it to come up."""
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        self._process = None
+        if self._process is process:
+            self._process = None

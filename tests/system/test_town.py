@@ -106,7 +106,7 @@ def test_ctrl_c_while_it_starts(start: Start) -> None:
     town = start(n=30)
     town.says("the trading post: 30 peers")
     town.interrupt()
-    assert town.wait() == 130
+    assert town.wait() == 130, town.text
     town.left_nothing()
     assert "Traceback" not in town.text
 
