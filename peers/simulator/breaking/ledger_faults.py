@@ -1,11 +1,14 @@
-"""Faults on the road to the ledger: it is slow, away, refuses, loses its answers, or its books stay behind."""
+"""Faults on the road to the ledger: slow, away, silent, refusing, losing its answers, or its books staying behind."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from random import Random
 
 from peers.simulator.breaking.targets import Begin, Undo, target_of
 from peers.simulator.environment.environment import Environment
+from peers.simulator.environment.ledger_road import LedgerRoad
 from peers.simulator.faults import Fault
 
 
@@ -14,59 +17,31 @@ def ledger_faults(environment: Environment) -> dict[str, Begin]:
     road, lives, note = environment.road, environment.lives, environment.record.note
 
     def slow(fault: Fault) -> Undo:
-        road.slow_s = fault.strength
         note(None, f"the ledger is slow, until {fault.until_s:.3f}")
-
-        def undo() -> None:
-            road.slow_s = 0.0
-
-        return undo
+        return _worsen(road, "slow_s", fault.strength)
 
     def away(fault: Fault) -> Undo:
         rng = Random(fault.key)
         live = lives.live()
         lost = [p.rank for p in live] if rng.random() < 0.5 else [rng.choice(live).rank]
         note(None, f"the ledger is away for {lost}, until {fault.until_s:.3f}")
-        for rank in lost:
-            road.away_for[rank] = road.away_for.get(rank, 0) + 1
+        return _cut_off(road.away_for, lost)
 
-        def undo() -> None:
-            for rank in lost:
-                road.away_for[rank] -= 1
-
-        return undo
-
-    def cut(fault: Fault) -> Undo | None:
+    def silent(fault: Fault) -> Undo | None:
         process = target_of(fault, environment)
         if process is None:
             return None
-        rank = process.rank
-        road.cut_off[rank] = road.cut_off.get(rank, 0) + 1
         note(process, f"is cut off from the ledger, until {fault.until_s:.3f}")
-
-        def undo() -> None:
-            road.cut_off[rank] -= 1
-
-        return undo
+        return _cut_off(road.silent_for, [process.rank])
 
     def books_behind(fault: Fault) -> Undo:
-        road.behind_s = 4 * fault.strength
         note(None, f"the books stay behind the log, until {fault.until_s:.3f}")
-
-        def undo() -> None:
-            road.behind_s = 0.0
-
-        return undo
+        return _worsen(road, "behind_s", 4 * fault.strength)
 
     def share(what: str) -> Begin:
         def begin(fault: Fault) -> Undo:
-            setattr(road, what, fault.strength)
             note(None, f"ledger {what}: {fault.strength:.0%} of its operations, until {fault.until_s:.3f}")
-
-            def undo() -> None:
-                setattr(road, what, 0.0)
-
-            return undo
+            return _worsen(road, what, fault.strength)
 
         return begin
 
@@ -74,7 +49,19 @@ def ledger_faults(environment: Environment) -> dict[str, Begin]:
         "ledger_slow": slow,
         "ledger_away": away,
         "books_behind": books_behind,
-        "books_cut": cut,
+        "books_cut": silent,
         "ledger_refuses": share("refuses"),
         "ledger_unknown": share("unknown"),
     }
+
+
+def _worsen(road: LedgerRoad, what: str, value: float) -> Undo:
+    setattr(road, what, value)
+    return lambda: setattr(road, what, 0.0)
+
+
+def _cut_off(faults: Counter[int], ranks: Iterable[int]) -> Undo:
+    """Counts one fault more for each of these peers, for faults may overlap."""
+    hit = Counter(ranks)
+    faults.update(hit)
+    return lambda: faults.subtract(hit)

@@ -9,6 +9,7 @@ before; a trader that dies leaves them as they are.
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import msgspec
@@ -57,9 +58,9 @@ class LedgerRoad:
         # How far the books stay behind the log, in seconds at the most.
         self.behind_s = 0.0
         # By rank, the number of faults because of which that peer does not reach the ledger.
-        self.away_for: dict[int, int] = {}
+        self.away_for: Counter[int] = Counter()
         # By rank, the number of faults because of which that peer hears nothing of the ledger.
-        self.cut_off: dict[int, int] = {}
+        self.silent_for: Counter[int] = Counter()
         self.refuses = 0.0  # The share of operations that certainly fail.
         self.unknown = 0.0  # The share of writes whose answer is lost.
         self._schedule = schedule
@@ -106,7 +107,7 @@ class LedgerRoad:
             process.held_lanes.append(lane)
             return
         after_s = _WAY_S
-        if self.cut_off.get(process.rank):
+        if self.silent_for[process.rank]:
             after_s, result = _SILENCE_S, self._swallow(operation)
         else:
             result = self._try(process, operation)
@@ -145,7 +146,7 @@ class LedgerRoad:
                 self._land_later(operation)
 
     def _try(self, process: Process, operation: Operation) -> Result:
-        if self.away_for.get(process.rank):
+        if self.away_for[process.rank]:
             return _AWAY
         random = self._rng.random
         if self.refuses and random() < self.refuses:
@@ -248,7 +249,7 @@ class LedgerRoad:
         if process.hung:
             # A process that hangs makes nothing; once awake, it makes what others may have made long since.
             return
-        if not self.away_for.get(process.rank) and not self.cut_off.get(process.rank):
+        if not self.away_for[process.rank] and not self.silent_for[process.rank]:
             if self.unknown and random() < self.unknown:
                 self._make_in_part(backlog[0])
                 self._record.saw("books were torn")
