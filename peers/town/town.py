@@ -17,6 +17,7 @@ from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.membership.overlay_graph import build_graph
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
+from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
@@ -45,7 +46,6 @@ Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 
 # None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
-_CALM_S = 1.0  # After this long, every peer has begun to trade.
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
 _FOREIGNERS_S = 8.0  # Terminals that joined need this to notice the closing and to end their peers.
 
@@ -59,15 +59,13 @@ class Town:
         self._console = console
         self._host = host
         self._began = time.monotonic()
-        self._opened_s = self._began
         self._terminal = Terminal(options, directory, console, host, claimed=True)
         self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
         self._services = Services(directory, console, options.mongo, self._own_mongod)
         self.registry = self._terminal.registry
-        self._drawn: dict[str, list[str]] | None = None  # The graph as it was last painted.
-        self._painter = Painter(directory)
+        self._painter = Painter(directory, wanted=options.picture)
         self._state = _first_state(options, directory, host)
         self._since = Post()
         self._settings = options.settings
@@ -160,10 +158,11 @@ class Town:
             self._console.say(f"the market of {others[0].nameserver} goes on: {counts} have joined it again", "bold")
         else:
             members = await self._processes.start(self._make_specs(books, dict(zip(ranks, roles, strict=True))))
-            await self.registry.open(machines, self._card(books, town), remembers=True)
-            self._begin(members, tuple((ranks[low], ranks[high]) for low, high in edges))
+            await self.registry.open(machines, _card(books, town, self._settings), remembers=True)
+            graph = tuple((ranks[low], ranks[high]) for low, high in edges)
+            _begin(self._processes, members, graph, self._since.term)
             self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
-        self._opened_s = time.monotonic()
+        self._painter.open()
         self._write_state(phase="open")
         for line in how_to_invite(self._state):
             self._console.say(line)
@@ -198,22 +197,6 @@ class Town:
             term=self._since.term,
         )
 
-    def _begin(self, members: list[Member], edges: tuple[Edge, ...]) -> None:
-        snapshot = Snapshot(members=tuple(members), edges=edges, term=self._since.term, trader=None)
-        # All peers but one are told the same, which is long where there are many, so it is encoded once.
-        others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
-        for member in members[1:]:
-            self._processes.begin(member.name, others)
-        self._processes.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
-
-    def _card(self, books: Books, town: str) -> dict[str, str]:
-        """What others need to join, except a password."""
-        card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
-        card["version"] = program_version()
-        if not has_secret(books.uri):
-            card["mongo_uri"] = books.uri
-        return card
-
     # -- while it runs -------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -231,20 +214,8 @@ class Town:
                 nameserver_pid=server.pid,
                 mongod_pid=mongod.pid if mongod else None,
             )
-            graph = self._directory.read_network()
-            if (
-                self._options.picture
-                and processes.trader is not None
-                and graph != self._drawn
-                and self._has_calmed_down()
-            ):
-                self._drawn = graph
-                self._painter.paint(processes.trader)
+            self._painter.follow(processes.trader)
             await asyncio.sleep(_WATCH_S)
-
-    def _has_calmed_down(self) -> bool:
-        """Whether the opening is over: drawing must not take its processors away."""
-        return time.monotonic() - self._opened_s > _CALM_S
 
     # -- closing -------------------------------------------------------------------------------------------
 
@@ -257,8 +228,7 @@ class Town:
     async def _close(self, books: Books) -> int:
         self._console.tick()
         self._console.say("the market closes", "bold")
-        if self._options.picture and self._drawn is None and self._processes.trader is not None:
-            self._painter.paint(self._processes.trader)  # A run this short never calmed down.
+        self._painter.close_market(self._processes.trader)
         self._processes.rest()
         if self._processes.alive():
             await await_until(self._is_settled, _SETTLE_S)
@@ -324,6 +294,25 @@ class Town:
         if changed != self._state or changed.phase == "starting":
             self._state = changed
             self._directory.write_town(changed)
+
+
+def _begin(processes: PeerProcesses, members: list[Member], edges: tuple[Edge, ...], term: int) -> None:
+    """Has the peers begin, in books that stand at `term`; the first of them begins the election."""
+    snapshot = Snapshot(members=tuple(members), edges=edges, term=term, trader=None)
+    # All peers but one are told the same, which is long where there are many, so it is encoded once.
+    others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
+    for member in members[1:]:
+        processes.begin(member.name, others)
+    processes.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
+
+
+def _card(books: Books, town: str, settings: Settings) -> dict[str, str]:
+    """Returns what others need to join, except a password."""
+    card = {"town": town, "database": books.database, "settings": settings.model_dump_json()}
+    card["version"] = program_version()
+    if not has_secret(books.uri):
+        card["mongo_uri"] = books.uri
+    return card
 
 
 def _first_state(options: RunOptions, directory: Directory, host: str) -> TownState:

@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
 from importlib.util import find_spec
 
 from peers.town.directory import Directory
 
+_CALM_S = 1.0
+"""After this long, every peer has begun to trade. No setting: it only keeps drawing out of the opening."""
+
 
 class Painter:
-    """Draws `network.png` from `network.json`; one picture at a time, the latest wish is served last."""
+    """Draws `network.png` from `network.json`, if that is `wanted`; one picture at a time, the latest wish last."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, *, wanted: bool) -> None:
         self._directory = directory
+        # Where what draws is not installed, as in the image for containers, there is nothing to want.
+        self._wanted = wanted and find_spec("matplotlib") is not None
+        self._opened_s = time.monotonic()
+        # The graph as it was last painted.
+        self._drawn: dict[str, list[str]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._process: Process | None = None
         self._again = False
         self._trader: str | None = None
 
-    def paint(self, trader: str | None) -> None:
-        """Wishes for a picture with this trader marked. Where what draws is not installed, as in the image for
-        containers, that is all."""
-        if find_spec("matplotlib") is None:
+    def open(self) -> None:
+        """The market opens, which takes all processors for a while."""
+        self._opened_s = time.monotonic()
+
+    def follow(self, trader: str | None) -> None:
+        """Paints the graph if it has changed, once the opening is over."""
+        if not self._wanted or trader is None or time.monotonic() - self._opened_s <= _CALM_S:
             return
+        graph = self._directory.read_network()
+        if graph != self._drawn:
+            self._drawn = graph
+            self._paint_soon(trader)
+
+    def close_market(self, trader: str | None) -> None:
+        """Paints what there is, if nothing was painted yet: a run this short never calmed down."""
+        if self._wanted and trader is not None and self._drawn is None:
+            self._paint_soon(trader)
+
+    def _paint_soon(self, trader: str) -> None:
         self._trader = trader
         if self._task is not None and not self._task.done():
             self._again = True
