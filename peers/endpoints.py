@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 
 def endpoint(host: str, port: int) -> str:
     """Returns `host:port`, or `[host]:port` for an address of IPv6."""
@@ -15,3 +17,16 @@ def split_endpoint(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} is not host:port")
     return host, int(port)
+
+
+def try_to_bind(host: str, port: int) -> int:
+    """Returns the port that could be bound just now (any free one for 0); somebody else may take it the next moment.
+
+    OSError as binding raises it: the port is taken, or `host` is no address of this machine.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if port:  # What a connection before left behind holds up nobody who listens.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        bound: int = probe.getsockname()[1]
+        return bound

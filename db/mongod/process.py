@@ -26,7 +26,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from db.mongod.guard import Guard
 from db.mongod.ownership import claim, disown
 from db.mongod.set_of_one import SET_NAME, first_config, is_writable
-from peers.endpoints import endpoint
+from peers.endpoints import endpoint, try_to_bind
 from peers.errors import LedgerError
 from peers.processes import end
 from peers.waiting import wait_until
@@ -84,26 +84,21 @@ def free_port(host: str) -> int:
 
     LedgerError if `host` is no address of this machine.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError as error:
-            raise LedgerError(f"{host} is no address of this machine: {error.strerror}") from error
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        return try_to_bind(host, 0)
+    except OSError as error:
+        raise LedgerError(f"{host} is no address of this machine: {error.strerror}") from error
 
 
 def _is_free(host: str, port: int) -> bool:
     """Whether `port` could be listened on just now: a port asked for by number is better refused at once."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise LedgerError(f"{host}:{port} is no address of this machine: {error.strerror}") from error
-            return False
-        return True
+    try:
+        try_to_bind(host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise LedgerError(f"{host}:{port} is no address of this machine: {error.strerror}") from error
+        return False
+    return True
 
 
 class _PortTaken(Exception):

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from peers.endpoints import split_endpoint
+from peers.endpoints import split_endpoint, try_to_bind
 from peers.errors import TownError
 
 DEFAULT_PORTS = (9090, 9189)
@@ -107,15 +107,13 @@ def pick_port(host: str, ports: tuple[int, int], *, preferred: int = 0, without:
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise TownError(f"{host} cannot be listened on ({error.strerror or error})") from error
-        return True
+    try:
+        try_to_bind(host, port)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            return False
+        raise TownError(f"{host} cannot be listened on ({error.strerror or error})") from error
+    return True
 
 
 def look_up(host: str) -> str:

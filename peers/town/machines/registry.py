@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from nameserver.client import NameServerClient
 from nameserver.names import CLOSING
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
-from peers.endpoints import endpoint, split_endpoint
+from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.directory import Directory, Machines
@@ -261,14 +260,10 @@ class Registry:
 
 def port_of_before(host: str, port: int) -> int:
     """Returns `port`, where the others will look for us, if it can still be listened on; else 0, which is any."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return 0
-    return port
+    try:
+        return port if try_to_bind(host, port) == port else 0
+    except OSError:
+        return 0
 
 
 def _peers(number: int) -> str:
