@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from peers.core.market.money import money_text
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
 from peers.core.reports import Answered, Asked, Deposited, Earned, Offered, Report
 
@@ -62,10 +63,10 @@ def _outcome(outcome: Outcome) -> Words:
         **words,
         "seller": sale.seller,
         "deposit": sale.deposit,
-        "price": _money(sale.price),
-        "amount": _money(sale.amount),
-        "commission": _money(sale.commission),
-        "earned": _money(sale.earned),
+        "price": money_text(sale.price),
+        "amount": money_text(sale.amount),
+        "commission": money_text(sale.commission),
+        "earned": money_text(sale.earned),
     }
 
 
@@ -77,8 +78,8 @@ def _sale(outcome: Outcome, earned: Decimal) -> Words:
         "item": request.item,
         "quantity": request.quantity,
         "buyer": request.buyer,
-        "price": _money(sale.price) if sale is not None else None,
-        "earned": _money(earned),
+        "price": money_text(sale.price) if sale is not None else None,
+        "earned": money_text(earned),
     }
 
 
@@ -88,7 +89,7 @@ def _offer(offer: Offer) -> Words:
         "seller": offer.seller,
         "item": offer.item,
         "quantity": offer.quantity,
-        "price": _money(offer.price),
+        "price": money_text(offer.price),
         "clock": clock_of(offer.clock),
     }
 
@@ -100,7 +101,3 @@ def _deposit(deposit: Deposit) -> Words:
         "deposited_at_ms": deposit.deposited_at_ms,
         "term": deposit.term,
     }
-
-
-def _money(amount: Decimal) -> str:
-    return format(amount, ".2f")

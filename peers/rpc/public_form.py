@@ -21,6 +21,7 @@ import msgspec
 
 from peers.core.calls import AskOutcome, Buy, MakeDeposit, Search, Standing, Status
 from peers.core.market import limits
+from peers.core.market.money import money_text
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale, clock_of
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.settings import Settings
@@ -189,7 +190,7 @@ def offer_dict(offer: Offer) -> Document:
         "seller": offer.seller,
         "item": offer.item,
         "quantity": offer.quantity,
-        "price": _money(offer.price),
+        "price": money_text(offer.price),
         "clock": clock_of(offer.clock),
     }
 
@@ -221,10 +222,10 @@ def outcome_dict(outcome: Outcome) -> Document:
     if sale is not None:
         document["seller"] = sale.seller
         document["deposit"] = sale.deposit
-        document["price"] = _money(sale.price)
-        document["amount"] = _money(sale.amount)
-        document["commission"] = _money(sale.commission)
-        document["earned"] = _money(sale.earned)
+        document["price"] = money_text(sale.price)
+        document["amount"] = money_text(sale.amount)
+        document["commission"] = money_text(sale.commission)
+        document["earned"] = money_text(sale.earned)
     elif outcome.reason is not None:
         document["reason"] = outcome.reason
     return document
@@ -239,7 +240,7 @@ def deposit_dict(deposit: Deposit) -> Document:
         "deposit_id": offer.deposit_id,
         "seller": offer.seller,
         "item": offer.item,
-        "price": _money(offer.price),
+        "price": money_text(offer.price),
         "quantity": offer.quantity,
         "remaining": deposit.remaining,
         "clock": clock_of(offer.clock),
@@ -255,7 +256,7 @@ def on_offer(deposits: tuple[Deposit, ...]) -> list[Document]:
         {
             "item": d.offer.item,
             "seller": d.offer.seller,
-            "price": _money(d.offer.price),
+            "price": money_text(d.offer.price),
             "remaining": d.remaining,
             "deposit_id": d.offer.deposit_id,
         }
@@ -271,10 +272,6 @@ def status_dict(status: Status) -> Document:
 def heartbeat_dict(status: Status) -> Document:
     """Returns what `heartbeat` gives."""
     return {"peer": status.name, "term": status.term, "trader": status.trader}
-
-
-def _money(amount: Decimal) -> str:
-    return format(amount, ".2f")
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,11 @@ def to_money(text: str | int) -> Decimal:
     raise ValueError(f"{text} is not exact to the cent")
 
 
+def money_text(amount: Decimal) -> str:
+    """Returns `amount` as people and programs are told it: "7.20", which `to_money` takes back."""
+    return format(amount, ".2f")
+
+
 def split(amount: Decimal, commission_rate: Decimal) -> tuple[Decimal, Decimal]:
     """Returns `(commission, earned)` of `amount`; `commission_rate` lies in [0, 1]. They add up to `amount`."""
     commission = (amount * commission_rate).quantize(CENT, rounding=ROUND_HALF_UP)

@@ -33,7 +33,7 @@ def journal_says_another_price() -> Iterator[None]:
     def rough(amount: Any) -> str:
         return str(int(amount))
 
-    with patch.object(journal, "_money", rough):
+    with patch.object(journal, "money_text", rough):
         yield
 
 
