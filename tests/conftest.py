@@ -7,7 +7,7 @@ import signal
 
 from peers.books_address import ENVIRONMENT
 
-pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtures.audit"]
+pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtures.audit", "tests.fixtures.market"]
 
 # Tests end towns by Ctrl-C, which a background job and whatever it starts would ignore.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -46,14 +46,6 @@ print(json.dumps(seen))
 Seen = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServerProcess]:
-    server = NameServerProcess(log=tmp_path_factory.mktemp("names") / "log")
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def market(tmp_path: Path, nameserver: NameServerProcess) -> Iterator[Market]:
     """Two peers; buyer1 is in office."""

@@ -48,13 +48,12 @@ class Machines:
 
 
 @pytest.fixture
-def machines(tmp_path: Path, mongod: MongodProcess, books: Books) -> Iterator[Machines]:
-    server = NameServerProcess(log=tmp_path / "names.log")
-    server.start()
+def machines(
+    tmp_path: Path, nameserver: NameServerProcess, mongod: MongodProcess, books: Books
+) -> Iterator[Machines]:
     with ExitStack() as stack:
-        stack.callback(server.stop)
         ways = [stack.enter_context(Relay(mongod.port)) for _ in ROLES]
-        market = stack.enter_context(running_market(tmp_path, server))
+        market = stack.enter_context(running_market(tmp_path, nameserver))
         relays: dict[str, Relay] = {}
         for rank, (role, relay) in enumerate(zip(ROLES, ways, strict=True)):
             settings: dict[str, Any] = {"think_s": 0.01, "resign_after_sales": 0, "stock": 1000}

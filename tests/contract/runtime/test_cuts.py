@@ -20,14 +20,6 @@ pytestmark = pytest.mark.timeout(60)
 QUICK = {"heartbeat_interval_s": 0.05, "suspect_s": 0.4, "call_timeout_s": 0.5}
 
 
-@pytest.fixture(scope="module")
-def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServerProcess]:
-    server = NameServerProcess(log=tmp_path_factory.mktemp("names") / "log")
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def market(tmp_path: Path, nameserver: NameServerProcess) -> Iterator[Market]:
     """Three peers in a row; buyer2, at one end, is in office."""

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,27 +29,13 @@ from peers.errors import BadRequest, NotTrader, PostClosed
 from peers.rpc import public_form, wire
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import PeerSpec
-from tests.helpers.hosting import Busy, Market, running_market
+from tests.helpers.hosting import Busy, Market
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 
 PATIENT = {"heartbeat_interval_s": 10.0, "suspect_s": 60.0}
 """Beats so far apart that nothing in a test can come from one."""
-
-
-@pytest.fixture(scope="module")
-def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServerProcess]:
-    server = NameServerProcess(log=tmp_path_factory.mktemp("names") / "log")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def market(tmp_path: Path, nameserver: NameServerProcess) -> Iterator[Market]:
-    with running_market(tmp_path, nameserver) as market:
-        yield market
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
@@ -27,7 +26,7 @@ from peers.runtime.logs import NoLog
 from peers.runtime.process import FAULT
 from peers.runtime.spec import Begin, Finish, Finished, PeerSpec, Ready, Told, ToTown
 from peers.runtime.town_reporter import MOST_UNTOLD, TownReporter
-from tests.helpers.hosting import Market, running_market
+from tests.helpers.hosting import Market
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -103,20 +102,6 @@ class Peer:
         self.process.stderr.close()
         self._lines.close()
         self.channel.close()
-
-
-@pytest.fixture(scope="module")
-def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServerProcess]:
-    server = NameServerProcess(log=tmp_path_factory.mktemp("names") / "log")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def market(tmp_path: Path, nameserver: NameServerProcess) -> Iterator[Market]:
-    with running_market(tmp_path, nameserver) as market:
-        yield market
 
 
 @contextmanager
