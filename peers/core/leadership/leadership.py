@@ -78,14 +78,14 @@ class Leadership:
         if self._ctx.view.vacant and any(not m.up for m in fresh):
             self.elections.mind_the_lost()
 
-    def _learn(self, view: LeadershipView, *, sender: int | None = None) -> bool:
-        """Takes in a newer view of the post, from `sender` if from a neighbour; returns whether it was newer."""
+    def _learn(self, view: LeadershipView, *, sender: int | None = None) -> None:
+        """Takes in a view of the post if it is newer, from `sender` if from a neighbour."""
         ctx = self._ctx
         if not view.is_newer_than(ctx.view):
-            return False
+            return
         is_candidate = self._machine.state is LeadershipState.CANDIDATE
         if is_candidate and view.trader == ctx.me.rank and view.incarnation == ctx.me.incarnation:
-            return False  # Others know that our bid was won; the ledger's answer, on its way, tells us more.
+            return  # Others know that our bid was won; the ledger's answer, on its way, tells us more.
         if ctx.in_office and view.term > ctx.view.term:
             trader = ctx.members.get(view.trader) if view.trader is not None else None
             self._be_deposed(trader.name if trader else None, view.term)
@@ -93,7 +93,6 @@ class Leadership:
             self._learn_vacant(view)
         else:
             self._learn_filled(view, sender)
-        return True
 
     def _learn_vacant(self, view: LeadershipView) -> None:
         self._machine.find_vacant(view)
