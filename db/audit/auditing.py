@@ -83,6 +83,7 @@ def audit(
     directory: Path | None = None,
     *,
     graph: Graph | None = None,
+    graph_kind: str = "random",
     calm: bool | None = None,
     commission_rate: Decimal | None = None,
     timeout_s: float = 5.0,
@@ -96,7 +97,9 @@ def audit(
     """
     started = time.monotonic()
     try:
-        verdict = _Audit(directory, graph, calm, commission_rate, patience_s).run(uri, database, timeout_s)
+        verdict = _Audit(directory, graph, graph_kind, calm, commission_rate, patience_s).run(
+            uri, database, timeout_s
+        )
     except LedgerError as error:
         return AuditReport(database=database, seconds=time.monotonic() - started, why=str(error))
     return AuditReport(database=database, seconds=time.monotonic() - started, verdict=verdict)
@@ -109,12 +112,14 @@ class _Audit:
         self,
         directory: Path | None,
         graph: Graph | None,
+        graph_kind: str,
         calm: bool | None,
         commission_rate: Decimal | None,
         patience_s: float,
     ) -> None:
         self._directory = directory
         self._graph = graph
+        self._graph_kind = graph_kind
         self._calm = calm
         self._commission_rate = commission_rate
         self._patience_s = patience_s
@@ -159,7 +164,12 @@ class _Audit:
 
     def _pass(self, database: Database[Documents], session: ClientSession | None) -> tuple[Checkers, _Seen]:
         """One pass over everything, in the order the checkers want it."""
-        checkers = Checkers(graph=self._graph, commission_rate=self._commission_rate, log_given=None)
+        checkers = Checkers(
+            graph=self._graph,
+            graph_kind=self._graph_kind,
+            commission_rate=self._commission_rate,
+            log_given=None,
+        )
         posts = list(database.posts.find(session=session))
         log = map(StoredDocument, _raw(database.log).find({}, batch_size=_LOG_BATCH, session=session).sort("_id", 1))
         first = next(log, None)

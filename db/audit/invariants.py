@@ -69,6 +69,7 @@ class Checkers:
         self,
         *,
         graph: Graph | None = None,
+        graph_kind: str = "random",
         not_calm: str = "",
         commission_rate: Decimal | None = None,
         log_given: bool | None = False,
@@ -87,7 +88,7 @@ class Checkers:
             TraderNeutral(),
             self.follow,
             self._forgotten,
-            GraphSound(graph),
+            GraphSound(graph, graph_kind),
         )
         self._posts = _overridden(self._all, "post")
         self._elections = _overridden(self._all, "election")

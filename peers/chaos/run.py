@@ -26,7 +26,7 @@ from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
 from peers.core.settings import make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
-from peers.town.directory import Directory, graph_is_sound
+from peers.town.directory import Directory
 from peers.town.options import RunOptions
 from peers.town.town import Town
 
@@ -214,7 +214,7 @@ class _Run:
                     ("the books cannot be reached", seq is not None),
                     ("nobody is in office", town.processes.trader is not None),
                     ("the name server is down", town.registry.nameserver.alive()),
-                    ("the graph is not joined up", graph_is_sound(town.graph())),
+                    ("the graph is not joined up", town.has_sound_graph()),
                     ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
                 )
                 if not well

@@ -10,6 +10,9 @@ Role = Literal["buyer", "seller", "merchant"]
 ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
 ITEMS = ("fish", "salt", "boar")
 
+GraphKind = Literal["random", "complete", "ring"]
+"""How peers may be linked; see `peers.core.membership.graph_kinds`."""
+
 NO_RANK = 999_999
 """The rank of a customer that is no peer; it is above all others, so that peers come first when clocks tie."""
 

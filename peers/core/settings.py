@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from peers.core.market.limits import MAX_PRICE, MAX_QUANTITY
-from peers.core.names import ITEMS
+from peers.core.names import ITEMS, GraphKind
 from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -153,6 +153,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clock: Literal["lamport", "vector"] = "lamport"
+    # How peers are linked: at random with at most three neighbours each, each with all others, or in a ring by rank.
+    graph: GraphKind = "random"
     market: MarketSettings = MarketSettings()
     timing: TimingSettings = TimingSettings()
     ledger: LedgerSettings = LedgerSettings()

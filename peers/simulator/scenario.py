@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge
-from peers.core.membership.overlay_graph import build_graph
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
 from peers.core.settings import Settings, make_settings
@@ -51,7 +51,7 @@ def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: floa
     return Scenario(
         seed=seed,
         roles=roles,
-        edges=build_graph(peers, rng),
+        edges=first_graph("random", peers, rng),
         settings=_draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0),
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,

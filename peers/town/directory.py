@@ -22,8 +22,8 @@ import msgspec
 import psutil
 
 from peers.books_address import has_secret, is_hidden, without_secrets
-from peers.core.membership.overlay_graph import is_sound
-from peers.core.names import Role, rank_of
+from peers.core.membership.graph_kinds import is_sound
+from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 
@@ -43,6 +43,7 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     seed: int
     merchants: bool = False
+    graph: GraphKind = "random"
     private_books: bool = True
     tls: bool = False
     nameserver_host: str = ""
@@ -295,6 +296,6 @@ def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
     return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
 
 
-def graph_is_sound(graph: dict[str, list[str]]) -> bool:
+def graph_is_sound(graph: dict[str, list[str]], kind: GraphKind = "random") -> bool:
     """Whether the peers have joined the graph up again after a loss."""
-    return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()})
+    return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()}, kind)

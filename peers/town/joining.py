@@ -65,6 +65,7 @@ class Joining:
         self._remembered = directory.read_machines() if claimed else None
         self._registry = self._terminal.registry
         self._books: Books | None = None
+        self._settings = options.settings
 
     async def run(self) -> int:
         """Joins, stays until the end, leaves; returns the exit code."""
@@ -94,7 +95,7 @@ class Joining:
         uri = options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
-        settings = settings_in(card)
+        settings = self._settings = settings_in(card)
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
         books = self._books = Books(uri, card.get("database") or database_of(uri))
@@ -148,6 +149,7 @@ class Joining:
             advertised=self._options.advertise or self._host,
             n=self._options.n,
             seed=seed,
+            graph=self._settings.graph,
             private_books=False,
             tls=is_secured(),
             nameserver_host=self._registry.nameserver.host,

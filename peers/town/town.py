@@ -13,8 +13,8 @@ import msgspec
 
 from peers.books_address import has_secret
 from peers.core.market.records import Post
+from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge, Member, Snapshot
-from peers.core.membership.overlay_graph import build_graph
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
 from peers.core.settings import Settings
@@ -89,6 +89,10 @@ class Town:
         """The live graph, as the peers last told of their links."""
         self._terminal.flush()
         return self._terminal.graph()
+
+    def has_sound_graph(self) -> bool:
+        """Whether the live graph is as it should be; see `graph`."""
+        return graph_is_sound(self.graph(), self._settings.graph)
 
     async def run(self, visitor: Visitor | None = None) -> int:
         """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done.
@@ -251,7 +255,7 @@ class Town:
         """Whether the peers are done with the last change among them."""
         self._processes.flush()
         has_trader = self._processes.trader is not None or self.registry.has_others
-        return has_trader and graph_is_sound(self._terminal.graph())
+        return has_trader and graph_is_sound(self._terminal.graph(), self._settings.graph)
 
     def _balance(self, books: Books, graph: dict[str, list[str]] | None, calm: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
@@ -262,6 +266,7 @@ class Town:
             since=self._since,
             started_at_ms=self._state.started_at_ms,
             elections=self._processes.elections,
+            graph=self._settings.graph,
             # In books that were empty before this run, every decision was made at our rate.
             commission_rate=self._options.settings.market.commission_rate if self._since == Post() else None,
         )
@@ -335,6 +340,7 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
         n=options.n,
         seed=seed,
         merchants=options.merchants,
+        graph=options.settings.graph,
         private_books=options.mongo is None,
         tls=is_secured(),
         started_at_ms=time.time_ns() // 1_000_000,
@@ -344,4 +350,6 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
 def _draw(options: RunOptions, seed: int) -> tuple[tuple[Role, ...], tuple[Edge, ...]]:
     """Draws roles and graph: the same from the same seed."""
     rng = random.Random(seed)
-    return draw_roles(options.n, rng, merchants=options.merchants), build_graph(options.n, rng)
+    return draw_roles(options.n, rng, merchants=options.merchants), first_graph(
+        options.settings.graph, options.n, rng
+    )

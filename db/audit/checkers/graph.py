@@ -10,18 +10,19 @@ from db.audit.findings import Checker, Finding
 Graph = Mapping[str, Collection[str]]
 """The neighbours of each live peer."""
 
-MOST_NEIGHBOURS = 3
-"""The most neighbours of a peer. No setting: the invariant says three."""
+_MOST_NEIGHBOURS = {"random": 3, "ring": 2}
+"""The most neighbours of a peer, by the kind of graph; in a complete one, all others. The invariant says so."""
 
 
 class GraphSound(Checker):
-    """The live peers form one connected graph. A neighbour that is not live is no part of it, and no fault."""
+    """The live peers form one connected graph of its kind. A neighbour that is not live is no part of it."""
 
     name: ClassVar[str] = "graph_sound"
 
-    def __init__(self, graph: Graph | None) -> None:
+    def __init__(self, graph: Graph | None, kind: str = "random") -> None:
         super().__init__()
         self._graph = graph
+        self._kind = kind
 
     def finish(self) -> Finding:
         if self._graph is None:
@@ -36,10 +37,12 @@ class GraphSound(Checker):
         return super().finish()
 
     def _check_peer(self, peer: str, others: list[str], links: dict[str, list[str]]) -> None:
-        if len(others) > MOST_NEIGHBOURS:
-            self.violate(
-                peer, what=f"it has {len(others)} neighbours, more than {MOST_NEIGHBOURS}: {', '.join(others)}"
-            )
+        most = _MOST_NEIGHBOURS.get(self._kind, len(links) - 1)
+        if len(others) > most:
+            self.violate(peer, what=f"it has {len(others)} neighbours, more than {most}: {', '.join(others)}")
+        if self._kind == "complete" and len(others) < most:
+            missing = sorted(links.keys() - set(others) - {peer})
+            self.violate(peer, what=f"everybody is linked to everybody here, and it is not to {', '.join(missing)}")
         for other in others:
             if other == peer:
                 self.violate(peer, what="it is its own neighbour")

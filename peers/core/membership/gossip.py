@@ -19,9 +19,9 @@ import msgspec
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
 from peers.core.membership.clocks import Stamp, make_clock
+from peers.core.membership.graph_kinds import FEW, graph_of, watched
 from peers.core.membership.knocking import Knocking
 from peers.core.membership.members import Edge, Member
-from peers.core.membership.overlay_graph import live_graph
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
@@ -39,12 +39,14 @@ class Gossip:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._graph_of: list[int] | None = None  # The ranks that were up when the graph was last computed.
-        self._heard_s: dict[int, float] = {}  # When each neighbour was last heard of; has all neighbours, no others.
+        self._watched: tuple[int, ...] = ()  # The neighbours that heartbeats are exchanged with, mostly all.
+        self._heard_s: dict[int, float] = {}  # When each of those was last heard of; has these and no others.
         self._mismatches: dict[int, tuple[int, int]] = {}  # The digests, ours and theirs, that differed last.
         self._news = make_clock(ctx.settings.clock, ctx.name)  # The newest clock known; a trader's own may be behind.
         self._told: dict[int, Stamp] = {}  # The newest clock that each neighbour is known to have.
         self._clock_sent_s: dict[int, float] = {}  # When clock news was last sent to each neighbour.
         self._clock_timer = False  # Whether the `clock` timer is set.
+        self._has_own_news = False  # Whether clock news of this peer itself is still to go to all neighbours.
         self._beat_due_s = 0.0  # When the `heartbeat` timer should fire; what is later is lateness of this peer.
         self._unheard: set[int] = set()  # The neighbours of the start that nothing has come from yet.
         self._knocking = Knocking(ctx)
@@ -68,7 +70,7 @@ class Gossip:
     def start(self, *, newcomer: bool) -> None:
         """Takes up the links; a newcomer tells its neighbours of itself, for nobody else does."""
         self.relink()
-        self._unheard = set(self._ctx.neighbours)
+        self._unheard = set(self._watched)
         if newcomer:
             self.flood(MemberNews(members=(self._ctx.me,)))
         self._knocking.start()
@@ -79,7 +81,7 @@ class Gossip:
         self._ctx.set_timer("heartbeat", after_s)
 
     def on_beat_timer(self) -> list[int]:
-        """Beats to the neighbours of lower rank; returns the neighbours that have been silent for too long.
+        """Beats to the watched neighbours of lower rank; returns those that have been silent for too long.
 
         Also to one of higher rank that should have beaten and did not: its beat may be lost, or it does not count
         us among its neighbours, and then our beat is what shows that the maps differ. A silent one is told who we
@@ -93,7 +95,7 @@ class Gossip:
             self._heard_s = dict.fromkeys(self._heard_s, now_s)
         self._note_late(late_s, STAYS_LATE * ctx.late_s)
         patience_s = timing.suspect_s + LATE_FOR * ctx.late_s
-        for rank in ctx.neighbours:
+        for rank in self._watched:
             silent = now_s - self._heard_s[rank] > patience_s / 2
             if silent:
                 self.send(rank, MemberNews(members=(ctx.me,)))
@@ -104,7 +106,7 @@ class Gossip:
         first_s = UNHEARD_FOR * timing.suspect_s
         return [
             rank
-            for rank in ctx.neighbours
+            for rank in self._watched
             if now_s - self._heard_s[rank] > (first_s if rank in self._unheard else patience_s)
         ]
 
@@ -153,8 +155,12 @@ class Gossip:
     # -- clocks --------------------------------------------------------------------------------------------
 
     def announce_clock(self, stamp: Stamp) -> None:
-        """Multicasts a request's stamp: every link carries it, or a newer one, within `clock_gap_s`."""
+        """Multicasts a request's stamp: every link carries it, or a newer one, within `clock_gap_s`.
+
+        Where there are many neighbours the gap grows with their number, for the cost is to follow time, not pairs.
+        """
         if self._news.merge(stamp):
+            self._has_own_news = True
             self._pass_clock_on()
 
     def on_clock(self, sender: int, stamp: Stamp) -> None:
@@ -174,17 +180,22 @@ class Gossip:
         self._pass_clock_on()
 
     def _pass_clock_on(self) -> None:
-        gap_s = self._ctx.settings.timing.clock_gap_s
+        # Of many neighbours each hears from the one whose news it is, and is not told again by all others.
+        to = self._ctx.neighbours if self._has_own_news else self._watched
+        gap_s = self._ctx.settings.timing.clock_gap_s * max(1.0, len(to) / FEW)
         now_s = self._ctx.now.mono_s
         stamp = self._news.stamp()
-        for rank in self._ctx.neighbours:
+        self._has_own_news = False
+        for rank in to:
             if self._told.get(rank) == stamp:
                 continue
             if now_s - self._clock_sent_s.get(rank, -gap_s) >= gap_s:
                 self._clock_sent_s[rank] = now_s
                 self._told[rank] = stamp
                 self.send(rank, ClockNews(clock=stamp))
-            elif not self._clock_timer:
+                continue
+            self._has_own_news = len(to) > len(self._watched)
+            if not self._clock_timer:
                 self._clock_timer = True
                 self._ctx.set_timer("clock", gap_s)
 
@@ -262,14 +273,18 @@ class Gossip:
         up = [m.rank for m in ctx.members.up()]
         if up != self._graph_of:
             self._graph_of = up
-            ctx.graph = live_graph(ctx.members.edges, up)
+            ctx.graph = graph_of(ctx.settings.graph, ctx.members.edges, up)
+            self._watched = watched(ctx.graph, ctx.me.rank)
+        for rank in self._watched:
+            self._heard_s.setdefault(rank, ctx.now.mono_s)
         for rank in ctx.neighbours:
             if rank not in before:
-                self._heard_s[rank] = ctx.now.mono_s
                 self._told.pop(rank, None)
-        for rank in set(self._heard_s) - set(ctx.neighbours):
-            for kept in (self._heard_s, self._mismatches, self._told, self._clock_sent_s):
-                kept.pop(rank, None)
+        for kept in (self._mismatches, self._told, self._clock_sent_s):
+            for rank in kept.keys() - set(ctx.neighbours):
+                del kept[rank]
+        for rank in self._heard_s.keys() - set(self._watched):
+            del self._heard_s[rank]
             self._unheard.discard(rank)
         linked = tuple(m for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.emit(SetLinks(neighbours=linked))

@@ -1,4 +1,4 @@
-"""The graph the peers sit on: random, connected, at most three neighbours each; and how it heals.
+"""The random graph the peers sit on: connected, at most three neighbours each; and how it heals.
 
 `build_graph` draws the graph a town begins with, in time linear in n: a random tree grown by attaching each new
 peer to a random one that has room, then some extra edges between peers that have room left. Nothing is drawn
@@ -133,12 +133,3 @@ def distances(graph: Mapping[int, Collection[int]], source: int) -> dict[int, in
                     further.append(other)
         edge = further
     return hops
-
-
-def is_sound(graph: Mapping[int, Sequence[int]]) -> bool:
-    """True when `graph` is connected, symmetric, without loops, and nobody has more than three neighbours."""
-    symmetric = all(
-        rank != other and rank in graph.get(other, ()) for rank, links in graph.items() for other in links
-    )
-    slim = all(len(set(links)) == len(links) <= MAX_NEIGHBOURS for links in graph.values())
-    return symmetric and slim and (not graph or len(distances(graph, next(iter(graph)))) == len(graph))

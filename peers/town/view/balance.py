@@ -10,6 +10,7 @@ import msgspec
 from db.audit.auditing import audit
 from db.audit.report import AuditReport
 from peers.core.market.records import Post
+from peers.core.names import GraphKind
 from peers.errors import LedgerError
 from peers.town.books import Books
 from peers.town.view.audit_report import print_audit
@@ -26,6 +27,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     since: Post
     started_at_ms: int
     elections: dict[int, tuple[str, float]]
+    graph: GraphKind
     commission_rate: Decimal | None
 
 
@@ -42,7 +44,13 @@ def print_balance(
     except LedgerError as error:
         console.warn(str(error))
     report = audit(
-        books.uri, books.database, run.directory, graph=graph, calm=calm, commission_rate=run.commission_rate
+        books.uri,
+        books.database,
+        run.directory,
+        graph=graph,
+        graph_kind=run.graph,
+        calm=calm,
+        commission_rate=run.commission_rate,
     )
     print_audit(report, console.rich)
     return report

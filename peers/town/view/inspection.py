@@ -8,6 +8,7 @@ from db.address import database_of
 from db.audit.auditing import audit
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
+from peers.core.names import GraphKind
 from peers.errors import TownError
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
 from peers.town.view.status import PeerStatus, read_status
@@ -24,17 +25,18 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
     Where neither says where the books are, the environment may. TownError if nobody does."""
     running = directory.in_use()
     state = directory.read_town()
-    graph = _settled_graph(directory) if running else None
+    kind: GraphKind = state.graph if state is not None else "random"
+    graph = _settled_graph(directory, kind) if running else None
     # A town at work has requests waiting; only one at rest must have none.
     calm = None if running else True
     if mongo is not None:
-        return audit(mongo, database_of(mongo), directory.path, graph=graph, calm=calm)
+        return audit(mongo, database_of(mongo), directory.path, graph=graph, graph_kind=kind, calm=calm)
     if not running and _are_private(directory, state):
         return _audit_private_books(directory, state.database if state is not None else "")
     if state is None or not state.mongo_uri or is_hidden(state.mongo_uri):
         elsewhere = address_from_environment()
         if elsewhere is not None:
-            return audit(elsewhere, database_of(elsewhere), directory.path, graph=graph, calm=calm)
+            return audit(elsewhere, database_of(elsewhere), directory.path, graph=graph, graph_kind=kind, calm=calm)
     if state is None or not state.mongo_uri:
         raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
     if is_hidden(state.mongo_uri):
@@ -42,7 +44,7 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
             f"the books of {directory.path} have a password that you may not read there: give their address by "
             f"{ENVIRONMENT} or --mongo @FILE"
         )
-    return audit(state.mongo_uri, state.database, directory.path, graph=graph, calm=calm)
+    return audit(state.mongo_uri, state.database, directory.path, graph=graph, graph_kind=kind, calm=calm)
 
 
 def _are_private(directory: Directory, state: TownState | None) -> bool:
@@ -64,7 +66,7 @@ def _audit_private_books(directory: Directory, database: str) -> AuditReport:
         directory.let_go()
 
 
-def _settled_graph(directory: Directory) -> dict[str, list[str]] | None:
+def _settled_graph(directory: Directory, kind: GraphKind) -> dict[str, list[str]] | None:
     """The live graph, once the peers have joined it up after a loss, or after that long anyway.
 
     None where it cannot be told from here, for some of it is on another machine that does not answer."""
@@ -75,7 +77,7 @@ def _settled_graph(directory: Directory) -> dict[str, list[str]] | None:
         elsewhere = [peer for peer in _peers_of(directory) if peer.name not in {state.name for state in here}]
         if elsewhere:
             graph = _joint_graph(here, elsewhere)
-        if (graph is not None and graph_is_sound(graph)) or time.monotonic() > deadline_s:
+        if (graph is not None and graph_is_sound(graph, kind)) or time.monotonic() > deadline_s:
             return graph
         time.sleep(_LOOK_S)
 

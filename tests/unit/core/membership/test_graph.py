@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peers.core.membership.graph_kinds import is_sound
 from peers.core.membership.members import Edge
 from peers.core.membership.overlay_graph import (
     MAX_NEIGHBOURS,
     Adjacency,
     build_graph,
     distances,
-    is_sound,
     live_graph,
 )
 
