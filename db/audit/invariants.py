@@ -258,6 +258,7 @@ def check_books(
     elections: Iterable[Document] = (),
     journals: Iterable[JournalEntry | Document] = (),
     graph: Graph | None = None,
+    graph_kind: str = "random",
     calm: bool = True,
     commission_rate: Decimal | None = None,
 ) -> Verdict:
@@ -278,7 +279,11 @@ def check_books(
         commission_rate=commission_rate,
     )
     checkers = Checkers(
-        graph=graph, not_calm=books.not_calm, commission_rate=commission_rate, log_given=log is not None
+        graph=graph,
+        graph_kind=graph_kind,
+        not_calm=books.not_calm,
+        commission_rate=commission_rate,
+        log_given=log is not None,
     )
     _feed(checkers, books, checkers.follow)
     _feed_journals(checkers.acknowledged, books)

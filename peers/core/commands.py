@@ -84,6 +84,10 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     report: Report
 
 
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """The process is to kill itself, at once and without a word: a fault that was asked for."""
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The peer has left; the host may end the process."""
 
@@ -99,5 +103,6 @@ Command = (
     | NotifySales
     | HoldPost
     | Publish
+    | Crash
     | Stop
 )

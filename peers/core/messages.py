@@ -83,11 +83,13 @@ class Coordinator(Message, frozen=True, kw_only=True, tag=True, array_like=True)
 
 
 class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The trader of `term` has left office; `barred` are the ranks that take no part in the next election."""
+    """The trader of `term` has left office; `barred` are the ranks that take no part in the next `barred_for`
+    elections."""
 
     term: int
     reason: VacancyReason
     barred: tuple[int, ...] = ()
+    barred_for: int = 0
 
 
 class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -19,6 +19,14 @@ NO_RANK = 999_999
 _PEER_NAME = re.compile(r"(?:buyer|seller|merchant)(\d{1,6})")
 
 
+def role_in(name: str) -> Role:
+    """Returns the role in a peer's name, which it began with; ValueError where it is no such name."""
+    for role in ROLES:
+        if name.startswith(role):
+            return role
+    raise ValueError(f"{name} is no name of a peer")
+
+
 def peer_name(role: Role, rank: int) -> str:
     """Returns `buyer0`, `seller1`, `merchant2`, …"""
     return f"{role}{rank}"

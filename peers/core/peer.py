@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import msgspec
+
 from peers.core.calls import Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
@@ -48,8 +50,9 @@ from peers.core.messages import (
     Tally,
     Vacancy,
 )
+from peers.core.names import Role
 from peers.core.peer_view import PeerView
-from peers.core.reports import Departed, LeadershipChanged, Opened
+from peers.core.reports import Demoted, Departed, LeadershipChanged, Opened
 from peers.core.settings import Settings
 from peers.errors import NotTrader
 
@@ -60,11 +63,13 @@ class Peer:
     def __init__(self, me: Member, settings: Settings, rng: Random, *, trades: bool = True) -> None:
         self._ctx = Context(me, settings, rng)
         self._gossip = Gossip(self._ctx)
-        self._buyer = Buyer(self._ctx, self._gossip) if trades and me.role != "seller" else None
-        self._seller = Seller(self._ctx) if trades and me.role != "buyer" else None
+        # One who may find itself in another role has both sides, and uses that of the role it has.
+        both = settings.market.demotion == "drawn"
+        self._buyer = Buyer(self._ctx, self._gossip) if trades and (both or me.role != "seller") else None
+        self._seller = Seller(self._ctx) if trades and (both or me.role != "buyer") else None
         self._customers = [c for c in (self._buyer, self._seller) if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
-        self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers)
+        self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted)
         # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
@@ -229,6 +234,19 @@ class Peer:
             self._leadership.on_period()
         elif self._seller is not None and ctx.trader() is not None:
             self._seller.on_period_timer()
+
+    def _on_demoted(self) -> None:
+        """Out of office again: where the lot decides, draws the role to go on in."""
+        ctx = self._ctx
+        if ctx.settings.market.demotion == "own":
+            return
+        role: Role = ctx.rng.choice(("buyer", "seller"))
+        if role == ctx.me.role:
+            return
+        self._gossip.renew(msgspec.structs.replace(ctx.me, role=role, incarnation=ctx.me.incarnation + 1))
+        ctx.say(Demoted(peer=ctx.name, role=role, incarnation=ctx.me.incarnation))
+        if role == "buyer" and self._buyer is not None:
+            self._buyer.start()
 
     def _on_rest(self, _event: Quiesce) -> None:
         for customer in (self._buyer, self._seller):

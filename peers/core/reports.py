@@ -131,6 +131,23 @@ class Returned(Report, frozen=True, kw_only=True):
         return f"{self.peer} had been taken for gone, and is back"
 
 
+class Crashes(Report, frozen=True, kw_only=True):
+    term: int
+
+    def sentence(self) -> str:
+        return f"{self.peer} crashes in term {self.term}, as chance would have it"
+
+
+class Demoted(Report, frozen=True, kw_only=True):
+    """`incarnation` is the new one, with which the others learn of the new role."""
+
+    role: str
+    incarnation: int
+
+    def sentence(self) -> str:
+        return f"{self.peer} goes on as {self.role}"
+
+
 class Asked(Report, frozen=True, kw_only=True):
     """Journal: a purchase was asked for (again)."""
 
@@ -206,7 +223,7 @@ class Departed(Report, frozen=True, kw_only=True):
 
 AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
-    | LedgerBack | CutOff | Lost | Returned | Asked | Answered | Deposited | Offered | Earned | Rejected | Slept
-    | Departed
+    | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered | Deposited | Offered | Earned
+    | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

@@ -20,6 +20,9 @@ _NEVER_S = 3600.0
 """The longest time that a setting may say, in seconds; it stands for never."""
 
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
+MAX_BARRED = 1000
+"""The most elections that a peer can sit out."""
+
 Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]
 """The price of one unit, without cents."""
 
@@ -36,8 +39,9 @@ class MarketSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
-    # A seller deposits so many units at a time.
+    # A seller deposits so many units at a time; where `stock_min` is above 0, it draws them from that to `stock`.
     stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10
+    stock_min: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = 0
     # A seller draws the price of each deposit from the range that these two bound, both included.
     price_min: Price = 5
     price_max: Price = 10
@@ -55,10 +59,20 @@ class MarketSettings(BaseModel):
     period_s: Seconds = 10.0
     restock_probability: Probability = 0.3
     resign_probability: Probability = 0.0
+    # Once in each period the trader may crash instead: its process kills itself, with this probability.
+    crash_probability: Probability = 0.0
+    # A peer whose process died is started again after so long, as what it was; 0 means that it stays away.
+    return_after_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.0
     # A trader resigns after so many sales in one term; 0 means never.
     resign_after_sales: Annotated[int, Field(ge=0)] = 40
     # A trader that resigned takes no part in so many elections, beginning with the one for its successor.
-    barred_elections: Annotated[int, Field(ge=0, le=1000)] = 1
+    barred_elections: Annotated[int, Field(ge=0, le=MAX_BARRED)] = 1
+    # After these it stands again at each election with this probability; until then it sits out one more.
+    return_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # What a trader out of office goes back to: its own role, or buyer or seller as the lot falls.
+    demotion: Literal["own", "drawn"] = "own"
+    # Who is trader first: whoever wins an election, or the lowest rank without one.
+    first_trader: Literal["elected", "lowest"] = "elected"
     # A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps.
     slow_after: Annotated[int, Field(ge=0)] = 0
     slow_sleep_s: Seconds = 30.0
@@ -70,6 +84,8 @@ class MarketSettings(BaseModel):
                 f"price_min ({self.price_min}) must not exceed price_max ({self.price_max}), "
                 "for prices are drawn from the one to the other"
             )
+        if self.stock_min > self.stock:
+            raise ValueError(f"stock_min ({self.stock_min}) must not exceed stock ({self.stock})")
         if len(set(self.items)) < len(self.items) or not all(self.items):
             raise ValueError("items must have names, each of them once, for what is traded is known by its name only")
         return self

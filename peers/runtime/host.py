@@ -8,7 +8,9 @@ told, and ends the process.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from peers.core.commands import (
     CallTrader,
     CancelTimer,
     Command,
+    Crash,
     HoldPost,
     NotifySales,
     Perform,
@@ -49,7 +52,7 @@ from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
-from peers.core.reports import Report, Returned
+from peers.core.reports import Demoted, Report, Returned
 from peers.core.settings import Settings, make_settings
 from peers.endpoints import endpoint
 from peers.errors import NotTrader, PostClosed
@@ -167,6 +170,7 @@ class PeerHost:
             NotifySales: self._sale_notifier.tell,
             SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
             HoldPost: self._hold_post,
+            Crash: lambda _: os.kill(os.getpid(), signal.SIGKILL),
             Stop: lambda _: self._on_stop(),
         }
         self._server.start()
@@ -349,7 +353,7 @@ class PeerHost:
     def _publish(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
             self._journal.note(report, now.wall_ms)
-        elif isinstance(report, Returned):
+        elif isinstance(report, Returned | Demoted):
             self._exchange.incarnation = report.incarnation
         self._on_report(report)
 

@@ -26,6 +26,9 @@ CALM_S = 10.0
 """After the faults: time to heal, while customers only wait for what they have asked. Neither is an option of the
 command, for a seed is to name one schedule; a scenario that is saved has them as values."""
 
+_OTHER_MARKETS = (0, 2, 5)
+"""The seeds, modulo 7, whose markets behave otherwise. The rest are what they were when there was one market only."""
+
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`."""
@@ -48,11 +51,15 @@ def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: floa
     """The scenario of a seed."""
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
+    edges = first_graph("random", peers, rng)
+    settings = _draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0)
+    if seed % 7 in _OTHER_MARKETS:
+        _draw_other_market(settings, Random(f"market {seed}"))
     return Scenario(
         seed=seed,
         roles=roles,
-        edges=first_graph("random", peers, rng),
-        settings=_draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0),
+        edges=edges if settings.get("graph", "random") == "random" else (),
+        settings=settings,
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,
     )
@@ -73,6 +80,19 @@ def _draw_settings(rng: Random, *, group_commit_delay_s: float) -> dict[str, Any
             "barred_elections": rng.choice((0, 1, 2)),
         },
         "timing": {"max_batch": rng.choice((1, 2, 256)), "group_commit_delay_s": group_commit_delay_s},
+    }
+
+
+def _draw_other_market(settings: dict[str, Any], rng: Random) -> None:
+    """Makes the market behave as not all do: other graphs, traders by rank, roles drawn anew, traders that crash."""
+    settings["graph"] = rng.choice(("random", "complete", "ring"))
+    settings["market"] |= {
+        "stock_min": rng.choice((0, 1)),
+        "crash_probability": rng.choice((0.0, 0.3)),
+        "return_after_s": rng.choice((0.0, 1.5)),
+        "return_probability": rng.choice((1.0, 0.5)),
+        "demotion": rng.choice(("own", "drawn")),
+        "first_trader": rng.choice(("elected", "lowest")),
     }
 
 

@@ -38,7 +38,7 @@ class Buyer:
     def on_buy_timer(self) -> None:
         """Time for the next purchase."""
         ctx = self._ctx
-        if self._call.busy or self._resting:
+        if self._call.busy or self._resting or ctx.me.role == "seller":
             return
         if ctx.trader() is None or not is_free_to_trade(ctx):
             self._stalled = True  # `on_new_trader` goes on from here.

@@ -71,7 +71,9 @@ class Seller:
 
     def _offer_more(self) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
-        if self._resting or any(isinstance(call, MakeDeposit) for call in (*self._due, self._call.call)):
+        if self._resting or ctx.me.role == "buyer":
+            return
+        if any(isinstance(call, MakeDeposit) for call in (*self._due, self._call.call)):
             return
         others = [item for item in market.items if item != self._last_offered]
         self._number += 1
@@ -80,7 +82,7 @@ class Seller:
             deposit_id=f"{ctx.name}-{self._session:x}-d{self._number}",
             seller=ctx.name,
             item=self._last_offered,
-            quantity=market.stock,
+            quantity=ctx.rng.randint(market.stock_min, market.stock) if market.stock_min else market.stock,
             price=to_money(ctx.rng.randint(market.price_min, market.price_max)),
             clock=ctx.tick(),
         )

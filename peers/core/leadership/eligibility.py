@@ -17,9 +17,9 @@ class Eligibility:
         # By rank, the first term after whose end that peer may stand again.
         self._barred_until: dict[int, int] = {}
 
-    def bar(self, ranks: tuple[int, ...], term: int) -> bool:
-        """Has `ranks`, which resigned in `term`, sit out the next elections; returns whether that was news."""
-        until = barred_until(term, self._ctx.settings.market.barred_elections)
+    def bar(self, ranks: tuple[int, ...], term: int, elections: int) -> bool:
+        """Has `ranks`, which left office in `term`, sit out so many elections; returns whether that was news."""
+        until = barred_until(term, elections)
         fresh = [rank for rank in ranks if self._barred_until.get(rank, 0) < until]
         self._barred_until.update(dict.fromkeys(fresh, until))
         return bool(fresh)

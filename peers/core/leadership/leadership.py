@@ -7,9 +7,10 @@ peer is, `incumbency` keeps the bid and the term, and `peers.core.trader` does t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from peers.core.commands import Crash
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied
 from peers.core.leadership.elections.part import ElectionPart, reason_of
@@ -17,11 +18,13 @@ from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipMachine, LeadershipState, LeadershipView
 from peers.core.market.records import Post
+from peers.core.market.resignation import elections_to_sit_out
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member
 from peers.core.messages import Coordinator, Election, ElectionAnswer, Heartbeat, Vacancy
 from peers.core.names import rank_of
-from peers.core.reports import EntryRefused, LeftOffice
+from peers.core.reports import Crashes, EntryRefused, LeftOffice
+from peers.core.settings import MAX_BARRED
 from peers.core.trader.taking_office import Lost, Won
 from peers.core.trader.term import Ended
 
@@ -34,14 +37,24 @@ class Customer(Protocol):
 
 
 class Leadership:
-    """What one peer learns of the post, and what it does to fill it, hold it and give it back."""
+    """What one peer learns of the post, and what it does to fill it, hold it and give it back.
 
-    def __init__(self, ctx: Context, gossip: Gossip, incumbency: Incumbency, customers: Sequence[Customer]) -> None:
+    `on_demoted` is called when this peer is out of office again."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        gossip: Gossip,
+        incumbency: Incumbency,
+        customers: Sequence[Customer],
+        on_demoted: Callable[[], None],
+    ) -> None:
         self._ctx = ctx
         self._machine: LeadershipMachine = ctx.leadership
         self._gossip = gossip
         self._incumbency = incumbency
         self._customers = customers
+        self._on_demoted = on_demoted
         self.elections = ElectionPart(ctx, gossip, self._on_nominated)
 
     # -- who holds it --------------------------------------------------------------------------------------
@@ -125,7 +138,7 @@ class Leadership:
         view = LeadershipView(term=vacancy.term, vacant=True, reason=vacancy.reason)
         newer = view.is_newer_than(self._ctx.view)
         # A heartbeat may have brought the vacancy sooner, but not who is barred.
-        barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term)
+        barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term, vacancy.barred_for)
         if barred or newer:
             self._gossip.flood(vacancy, but=sender)
         if newer:
@@ -231,8 +244,9 @@ class Leadership:
         term, barred = self._ctx.view.term, (self._ctx.me.rank,)
         self._machine.withdraw_bid()
         self._incumbency.drop_bid()
-        self.elections.eligibility.bar(barred, term)
-        self._gossip.flood(Vacancy(term=term, reason=VacancyReason.BOOKS_AWAY, barred=barred))
+        elections = self._ctx.settings.market.barred_elections
+        self.elections.eligibility.bar(barred, term, elections)
+        self._gossip.flood(Vacancy(term=term, reason=VacancyReason.BOOKS_AWAY, barred=barred, barred_for=elections))
         self.elections.on_books_away()
 
     def on_period(self) -> None:
@@ -241,6 +255,9 @@ class Leadership:
             self._incumbency.leave(VacancyReason.NEEDED)
         elif self._ctx.rng.random() < self._ctx.settings.market.resign_probability:
             self._incumbency.leave(VacancyReason.RESIGNED)
+        elif 0 < self._ctx.settings.market.crash_probability > self._ctx.rng.random():
+            self._ctx.say(Crashes(peer=self._ctx.name, term=self._ctx.view.term))
+            self._ctx.emit(Crash())
 
     def mind_office(self) -> None:
         """Leaves office if the term is over. To be called after each input."""
@@ -269,6 +286,7 @@ class Leadership:
         self._machine.be_deposed()
         self.elections.cost.on_term_over()
         self._incumbency.close(trader, term)
+        self._on_demoted()
 
     def _give_up_office(self, ended: Ended) -> None:
         ctx, reason, term = self._ctx, ended.reason, self._ctx.view.term
@@ -276,11 +294,20 @@ class Leadership:
         self.elections.cost.on_term_over()
         ctx.say(LeftOffice(peer=ctx.name, term=term, reason=reason, sales=self._incumbency.sales))
         self._incumbency.close(None, term)
-        sits_out = reason in (VacancyReason.RESIGNED, VacancyReason.BOOKS_AWAY)
-        barred = (ctx.me.rank,) if sits_out and ctx.settings.market.barred_elections else ()
-        self.elections.eligibility.bar(barred, term)
-        self._gossip.flood(Vacancy(term=term, reason=reason, barred=barred))
+        elections = self._elections_to_sit_out(reason)
+        barred = (ctx.me.rank,) if elections else ()
+        self.elections.eligibility.bar(barred, term, elections)
+        self._gossip.flood(Vacancy(term=term, reason=reason, barred=barred, barred_for=elections))
+        self._on_demoted()
         self.elections.on_vacant(started=not reason.is_orderly)
+
+    def _elections_to_sit_out(self, reason: VacancyReason) -> int:
+        market = self._ctx.settings.market
+        if reason is VacancyReason.RESIGNED:
+            return elections_to_sit_out(
+                self._ctx.rng, market.barred_elections, market.return_probability, at_most=MAX_BARRED
+            )
+        return market.barred_elections if reason is VacancyReason.BOOKS_AWAY else 0
 
 
 def _filled(term: int, trader: Member) -> LeadershipView:

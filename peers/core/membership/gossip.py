@@ -230,6 +230,12 @@ class Gossip:
         ctx.say(Returned(peer=ctx.name, incarnation=ctx.me.incarnation))
         return ctx.members.merge([ctx.me])
 
+    def renew(self, me: Member) -> None:
+        """Makes `me`, a later incarnation with another role, our own record, and tells everybody."""
+        self._ctx.me = me
+        self._ctx.members.merge([me])
+        self.flood(MemberNews(members=(me,)))
+
     def on_member_news(self, sender: int, news: MemberNews) -> list[Member]:
         """Takes news in, and answers with what the sender turns out not to know."""
         members = self._ctx.members

@@ -6,7 +6,7 @@ from random import Random
 
 from peers.core.calls import Resign
 from peers.core.inputs import Leave, PeerGone
-from peers.core.names import ROLES
+from peers.core.names import ROLES, role_in
 from peers.simulator.breaking.strangers import Stranger
 from peers.simulator.breaking.targets import Begin, Undo, can_spare, target_of
 from peers.simulator.environment.environment import Environment
@@ -79,7 +79,7 @@ class PeerFaults:
         if rank is None:
             rank, role = 1 + max(p.rank for p in lives.all), rng.choice(ROLES)
         else:
-            role = next(p.view.me.role for p in lives.all if p.rank == rank)
+            role = role_in(next(p.name for p in lives.all if p.rank == rank))
         if any(p.rank == rank for p in lives.live()):
             return
         if sponsor.view.is_vacant:

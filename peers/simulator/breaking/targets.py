@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from peers.simulator.environment.environment import Environment
+from peers.simulator.environment.environment import LEAST_LIVE, Environment
 from peers.simulator.environment.process import Process
 from peers.simulator.faults import TRADER, Fault
-
-LEAST_LIVE = 3
-"""So many peers stay up whatever the plan says: with fewer there is hardly a market. Not an option, for nothing is
-learned from a schedule in which nobody can trade."""
 
 Undo = Callable[[], None]
 Begin = Callable[[Fault], Undo | None]

@@ -11,6 +11,7 @@ from random import Random
 from peers.core.commands import (
     CallTrader,
     Command,
+    Crash,
     HoldPost,
     NotifySales,
     Perform,
@@ -22,7 +23,17 @@ from peers.core.commands import (
 )
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipEvent
-from peers.core.reports import CutOff, Elected, ElectionStarted, LeadershipChanged, LeftOffice, Opened, Returned
+from peers.core.names import role_in
+from peers.core.reports import (
+    CutOff,
+    Demoted,
+    Elected,
+    ElectionStarted,
+    LeadershipChanged,
+    LeftOffice,
+    Opened,
+    Returned,
+)
 from peers.core.settings import Settings
 from peers.simulator.environment.history import History
 from peers.simulator.environment.judge import Judge
@@ -32,6 +43,10 @@ from peers.simulator.environment.network import Network
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
+
+LEAST_LIVE = 3
+"""So many peers stay up whatever the plan says: with fewer there is hardly a market. Not an option, for nothing is
+learned from a schedule in which nobody can trade."""
 
 
 class Environment:
@@ -45,7 +60,7 @@ class Environment:
         rng = Random(f"world {seed}")
         network_rng, road_rng = Random(rng.random()), Random(rng.random())
         self.road = LedgerRoad(self.schedule, self.record, self.lives, road_rng)
-        self.judge = Judge(self.schedule, self.record, self.road.ledger, settings.market.commission_rate)
+        self.judge = Judge(self.schedule, self.record, self.road.ledger, settings)
         self.network = Network(self.schedule, self.record, self.lives, self.judge, network_rng, settings)
         self._wake_rng = Random(rng.random())
         self._elections: dict[int, str] = {}
@@ -58,6 +73,7 @@ class Environment:
             Publish: self._publish,
             SetLinks: _nothing,
             HoldPost: _nothing,
+            Crash: self._crash,
             Stop: self._stop,
         }
 
@@ -83,6 +99,23 @@ class Environment:
         self.record.note(process, "leaves the market")
         self.kill(process)
 
+    def _crash(self, process: Process, _: Crash) -> None:
+        if len(self.lives.live()) <= LEAST_LIVE:
+            return
+        self.record.note(process, "kills itself")
+        self.record.saw("a trader killed itself")
+        self.kill(process)
+        after_s = self.settings.market.return_after_s
+        if after_s:
+            self.schedule.push(self.schedule.now_s + after_s, self._come_back, process, None)
+
+    def _come_back(self, process: Process, _: None) -> None:
+        live = self.lives.live()
+        sponsor = next((p for p in live if p.started and not p.hung), None)
+        if sponsor is not None and all(p.rank != process.rank for p in live):
+            self.lives.begin(process.rank, role_in(process.name), sponsor)
+            self.record.saw("a trader that killed itself came back")
+
     def _publish(self, process: Process, command: Publish) -> None:
         report, record = command.report, self.record
         self.judge.on_report(process, report)
@@ -107,6 +140,8 @@ class Environment:
                 record.saw("a trader gave up office for want of the books")
         elif isinstance(report, Opened):
             process.started = True
+        elif isinstance(report, Demoted):
+            record.saw("a trader went back to another role")
         elif isinstance(report, Returned):
             record.saw("a peer taken for gone came back")
 

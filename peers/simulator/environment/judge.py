@@ -10,7 +10,6 @@ nothing that no peer ever asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from peers.core.commands import NotifySales, Respond
 from peers.core.journal import JOURNALED, journal_line
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
 from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
+from peers.core.settings import Settings
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Breach, Record
 from peers.simulator.environment.schedule import Schedule
@@ -32,11 +32,11 @@ from peers.simulator.environment.schedule import Schedule
 class Judge:
     """Watches one schedule."""
 
-    def __init__(self, schedule: Schedule, record: Record, ledger: MemoryLedger, commission_rate: Decimal) -> None:
+    def __init__(self, schedule: Schedule, record: Record, ledger: MemoryLedger, settings: Settings) -> None:
         self._schedule = schedule
         self._record = record
         self._ledger = ledger
-        self._commission_rate = commission_rate
+        self._settings = settings
         self._journals: list[JournalEntry] = []
         # What the journals must say by the end: peer, kind of entry, and id of the request or deposit.
         self._witnessed: set[tuple[str, str, str]] = set()
@@ -135,7 +135,8 @@ class Judge:
             elections=documents["elections"],
             journals=self._journals,
             graph={p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live},
-            commission_rate=self._commission_rate,
+            graph_kind=self._settings.graph,
+            commission_rate=self._settings.market.commission_rate,
         )
         breaches += [Breach(invariant=v.invariant, what=str(v)) for v in verdict.violations]
         breaches += [

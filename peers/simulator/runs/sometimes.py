@@ -43,6 +43,9 @@ SOMETIMES = (
     "a sleeper woke in office, deposed",
     "a peer taken for gone came back",
     "a peer came while the post was vacant",
+    "a trader killed itself",
+    "a trader that killed itself came back",
+    "a trader went back to another role",
     "an election had two starters",
     "an election took another attempt",
 )

@@ -41,6 +41,9 @@ class ElectionPart:
         ctx.set_timer("vacancy", 4 * patience_s(ctx, ctx.view.reason) * ctx.rng.uniform(1.0, 1.5))
         if ctx.view.reason is VacancyReason.BOOKS_AWAY:
             self.on_books_away()
+        elif ctx.view.reason is VacancyReason.START and ctx.settings.market.first_trader == "lowest":
+            if ctx.me.rank == ctx.members.up()[0].rank:
+                self.nominate(ctx.view.term)
         elif started or self._is_mine_to_begin():
             self._begin()
 
