@@ -27,6 +27,27 @@ DurationOption = Annotated[
     float | None, typer.Option(metavar="S", help="End after S seconds.", rich_help_panel=_WHEN)
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Draw the same roles and graph again.", rich_help_panel=_MARKET)]
+MarketOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="lamport, vector or ring: a set of settings (`bazaar settings`).",
+        rich_help_panel=_MARKET,
+    ),
+]
+ClockOption = Annotated[
+    str | None, typer.Option("--clock", metavar="NAME", help="lamport or vector.", rich_help_panel=_MARKET)
+]
+GraphOption = Annotated[
+    str | None,
+    typer.Option("--graph", metavar="NAME", help="random, complete or ring.", rich_help_panel=_MARKET),
+]
+RolesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE=N,…", help="buyers=3,sellers=2,merchants=1: by rank, in that order.", rich_help_panel=_MARKET
+    ),
+]
 MerchantsOption = Annotated[
     bool, typer.Option("--merchants", help="Some peers both buy and sell.", rich_help_panel=_MARKET)
 ]

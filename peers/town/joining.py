@@ -135,6 +135,8 @@ class Joining:
 
     def _draw_roles(self, ranks: range, seed: int, found: Answering) -> dict[int, Role]:
         merchants = self._options.merchants
+        if self._options.roles is not None:
+            return dict(zip(ranks, self._options.roles, strict=True))
         if len(ranks) > 1:
             drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
             return dict(zip(ranks, drawn, strict=True))

@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 
 from peers.books_address import ENVIRONMENT
+from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
+from peers.town.presets import find_preset
 from peers.town.room import check_room
 
 DEFAULT_DIRECTORY = ".bazaar"
@@ -46,6 +48,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     invite: str | None = None
     fresh: bool = False
     merchants: bool = False
+    roles: tuple[Role, ...] | None = None
     slow_peer: bool = False
     quiet: bool = False
     trades: bool = True
@@ -67,6 +70,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--duration: more than 0 seconds")
         if not 0 <= self.nameserver_port < 65536:
             raise SettingsError("--nameserver-port: from 1 to 65535, or 0 to have one picked")
+        if self.roles is not None and len(self.roles) != self.n:
+            raise SettingsError(f"--roles are those of {len(self.roles)} peers, and {self.n} are to be started")
         if self.ports is not None:
             check_ports(self.ports, self.n)
         if self.fresh and self.mongo:
@@ -120,11 +125,29 @@ def check_ports(ports: tuple[int, int], n: int) -> None:
         )
 
 
-def parse_settings(*, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool) -> Settings:
-    """Builds the settings from the options that are short for one, then `--set part.name=value`.
+def parse_roles(text: str) -> tuple[Role, ...]:
+    """Returns the roles that `--roles buyers=3,sellers=2` asks for, in that order by rank; SettingsError if it is
+    no such list."""
+    roles: list[Role] = []
+    for part in text.split(","):
+        kind, _, count = part.strip().partition("=")
+        role = next((role for role in ROLES if kind in (role, f"{role}s")), None)
+        if role is None or not count.isdecimal():
+            raise SettingsError(
+                f"--roles {text}: expected buyers=N,sellers=N,merchants=N, such as buyers=3,sellers=2"
+            )
+        roles += [role] * int(count)
+    return tuple(roles)
+
+
+def parse_settings(
+    *, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool, market: str | None = None
+) -> Settings:
+    """Builds the settings: those of the market of that name, then the options that are short for one, then
+    `--set part.name=value`.
 
     SettingsError for one that there is not, or whose value it cannot have."""
-    values: dict[str, object] = {}
+    values: dict[str, object] = dict(find_preset(market).settings) if market is not None else {}
     for path, value in shortcuts.items():
         if value is not None:
             _put(values, path, value)

@@ -16,7 +16,7 @@ import msgspec
 
 from peers.core.membership.members import Member
 from peers.core.names import Role
-from peers.errors import TownError
+from peers.errors import BazaarError, TownError
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.machines.introduction import introduced
 from peers.town.processes.peer_processes import PeerProcesses
@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 
 MakeSpecs = Callable[[dict[int, Role]], list[PeerSpec]]
 
+_LOOK_S = 0.1  # No setting: nobody sees whether a peer comes back a moment later.
+
 
 class Population:
-    """Peers come and go. `make_specs` says what newcomers of these ranks and roles are told."""
+    """Peers come and go. `make_specs` says what newcomers of these ranks and roles are told; `on_trouble` is told
+    who could not come back, and why."""
 
-    def __init__(self, processes: PeerProcesses, books: Books, make_specs: MakeSpecs) -> None:
+    def __init__(
+        self, processes: PeerProcesses, books: Books, make_specs: MakeSpecs, on_trouble: Callable[[str], None]
+    ) -> None:
         self._processes = processes
+        self._on_trouble = on_trouble
         self._books = books
         self._make_specs = make_specs
 
@@ -46,6 +52,21 @@ class Population:
         now_ms = time.time_ns() // 1_000_000
         seed = random.Random(f"{spec.seed}/{now_ms}").getrandbits(53)
         await self._admit([msgspec.structs.replace(spec, incarnation=now_ms, seed=seed)])
+
+    async def keep_returning(self, after_s: float) -> None:
+        """Starts each peer that died again, so many seconds after its end; ends only when it is cancelled."""
+        due: list[tuple[float, str]] = []
+        seen = len(self._processes.deaths)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            fresh, seen = self._processes.deaths[seen:], len(self._processes.deaths)
+            due += [(time.monotonic() + after_s, name) for name, _ in fresh]
+            while due and due[0][0] <= time.monotonic():
+                _, name = due.pop(0)
+                try:
+                    await self.revive(name)
+                except BazaarError as error:
+                    self._on_trouble(f"{name} could not come back: {error}")
 
     async def leave(self, name: str) -> None:
         """Has a peer say goodbye to the market and end; TownError if it had to be killed for that."""

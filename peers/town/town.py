@@ -112,6 +112,8 @@ class Town:
             self._console.say("stopped before the market was open")
             return 130
         work = [self._watch(), self._services.keep(), self.registry.keep()]
+        if self._settings.market.return_after_s:
+            work.append(self.population.keep_returning(self._settings.market.return_after_s))
         if visitor is not None:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
@@ -146,7 +148,9 @@ class Town:
         books = self._services.books
         assert books is not None
         self._tell_services(books)
-        self._population = Population(self._processes, books, lambda roles: self._make_specs(books, roles))
+        self._population = Population(
+            self._processes, books, lambda roles: self._make_specs(books, roles), self._console.warn
+        )
         town = await asyncio.to_thread(books.town)
         before = self._directory.read_machines()
         known = before.nameservers if before is not None and before.town == town else ()
@@ -350,6 +354,6 @@ def _first_state(options: RunOptions, directory: Directory, host: str) -> TownSt
 def _draw(options: RunOptions, seed: int) -> tuple[tuple[Role, ...], tuple[Edge, ...]]:
     """Draws roles and graph: the same from the same seed."""
     rng = random.Random(seed)
-    return draw_roles(options.n, rng, merchants=options.merchants), first_graph(
+    return options.roles or draw_roles(options.n, rng, merchants=options.merchants), first_graph(
         options.settings.graph, options.n, rng
     )

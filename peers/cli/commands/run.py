@@ -12,6 +12,7 @@ directory in a file that only its owner can read.
 
 - `bazaar run localhost 6`
 - `bazaar run localhost 6 --purchases 1000 --quiet`
+- `bazaar run localhost 6 --market vector`, or any mixture: `--clock vector --graph ring --roles buyers=3,sellers=3`
 - `bazaar run 192.0.2.10 4`, then on another machine `bazaar run 192.0.2.10 4 --invite FILE` (see `bazaar invite`)
 - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20`
 """
@@ -22,13 +23,16 @@ from pathlib import Path
 
 from peers.cli.options import (
     AdvertiseOption,
+    ClockOption,
     CountArgument,
     DirOption,
     DurationOption,
     FreshOption,
+    GraphOption,
     HostArgument,
     InsecureOption,
     InviteOption,
+    MarketOption,
     MerchantsOption,
     MongoOption,
     NameserverOption,
@@ -38,6 +42,7 @@ from peers.cli.options import (
     PurchasesOption,
     QuietOption,
     ResignAfterOption,
+    RolesOption,
     SeedOption,
     SetOption,
     SlowPeerOption,
@@ -54,6 +59,10 @@ def command(
     purchases: PurchasesOption = None,
     duration: DurationOption = None,
     seed: SeedOption = None,
+    market: MarketOption = None,
+    clock: ClockOption = None,
+    graph: GraphOption = None,
+    roles: RolesOption = None,
     merchants: MerchantsOption = False,
     slow_peer: SlowPeerOption = False,
     think_s: ThinkOption = None,
@@ -75,10 +84,16 @@ def command(
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
     from peers.books_address import address_given
-    from peers.town.options import RunOptions, parse_count, parse_ports, parse_settings
+    from peers.town.options import RunOptions, parse_count, parse_ports, parse_roles, parse_settings
+    from peers.town.presets import find_preset
     from peers.town.run import run
 
-    shortcuts: dict[str, object] = {"market.think_s": think_s, "market.resign_after_sales": resign_after}
+    shortcuts: dict[str, object] = {
+        "clock": clock,
+        "graph": graph,
+        "market.think_s": think_s,
+        "market.resign_after_sales": resign_after,
+    }
     options = RunOptions(
         host=host,
         n=parse_count(n),
@@ -93,12 +108,13 @@ def command(
         advertise=advertise,
         invite=invite,
         fresh=fresh,
-        merchants=merchants,
+        merchants=merchants or (market is not None and find_preset(market).merchants),
+        roles=parse_roles(roles) if roles is not None else None,
         slow_peer=slow_peer,
         quiet=quiet,
         trades=not no_trade,
         tls=tls,
         insecure=insecure,
-        settings=parse_settings(pairs=set_ or (), shortcuts=shortcuts, slow_peer=slow_peer),
+        settings=parse_settings(pairs=set_ or (), shortcuts=shortcuts, slow_peer=slow_peer, market=market),
     )
     return run(options)
