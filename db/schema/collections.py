@@ -65,6 +65,7 @@ class View:
 
 
 _TEXT: Json = {"bsonType": "string"}
+_FLAG: Json = {"bsonType": "bool"}
 _DATE: Json = {"bsonType": "date"}
 _MONEY: Json = {"bsonType": "decimal", "minimum": Decimal128("0"), "multipleOf": Decimal128("0.01")}
 
@@ -104,7 +105,8 @@ _REQUEST: Json = {
     "at": _whole(0),
 }
 """`at` is the place in the log of the entry that put the document there."""
-_DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE}
+_DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE, "concurrent": _FLAG}
+"""`concurrent` is there where clocks are vectors."""
 _SOLD: Json = {
     "seller": _TEXT,
     "deposit": _TEXT,
@@ -118,10 +120,11 @@ REQUESTS = Collection(
     name="requests",
     schema={
         "anyOf": [
-            _exactly({**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD}),
+            _exactly({**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD}, optional=["concurrent"]),
             _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
             _exactly(
-                {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT}, optional=["reason"]
+                {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT},
+                optional=["reason", "concurrent"],
             ),
         ]
     },
@@ -218,7 +221,7 @@ ELECTIONS = Collection(
             "started_by": _TEXT,
             "trader": _TEXT,
             "messages": _whole(0),
-            "complete": {"bsonType": "bool"},
+            "complete": _FLAG,
             "started_at": _DATE,
             "took_ms": {"bsonType": "double", "minimum": 0},
         }

@@ -96,6 +96,8 @@ def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
         document["earned"] = money(sale.earned)
     elif outcome.reason is not None:
         document["reason"] = outcome.reason
+    if outcome.concurrent is not None:
+        document["concurrent"] = outcome.concurrent
     return document
 
 
@@ -229,6 +231,7 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         decided_at_ms=ms_from(document["decided_at"]),
         sale=sale,
         reason=document.get("reason"),
+        concurrent=document.get("concurrent"),
     )
 
 

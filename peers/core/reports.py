@@ -163,9 +163,10 @@ class Answered(Report, frozen=True, kw_only=True):
         request, sale = self.outcome.request, self.outcome.sale
         if sale is None:
             return f"{self.peer}: no {request.item} to be had ({self.outcome.reason})"
+        tied = ", concurrent" if self.outcome.concurrent else ""
         return (
             f"{self.peer} bought {request.item} from {sale.seller} "
-            f"({request.quantity} at {sale.price}, #{self.outcome.seq})"
+            f"({request.quantity} at {sale.price}, #{self.outcome.seq}{tied})"
         )
 
 

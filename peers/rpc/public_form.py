@@ -228,6 +228,8 @@ def outcome_dict(outcome: Outcome) -> Document:
         document["earned"] = money_text(sale.earned)
     elif outcome.reason is not None:
         document["reason"] = outcome.reason
+    if outcome.concurrent is not None:
+        document["concurrent"] = outcome.concurrent
     return document
 
 
@@ -342,6 +344,7 @@ def _outcome(document: Document) -> Outcome:
         decided_at_ms=_ms(document["decided_at"]),
         sale=sale,
         reason=document.get("reason"),
+        concurrent=document.get("concurrent"),
     )
 
 

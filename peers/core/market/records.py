@@ -81,7 +81,9 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one decision on a request: sold (`sale` is there) or unavailable (`reason` says why).
 
-    `seq` is the running number of decision, without gaps; `term` and `trader` say who decided.
+    `seq` is the running number of decision, without gaps; `term` and `trader` say who decided. `concurrent`: neither
+    its clock nor that of another that waited beside it in the order came first, so that the fixed order decided. None
+    where clocks cannot tell.
     """
 
     accepted: Accepted
@@ -91,6 +93,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     decided_at_ms: int
     sale: Sale | None = None
     reason: str | None = None
+    concurrent: bool | None = None
 
     @property
     def request(self) -> PurchaseRequest:

@@ -34,9 +34,18 @@ def require_may_deposit(seller: str, trader: str) -> None:
 
 
 def decide(
-    accepted: Accepted, goods: Draft, *, seq: int, term: int, trader: str, now_ms: int, commission_rate: Decimal
+    accepted: Accepted,
+    goods: Draft,
+    *,
+    seq: int,
+    term: int,
+    trader: str,
+    now_ms: int,
+    commission_rate: Decimal,
+    concurrent: bool | None = None,
 ) -> Outcome:
-    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first."""
+    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first, and
+    says whether one of those beside it is `concurrent` with it."""
     request = accepted.request
     in_office = not may_trade(request.buyer, trader)
     excluded = excluded_sellers(request.buyer, trader)
@@ -62,4 +71,5 @@ def decide(
         decided_at_ms=now_ms,
         sale=sale,
         reason=None if sale else BUYER_IN_OFFICE if in_office else NOT_ON_OFFER,
+        concurrent=concurrent,
     )

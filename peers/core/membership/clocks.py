@@ -11,13 +11,16 @@ so its sum is smaller; the order by sum therefore never contradicts happens-befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import msgspec
 
 MAX_TIME = 2**53
 """The largest logical time there is: exact in every serializer a caller may use."""
+
+OTHERS = "others"
+"""Whose entry in a vector stands for all customers that are no peers."""
 
 
 class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
@@ -49,12 +52,29 @@ class VectorStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """True exactly when the event stamped so happened before the one stamped `other`."""
         return self.vector != other.vector and all(n <= other.vector.get(k, 0) for k, n in self.vector.items())
 
+    def folded(self, known: Collection[str]) -> VectorStamp:
+        """Returns the same with the entries of all who are not `known` summed up in one.
+
+        The sum of all entries stays, so the total order does too. A market that takes in clocks folded has no more
+        entries than it has peers, however many customers there are.
+        """
+        others = sum(n for name, n in self.vector.items() if name not in known)
+        ours = {name: n for name, n in self.vector.items() if name in known}
+        return VectorStamp(vector={**ours, OTHERS: others} if others else ours)
+
     def concurrent(self, other: VectorStamp) -> bool:
         """True when neither happened before the other and they differ."""
         return not (self.happens_before(other) or other.happens_before(self) or self.vector == other.vector)
 
 
 Stamp = LamportStamp | VectorStamp
+
+
+def are_concurrent(one: Stamp, other: Stamp) -> bool | None:
+    """Whether neither of two events happened before the other; None where their stamps cannot tell."""
+    if isinstance(one, VectorStamp) and isinstance(other, VectorStamp):
+        return one.concurrent(other)
+    return None
 
 
 class Clock(Protocol):

@@ -9,7 +9,7 @@ that finds itself reported gone refutes it by coming back with the next incarnat
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -55,10 +55,11 @@ class Membership:
     def __init__(self, members: Iterable[Member], edges: Iterable[Edge]) -> None:
         self._members = {m.rank: m for m in members}
         self.edges = tuple(edges)
-        # These three are computed when asked for, and hold until a record comes that is news.
+        # These four are computed when asked for, and hold until a record comes that is news.
         self._all: tuple[Member, ...] | None = None
         self._up: tuple[Member, ...] | None = None
         self._digest: int | None = None
+        self._names: frozenset[str] | None = None
 
     def merge(self, news: Iterable[Member]) -> list[Member]:
         """Takes in records; returns those that were news, in the order given."""
@@ -67,7 +68,7 @@ class Membership:
             known = self._members.get(member.rank)
             if known is None or member.is_newer_than(known):
                 self._members[member.rank] = member
-                self._all = self._up = self._digest = None
+                self._all = self._up = self._digest = self._names = None
                 fresh.append(member)
         return fresh
 
@@ -85,6 +86,12 @@ class Membership:
 
     def by_name(self, name: str) -> Member | None:
         return next((m for m in self._members.values() if m.name == name), None)
+
+    def names(self) -> Collection[str]:
+        """The names of everybody there ever was."""
+        if self._names is None:
+            self._names = frozenset(m.name for m in self._members.values())
+        return self._names
 
     def all(self) -> tuple[Member, ...]:
         """Every record, by rank."""

@@ -6,6 +6,8 @@ is: it changes when the entry stands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from peers.core.context import Context
 from peers.core.ledger.log import TradeEntry
 from peers.core.ledger.post_state import PostState
@@ -13,10 +15,16 @@ from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.core.market.resignation import sales_to_go
 from peers.core.market.rules import decide
 from peers.core.market.stock import Draft
+from peers.core.membership.clocks import VectorStamp, are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
 
 _SOON_S = 1e-6
 """A request counts as late by so much too soon, for the rounding of a timer may bring it too early."""
+
+
+_ROOM = 50_000
+"""One entry has so many entries of vector clocks at most, for the ledger takes no document of any size. No setting:
+at 64 letters a name it is a quarter of what MongoDB takes."""
 
 
 class EntryDrafter:
@@ -39,6 +47,7 @@ class EntryDrafter:
         outcomes = self._decide_in_order(waiting, deposits, sales)
         ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
         late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
+        late = late[: _that_fit(late, _ROOM - sum(map(_size, waiting[: len(outcomes)])))]
         new = [each for each in waiting[: len(outcomes)] if not each.queued] + late
         return self.entry(
             deposits=deposits,
@@ -46,6 +55,11 @@ class EntryDrafter:
             queued=tuple(each.accepted for each in late),
             new_requests=tuple(each.accepted.request.request_id for each in new),
         )
+
+    def queue_all(self) -> TradeEntry | None:
+        """Returns an entry that queues what is pending and is not yet, as far as there is room; None if nothing."""
+        left = self._pending.not_queued()
+        return self.entry(queued=tuple(each.accepted for each in left[: _that_fit(left, _ROOM)])) if left else None
 
     def entry(
         self,
@@ -76,7 +90,7 @@ class EntryDrafter:
         to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
         goods = Draft(self._state.stock, deposits)
         outcomes: list[Outcome] = []
-        for pending in waiting:
+        for place, pending in enumerate(waiting[: _that_fit(waiting, _ROOM)]):
             if len(outcomes) == timing.max_batch or to_go <= 0:
                 break
             outcome = decide(
@@ -87,7 +101,29 @@ class EntryDrafter:
                 trader=self._ctx.name,
                 now_ms=self._ctx.now.wall_ms,
                 commission_rate=market.commission_rate,
+                concurrent=_is_tied(waiting, place) if self._ctx.settings.clock == "vector" else None,
             )
             outcomes.append(outcome)
             to_go -= outcome.sale is not None
         return outcomes
+
+
+def _is_tied(waiting: list[PendingRequest], place: int) -> bool:
+    """Whether the clock of one that waits is concurrent with that of the one before it or after it in the order."""
+    clock = waiting[place].accepted.request.clock
+    beside = waiting[max(place - 1, 0) : place] + waiting[place + 1 : place + 2]
+    return any(are_concurrent(clock, other.accepted.request.clock) for other in beside)
+
+
+def _size(pending: PendingRequest) -> int:
+    clock = pending.accepted.request.clock
+    return len(clock.vector) if isinstance(clock, VectorStamp) else 0
+
+
+def _that_fit(waiting: Sequence[PendingRequest], room: int) -> int:
+    """Returns how many of the first fit, always one where `room` is whole."""
+    for count, pending in enumerate(waiting):
+        room -= _size(pending)
+        if room < 0:
+            return count
+    return len(waiting)

@@ -24,6 +24,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
 from peers.core.market.rules import require_may_deposit
+from peers.core.membership.clocks import VectorStamp
 from peers.core.names import rank_of
 from peers.core.trader.committer import Committer
 from peers.core.trader.drafting import EntryDrafter
@@ -125,7 +126,10 @@ class TraderTerm:
 
     def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
         check_not_far_ahead(stamped.clock, self._ctx.clock.stamp())
-        self._ctx.clock.merge(stamped.clock)
+        clock = stamped.clock
+        if isinstance(clock, VectorStamp):
+            clock = clock.folded(self._ctx.members.names())
+        self._ctx.clock.merge(clock)
         self._ctx.tick()
 
     def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:
@@ -146,9 +150,9 @@ class TraderTerm:
             return
         leaving_for = self._ctx.leadership.leaving_for
         if leaving_for is not None:
-            left_behind = [pending.accepted for pending in self._pending.not_queued()]
-            if left_behind:  # Whatever was accepted must be in the log, where the successor finds it.
-                self._committer.append(self._drafter.entry(queued=tuple(left_behind)))
+            left_behind = self._drafter.queue_all()
+            if left_behind is not None:  # Whatever was accepted must be in the log, where the successor finds it.
+                self._committer.append(left_behind)
             else:
                 self.ended = Ended(reason=leaving_for)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):

@@ -162,3 +162,33 @@ def test_equal_clocks_are_broken_by_rank_and_strangers_come_last() -> None:
 def test_the_order_of_strings_is_the_order_of_numbers(time: int) -> None:
     here, next_ = LamportStamp(lamport=time), LamportStamp(lamport=time + 1)
     assert sort_key(here, "buyer999999", "z") < sort_key(next_, "buyer0", "a")
+
+
+@given(history=histories)
+def test_folding_the_clocks_of_strangers_keeps_the_order(history: list[Event]) -> None:
+    """The last of NAMES is no peer here: whoever hears of it takes its clock in folded."""
+    known = frozenset(NAMES[:-1])
+    clocks = [make_clock("vector", name) for name in NAMES]
+    told: dict[int, tuple[Stamp, frozenset[int]]] = {}
+    past: list[frozenset[int]] = [frozenset()] * len(NAMES)
+    events: list[tuple[str, Stamp, frozenset[int]]] = []
+    for number, (who, heard_of) in enumerate(history):
+        if heard_of is not None and heard_of in told:
+            stamp, before = told[heard_of]
+            assert isinstance(stamp, VectorStamp)
+            clocks[who].merge(stamp if who == len(NAMES) - 1 else stamp.folded(known))
+            past[who] |= before
+        stamp = clocks[who].tick()
+        events.append((NAMES[who], stamp, past[who]))
+        past[who] |= {number}
+        told[who] = (stamp, past[who])
+    for later, (_, _, before) in enumerate(events):
+        for earlier in before:
+            assert key(events[earlier], earlier) < key(events[later], later)
+
+
+def test_folded_is_the_same_where_all_are_known() -> None:
+    stamp = VectorStamp(vector={"buyer0": 3, "seller1": 2})
+    assert stamp.folded({"buyer0", "seller1"}) == stamp
+    assert stamp.folded({"buyer0"}) == VectorStamp(vector={"buyer0": 3, "others": 2})
+    assert stamp.folded({"buyer0"}).time == stamp.time
