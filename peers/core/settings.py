@@ -153,6 +153,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clock: Literal["lamport", "vector"] = "lamport"
+    # How a trader is found; `bazaar run --help` says what each does.
+    election: Literal["bully", "ring", "echo", "lease"] = "bully"
     market: MarketSettings = MarketSettings()
     timing: TimingSettings = TimingSettings()
     ledger: LedgerSettings = LedgerSettings()

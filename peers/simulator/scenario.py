@@ -44,15 +44,20 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.chaos_s + self.calm_s
 
 
-def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: float = CHAOS_S) -> Scenario:
-    """The scenario of a seed."""
+def draw_scenario(
+    seed: int, peers: int, options: FaultOptions, *, election: str = "bully", chaos_s: float = CHAOS_S
+) -> Scenario:
+    """The scenario of a seed. With another `election`, roles, graph and faults are the same."""
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
     return Scenario(
         seed=seed,
         roles=roles,
         edges=build_graph(peers, rng),
-        settings=_draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0),
+        settings={
+            "election": election,
+            **_draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0),
+        },
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,
     )

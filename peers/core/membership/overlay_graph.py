@@ -142,3 +142,10 @@ def is_sound(graph: Mapping[int, Sequence[int]]) -> bool:
     )
     slim = all(len(set(links)) == len(links) <= MAX_NEIGHBOURS for links in graph.values())
     return symmetric and slim and (not graph or len(distances(graph, next(iter(graph)))) == len(graph))
+
+
+def next_hop(graph: Mapping[int, Collection[int]], source: int, target: int) -> int | None:
+    """Returns the neighbour of `source` on a shortest path to `target`, the lowest of several; None if none is."""
+    hops = distances(graph, target)
+    ways = [rank for rank in graph.get(source, ()) if rank in hops]
+    return min(ways, key=lambda rank: (hops[rank], rank), default=None)
