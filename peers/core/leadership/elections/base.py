@@ -60,6 +60,8 @@ class ElectionAlgorithm(Protocol):
     """What it does, for the help of the command line."""
     messages: ClassVar[tuple[type[ElectionMessage], ...]]
     """What its peers say to each other."""
+    highest_wins: ClassVar[bool]
+    """Whether it promises that the highest of those who may take the post does, while nothing goes wrong."""
     everybody_starts: ClassVar[bool]
     """Whether each peer begins for itself once it knows of the vacancy, and is not asked by another."""
 
@@ -88,6 +90,7 @@ class ElectionAlgorithm(Protocol):
 class Rounds:
     """What the algorithms have in common: they fill a vacancy in rounds, and a later round ends an earlier one."""
 
+    highest_wins: ClassVar[bool] = True
     everybody_starts: ClassVar[bool] = False
 
     def __init__(self, electorate: Electorate) -> None:

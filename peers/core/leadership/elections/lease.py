@@ -22,6 +22,7 @@ class Lease(Rounds):
     name: ClassVar[str] = "lease"
     sentence: ClassVar[str] = "nobody is asked: who writes the next term into the books first has it"
     messages: ClassVar[tuple[type[ElectionMessage], ...]] = ()
+    highest_wins: ClassVar[bool] = False
     everybody_starts: ClassVar[bool] = True
 
     def __init__(self, electorate: Electorate) -> None:
