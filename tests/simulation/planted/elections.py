@@ -1,4 +1,4 @@
-"""Mistakes of the election algorithms. The ledger keeps them from doing harm, so what they cost is that trade ends."""
+"""Mistakes of the election algorithms. The ledger keeps them from doing harm: what they cost is that trade ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peers.core.leadership.elections.ring import Ring, RingElection
 from tests.simulation.planted.mistake import mistake
 
 
-@mistake(1, 2, election="ring")
+@mistake(2, 7, election="ring")
 def ring_stays_open_over_the_dead() -> Iterator[None]:
     """A member sends to whoever came after it at first, up or not."""
 
@@ -30,7 +30,7 @@ def ring_stays_open_over_the_dead() -> Iterator[None]:
         yield
 
 
-@mistake(1, 2, election="echo")
+@mistake(2, 7, election="echo")
 def echo_is_awaited_from_the_dead() -> Iterator[None]:
     """A wave ends only once everybody who was ever there has answered."""
     answer = Echo._answer_if_all_have
@@ -43,7 +43,7 @@ def echo_is_awaited_from_the_dead() -> Iterator[None]:
         yield
 
 
-@mistake(1, 2, election="lease")
+@mistake(2, 7, election="lease")
 def lease_is_left_to_the_highest() -> Iterator[None]:
     """Only the peer of the highest rank of all bids, be it up or not."""
     start = Lease.start
