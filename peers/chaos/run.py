@@ -23,7 +23,7 @@ from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
-from peers.core.settings import make_settings
+from peers.core.settings import Settings, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.town.directory import Directory
@@ -67,6 +67,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     kinds: tuple[Kind, ...]
     out: Path
+    election: str = "bully"
     directory: Path | None = None  # Where the town lives; None for a folder in `out`.
 
     def check(self) -> None:
@@ -75,12 +76,17 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--duration: {_LEAST_S:g} seconds or more")
         if not LEAST_PEERS <= self.peers <= _MOST_PEERS:
             raise SettingsError(f"--peers: from {LEAST_PEERS} to {_MOST_PEERS}, so that some can be lost")
+        self.settings()
+
+    def settings(self) -> Settings:
+        """Returns the town's settings; raises SettingsError if there is no such election algorithm."""
+        return make_settings({**_SETTINGS, "election": self.election})
 
     def again(self) -> str:
         """The command that runs the same plan."""
         return (
             f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--faults {','.join(self.kinds)}"
+            f"--election {self.election} --faults {','.join(self.kinds)}"
         )
 
 
@@ -155,7 +161,7 @@ class _Run:
             merchants=True,
             quiet=True,
             picture=False,
-            settings=make_settings(_SETTINGS),
+            settings=self._options.settings(),
         )
         run_options.check()
         town = Town(run_options, self._directory, console, _HOST)

@@ -12,6 +12,9 @@ DirOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
+ELECTION_HELP = "How a trader is found: bully, ring, echo or lease."
+ElectionOption = Annotated[str, typer.Option("--election", metavar="NAME", help=ELECTION_HELP)]
+
 # The options of `bazaar run`.
 
 _WHEN = "When it ends"
@@ -60,6 +63,9 @@ ThinkOption = Annotated[
 ResignAfterOption = Annotated[
     int | None,
     typer.Option(metavar="SALES", help="A trader resigns after so many; 0: never.", rich_help_panel=_MARKET),
+]
+RunElectionOption = Annotated[
+    str | None, typer.Option("--election", metavar="NAME", help=ELECTION_HELP, rich_help_panel=_MARKET)
 ]
 NoTradeOption = Annotated[
     bool, typer.Option("--no-trade", help="Peers neither buy nor sell by themselves.", rich_help_panel=_MARKET)

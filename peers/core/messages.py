@@ -1,4 +1,4 @@
-"""What travels along the edges of the graph. One file, so that the whole protocol can be read in one sitting.
+"""What travels along the edges of the graph, but for what an election algorithm says: its messages are in its module.
 
 Everything here is *news*: a peer passes it on to its other neighbours only if it changed what the peer knows.
 So nothing needs a sequence number, hearing a thing twice is harmless, and a message lost is made good by the
@@ -14,11 +14,11 @@ from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.membership.members import Edge, Member
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+class LinkMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Anything that travels on a link."""
 
 
-class Heartbeat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class Heartbeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The sender is alive; this is the newest it knows, in short.
 
     Of the two peers on an edge the one of higher rank sends it, and the other answers with one of its own (`reply`).
@@ -33,13 +33,13 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     reply: bool = False
 
 
-class ClockNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class ClockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The newest clock known to the sender. A buyer multicasts its clock in this way before each request."""
 
     clock: LamportStamp | VectorStamp
 
 
-class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class MemberNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """Members that joined, left, were lost or came back.
 
     With `whole`, these are all that the sender knows, and the receiver answers with what it knows better. `edges` are
@@ -52,29 +52,26 @@ class MemberNews(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     edges: tuple[Edge, ...] = ()
 
 
-class Election(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """`candidate` asks everybody of higher rank: the post after `after_term` is vacant, will you take it?
+class ElectionMessage(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The head of what any election algorithm says: the post after `after_term` is vacant, and why.
 
-    `attempt` counts the rounds for one vacancy. A peer that may not take the post, as far as it knows, can ask all
-    the same; `stands` is then False, and nobody waits for it to take office.
+    `attempt` counts the rounds for one vacancy.
     """
 
     after_term: int
     attempt: int
-    candidate: int
     reason: VacancyReason
-    stands: bool = True
+
+    def begun_by(self) -> int | None:
+        """Returns the rank of who began the election, None where the message does not say."""
+        return None
+
+    def gist(self) -> str:
+        """Returns what the message says beyond its head, in a few words."""
+        return ""
 
 
-class ElectionAnswer(Message, frozen=True, kw_only=True, tag=True, array_like=True):
-    """`rank` is alive, higher, and takes over the election."""
-
-    after_term: int
-    attempt: int
-    rank: int
-
-
-class Coordinator(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class Coordinator(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The peer of rank `trader`, in `incarnation`, holds the post for `term`, for the log has its office entry."""
 
     term: int
@@ -82,7 +79,7 @@ class Coordinator(Message, frozen=True, kw_only=True, tag=True, array_like=True)
     incarnation: int
 
 
-class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class Vacancy(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The trader of `term` has left office; `barred` are the ranks that take no part in the next `barred_for`
     elections."""
 
@@ -92,7 +89,7 @@ class Vacancy(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     barred_for: int = 0
 
 
-class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):
+class Tally(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """How many messages the sender and those behind it, `peers` in all, sent for the election that gave `term`.
 
     What an earlier Tally of the same sender said is not in it.
@@ -101,6 +98,3 @@ class Tally(Message, frozen=True, kw_only=True, tag=True, array_like=True):
     term: int
     messages: int
     peers: int
-
-
-LinkMessage = Heartbeat | ClockNews | MemberNews | Election | ElectionAnswer | Coordinator | Vacancy | Tally

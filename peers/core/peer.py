@@ -33,6 +33,7 @@ from peers.core.inputs import (
     TimerFired,
     TimerName,
 )
+from peers.core.leadership.elections.registry import ELECTION_MESSAGES
 from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.leadership import Leadership
 from peers.core.leadership.reasons import VacancyReason
@@ -43,8 +44,6 @@ from peers.core.membership.members import Member, Membership, Snapshot
 from peers.core.messages import (
     ClockNews,
     Coordinator,
-    Election,
-    ElectionAnswer,
     Heartbeat,
     MemberNews,
     Tally,
@@ -90,9 +89,8 @@ class Peer:
             MemberNews: self._on_member_news,
             Coordinator: self._leadership.on_coordinator,
             Vacancy: self._leadership.on_vacancy,
-            Election: self._leadership.on_election_message,
-            ElectionAnswer: self._leadership.on_election_message,
             Tally: self._on_tally,
+            **dict.fromkeys(ELECTION_MESSAGES, self._leadership.on_election_message),
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
             "heartbeat": self._on_heartbeat_timer,

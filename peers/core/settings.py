@@ -171,6 +171,8 @@ class Settings(BaseModel):
     clock: Literal["lamport", "vector"] = "lamport"
     # How peers are linked: at random with at most three neighbours each, each with all others, or in a ring by rank.
     graph: GraphKind = "random"
+    # How a trader is found; `bazaar run --help` says what each does.
+    election: Literal["bully", "ring", "echo", "lease"] = "bully"
     market: MarketSettings = MarketSettings()
     timing: TimingSettings = TimingSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -7,19 +7,26 @@ callers from outside send and get is another matter (`peers.rpc.public_form`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, Union
 
 import msgspec
 
 from peers.core.calls import StandingReply
+from peers.core.leadership.elections.registry import ELECTION_MESSAGES
 from peers.core.market.records import Outcome
 from peers.core.membership.clocks import MAX_TIME
 from peers.core.membership.members import Member, Snapshot
-from peers.core.messages import LinkMessage
+from peers.core.messages import ClockNews, Coordinator, Heartbeat, LinkMessage, MemberNews, Tally, Vacancy
 from peers.core.names import NO_RANK, peer_name
 from peers.errors import BadRequest
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    AnyMessage = LinkMessage
+else:
+    # Which messages there are depends on which election algorithms are registered.
+    AnyMessage = Union[(Heartbeat, ClockNews, MemberNews, Coordinator, Vacancy, Tally, *ELECTION_MESSAGES)]
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -27,7 +34,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     sender: int
     incarnation: int
-    messages: tuple[LinkMessage, ...]
+    messages: tuple[AnyMessage, ...]
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -19,11 +19,11 @@ from peers.core.market.records import Deposit, Outcome
 from peers.core.messages import (
     ClockNews,
     Coordinator,
-    Election,
-    ElectionAnswer,
+    ElectionMessage,
     Heartbeat,
     LinkMessage,
     MemberNews,
+    Tally,
     Vacancy,
 )
 
@@ -63,16 +63,16 @@ def describe_message(message: LinkMessage) -> str:
     if isinstance(message, MemberNews):
         members = ", ".join(f"{m.rank}{'' if m.up else ' gone'}" for m in message.members)
         return f"{name}({members}{', whole' if message.whole else ''})"
-    if isinstance(message, Election):
-        return f"{name}(after term {message.after_term}, attempt {message.attempt}, candidate {message.candidate})"
-    if isinstance(message, ElectionAnswer):
-        return f"{name}(after term {message.after_term}, attempt {message.attempt}, rank {message.rank})"
+    if isinstance(message, ElectionMessage):
+        return f"{name}(after term {message.after_term}, attempt {message.attempt}, {message.gist()})"
     if isinstance(message, Coordinator):
         return f"{name}(term {message.term}, trader {message.trader})"
     if isinstance(message, Vacancy):
         barred = f", barred {', '.join(map(str, message.barred))}" if message.barred else ""
         return f"{name}(term {message.term}, {message.reason}{barred})"
-    return f"{name}(term {message.term}, {message.messages} messages)"
+    if isinstance(message, Tally):
+        return f"{name}(term {message.term}, {message.messages} messages)"
+    return name
 
 
 def describe_operation(operation: Operation) -> str:

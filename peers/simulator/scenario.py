@@ -47,8 +47,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.chaos_s + self.calm_s
 
 
-def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: float = CHAOS_S) -> Scenario:
-    """The scenario of a seed."""
+def draw_scenario(
+    seed: int, peers: int, options: FaultOptions, *, election: str = "bully", chaos_s: float = CHAOS_S
+) -> Scenario:
+    """The scenario of a seed. With another `election`, roles, graph and faults are the same."""
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
     edges = first_graph("random", peers, rng)
@@ -59,7 +61,7 @@ def draw_scenario(seed: int, peers: int, options: FaultOptions, *, chaos_s: floa
         seed=seed,
         roles=roles,
         edges=edges if settings.get("graph", "random") == "random" else (),
-        settings=settings,
+        settings={"election": election, **settings},
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,
     )

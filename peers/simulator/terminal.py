@@ -11,12 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
 from peers.files import write_whole
 from peers.simulator.environment.history import History
 from peers.simulator.environment.record import Breach
 from peers.simulator.exhaustive.search import explore
-from peers.simulator.exhaustive.walks import WALKS
+from peers.simulator.exhaustive.walks import WALKS, with_election
 from peers.simulator.faults import KINDS, FaultOptions
 from peers.simulator.runs.play import play
 from peers.simulator.runs.runner import Failure, Summary, run_seeds
@@ -46,6 +47,11 @@ def check_peers(peers: int) -> None:
         raise SettingsError(f"--peers {peers}: the simulator takes 3 to 50")
 
 
+def check_election(name: str) -> str:
+    """Returns the name of an election algorithm; SettingsError if there is none of that name."""
+    return make_settings({"election": name}).election
+
+
 def fault_arguments(options: FaultOptions) -> str:
     """The options of the command line that give these rates again."""
     default = FaultOptions()
@@ -55,8 +61,19 @@ def fault_arguments(options: FaultOptions) -> str:
     return f" --rate {shlex.quote(','.join(rates))}" if rates else ""
 
 
+def _election_argument(election: str) -> str:
+    return "" if election == Settings().election else f" --election {election}"
+
+
 def show_run(
-    console: Console, seeds: Sequence[int], peers: int, options: FaultOptions, *, jobs: int | None, to: Path | None
+    console: Console,
+    seeds: Sequence[int],
+    peers: int,
+    options: FaultOptions,
+    *,
+    election: str,
+    jobs: int | None,
+    to: Path | None,
 ) -> int:
     """Plays the seeds; returns the exit code."""
     check_peers(peers)
@@ -64,14 +81,20 @@ def show_run(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("schedules", total=len(seeds))
         summary = run_seeds(
-            seeds, peers, options, jobs=jobs, on_progress=lambda so_far: progress.update(task, completed=so_far.seeds)
+            seeds,
+            peers,
+            options,
+            election=election,
+            jobs=jobs,
+            on_progress=lambda so_far: progress.update(task, completed=so_far.seeds),
         )
     show_summary(console, summary)
     for number, failure in enumerate(summary.failures):
-        scenario = draw_scenario(failure.seed, peers, options)
+        scenario = draw_scenario(failure.seed, peers, options, election=election)
         if number < MOST_SHRUNK:
             scenario = shrink(scenario)
-        replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{fault_arguments(options)}"
+        arguments = f"{_election_argument(election)}{fault_arguments(options)}"
+        replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{arguments}"
         _show_failure(console, failure, scenario if number < MOST_SHRUNK else None, replay, to)
     return 0 if summary.holds else 1
 
@@ -143,22 +166,24 @@ def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, al
     return 0
 
 
-def scenario_of(seed: int | None, peers: int, options: FaultOptions, file: Path | None) -> Scenario | None:
+def scenario_of(
+    seed: int | None, peers: int, options: FaultOptions, file: Path | None, *, election: str
+) -> Scenario | None:
     """The scenario to replay, if one was named."""
     if file is not None:
         return load(file)
     if seed is None:
         return None
     check_peers(peers)
-    return draw_scenario(seed, peers, options)
+    return draw_scenario(seed, peers, options, election=election)
 
 
-def show_walks(console: Console, *, most_states: int) -> int:
+def show_walks(console: Console, *, election: str, most_states: int) -> int:
     """Walks all there is to walk; returns the exit code."""
     code = 0
     for walk in WALKS:
         began_s = time.perf_counter()
-        sight = explore(walk, most_states)
+        sight = explore(with_election(walk, election), most_states)
         took_s = time.perf_counter() - began_s
         bound = "all of them" if sight.complete else "as many as were allowed"
         console.print(

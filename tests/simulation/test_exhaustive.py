@@ -53,7 +53,7 @@ def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
 
 
 def test_it_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_walks(Console(soft_wrap=True), most_states=300) == 0
+    assert show_walks(Console(soft_wrap=True), election="bully", most_states=300) == 0
     printed = capsys.readouterr().out
     assert printed.count("states") == len(WALKS)
     assert "No violation." in printed

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.names import Role
 from peers.simulator.environment.history import History
 from peers.simulator.faults import TRADER, Fault
@@ -23,25 +24,25 @@ def once(kind: str, at_s: float, target: int = TRADER, until_s: float | None = N
 
 
 CASES = {
-    "election_start": ((), 1.0),
-    "election_resignation": ((once("resign", 1.5),), 2.5),
-    "election_crash": ((once("crash", 1.5),), 3.5),
-    "election_two_starters": ((once("false_alarm", 1.5),), 2.5),
-    "election_crash_during": ((once("crash", 1.5), once("crash", 1.513, target=3)), 4.5),
-    "election_sleeper": ((once("hang", 1.5, until_s=4.0),), 6.0),
+    "start": ((), 1.0),
+    "resignation": ((once("resign", 1.5),), 2.5),
+    "crash": ((once("crash", 1.5),), 3.5),
+    "two_starters": ((once("false_alarm", 1.5),), 2.5),
+    "crash_during": ((once("crash", 1.5), once("crash", 1.513, target=3)), 4.5),
+    "sleeper": ((once("hang", 1.5, until_s=4.0),), 6.0),
 }
 TELLING = (
-    "Election(", "Answer(", "Coordinator(", "Vacancy(", "Load", "takes office", "RecordElection", " gone", " is back",
-    "starts", "Dear buyers", "leaves office", "was refused", "###",
+    "Election(", "Answer(", "RingWinner(", "Wave(", "WaveEcho(", "Coordinator(", "Vacancy(", "Load", "takes office",
+    "RecordElection", " gone", " is back", "starts", "Dear buyers", "leaves office", "was refused", "###",
 )  # fmt: skip
 
 
-def transcript(plan: tuple[Fault, ...], until_s: float) -> Iterator[str]:
+def transcript(election: str, plan: tuple[Fault, ...], until_s: float) -> Iterator[str]:
     scenario = Scenario(
         seed=1,
         roles=ROLES,
         edges=EDGES,
-        settings={"market": {"think_s": 1.0, "resign_after_sales": 0}},
+        settings={"election": election, "market": {"think_s": 1.0, "resign_after_sales": 0}},
         plan=plan,
         chaos_s=until_s,
     )
@@ -51,6 +52,7 @@ def transcript(plan: tuple[Fault, ...], until_s: float) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_election_goes_as_it_went(name: str, golden: Golden) -> None:
+@pytest.mark.parametrize("election", ALGORITHMS)
+def test_an_election_goes_as_it_went(election: str, name: str, golden: Golden) -> None:
     plan, until_s = CASES[name]
-    golden(name, transcript(plan, until_s))
+    golden(f"{election}/{name}", transcript(election, plan, until_s))

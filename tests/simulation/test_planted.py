@@ -27,7 +27,7 @@ def catch(planted: Planted) -> tuple[int, int, str]:
     """Returns the seed that caught it, after how many seeds, and the checks that did."""
     with planted.plant():
         for tried, seed in enumerate(seeds_for(planted), start=1):
-            breaches = play(draw_scenario(seed, PEERS, FaultOptions())).breaches
+            breaches = play(draw_scenario(seed, PEERS, FaultOptions(), election=planted.election)).breaches
             if breaches:
                 return seed, tried, ", ".join(sorted({breach.invariant for breach in breaches}))
             if tried == MOST_SEEDS:
@@ -53,5 +53,5 @@ def test_a_planted_mistake_is_caught(planted: Planted) -> None:
 
 def test_there_are_enough_of_them_and_without_them_all_is_well() -> None:
     assert len(MISTAKES) >= 15
-    for seed in sorted({seed for planted in MISTAKES for seed in planted.seeds}):
-        assert play(draw_scenario(seed, PEERS, FaultOptions())).breaches == ()
+    for election, seed in sorted({(planted.election, seed) for planted in MISTAKES for seed in planted.seeds}):
+        assert play(draw_scenario(seed, PEERS, FaultOptions(), election=election)).breaches == ()

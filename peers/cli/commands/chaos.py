@@ -24,7 +24,7 @@ from typing import Annotated
 
 import typer
 
-from peers.cli.options import JsonOption
+from peers.cli.options import ElectionOption, JsonOption
 
 _QUICK_S = 30.0
 """What `--quick` means; `--duration` is the setting."""
@@ -34,6 +34,7 @@ def command(
     duration: Annotated[float, typer.Option(metavar="S", help="Seconds of chaos.")] = 60.0,
     peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
+    election: ElectionOption = "bully",
     faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where history, verdict and figure go.")] = Path(
         "out/chaos"
@@ -58,6 +59,7 @@ def command(
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),
+        election=election,
         out=out,
         directory=directory,
     )

@@ -8,6 +8,13 @@ A password of the database is not for the command line, which everybody on the m
 address in the environment (`BAZAAR_MONGO`) or in a file (`--mongo @FILE`). It is shown nowhere, and kept in the
 directory in a file that only its owner can read.
 
+How a trader is found is chosen by `--election`:
+
+- `bully`: everybody of higher rank is asked, and the highest that answers takes office
+- `ring`: a message goes round by rank and gathers who is alive, and the highest takes office
+- `echo`: a wave floods the graph and comes back, so that the highest knows that all agree
+- `lease`: nobody is asked: who writes the next term into the books first has it
+
 **Examples**
 
 - `bazaar run localhost 6`
@@ -43,6 +50,7 @@ from peers.cli.options import (
     QuietOption,
     ResignAfterOption,
     RolesOption,
+    RunElectionOption,
     SeedOption,
     SetOption,
     SlowPeerOption,
@@ -67,6 +75,7 @@ def command(
     slow_peer: SlowPeerOption = False,
     think_s: ThinkOption = None,
     resign_after: ResignAfterOption = None,
+    election: RunElectionOption = None,
     no_trade: NoTradeOption = False,
     set_: SetOption = None,
     fresh: FreshOption = False,
@@ -90,6 +99,7 @@ def command(
 
     shortcuts: dict[str, object] = {
         "clock": clock,
+        "election": election,
         "graph": graph,
         "market.think_s": think_s,
         "market.resign_after_sales": resign_after,

@@ -8,6 +8,7 @@ A seed and a commit give the same history on any machine.
 - `bazaar simulate --seeds 1-10000 --peers 5`
 - `bazaar simulate --seeds 1-500 --only split,hang --rate split=3`
 - `bazaar simulate --replay 42 --peers 5 --shiviz 42.log`
+- `bazaar simulate --seeds 1-1000 --election ring`
 - `bazaar simulate --exhaustive`
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from peers.cli.options import (
     BeatsOption,
+    ElectionOption,
     ExhaustiveOption,
     FileOption,
     JobsOption,
@@ -33,6 +35,7 @@ from peers.cli.options import (
 def command(
     seeds: SeedsOption = "1-1000",
     peers: PeersOption = 5,
+    election: ElectionOption = "bully",
     jobs: JobsOption = None,
     save: SaveOption = None,
     only: OnlyOption = "",
@@ -52,9 +55,12 @@ def command(
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if exhaustive:
-        return terminal.show_walks(console, most_states=states)
+        return terminal.show_walks(console, election=terminal.check_election(election), most_states=states)
+    terminal.check_election(election)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
-    scenario = terminal.scenario_of(replay, peers, options, file)
+    scenario = terminal.scenario_of(replay, peers, options, file, election=election)
     if scenario is not None:
         return terminal.show_replay(console, scenario, shiviz=shiviz, all_beats=beats)
-    return terminal.show_run(console, terminal.parse_seeds(seeds), peers, options, jobs=jobs, to=save)
+    return terminal.show_run(
+        console, terminal.parse_seeds(seeds), peers, options, election=election, jobs=jobs, to=save
+    )

@@ -21,7 +21,7 @@ from peers.core.market.records import Post
 from peers.core.market.resignation import elections_to_sit_out
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member
-from peers.core.messages import Coordinator, Election, ElectionAnswer, Heartbeat, Vacancy
+from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, Vacancy
 from peers.core.names import rank_of
 from peers.core.reports import Crashes, EntryRefused, LeftOffice
 from peers.core.settings import MAX_BARRED
@@ -174,13 +174,12 @@ class Leadership:
         self._machine.stand()
         self._incumbency.bid(after_term, self.elections.reason)
 
-    def on_election_message(self, sender: int, message: Election | ElectionAnswer) -> None:
+    def on_election_message(self, sender: int, message: ElectionMessage) -> None:
         view = self._ctx.view
         if message.after_term < view.term:
             self._correct(sender)
             return
-        if isinstance(message, Election):
-            self._learn(LeadershipView(term=message.after_term, vacant=True, reason=message.reason))
+        self._learn(LeadershipView(term=message.after_term, vacant=True, reason=message.reason))
         self.elections.on_message(sender, message)
 
     def _correct(self, sender: int) -> None:

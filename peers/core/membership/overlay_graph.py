@@ -133,3 +133,10 @@ def distances(graph: Mapping[int, Collection[int]], source: int) -> dict[int, in
                     further.append(other)
         edge = further
     return hops
+
+
+def next_hop(graph: Mapping[int, Collection[int]], source: int, target: int) -> int | None:
+    """Returns the neighbour of `source` on a shortest path to `target`, the lowest of several; None if none is."""
+    hops = distances(graph, target)
+    ways = [rank for rank in graph.get(source, ()) if rank in hops]
+    return min(ways, key=lambda rank: (hops[rank], rank), default=None)

@@ -73,3 +73,8 @@ WALKS = (
     msgspec.structs.replace(_MARKET, faults=2),
     msgspec.structs.replace(_MARKET, name="a market of three, the books behind", books_behind=True),
 )
+
+
+def with_election(walk: Walk, election: str) -> Walk:
+    """The same walk in a town whose elections are held in this way."""
+    return msgspec.structs.replace(walk, settings={**walk.settings, "election": election})

@@ -11,22 +11,23 @@ Plant = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A mistake by name, how to make it, and seeds that are known to catch it."""
+    """A mistake by name, how to make it, seeds that are known to catch it, and how elections are held in these."""
 
     name: str
     plant: Plant
     seeds: tuple[int, ...] = ()
+    election: str = "bully"
 
 
 MISTAKES: list[Planted] = []
 
 
-def mistake(*seeds: int) -> Callable[[Callable[[], Iterator[None]]], Plant]:
-    """Notes a mistake under the name of its function."""
+def mistake(*seeds: int, election: str = "bully") -> Callable[[Callable[[], Iterator[None]]], Plant]:
+    """Notes a mistake under the name of its function; `election` is the algorithm that shows it."""
 
     def note(function: Callable[[], Iterator[None]]) -> Plant:
         plant = contextmanager(function)
-        MISTAKES.append(Planted(name=function.__name__, plant=plant, seeds=seeds))
+        MISTAKES.append(Planted(name=function.__name__, plant=plant, seeds=seeds, election=election))
         return plant
 
     return note

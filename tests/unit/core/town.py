@@ -28,8 +28,9 @@ from peers.core.inputs import (
 )
 from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import Append, Appended, MakeBooks, Operation
-from peers.core.membership.members import Snapshot
+from peers.core.membership.members import Edge, Snapshot
 from peers.core.membership.overlay_graph import build_graph
+from peers.core.messages import LinkMessage
 from peers.core.names import Role
 from peers.core.peer import Peer
 from peers.core.reports import Elected, ElectionStarted, Report
@@ -50,6 +51,7 @@ class Town:
         seed: int = 0,
         starters: Sequence[int] = (0,),
         settings: Settings | None = None,
+        edges: tuple[Edge, ...] | None = None,
     ) -> None:
         self.rng = Random(seed)
         self.ledger = MemoryLedger()
@@ -64,7 +66,10 @@ class Town:
         self.taken: list[OfficeEntry] = []
         """The entries with which the post was taken, in the order of the log."""
         self.held: dict[int, int] = {}  # By rank, the term that the peer believes to hold.
-        snapshot = Snapshot(members=tuple(self.members), edges=build_graph(len(roles), self.rng))
+        self.said: list[LinkMessage] = []
+        """What was said along the edges, in order."""
+        edges = edges or build_graph(len(roles), self.rng)
+        snapshot = Snapshot(members=tuple(self.members), edges=edges)
         for rank in self.rng.sample(sorted(self.peers), len(self.peers)):
             self.happens(rank, Start(snapshot=snapshot, starts_election=rank in starters))
 
@@ -79,6 +84,7 @@ class Town:
 
     def _carry_out(self, rank: int, command: Command) -> None:
         if isinstance(command, Send):
+            self.said.append(command.message)
             self._post(rank, command)
         elif isinstance(command, SetTimer):
             self.timers[rank, command.timer] = self.now_s + command.after_s
@@ -142,6 +148,12 @@ class Town:
             self._fire(key)
             self.arrives()
         self.now_s = until_s
+
+    def arrives_partly(self, steps: int) -> None:
+        """So many of the things under way arrive, or all, if there are fewer."""
+        for _ in range(steps):
+            if self.parcels:
+                self._deliver_any()
 
     def storm(self, steps: int, *, loss: float) -> None:
         for _ in range(steps):

@@ -69,12 +69,15 @@ def decided(
     )
 
 
-def rules(*, timing: dict[str, object] | None = None, clock: str = "lamport", **market: object) -> Settings:
+def rules(
+    *, timing: dict[str, object] | None = None, clock: str = "lamport", election: str = "bully", **market: object
+) -> Settings:
     """The settings, with these of the market (and of the timing) changed, and what has to wait queued at once."""
     return make_settings(
         {
             "market": market,
             "timing": {"queue_after_s": 0.0, "group_commit_delay_s": 0.0, **(timing or {})},
             "clock": clock,
+            "election": election,
         }
     )

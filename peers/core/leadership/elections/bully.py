@@ -13,31 +13,52 @@ and waits for the announcement; where none comes, the next attempt begins.
 
 from __future__ import annotations
 
-from peers.core.leadership.elections.base import ElectionMessage, Electorate, patience_s
+from typing import ClassVar
+
+from peers.core.leadership.elections.base import NOBODY, Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.messages import Election, ElectionAnswer
+from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
-NOBODY = -1
-"""Lower than every rank: nobody has answered or stands."""
-PATIENCE = 4
-"""A peer that stood back waits so many times `election_s` for the announcement before the next attempt."""
-MAX_WAIT_S = 5.0
-"""The wait for the announcement grows with each attempt, up to so many seconds."""
 HOLD_FROM, HOLD_TO = 0.25, 0.5
 """The parts of `election_s` for which the second highest and the lowest hold their answers back."""
 
 
-class Bully:
+class Election(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """`candidate` asks everybody of higher rank: the post after `after_term` is vacant, will you take it?
+
+    A peer that may not take the post, as far as it knows, can ask all the same; `stands` is then False, and nobody
+    waits for it to take office.
+    """
+
+    candidate: int
+    stands: bool = True
+
+    def begun_by(self) -> int:
+        return self.candidate
+
+    def gist(self) -> str:
+        return f"candidate {self.candidate}"
+
+
+class ElectionAnswer(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """`rank` is alive, higher, and takes over the election."""
+
+    rank: int
+
+    def gist(self) -> str:
+        return f"rank {self.rank}"
+
+
+class Bully(Rounds):
     """The bully's part of one peer."""
 
-    name = "bully"
+    name: ClassVar[str] = "bully"
+    sentence: ClassVar[str] = "everybody of higher rank is asked, and the highest that answers takes office"
+    messages: ClassVar[tuple[type[ElectionMessage], ...]] = (Election, ElectionAnswer)
 
     def __init__(self, electorate: Electorate) -> None:
-        self._peers = electorate
-        # The term that left the vacancy and the attempt to fill it, None while no election is on.
-        self._round: tuple[int, int] | None = None
-        self._reason = VacancyReason.START
+        super().__init__(electorate)
         # The highest rank that has answered or stands in this round, this peer's own included.
         self._highest = NOBODY
         # Whether this peer only waits for the announcement, after which the next attempt begins.
@@ -45,14 +66,8 @@ class Bully:
         # For how many seconds the answer of this peer is held back, None when none is.
         self._held_back_s: float | None = None
 
-    def reason(self) -> VacancyReason | None:
-        return self._reason if self._round else None
-
-    def attempt(self) -> int | None:
-        return self._round[1] if self._round else None
-
     def start(self, *, after_term: int, attempt: int, reason: VacancyReason) -> None:
-        if self._round is not None and self._round >= (after_term, attempt):
+        if self._is_under_way(after_term, attempt):
             return
         ctx = self._peers.ctx
         ctx.say(ElectionStarted(peer=ctx.name, after_term=after_term, attempt=attempt, reason=reason))
@@ -72,11 +87,11 @@ class Bully:
     def on_message(self, sender: int, message: ElectionMessage) -> None:
         if isinstance(message, Election):
             self._on_election(sender, message)
-        else:
+        elif isinstance(message, ElectionAnswer):
             self._on_answer(sender, message)
 
     def _on_election(self, sender: int, election: Election) -> None:
-        if self._round is not None and self._round >= (election.after_term, election.attempt):
+        if self._is_under_way(election.after_term, election.attempt):
             return
         self._peers.flood(election, but=sender)
         candidate = election.candidate if election.stands else NOBODY
@@ -101,7 +116,8 @@ class Bully:
         self._peers.ctx.set_timer("election", wait_s)
 
     def _answer(self, after_term: int, attempt: int) -> None:
-        self._peers.flood(ElectionAnswer(after_term=after_term, attempt=attempt, rank=self._peers.ctx.me.rank))
+        rank = self._peers.ctx.me.rank
+        self._peers.flood(ElectionAnswer(after_term=after_term, attempt=attempt, reason=self._reason, rank=rank))
 
     def _on_answer(self, sender: int, answer: ElectionAnswer) -> None:
         if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
@@ -126,12 +142,9 @@ class Bully:
         if self._highest == ctx.me.rank:  # Nobody higher has answered.
             self._peers.nominate(after_term)
         self._stood_back = True
-        ctx.set_timer("election", min(PATIENCE * self._patience_s() * (attempt + 1), MAX_WAIT_S))
+        ctx.set_timer("election", self._announcement_s())
 
-    def _patience_s(self) -> float:
-        return patience_s(self._peers.ctx, self._reason)
-
-    def stop(self) -> None:
-        if self._round is not None:
-            self._round = None
-            self._peers.ctx.cancel_timer("election")
+    def on_lost(self) -> None:
+        """Perhaps the one to win was lost: the next one acts and does not wait."""
+        if self._round is not None and self._eligible()[-1] == self._peers.ctx.me.rank:
+            self._peers.nominate(self._round[0])

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from peers.core.context import Context
 from peers.core.leadership.election_cost import ElectionCost
-from peers.core.leadership.elections.base import ElectionAlgorithm, ElectionMessage, patience_s
-from peers.core.leadership.elections.bully import Bully
+from peers.core.leadership.elections.base import ElectionAlgorithm, patience_s
+from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipState, LeadershipView
 from peers.core.ledger.port import Done, Operation, Reach, Result
 from peers.core.membership.gossip import Gossip
-from peers.core.messages import Coordinator, Election
+from peers.core.messages import Coordinator, ElectionMessage
 
 RECHECK_VACANCY_S = 1.0
 """How often a peer looks whether the post is filled. No setting: it only mends what elections left undone."""
@@ -26,7 +26,7 @@ class ElectionPart:
         self._ctx = ctx
         self._gossip = gossip
         self._on_nominated = on_nominated
-        self._algorithm: ElectionAlgorithm = Bully(self)
+        self._algorithm: ElectionAlgorithm = ALGORITHMS[ctx.settings.election](self)
         self._vacant_since_s = 0.0
         self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
         self.eligibility = Eligibility(ctx)
@@ -44,7 +44,7 @@ class ElectionPart:
         elif ctx.view.reason is VacancyReason.START and ctx.settings.market.first_trader == "lowest":
             if ctx.me.rank == ctx.members.up()[0].rank:
                 self.nominate(ctx.view.term)
-        elif started or self._is_mine_to_begin():
+        elif started or self._algorithm.everybody_starts or self._is_mine_to_begin():
             self._begin()
 
     def on_books_away(self) -> None:
@@ -74,12 +74,10 @@ class ElectionPart:
 
     def mind_the_lost(self) -> None:
         """Peers were lost, perhaps the one to begin or to win: if this peer is next, it acts and does not wait."""
-        term, attempt = self._ctx.view.term, self._algorithm.attempt()
-        if attempt is None:
-            if self._is_mine_to_begin():
-                self._begin()
-        elif self.eligible(term, attempt)[-1] == self._ctx.me.rank:
-            self.nominate(term)
+        if self._algorithm.attempt() is not None:
+            self._algorithm.on_lost()
+        elif self._is_mine_to_begin():
+            self._begin()
 
     def _is_mine_to_begin(self) -> bool:
         reason = self._ctx.view.reason
@@ -102,9 +100,10 @@ class ElectionPart:
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:
         """Takes in a message of the present vacancy."""
-        if isinstance(message, Election) and self.cost.started_by is None:
-            candidate = self._ctx.members.get(message.candidate)
-            self.cost.started_by = candidate.name if candidate is not None else None
+        beginner = message.begun_by()
+        if beginner is not None and self.cost.started_by is None:
+            member = self._ctx.members.get(beginner)
+            self.cost.started_by = member.name if member is not None else None
         self._algorithm.on_message(sender, message)
 
     def on_election_timer(self) -> None:
@@ -144,6 +143,10 @@ class ElectionPart:
     def flood(self, message: ElectionMessage | Coordinator, *, but: int | None = None) -> None:
         term = message.term if isinstance(message, Coordinator) else message.after_term + 1
         self.cost.count(self._gossip.flood(message, but=but), term)
+
+    def send(self, rank: int, message: ElectionMessage) -> None:
+        self._gossip.send(rank, message)
+        self.cost.count(1, message.after_term + 1)
 
     def nominate(self, after_term: int) -> None:
         self._on_nominated(after_term)

@@ -9,10 +9,9 @@ import pytest
 
 from peers.core.commands import SetTimer
 from peers.core.context import Context
-from peers.core.leadership.elections.base import ElectionMessage
-from peers.core.leadership.elections.bully import Bully
+from peers.core.leadership.elections.bully import Bully, Election, ElectionAnswer
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.messages import Election, ElectionAnswer
+from peers.core.messages import ElectionMessage
 from tests.unit.core.words import peer, rules
 
 ASKED = Election(after_term=0, attempt=0, candidate=0, reason=VacancyReason.CRASHED)
@@ -34,6 +33,10 @@ class Electorate:
 
     def flood(self, message: ElectionMessage, *, but: int | None = None) -> None:
         del but
+        self.said.append(message)
+
+    def send(self, rank: int, message: ElectionMessage) -> None:
+        del rank
         self.said.append(message)
 
     def nominate(self, after_term: int) -> None:
@@ -90,7 +93,7 @@ def test_the_lower_a_peer_the_longer_it_holds_its_answer_back() -> None:
 
 def test_one_who_has_heard_a_higher_answer_gives_none_and_does_not_stand() -> None:
     electorate, bully = asked(2)
-    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, rank=3))
+    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, reason=VacancyReason.CRASHED, rank=3))
     bully.on_timer()
     bully.on_timer()
     assert electorate.answers() == [3]
@@ -99,7 +102,7 @@ def test_one_who_has_heard_a_higher_answer_gives_none_and_does_not_stand() -> No
 
 def test_a_lower_answer_is_not_passed_on_by_one_who_will_answer() -> None:
     electorate, bully = asked(3)
-    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, rank=1))
+    bully.on_message(1, ElectionAnswer(after_term=0, attempt=0, reason=VacancyReason.CRASHED, rank=1))
     assert electorate.answers() == []
     bully.on_timer()
     assert electorate.answers() == [3]
