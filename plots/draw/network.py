@@ -118,8 +118,9 @@ def _explain(axes: Axes, network: Network, trader: str | None) -> None:
     axes.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False, labelcolor=_INK
     )
+    most = max((degree for _, degree in network.degree()), default=0)
     axes.set_title(
-        f"{len(network)} peers, {network.number_of_edges()} links, at most three each",
+        f"{len(network)} peers, {network.number_of_edges()} links, at most {most} each",
         color=_INK,
         fontsize=13,
         pad=14,
