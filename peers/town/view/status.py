@@ -12,7 +12,7 @@ from rich.table import Table
 from nameserver.client import Registered, find
 from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
-from peers.endpoints import split_endpoint
+from peers.endpoints import host_of
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
@@ -131,7 +131,7 @@ def _look_at(peer: _Known) -> PeerStatus:
     neighbours = answer.get("neighbours") if answer else None
     return PeerStatus(
         name=peer.name,
-        machine=_machine_of(peer.uri),
+        machine=host_of(peer.uri),
         rank=peer.rank,
         role=peer.role,
         pid=peer.pid,
@@ -139,13 +139,6 @@ def _look_at(peer: _Known) -> PeerStatus:
         neighbours=tuple(map(str, neighbours)) if isinstance(neighbours, list | tuple) else peer.neighbours,
         alive=answer is not None,
     )
-
-
-def _machine_of(uri: str) -> str:
-    try:
-        return split_endpoint(uri.rpartition("@")[2])[0]
-    except ValueError:
-        return ""
 
 
 def _post(state: TownState) -> tuple[int, str | None]:
