@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from db.address import database_of
 from peers.books_address import ENVIRONMENT, address_from_environment
+from peers.core.market.records import Post
 from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
@@ -24,7 +25,7 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.books import Books
-from peers.town.closing import finish_in_order
+from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
@@ -81,9 +82,9 @@ class Joining:
         except Interrupted:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
-        since = await asyncio.to_thread(books.post)
+        since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
         await self._terminal.until_over(books, since.seq, self._registry.keep())
-        return await self._leave(books)
+        return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
         options = self._options
@@ -182,7 +183,7 @@ class Joining:
                 self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
             await asyncio.sleep(_LOOK_S)
 
-    async def _leave(self, books: Books) -> int:
+    async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
         self._console.tick()
         closes = self._registry.is_told_to_close
         if closes:
@@ -190,8 +191,15 @@ class Joining:
         else:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=not closes)
-        return 0
+        return await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=since,
+            since_ms=since_ms,
+            leave=not closes,
+        )
 
     def _kill_hard(self) -> None:
         self._processes.kill_hard()
