@@ -28,6 +28,7 @@ from peers.town.books import Books
 from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.lease import name_servers_in_books
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.processes.peer_processes import PeerProcesses
@@ -172,16 +173,25 @@ class Joining:
                     return await asyncio.to_thread(ask_any, *self._nameserver)
                 except TownError as error:
                     why = error
-            if before is not None:
-                others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
-                if others:
-                    return others[0]
+            others = await asyncio.to_thread(self._others)
+            if others:
+                return others[0]
             if time.monotonic() > deadline_s:
                 raise why
             if not told:
                 told = True
                 self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
             await asyncio.sleep(_LOOK_S)
+
+    def _others(self) -> list[Answering]:
+        """Who answers of the machines that this one remembers; else of those that the books name, if it knows books:
+        in containers, one that was connected again has lost the name that all share."""
+        before = self._remembered
+        found = who_answers(before.nameservers, before.town) if before is not None else []
+        books = self._options.mongo or address_from_environment()
+        if not found and books is not None:
+            found = who_answers(name_servers_in_books(books), None if before is None else before.town)
+        return found
 
     async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
         self._console.tick()

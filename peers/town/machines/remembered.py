@@ -64,14 +64,14 @@ def ask_any(host: str, port: int) -> Answering:
     raise TownError(f"no machine that is called {host} knows of a town that is open, at port {port}")
 
 
-def who_answers(nameservers: Iterable[str], town: str) -> list[Answering]:
-    """Asks these machines all at once; returns those that are in that town, in the order given."""
+def who_answers(nameservers: Iterable[str], town: str | None) -> list[Answering]:
+    """Asks these machines all at once; returns those that are in that town, or in any (None), in the order given."""
     wanted = list(dict.fromkeys(nameservers))
     if not wanted:
         return []
     with ThreadPoolExecutor(len(wanted)) as pool:
         found = pool.map(_asked, wanted)
-        return [each for each in found if each is not None and each.card.get("town") == town]
+        return [each for each in found if each is not None and town in (None, each.card.get("town"))]
 
 
 def _asked(nameserver: str) -> Answering | None:
