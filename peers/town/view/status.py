@@ -36,9 +36,9 @@ class NameServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody. One whose process is gone
-    is neither: `gone` says how it ended, and `gone_at_ms` when. `machine` is the address it is called at, empty for
-    one that never said."""
+    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody. `gone` says how a
+    process ended that has, and `gone_at_ms` when. `machine` is the address it is called at, empty for one that never
+    said."""
 
     name: str
     machine: str
