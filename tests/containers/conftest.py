@@ -14,10 +14,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.composition import Bystander, Composition
+from tests.helpers.slowness import Slowness
 
 ENGINE = "BAZAAR_ENGINE"
 PEERS = 4
 LONGEST_START_S = 600.0
+LONGEST_OPENING_S = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +65,16 @@ def town(engine: dict[str, str]) -> Iterator[Composition]:
 @pytest.fixture(scope="module")
 def sales(town: Composition) -> Iterator[Bystander]:
     """The town is up, and its sales are watched."""
-    town.open(PEERS)
-    bystander = Bystander(town)
+    with Slowness() as slowness:
+        town.open(PEERS)
+        bystander = Bystander(town)
+        try:
+            bystander.wait_for_sales(town.began_s, deadline_s=LONGEST_OPENING_S)
+            town.slowness = slowness.factor
+        except AssertionError:
+            print(town.compose("logs", "--tail", "50", check=False))
+            bystander.close()
+            raise
     try:
         yield bystander
     finally:

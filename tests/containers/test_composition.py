@@ -20,11 +20,12 @@ from tests.containers.conftest import PEERS
 from tests.helpers.composition import ROOT
 
 # Starting an engine and building the image have limits of their own.
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400, func_only=True)]
 
 FOUNDERS = 4
 ALL = FOUNDERS + PEERS
 FIRST_SALE_S = 20.0
+"""On a machine that has nothing else to do."""
 
 
 def tell(sales: Bystander, what: str, since: float) -> None:
@@ -36,9 +37,11 @@ def first(town: Composition, service: str) -> str:
 
 
 def test_it_trades_within_seconds(town: Composition, sales: Bystander) -> None:
-    when = sales.wait_for_sales(town.began_s, deadline_s=FIRST_SALE_S)
-    print(f"\nfrom up to the first sale: {when - town.began_s:.1f} s")
-    assert when - town.began_s < FIRST_SALE_S
+    took_s = sales.wait_for_sales(town.began_s) - town.began_s
+    print(
+        f"\nfrom up to the first sale: {took_s:.1f} s, on a machine {town.slowness:.1f} times slower than when idle"
+    )
+    assert took_s < FIRST_SALE_S * town.slowness
     peers = town.wait_for_peers(first(town, "nameserver"), ALL)
     print(f"all {ALL} peers known {time.time() - town.began_s:.1f} s after up")
     joined = Counter(peer.role for peer in peers if peer.container != first(town, "nameserver"))
