@@ -61,6 +61,7 @@ class Composition:
         self._environment = {**os.environ, **environment}
         self.began_s = time.time()
         self.slowness = 1.0  # How busy the machine was while it opened.
+        self._volumes: set[str] = set()  # All that it ever had: the engine keeps those of containers that are gone.
 
     def docker(self, *words: str, check: bool = True) -> str:
         """Runs `docker`; returns what it printed. Fails with all it said."""
@@ -86,7 +87,20 @@ class Composition:
         self.up(peers)
 
     def up(self, peers: int) -> None:
+        self._note_volumes()
         self.compose("up", "--detach", "--quiet-pull", "--scale", f"peers={peers}")
+
+    def down(self) -> None:
+        """Removes all there ever was of it."""
+        self._note_volumes()
+        self.compose("down", "--volumes", "--timeout", "2", "--remove-orphans", check=False)
+        if self._volumes:
+            self.docker("volume", "rm", "--force", *self._volumes, check=False)
+
+    def _note_volumes(self) -> None:
+        there = self.compose("ps", "--all", "--quiet").split()
+        for each in self.inspect(*there) if there else []:
+            self._volumes.update(mount["Name"] for mount in each["Mounts"] if mount["Type"] == "volume")
 
     def containers(self, service: str) -> list[str]:
         """Short ids of those of a service that run."""

@@ -59,7 +59,7 @@ def town(engine: dict[str, str]) -> Iterator[Composition]:
     try:
         yield composition
     finally:
-        composition.compose("down", "--volumes", "--timeout", "2", "--remove-orphans", check=False)
+        composition.down()
 
 
 @pytest.fixture(scope="module")
