@@ -44,7 +44,7 @@ def test_it_trades_within_seconds(town: Composition, sales: Bystander) -> None:
     assert took_s < FIRST_SALE_S * town.slowness
     peers = town.wait_for_peers(first(town, "nameserver"), ALL)
     print(f"all {ALL} peers known {time.time() - town.began_s:.1f} s after up")
-    # Those that come at the same moment do not all see each other, but neither side may be left to the founders alone.
+    # Those that come at the same moment do not all see each other; but no side is left to the founders alone.
     assert {peer.role for peer in peers if peer.container != first(town, "nameserver")} == {"buyer", "seller"}
 
 
