@@ -19,7 +19,7 @@ from tests.helpers.slowness import Slowness
 ENGINE = "BAZAAR_ENGINE"
 PEERS = 4
 LONGEST_START_S = 600.0
-LONGEST_OPENING_S = 180.0
+LONGEST_OPENING_S = 300.0
 
 
 @pytest.fixture(scope="session")
