@@ -21,7 +21,7 @@ from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import drain, finish_in_order
+from peers.town.closing import drain, finish_in_order, part
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
 from peers.town.joining import join_market, settings_in
 from peers.town.machines.invitation import how_to_invite
@@ -47,7 +47,7 @@ Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 # None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
-_FOREIGNERS_S = 8.0  # Terminals that joined need this to notice the closing and to end their peers.
+_FOREIGNERS_S = 20.0  # Terminals that joined need this to notice the closing, to end their peers, and to audit.
 
 
 class Town:
@@ -222,8 +222,15 @@ class Town:
     async def _leave(self, books: Books) -> int:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=True)
-        return 0
+        return await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=self._since,
+            since_ms=self._state.started_at_ms,
+            leave=True,
+        )
 
     async def _close(self, books: Books) -> int:
         self._console.tick()
