@@ -6,13 +6,14 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
 from peers.town.directory import graph_is_sound
+from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
-from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, network_of
+from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, graph_of, network_of
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -42,12 +43,17 @@ def town(tmp_path: Path) -> Iterator[Town]:
 def settled(hosts: list[Host], peers: int, *, deadline_s: float = 30.0) -> None:
     """Waits until each of these hosts knows all peers, sees them alive, and their graph is sound."""
     for host in hosts:
+        seen: list[dict[str, Any]] = []
 
-        def look(host: Host = host) -> bool:
-            status, graph = host.status(), host.graph()
-            return len(graph) == peers == len(status.get("peers", [])) and graph_is_sound(graph)
+        def look(host: Host = host, seen: list[dict[str, Any]] = seen) -> bool:
+            seen[:] = host.status().get("peers", [])
+            graph = graph_of(seen)
+            return len(graph) == peers == len(seen) and graph_is_sound(graph)
 
-        wait_until(look, f"{peers} peers in one graph, seen from {host.address}", deadline_s=deadline_s)
+        try:
+            wait_until(look, f"{peers} peers in one graph", deadline_s=deadline_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}, seen from {host.address}: {seen}") from error
 
 
 def audited(host: Host) -> None:
@@ -115,7 +121,7 @@ def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:
 def test_a_name_server_is_frozen(town: Town) -> None:
     network, (first, second, third) = town
     at_s = time.time()
-    frozen = [pid for pid in first.pids() if "nameserver" in psutil.Process(pid).cmdline()]
+    frozen = [pid for pid in first.pids() if "nameserver" in words_of(pid)]
     first.signal(signal.SIGSTOP, frozen)
     first.says("the name server is back")
     settled([first, second, third], 3 * PEERS)

@@ -76,6 +76,11 @@ def skip_without_namespaces() -> None:
     _run("ip", "netns", "del", probe)
 
 
+def graph_of(peers: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The graph as those that answer describe it; `peers` are those of a status."""
+    return {peer["name"]: peer["neighbours"] for peer in peers if peer["alive"]}
+
+
 class Host:
     """A machine at `address`, with a directory of its own."""
 
@@ -142,8 +147,9 @@ class Host:
         """Waits until its terminal has said `words`, behind the first `after` characters."""
 
         def look() -> bool:
-            said = words in self.text[after:]
-            assert said or (self.process is not None and self.process.poll() is None), f"no {words!r}:\n{self.text}"
+            has_ended = self.process is None or self.process.poll() is not None
+            said = words in self.text[after:]  # Read last, for a terminal's last words may be the ones.
+            assert said or not has_ended, f"no {words!r}:\n{self.text}"
             return said
 
         wait_until(look, f"{words!r} at {self.address}", deadline_s=deadline_s)
@@ -153,10 +159,6 @@ class Host:
         done = self.bazaar("status", "--json")
         status: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
         return status
-
-    def graph(self) -> dict[str, list[str]]:
-        """The graph as its peers that answer describe it, to a status asked here."""
-        return {peer["name"]: peer["neighbours"] for peer in self.status().get("peers", []) if peer["alive"]}
 
     def pids(self) -> list[int]:
         """All processes of this host."""
