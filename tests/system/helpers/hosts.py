@@ -1,5 +1,7 @@
-"""Hosts of a test's own: network namespaces on a bridge that no address leads to from outside, and a database beside
-them. A host can be killed with all that runs there, cut off without a word, and started again where it was."""
+"""Hosts of a test's own: network namespaces that no address leads to from outside, and a database beside them.
+
+A host can be killed with all that runs there, cut off without a word, and started again where it was.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ import pytest
 from db.mongod.process import find_mongod
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import ROOT
+from tests.system.helpers.wires import Bridge, SwitchedWires, Wires
 
 DATABASE_PORT = 27017
+DATABASE = 9
+"""The number of the host of the database."""
 NAME_SERVER_PORT = 9090
 _SET = "hosts"
 _INITIATE = """
@@ -44,12 +49,14 @@ log = client["bazaar"]["log"]
 while True:
     try:
         decided = log.find_one({"kind": "decide"}, {"_id": 1}, sort=[("_id", -1)])
+        post = client["bazaar"]["posts"].find_one({}) or {}
         office = log.find_one({"kind": "office"}, sort=[("_id", -1)])
     except PyMongoError:
         continue
     if decided is not None:
         trader = office and office.get("trader")
-        print(json.dumps({"at_s": time.time(), "place": decided["_id"], "trader": trader}), flush=True)
+        seen = {"place": decided["_id"], "trader": trader, "term": post.get("term"), "seq": post.get("seq", 0)}
+        print(json.dumps({"at_s": time.time(), **seen}), flush=True)
     time.sleep(0.05)
 """
 
@@ -89,13 +96,11 @@ class Host:
         self.directory = directory
         self.out = directory.with_suffix(".txt")
         self._network = network
+        self.number = number
         self._space = f"{network.prefix}h{number}"
-        self._link = f"{network.prefix}v{number}"[-15:]
         _run("ip", "netns", "add", self._space)
         inside = ["ip", "-n", self._space]
-        switch = ["ip", "-n", network.prefix]
-        _run(*switch, "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._space)
-        _run(*switch, "link", "set", self._link, "master", "br0", "up")
+        network.wires.attach(number, self._space)
         _run(*inside, "link", "set", "lo", "up")
         _run(*inside, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _run(*inside, "link", "set", "eth0", "up")
@@ -179,7 +184,7 @@ class Host:
 
     def cut_off(self) -> None:
         """Nothing gets through to it or from it any more, and nobody is told."""
-        _run("ip", "-n", self._network.prefix, "link", "set", self._link, "nomaster")
+        self._network.wires.unplug(self.number)
 
     def cut_from(self, *others: Host) -> None:
         """Nothing gets through between it and these any more; all else does."""
@@ -191,7 +196,7 @@ class Host:
         _run(*self.command(_iptables(), "-F", "INPUT"))
 
     def reconnect(self) -> None:
-        _run("ip", "-n", self._network.prefix, "link", "set", self._link, "master", "br0")
+        self._network.wires.plug_in(self.number)
 
     def remove(self) -> None:
         self.kill()
@@ -199,26 +204,26 @@ class Host:
 
 
 class Network:
-    """A bridge in a namespace of its own, hosts on it, and a database on a host that nobody harms."""
+    """Wires in a namespace of their own, hosts on them, and a database on a host that nobody harms.
 
-    def __init__(self, directory: Path) -> None:
+    With a `seed`, the wires are a switch that can be told to delay and to lose."""
+
+    def __init__(self, directory: Path, n: int, seed: int | None = None) -> None:
         self.prefix = f"bz{os.getpid() % 100000}"
         self._directory = directory
         _run("ip", "netns", "add", self.prefix)
-        _run("ip", "-n", self.prefix, "link", "add", "br0", "type", "bridge")
-        _run("ip", "-n", self.prefix, "link", "set", "br0", "up")
+        self.switch = None if seed is None else SwitchedWires(self.prefix, [*range(1, n + 1), DATABASE], seed)
+        self.wires: Wires = self.switch or Bridge(self.prefix)
         self.hosts: list[Host] = []
         self._watch_out = directory / "watch.txt"
-        self._database = self._host(9)
+        self._database = self._host(DATABASE)
         self.uri = f"mongodb://{self._database.address}:{DATABASE_PORT}/?replicaSet={_SET}"
+        self.machines = [self._host(number) for number in range(1, n + 1)]
 
     def _host(self, number: int) -> Host:
         host = Host(self, number, self._directory / f"host{number}")
         self.hosts.append(host)
         return host
-
-    def add_hosts(self, n: int) -> list[Host]:
-        return [self._host(number) for number in range(1, n + 1)]
 
     def start_database(self) -> None:
         home = self._database.directory
@@ -268,20 +273,21 @@ class Network:
     def close(self) -> None:
         for host in reversed(self.hosts):
             host.remove()
+        self.wires.close()
         _run("ip", "netns", "del", self.prefix)
 
 
 @contextmanager
-def network_of(directory: Path, n: int) -> Iterator[tuple[Network, list[Host]]]:
-    """Makes a network with `n` hosts and a database; takes it all away again. What the hosts' terminals said is shown
-    where a test fails."""
+def network_of(directory: Path, n: int, seed: int | None = None) -> Iterator[tuple[Network, list[Host]]]:
+    """Makes a network with `n` hosts and a database, on a switch if there is a `seed`; takes it all away again.
+
+    What the hosts' terminals said is shown where a test fails."""
     skip_without_namespaces()
-    network = Network(directory)
+    network = Network(directory, n, seed)
     try:
-        hosts = network.add_hosts(n)
         network.start_database()
         network.watch()
-        yield network, hosts
+        yield network, network.machines
     except BaseException:
         for host in network.hosts:
             print(f"== {host.address}\n{host.text[-6000:]}")
