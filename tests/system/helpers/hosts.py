@@ -165,6 +165,16 @@ class Host:
         status: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
         return status
 
+    def links(self) -> dict[str, list[str]]:
+        """The neighbours of each peer here that runs, by its state file."""
+        found = {}
+        for path in (self.directory / "peers").glob("[!.]*.json"):
+            with suppress(FileNotFoundError):  # It may go between listing and reading.
+                state = json.loads(path.read_text())
+                if state["ended"] is None:
+                    found[state["name"]] = state["neighbours"]
+        return found
+
     def pids(self) -> list[int]:
         """All processes of this host."""
         done = subprocess.run(["ip", "netns", "pids", self._space], capture_output=True, text=True, check=False)

@@ -28,7 +28,15 @@ def opened(network: Network, peers: int, *options: str) -> None:
 
 
 def settled(hosts: list[Host], peers: int, *, deadline_s: float = 30.0) -> None:
-    """Waits until each of these hosts knows all peers, sees them alive, and their graph is sound."""
+    """Waits until each of these hosts knows all peers, sees them alive, and their graph is sound.
+
+    The state files are looked at first: each status takes the processor that the town needs to settle."""
+
+    def joined_up() -> bool:
+        graph = {name: links for host in hosts for name, links in host.links().items()}
+        return len(graph) == peers and graph_is_sound(graph)
+
+    wait_until(joined_up, f"{peers} peers in one graph, by their own state files", deadline_s=deadline_s)
     for host in hosts:
         seen: list[dict[str, Any]] = []
 
