@@ -102,6 +102,7 @@ class Joining:
         books = self._books = Books(uri, card.get("database") or database_of(uri))
         await self._registry.wait_ready()
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        await asyncio.to_thread(books.measure_distance)
         seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
         self._console.say(
             f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "

@@ -148,6 +148,7 @@ class Town:
         known = before.nameservers if before is not None and before.town == town else ()
         others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        await asyncio.to_thread(books.measure_distance)
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
