@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from peers.core.market.records import Post
 from peers.errors import BazaarError
@@ -14,6 +14,7 @@ from peers.town.view.console import Console
 if TYPE_CHECKING:
     from db.mongod.process import MongodProcess
     from peers.town.books import Books
+    from peers.town.replicas import Replicas
 
 # None of these is a setting: they bound what the town itself waits for, and trade goes on meanwhile.
 _WATCH_S = 0.1
@@ -22,23 +23,28 @@ _RETRY_S = 1.0
 
 class Services:
     """Database and books of one town. `mongo` is the address of a database that is not ours to run; without one,
-    `make_mongod` gives our own."""
+    `make_replicas` gives our own."""
 
     def __init__(
         self,
         directory: Directory,
         console: Console,
         mongo: str | None,
-        make_mongod: Callable[[], MongodProcess],
+        make_replicas: Callable[[], Replicas],
     ) -> None:
         self._directory = directory
         self._console = console
         self._mongo = mongo
-        self._make_mongod = make_mongod
-        self.mongod: MongodProcess | None = None
+        self._make_replicas = make_replicas
+        self.replicas: Replicas | None = None
         self.books: Books | None = None
         self._opening: asyncio.Task[Post] | None = None
         self._closed = False
+
+    @property
+    def mongod(self) -> MongodProcess | None:
+        """Our own, the first where there are several; None if we run none."""
+        return self.replicas.processes[0] if self.replicas is not None else None
 
     def launch(self) -> None:
         """Sets everything off; `open_books` waits for it."""
@@ -47,9 +53,8 @@ class Services:
     def _start_books(self) -> Post:
         # The driver takes as long to import as all else, so that is left until the other processes are at work.
         if self._mongo is None:
-            self.mongod = self._make_mongod()
-            self.mongod.start()
-            uri = self.mongod.uri
+            self.replicas = self._make_replicas()
+            uri = self.replicas.open()
         else:
             uri = self._mongo
         from db.address import database_of
@@ -66,28 +71,28 @@ class Services:
 
     async def keep(self) -> None:
         """Starts the database again where it dies, for ever. TownError if there is no place left to start it in."""
-        while True:
-            await asyncio.sleep(_WATCH_S)
-            self._directory.check()  # Without the directory, mongod would be started again with empty books.
-            if self.mongod is not None and not self.mongod.alive():
-                await self._revive_mongod()
+        if self.replicas is None:
+            return await _for_ever()
+        if not self.replicas.is_several:
+            return await keep_up(self.replicas, self._directory, self._console)
+        work = (self.replicas.keep(), keep_up(self.replicas, self._directory, self._console), self._follow_members())
+        return await together(*work)
 
-    async def _revive_mongod(self) -> None:
-        assert self.mongod is not None
-        self._console.warn("mongod died; it is started again")
-        try:
-            await asyncio.to_thread(self.mongod.start)
-        except BazaarError as error:
-            self._console.warn(f"mongod cannot be started: {error}")
-            await asyncio.sleep(_RETRY_S)
-            return
-        self._console.say(f"mongod is back (process {self.mongod.pid})", "green")
+    async def _follow_members(self) -> None:
+        """Has whoever connects to the books from now on know all members there are."""
+        assert self.replicas is not None
+        assert self.books is not None
+        while True:
+            self.books.uri = self.replicas.uri
+            await asyncio.sleep(_WATCH_S)
 
     async def close(self) -> None:
         """Ends it; what was still starting is waited for, so that nothing is left behind."""
         if self._closed:
             return
         self._closed = True
+        if self.replicas is not None:
+            self.replicas.end()
         if self._opening is not None:
             await asyncio.wait([self._opening])
             if not self._opening.cancelled():
@@ -95,15 +100,42 @@ class Services:
                 self._opening.exception()
         if self.books is not None:
             self.books.close()
-        if self.mongod is not None:
-            await asyncio.to_thread(self.mongod.stop)
+        if self.replicas is not None:
+            await asyncio.to_thread(self.replicas.close)
 
     def give_up_books(self) -> None:
         """Kills a mongod whose directory was removed: it would go on writing, by name, to what takes its place."""
-        if self.mongod is not None:
-            self.mongod.kill()
+        if self.replicas is not None:
+            self.replicas.kill()
 
     def kill_hard(self) -> None:
         """Kills it at once, without waiting."""
-        if self.mongod is not None:
-            self.mongod.stop(timeout_s=0.0)
+        if self.replicas is not None:
+            self.replicas.close(timeout_s=0.0)
+
+
+async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:
+    """Starts a `mongod` again where it dies, for ever. TownError if there is no place left to start it in."""
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        directory.check()  # Without the directory, mongod would be started again with empty books.
+        for process in replicas.died():
+            console.warn("mongod died; it is started again")
+            try:
+                await asyncio.to_thread(process.start)
+            except BazaarError as error:
+                console.warn(f"mongod cannot be started: {error}")
+                await asyncio.sleep(_RETRY_S)
+                continue
+            console.say(f"mongod is back (process {process.pid})", "green")
+
+
+async def together(*work: Coroutine[Any, Any, None]) -> None:
+    """Does all of it until one ends or fails, and ends the others then."""
+    async with asyncio.TaskGroup() as group:
+        for each in work:
+            group.create_task(each)
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
