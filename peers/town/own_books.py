@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from db.mongod.guard import Guard, make_guard
+from db.mongod.guard import KEY_FILE, Guard, make_guard
 from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS
 from db.uri import hosts_of, parsed
@@ -46,8 +46,8 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     if wanted > 1 and called is not None and not is_own(look_up(called)):
         raise TownError(
             f"--replicas {wanted}: this machine is called at {called}, which is not its own address (NAT), and "
-            "members of a set must reach each other, and themselves, at one: use one network, or a name that is right "
-            "on both sides (--advertise NAME)"
+            "members of a set must reach each other, and themselves, at one: use one network, or a name that is "
+            "right on both sides (--advertise NAME)"
         )
     files = TlsFiles(directory.tls)
     guard = make_guard(files.directory, files.authority, files.member)
@@ -65,7 +65,7 @@ def joined_books(directory: Directory, console: Console, options: RunOptions) ->
     if record is None or uri is None:
         return None
     files = TlsFiles(directory.tls)
-    key = files.directory / "mongod.key"
+    key = files.directory / KEY_FILE
     processes = []
     may_listen = options.advertise is None or is_own(look_up(options.advertise))
     if may_listen and key.exists() and is_secured() and can_be_reached(options.host):
@@ -86,7 +86,7 @@ def joined_books(directory: Directory, console: Console, options: RunOptions) ->
 
 
 def _all_here(home: Path, record: Replication) -> list[MongodProcess]:
-    """All members of a set on one machine, each in a directory of its own, at the ports of before if they are free."""
+    """All members of a set on one machine, each in a directory of its own, at the ports of before if free."""
     ports = [split_endpoint(each)[1] for each in record.own]
     ports += [0] * (record.wanted - len(ports))
     if record.wanted == 1:

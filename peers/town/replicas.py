@@ -56,6 +56,13 @@ def read_replication(home: Path) -> Replication | None:
         return None
 
 
+def begin_replication(home: Path, wanted: int) -> None:
+    """Notes that the books are to be in so many members, if nothing is known of that yet. OSError if that fails."""
+    if read_replication(home) is None:
+        home.mkdir(parents=True, exist_ok=True)
+        write_json(home / "replication.json", Replication(wanted=wanted))
+
+
 class Replicas:
     """The members of the set that run here, the founder first if this is its machine. `uri`: the address of any
     member, as `MongodProcess.uri` has it; `record`: what is known of the set from before."""
@@ -131,15 +138,18 @@ class Replicas:
                 view = self._look()
                 self._take_moved(view)
                 if view.primary is not None:
+                    self._note(view.addresses)
                     return
                 self._say(what_may_be_lost(view, self.record.wanted))
             self._ended.wait(_AGAIN_S)
         raise LedgerError("the books had no primary until the end")
 
-    def join(self) -> bool:
-        """Has the first member here be let in, if the set has a place for it; returns whether it is in, and runs.
+    def join(self) -> None:
+        """Starts an empty member here, where there is to be one and the set has a place for it; `keep` has it let in.
 
         LedgerError if the set does not answer, or it cannot be started."""
+        if not self.processes or self.processes[0].dbpath.is_dir():
+            return
         ours = self.processes[0]
         replica_set = self._connected()
         view = replica_set.look()
@@ -151,9 +161,8 @@ class Replicas:
                 time.sleep(_AGAIN_S)
         elif len(view.replicas) >= self.record.wanted:
             self.processes.clear()
-            return False
+            return
         ours.start()
-        return True
 
     def died(self) -> list[MongodProcess]:
         """Returns those that ran here and do not any more."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from peers.core.market.records import Post
 from peers.errors import BazaarError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # None of these is a setting: they bound what the town itself waits for, and trade goes on meanwhile.
 _WATCH_S = 0.1
 _RETRY_S = 1.0
+
+
+def _nothing() -> None:
+    """There is nothing else to be done."""
 
 
 class Services:
@@ -75,16 +79,8 @@ class Services:
             return await _for_ever()
         if not self.replicas.is_several:
             return await keep_up(self.replicas, self._directory, self._console)
-        work = (self.replicas.keep(), keep_up(self.replicas, self._directory, self._console), self._follow_members())
-        return await together(*work)
-
-    async def _follow_members(self) -> None:
-        """Has whoever connects to the books from now on know all members there are."""
-        assert self.replicas is not None
         assert self.books is not None
-        while True:
-            self.books.uri = self.replicas.uri
-            await asyncio.sleep(_WATCH_S)
+        return await keep_replicas(self.replicas, self.books, self._directory, self._console)
 
     async def close(self) -> None:
         """Ends it; what was still starting is waited for, so that nothing is left behind."""
@@ -114,6 +110,28 @@ class Services:
             self.replicas.close(timeout_s=0.0)
 
 
+async def keep_replicas(
+    replicas: Replicas, books: Books, directory: Directory, console: Console, on_change: Callable[[], None] = _nothing
+) -> None:
+    """Keeps up what runs here of a set, and has whoever connects to the books from now on know all its members, for
+    ever. `on_change`: what else is to be done when there are others. TownError as `keep_up`."""
+
+    async def follow() -> None:
+        while True:
+            if books.uri != replicas.uri:
+                books.uri = replicas.uri
+                on_change()
+            await asyncio.sleep(_WATCH_S)
+
+    work = (replicas.keep(), keep_up(replicas, directory, console), follow())
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:
     """Starts a `mongod` again where it dies, for ever. TownError if there is no place left to start it in."""
     while True:
@@ -128,13 +146,6 @@ async def keep_up(replicas: Replicas, directory: Directory, console: Console) ->
                 await asyncio.sleep(_RETRY_S)
                 continue
             console.say(f"mongod is back (process {process.pid})", "green")
-
-
-async def together(*work: Coroutine[Any, Any, None]) -> None:
-    """Does all of it until one ends or fails, and ends the others then."""
-    async with asyncio.TaskGroup() as group:
-        for each in work:
-            group.create_task(each)
 
 
 async def _for_ever() -> None:
