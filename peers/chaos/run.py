@@ -67,6 +67,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     kinds: tuple[Kind, ...]
     out: Path
+    replicas: int = 1
     directory: Path | None = None  # Where the town lives; None for a folder in `out`.
 
     def check(self) -> None:
@@ -80,7 +81,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The command that runs the same plan."""
         return (
             f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--faults {','.join(self.kinds)}"
+            f"--faults {','.join(self.kinds)}{f' --replicas {self.replicas}' if self.replicas > 1 else ''}"
         )
 
 
@@ -153,6 +154,7 @@ class _Run:
             directory=self._directory.path,
             seed=self._options.seed,
             merchants=True,
+            replicas=self._options.replicas,
             quiet=True,
             picture=False,
             settings=make_settings(_SETTINGS),
@@ -215,6 +217,7 @@ class _Run:
                     ("nobody is in office", town.processes.trader is not None),
                     ("the name server is down", town.registry.nameserver.alive()),
                     ("the graph is not joined up", graph_is_sound(town.graph())),
+                    ("the members of the database are not all back", _has_spare_members(town)),
                     ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
                 )
                 if not well
@@ -261,6 +264,12 @@ class _Run:
             gaps=of_faults,
             again=self._options.again(),
         )
+
+
+def _has_spare_members(town: Town) -> bool:
+    """Whether the next fault of the database finds it whole; one in a single `mongod` always is, once it answers."""
+    replicas = town.services.replicas
+    return replicas is None or not replicas.is_several or replicas.is_safe
 
 
 def _decisions(town: Town) -> int | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -56,6 +59,24 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         home, host, port, guard=guard, called=called if wanted > 1 else None, parameters=PARAMETERS
     )
     return Replicas(home, console, [process], record)
+
+
+@contextlib.contextmanager
+def books_at_rest(directory: Directory) -> Iterator[str]:
+    """Starts the books that a town here has left, all members of them; gives their address, and ends them afterwards.
+
+    LedgerError if they cannot be started, TownError if other machines have some of the members."""
+    record = read_replication(directory.mongo) or Replication(wanted=1)
+    if len(record.known) > 1 and _is_spread(record):
+        raise TownError(
+            f"the books of {directory.path} are in members on several machines, which decide together what stands: "
+            "audit while the town runs"
+        )
+    replicas = Replicas(directory.mongo, Console(out=sys.stderr), _all_here(directory.mongo, record), record)
+    try:
+        yield replicas.open()
+    finally:
+        replicas.close()
 
 
 def joined_books(directory: Directory, console: Console, options: RunOptions) -> Replicas | None:

@@ -83,6 +83,8 @@ class Replicas:
         self.record = record
         self._set: ReplicaSet | None = None
         self._said = ""
+        self._primary: str | None = None
+        self._is_safe = False
         self._ended = threading.Event()
 
     @property
@@ -164,6 +166,18 @@ class Replicas:
             return
         ours.start()
 
+    @property
+    def primary(self) -> MongodProcess | None:
+        """Who takes the writes, as last seen; None if it runs elsewhere, or nobody does."""
+        if not self.is_several:
+            return self.processes[0]
+        return next((each for each in self.processes if each.address == self._primary), None)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether one more member might be lost, as last seen."""
+        return self._is_safe
+
     def died(self) -> list[MongodProcess]:
         """Returns those that ran here and do not any more."""
         return [each for each in self.processes if each.pid is not None and not each.alive()]
@@ -182,7 +196,9 @@ class Replicas:
                 if not process.dbpath.is_dir() and not self._ended.is_set():
                     process.start()
             view = self._bring_in(self._look())
-            self._say(what_may_be_lost(view, self.record.wanted), good=view.spare > 0)
+            self._primary = view.primary.address if view.primary is not None else None
+            self._is_safe = view.spare > 0
+            self._say(what_may_be_lost(view, self.record.wanted), good=self._is_safe)
         except LedgerError as error:
             self._say(f"the books: {error}")
         except BazaarError as error:

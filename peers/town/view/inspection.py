@@ -53,13 +53,13 @@ def _are_private(directory: Directory, state: TownState | None) -> bool:
 
 
 def _audit_private_books(directory: Directory, database: str) -> AuditReport:
-    from db.mongod.process import MongodProcess
+    from peers.town.own_books import books_at_rest
 
     try:
         if not directory.claim():
             raise TownError(f"a town has just started in {directory.path}; try again")
-        with MongodProcess(directory.mongo) as mongod:
-            return audit(mongod.uri, database or database_of(mongod.uri), directory.path, calm=True)
+        with books_at_rest(directory) as uri:
+            return audit(uri, database or database_of(uri), directory.path, calm=True)
     finally:
         directory.let_go()
 
