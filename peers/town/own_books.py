@@ -61,6 +61,12 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     return Replicas(home, console, [process], record)
 
 
+def members_elsewhere(home: Path) -> list[str]:
+    """Returns the addresses of those members of the set in `home` that other machines have."""
+    record = read_replication(home)
+    return [] if record is None else [each for each in record.known if each not in record.own]
+
+
 @contextlib.contextmanager
 def books_at_rest(directory: Directory) -> Iterator[str]:
     """Starts the books that a town here has left, all members of them; gives their address, and ends them afterwards.

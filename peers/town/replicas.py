@@ -37,6 +37,7 @@ _LOOK_S = 0.5
 _AGAIN_S = 0.1
 _EXPEL_S = 20.0
 _MOST_STEPS = 12
+_SILENT = 3
 
 
 class Replication(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +86,7 @@ class Replicas:
         self._said = ""
         self._primary: str | None = None
         self._is_safe = False
+        self._silent = 0  # So many looks in a row were not answered.
         self._ended = threading.Event()
 
     @property
@@ -199,8 +201,12 @@ class Replicas:
             self._primary = view.primary.address if view.primary is not None else None
             self._is_safe = view.spare > 0
             self._say(what_may_be_lost(view, self.record.wanted), good=self._is_safe)
+            self._silent = 0
         except LedgerError as error:
-            self._say(f"the books: {error}")
+            self._primary, self._is_safe = None, False
+            self._silent += 1
+            if self._silent > _SILENT:  # Fewer come with every change of the primary.
+                self._say(f"no member of the books answers, and trade waits for one: {error}")
         except BazaarError as error:
             self._console.warn(f"a member of the books cannot be started: {error}")
 

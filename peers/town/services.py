@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from peers.core.market.records import Post
-from peers.errors import BazaarError
+from peers.errors import BazaarError, LedgerError
 from peers.town.directory import Directory
 from peers.town.view.console import Console
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # None of these is a setting: they bound what the town itself waits for, and trade goes on meanwhile.
 _WATCH_S = 0.1
 _RETRY_S = 1.0
+_OPEN_S = 20.0
 
 
 def _nothing() -> None:
@@ -66,6 +68,8 @@ class Services:
 
         database = database_of(uri)
         self.books = Books(uri, database)
+        if self.replicas is not None and self.replicas.is_several:
+            return _open_patiently(self.books)
         return self.books.open()
 
     async def open_books(self) -> Post:
@@ -108,6 +112,20 @@ class Services:
         """Kills it at once, without waiting."""
         if self.replicas is not None:
             self.replicas.close(timeout_s=0.0)
+
+
+def _open_patiently(books: Books) -> Post:
+    """Opens books whose primary may just be another than a moment ago: who comes back is often the reason for that.
+
+    LedgerError if that does not work for a while."""
+    deadline_s = time.monotonic() + _OPEN_S
+    while True:
+        try:
+            return books.open()
+        except LedgerError:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(_WATCH_S)
 
 
 async def keep_replicas(
