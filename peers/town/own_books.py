@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,14 +11,15 @@ from db.mongod.guard import KEY_FILE, Guard, make_guard
 from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS
 from db.uri import hosts_of, parsed
-from peers.endpoints import endpoint, split_endpoint, try_to_bind
+from peers.endpoints import endpoint, split_endpoint
 from peers.errors import SettingsError, TownError
 from peers.files import write_json
 from peers.rpc.tls import TlsFiles, is_secured
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
 from peers.town.options import RunOptions
-from peers.town.replicas import Replicas, Replication, read_replication
+from peers.town.replicas import Replicas, all_here
+from peers.town.replication import Replication, read_replication
 from peers.town.view.console import Console
 
 
@@ -44,7 +42,7 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         raise TownError(f"the books here are those of a set with members at {where}: open the town there, as before")
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
-        return Replicas(home, console, _all_here(home, record), record)
+        return Replicas(home, console, all_here(home, record), record)
     called = options.advertise
     if wanted > 1 and called is not None and not is_own(look_up(called)):
         raise TownError(
@@ -59,30 +57,6 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         home, host, port, guard=guard, called=called if wanted > 1 else None, parameters=PARAMETERS
     )
     return Replicas(home, console, [process], record)
-
-
-def members_elsewhere(home: Path) -> list[str]:
-    """Returns the addresses of those members of the set in `home` that other machines have."""
-    record = read_replication(home)
-    return [] if record is None else [each for each in record.known if each not in record.own]
-
-
-@contextlib.contextmanager
-def books_at_rest(directory: Directory) -> Iterator[str]:
-    """Starts the books that a town here has left, all members of them; gives their address, and ends them afterwards.
-
-    LedgerError if they cannot be started, TownError if other machines have some of the members."""
-    record = read_replication(directory.mongo) or Replication(wanted=1)
-    if len(record.known) > 1 and _is_spread(record):
-        raise TownError(
-            f"the books of {directory.path} are in members on several machines, which decide together what stands: "
-            "audit while the town runs"
-        )
-    replicas = Replicas(directory.mongo, Console(out=sys.stderr), _all_here(directory.mongo, record), record)
-    try:
-        yield replicas.open()
-    finally:
-        replicas.close()
 
 
 def joined_books(directory: Directory, console: Console, options: RunOptions) -> Replicas | None:
@@ -110,30 +84,6 @@ def joined_books(directory: Directory, console: Console, options: RunOptions) ->
         ]
     known = tuple(dict.fromkeys((*record.known, *(endpoint(*each) for each in hosts_of(uri)))))
     return Replicas(directory.mongo, console, processes, msgspec.structs.replace(record, known=known), uri)
-
-
-def _all_here(home: Path, record: Replication) -> list[MongodProcess]:
-    """All members of a set on one machine, each in a directory of its own, at the ports of before if free."""
-    ports = [split_endpoint(each)[1] for each in record.own]
-    ports += [0] * (record.wanted - len(ports))
-    if record.wanted == 1:
-        return [MongodProcess(home)]
-    return [
-        MongodProcess(
-            home if not number else home / str(number + 1),
-            port=_if_free(port),
-            founds=not number,
-            parameters=PARAMETERS,
-        )
-        for number, port in enumerate(ports)
-    ]
-
-
-def _if_free(port: int) -> int:
-    try:
-        return try_to_bind("127.0.0.1", port) if port else 0
-    except OSError:
-        return 0
 
 
 def _is_spread(record: Replication) -> bool:

@@ -16,21 +16,25 @@ what it voted for, and has forgotten, might be acknowledged. It is taken out of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from db.mongod.process import MongodProcess
-from db.mongod.replica_set import ReplicaSet, call_elsewhere, set_uri
+from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_uri
 from db.mongod.votes import SetView, next_vote, what_may_be_lost
-from peers.errors import BazaarError, LedgerError
+from peers.endpoints import split_endpoint, try_to_bind
+from peers.errors import BazaarError, LedgerError, TownError
 from peers.files import write_json
-from peers.town.view.console import Console
+from peers.town.replication import Replication, members_elsewhere, read_replication
 
 # None of these is a setting: they say how soon a change of the set is seen, and bound what is waited for.
 _LOOK_S = 0.5
@@ -40,28 +44,14 @@ _MOST_STEPS = 12
 _SILENT = 3
 
 
-class Replication(msgspec.Struct, frozen=True, kw_only=True):
-    """`replication.json`: how many members the set is to have, the addresses of those here, and of all when last
-    seen."""
+class Teller(Protocol):
+    """Whoever is told how the set is: a console."""
 
-    wanted: int
-    own: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
+    def say(self, line: str, style: str = "") -> None:
+        """Takes a line in."""
 
-
-def read_replication(home: Path) -> Replication | None:
-    """Returns what the machine whose books are in `home` knows of its set; None if they are no set of several."""
-    try:
-        return msgspec.json.decode((home / "replication.json").read_bytes(), type=Replication)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def begin_replication(home: Path, wanted: int) -> None:
-    """Notes that the books are to be in so many members, if nothing is known of that yet. OSError if that fails."""
-    if read_replication(home) is None:
-        home.mkdir(parents=True, exist_ok=True)
-        write_json(home / "replication.json", Replication(wanted=wanted))
+    def warn(self, line: str) -> None:
+        """Takes a line in about something that failed."""
 
 
 class Replicas:
@@ -71,7 +61,7 @@ class Replicas:
     def __init__(
         self,
         home: Path,
-        console: Console,
+        console: Teller,
         processes: list[MongodProcess],
         record: Replication,
         uri: str | None = None,
@@ -289,3 +279,45 @@ class Replicas:
         self.end()
         for process in self.processes:
             process.kill()
+
+
+@contextlib.contextmanager
+def books_at_rest(home: Path, console: Teller) -> Iterator[str]:
+    """Starts the books that a town has left in `home`, all their members; gives their address, and ends them at last.
+
+    LedgerError if they cannot be started, TownError if other machines have some of the members."""
+    record = read_replication(home) or Replication(wanted=1)
+    if members_elsewhere(home):
+        raise TownError(
+            f"the books in {home} are in members on several machines, which decide together what stands: "
+            "audit while the town runs"
+        )
+    replicas = Replicas(home, console, all_here(home, record), record)
+    try:
+        yield replicas.open()
+    finally:
+        replicas.close()
+
+
+def all_here(home: Path, record: Replication) -> list[MongodProcess]:
+    """All members of a set on one machine, each in a directory of its own, at the ports of before if free."""
+    ports = [split_endpoint(each)[1] for each in record.own]
+    ports += [0] * (record.wanted - len(ports))
+    if record.wanted == 1:
+        return [MongodProcess(home)]
+    return [
+        MongodProcess(
+            home if not number else home / str(number + 1),
+            port=_if_free(port),
+            founds=not number,
+            parameters=PARAMETERS,
+        )
+        for number, port in enumerate(ports)
+    ]
+
+
+def _if_free(port: int) -> int:
+    try:
+        return try_to_bind("127.0.0.1", port) if port else 0
+    except OSError:
+        return 0

@@ -96,7 +96,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
 
 def _check_alone(directory: Directory) -> None:
     """Raises TownError where other machines have members of the books here: emptied, this one would not be theirs."""
-    from peers.town.own_books import members_elsewhere
+    from peers.town.replication import members_elsewhere
 
     elsewhere = members_elsewhere(directory.mongo)
     if elsewhere:

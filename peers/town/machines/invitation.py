@@ -25,7 +25,7 @@ from peers.rpc.certificates import issue_member
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines.addresses import can_be_reached, look_up
-from peers.town.replicas import begin_replication, read_replication
+from peers.town.replication import begin_replication, read_replication
 
 ENVIRONMENT = "BAZAAR_INVITE"
 """The variable that holds an invitation, or `@FILE`, where no option does."""
