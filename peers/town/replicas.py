@@ -255,7 +255,7 @@ class Replicas:
                 write_json(self._home / "replication.json", record)
 
     def _say(self, line: str, *, good: bool = False) -> None:
-        if line != self._said:
+        if line != self._said and not self._ended.is_set():
             self._said = line
             self._console.say(line, "green" if good else "yellow")
 
