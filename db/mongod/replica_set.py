@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pymongo import MongoClient, ReadPreference
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from db.mongod.set_of_one import FAILOVER_SETTINGS, SET_NAME
 from db.mongod.votes import Replica, SetView, Vote
@@ -30,6 +30,7 @@ for readers that come no more."""
 _ASK_S = 1.5
 """No setting: how long one question to the set may take; it is asked again and again."""
 
+_LEAVING = {"leaving": "yes"}
 _ANY = ReadPreference.PRIMARY_PREFERRED
 _NO_CHANGE_NOW = frozenset((103, 109, 308))
 """The server's error codes for a change of the set that has to wait for another one, or was overtaken by it."""
@@ -81,11 +82,15 @@ class ReplicaSet:
         try:
             config = self._config()
             members: list[Document] = config["members"]
-            if any(each["host"] == address for each in members):
-                return True
+            there = next((each for each in members if each["host"] == address), None)
+            if there is not None:
+                if not there.get("tags"):
+                    return True
+                there["tags"] = {}
+                return self._reconfigure(config)
             before = next((each for each in members if each["host"] == formerly), None)
             if before is not None:
-                before["host"] = address
+                before["host"], before["tags"] = address, {}
             elif len(members) >= most:
                 return False
             else:
@@ -112,14 +117,26 @@ class ReplicaSet:
             raise LedgerError(what_to_do(error, self._uri)) from error
         return False
 
-    def give(self, vote: Vote) -> bool:
-        """Changes one vote; returns whether that was done. Raises LedgerError."""
+    def give(self, vote: Vote, *, leaves: bool = False) -> bool:
+        """Changes one vote; returns whether that was done. A member that `leaves` gets none until it is let in again.
+
+        Raises LedgerError."""
         try:
             config = self._config()
             for member in config["members"]:
                 if member["_id"] == vote.number:
                     member["votes"] = member["priority"] = vote.votes
+                    member["tags"] = _LEAVING if leaves else {}
             return self._reconfigure(config)
+        except PyMongoError as error:
+            raise LedgerError(what_to_do(error, self._uri)) from error
+
+    def hand_over(self) -> None:
+        """Has the primary let another be elected, which has all that it has. Raises LedgerError if it cannot."""
+        try:
+            self._client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=2)
+        except AutoReconnect:
+            return  # It ends connections as it steps down.
         except PyMongoError as error:
             raise LedgerError(what_to_do(error, self._uri)) from error
 
@@ -159,5 +176,10 @@ def _replica(member: Document, seen: Document, newest: Any) -> Replica:
     reached = seen.get("optimeDate")
     lag_s = (newest - reached).total_seconds() if newest is not None and reached is not None else None
     return Replica(
-        number=member["_id"], address=member["host"], votes=round(member["votes"]), state=state, lag_s=lag_s
+        number=member["_id"],
+        address=member["host"],
+        votes=round(member["votes"]),
+        state=state,
+        lag_s=lag_s,
+        is_leaving=bool(member.get("tags")),
     )

@@ -10,6 +10,8 @@ steps the voters are an even number for some milliseconds; should the set be lef
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 FEWEST = 3
@@ -22,13 +24,15 @@ time that a purchase may take, and from the first vote on purchases wait for it.
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
     """One member of the set. `number` is its `_id` there; `state`: as the server calls it, such as `SECONDARY`;
-    `lag_s`: how far it is behind the primary, in seconds, None where that cannot be told."""
+    `lag_s`: how far it is behind the primary, in seconds, None where that cannot be told; `is_leaving`: its
+    machine has said that it leaves, and is not back."""
 
     number: int
     address: str
     votes: int
     state: str
     lag_s: float | None = None
+    is_leaving: bool = False
 
     @property
     def is_primary(self) -> bool:
@@ -43,7 +47,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_abreast(self) -> bool:
         """Whether it may be given a vote."""
-        return self.is_well and self.lag_s is not None and self.lag_s <= MOST_LAG_S
+        return self.is_well and not self.is_leaving and self.lag_s is not None and self.lag_s <= MOST_LAG_S
 
 
 class SetView(msgspec.Struct, frozen=True):
@@ -66,6 +70,10 @@ class SetView(msgspec.Struct, frozen=True):
         """How many more voters may be lost before trade stops; less than 0 where it has stopped."""
         return sum(each.is_well for each in self.voters) - (len(self.voters) // 2 + 1)
 
+    def has(self, address: str) -> bool:
+        """Whether a member at `address` belongs to it, and has not said that it leaves."""
+        return any(each.address == address and not each.is_leaving for each in self.replicas)
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """Of all members, with or without a vote."""
@@ -77,6 +85,29 @@ class Vote(msgspec.Struct, frozen=True):
 
     number: int
     votes: int
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """The primary is to let another be elected."""
+
+
+def next_step_to_leave(view: SetView, ours: Collection[str]) -> Vote | HandOver | None:
+    """Returns what is next to be done before the members at `ours` can go and trade go on, None if nothing (more) is.
+
+    Whoever is away gives up its vote first: with it, and without ours, the others might be no majority."""
+    if view.primary is None:
+        return None
+    going = [each for each in view.voters if each.address in ours]
+    staying = [each for each in view.voters if each.address not in ours]
+    if not going:
+        return None
+    if not any(each.is_well for each in staying):
+        heirs = [each for each in view.replicas if each.address not in ours and not each.votes and each.is_abreast]
+        return Vote(heirs[0].number, 1) if heirs else None
+    away = [each for each in staying if not each.is_well]
+    if away:
+        return Vote(away[0].number, 0)
+    return HandOver() if view.primary in going else Vote(going[0].number, 0)
 
 
 def next_vote(view: SetView) -> Vote | None:

@@ -27,7 +27,7 @@ from peers.town.books import Books
 from peers.town.closing import finish_in_order
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
-from peers.town.machines.remembered import Answering, ask_any, introduce, listens, remembered, who_answers
+from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
@@ -35,13 +35,12 @@ from peers.town.replicas import Replicas
 from peers.town.services import keep_replicas
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
-from peers.waiting import await_until, wait_until
+from peers.waiting import wait_until
 
 # None of these is a setting: whoever comes back can wait for the others to come back too, and give up at any moment.
 _RETURN_S = 60.0
 _PATIENCE_S = 5.0  # For a town that is started together with those who join it.
 _LOOK_S = 1.0
-_AUDITED_S = 30.0  # Even large books are audited by then.
 
 
 class Joining:
@@ -214,10 +213,8 @@ class Joining:
         return 0
 
     async def _close_replicas(self, replicas: Replicas) -> None:
-        """Ends the member here. Whoever closes the town still audits the books, and needs a majority for that."""
-        others = self._registry.machines.nameservers
-        if self._registry.is_told_to_close and replicas.processes:
-            await await_until(lambda: not any(map(listens, others)), _AUDITED_S, look_s=0.2)
+        """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""
+        await asyncio.to_thread(replicas.leave)
         await asyncio.to_thread(replicas.close)
 
     def _kill_hard(self) -> None:
@@ -229,11 +226,11 @@ class Joining:
     async def _end_everything(self) -> None:
         self._terminal.closing = True
         await self._processes.close()
+        if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
+            await self._close_replicas(self._replicas)
         await self._registry.close()
         if self._books is not None:
             self._books.close()
-        if self._replicas is not None:
-            await self._close_replicas(self._replicas)
         if not self._directory.has_gone():
             if self._books is not None and self._own_directory:
                 self._directory.write_town(self._state(self._books, "closed"))

@@ -30,7 +30,7 @@ import msgspec
 
 from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_uri
-from db.mongod.votes import SetView, next_vote, what_may_be_lost
+from db.mongod.votes import HandOver, SetView, next_step_to_leave, next_vote, what_may_be_lost
 from peers.endpoints import split_endpoint, try_to_bind
 from peers.errors import BazaarError, LedgerError, TownError
 from peers.files import write_json
@@ -40,6 +40,7 @@ from peers.town.replication import Replication, members_elsewhere, read_replicat
 _LOOK_S = 0.5
 _AGAIN_S = 0.1
 _EXPEL_S = 20.0
+_LEAVE_S = 10.0
 _MOST_STEPS = 12
 _SILENT = 3
 
@@ -202,7 +203,7 @@ class Replicas:
 
     def _bring_in(self, view: SetView) -> SetView:
         """Lets in those of our members that are not in yet, and has votes given where that is ours to do."""
-        strangers = [each for each in self._own() if each not in view.addresses]
+        strangers = [each for each in self._own() if not view.has(each)]
         for address in strangers:
             if not self._connected().admit(address, most=self.record.wanted, formerly=self._formerly(address)):
                 self._check_place(address)
@@ -260,6 +261,24 @@ class Replicas:
             self._console.say(line, "green" if good else "yellow")
 
     # -- the end -------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Gives up the votes of the members here, as far as that works within seconds: whoever stays has a majority
+        without them then, and trade goes on."""
+        deadline_s = time.monotonic() + _LEAVE_S
+        ours = self._own()
+        while time.monotonic() < deadline_s:
+            with suppress(LedgerError):
+                view = self._look()
+                step = next_step_to_leave(view, ours)
+                if step is None and (view.primary is not None or view.spare < 0):
+                    return
+                if isinstance(step, HandOver):
+                    self._connected().hand_over()
+                elif step is not None:
+                    is_ours = any(each.number == step.number and each.address in ours for each in view.replicas)
+                    self._connected().give(step, leaves=is_ours)
+            time.sleep(_AGAIN_S)
 
     def end(self) -> None:
         """Has whatever waits for the set stop that."""

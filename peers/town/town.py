@@ -47,7 +47,8 @@ Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 # None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
-_FOREIGNERS_S = 8.0  # Terminals that joined need this to notice the closing and to end their peers.
+# Terminals that joined need this to notice the closing, to end their peers, and to give up their vote in the books.
+_FOREIGNERS_S = 20.0
 
 
 class Town:
@@ -228,6 +229,8 @@ class Town:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
         await finish_in_order(self._processes, books, leave=True)
+        if self._services.replicas is not None:
+            await asyncio.to_thread(self._services.replicas.leave)
         return 0
 
     async def _close(self, books: Books) -> int:

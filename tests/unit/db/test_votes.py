@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from db.mongod.votes import MOST_LAG_S, Replica, SetView, Vote, next_vote, what_may_be_lost
+from db.mongod.votes import (
+    MOST_LAG_S,
+    HandOver,
+    Replica,
+    SetView,
+    Vote,
+    next_step_to_leave,
+    next_vote,
+    what_may_be_lost,
+)
 
 
 def member(number: int, votes: int, state: str = "SECONDARY", lag_s: float | None = 0.0) -> Replica:
@@ -65,6 +74,35 @@ def settled(view: SetView) -> list[Vote]:
 )
 def test_votes_are_of_an_odd_number_and_of_those_who_have_the_books(view: SetView, changes: list[Vote]) -> None:
     assert settled(view) == changes
+
+
+DOWN = member(1, 1, "DOWN", None)
+
+
+@pytest.mark.parametrize(
+    ("view", "step"),
+    [
+        pytest.param(seen(PRIMARY, member(1, 1), member(2, 1)), Vote(2, 0), id="three"),
+        pytest.param(seen(member(0, 1), member(1, 1), member(2, 1, "PRIMARY")), HandOver(), id="the primary goes"),
+        pytest.param(
+            seen(PRIMARY, DOWN, member(2, 1)), Vote(1, 0), id="first who is away, or one would be left of two"
+        ),
+        pytest.param(seen(PRIMARY, member(1, 0), member(2, 1)), Vote(2, 0), id="then ours"),
+        pytest.param(seen(PRIMARY, member(1, 1), member(2, 0)), None, id="it is gone"),
+        pytest.param(seen(member(0, 0), member(2, 1, "PRIMARY")), Vote(0, 1), id="a copy inherits the only vote"),
+        pytest.param(seen(member(2, 1, "PRIMARY")), None, id="nobody stays"),
+        pytest.param(seen(member(0, 1), member(1, 1), member(2, 1)), None, id="no primary: nothing can be changed"),
+    ],
+)
+def test_who_leaves_leaves_a_majority_behind(view: SetView, step: Vote | HandOver | None) -> None:
+    assert next_step_to_leave(view, ["m2:1"]) == step
+
+
+def test_who_leaves_gets_no_vote_back_before_it_is_let_in_again() -> None:
+    leaving = Replica(number=2, address="m2:1", votes=0, state="SECONDARY", lag_s=0.0, is_leaving=True)
+    view = seen(PRIMARY, member(1, 0), leaving)
+    assert next_vote(view) is None
+    assert not view.has("m2:1")
 
 
 @pytest.mark.parametrize(
