@@ -188,7 +188,8 @@ class MongodProcess:
         if self.alive():
             return
         program = find_mongod(self._mongod)
-        if self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
+        # Whoever joined a set has its users with its books.
+        if self._founds and self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
             self._guard_old_books(self._guard)
         self.dbpath.mkdir(parents=True, exist_ok=True)
         claim(self.directory, self.dbpath)
