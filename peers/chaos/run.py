@@ -88,7 +88,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None) -> ChaosVerdict | None:
     """Runs to the end and leaves everything in `options.out`; None if Ctrl-C ended it before there was a verdict."""
     options.check()
-    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds)
+    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
     directory = _make_places(options)
     try:
         write_json(options.out / "plan.json", plan)
