@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.waiting import wait_until
-from tests.system.helpers.lan import Machine, lan
+from tests.system.helpers.lan import Machine, lan, sh
 from tests.system.helpers.towns import RunningTown
 from tests.system.test_several_machines import Towns, holds, joined
 
@@ -56,6 +56,11 @@ def lose(machine: Machine) -> None:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         time.sleep(0.01)
+
+
+def switch(machine: Machine, way: str) -> None:
+    """Cuts a machine off, without a word to anybody, or lets it be reached again."""
+    sh("ip", "-n", machine.namespace, "link", "set", "eth", way)
 
 
 def bought(town: RunningTown) -> int:
@@ -131,4 +136,24 @@ def test_a_machine_that_joined_may_be_lost_and_comes_back_with_its_member(towns:
     assert terminals[0].wait() == 0, terminals[0].text
     assert "audit: holds" in terminals[0].text
     for terminal in (terminals[1], again):
+        assert terminal.wait() == 0, terminal.text
+
+
+def test_the_first_machine_may_be_cut_off_and_its_late_entries_do_not_stand(towns: Towns) -> None:
+    machines, terminals, _files = three(towns)
+    before = [len(terminal.text) for terminal in terminals]
+    switch(machines[0], "down")
+    says(terminals[1], re.compile(r"if one more is lost, trade stops until"), after=before[1])
+    trades_on(terminals[1])
+    says(terminals[0], re.compile(r"the books have no majority, and trade waits until"), after=before[0])
+    switch(machines[0], "up")
+    for terminal, seen in zip(terminals, before, strict=True):
+        says(terminal, SAFE, after=seen)
+    for terminal in terminals:
+        trades_on(terminal)
+    holds(towns, machines[1])
+    code, text = towns.ask(machines[2], "audit", "--members")
+    assert code == 0, text
+    terminals[0].interrupt()
+    for terminal in terminals:
         assert terminal.wait() == 0, terminal.text
