@@ -31,7 +31,10 @@ from peers.town.machines.addresses import parse_endpoint
 from peers.town.machines.lease import name_servers_in_books
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
+from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.replicas import Replicas
+from peers.town.services import keep_replicas
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
@@ -67,6 +70,8 @@ class Joining:
         self._remembered = directory.read_machines() if claimed else None
         self._registry = self._terminal.registry
         self._books: Books | None = None
+        self._replicas: Replicas | None = None  # Where the books are a set of the town's own.
+        self._seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
 
     async def run(self) -> int:
         """Joins, stays until the end, leaves; returns the exit code."""
@@ -84,16 +89,23 @@ class Joining:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
         since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
-        await self._terminal.until_over(books, since.seq, self._registry.keep())
+        work = [self._registry.keep()]
+        if self._replicas is not None:
+            work.append(keep_replicas(self._replicas, books, self._directory, self._console, self._note_members))
+        await self._terminal.until_over(books, since.seq, *work)
         return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
         options = self._options
         self._processes.launch()
         self._registry.launch()
+        self._replicas = joined_books(self._directory, self._console, options) if self._own_directory else None
+        if self._replicas is not None:  # The others may be waiting for just this member to have a majority.
+            await asyncio.to_thread(self._replicas.start_those_of_before)
         found = await self._find()
         card = found.card
-        uri = options.mongo or card.get("mongo_uri") or address_from_environment()
+        ours = self._replicas.uri if self._replicas is not None else None
+        uri = ours or options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
         settings = settings_in(card)
@@ -101,9 +113,11 @@ class Joining:
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
         books = self._books = Books(uri, card.get("database") or database_of(uri))
         await self._registry.wait_ready()
+        if self._replicas is not None:
+            await asyncio.to_thread(self._replicas.join)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
         await asyncio.to_thread(books.measure_distance)
-        seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
+        seed = self._seed
         self._console.say(
             f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "
             f"logs in {self._directory.logs}",
@@ -111,7 +125,7 @@ class Joining:
         )
         if self._own_directory:
             self._directory.forget_peers()
-            self._directory.write_town(self._state(books, seed, "starting"))
+            self._directory.write_town(self._state(books, "starting"))
         specs = make_specs(
             options,
             self._directory,
@@ -129,7 +143,7 @@ class Joining:
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
         if self._own_directory:
-            self._directory.write_town(self._state(books, seed, "open"))
+            self._directory.write_town(self._state(books, "open"))
         self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
@@ -143,14 +157,19 @@ class Joining:
         present = [peer.role for peer in found.peers]
         return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
-    def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
+    def _note_members(self) -> None:
+        """Has whoever reads the state here find the books by all their members."""
+        if self._books is not None and self._own_directory:
+            self._directory.write_town(self._state(self._books, "open"))
+
+    def _state(self, books: Books, phase: Phase) -> TownState:
         return TownState(
             phase=phase,
             pid=os.getpid(),
             host=self._host,
             advertised=self._options.advertise or self._host,
             n=self._options.n,
-            seed=seed,
+            seed=self._seed,
             private_books=False,
             tls=is_secured(),
             nameserver_host=self._registry.nameserver.host,
@@ -212,19 +231,28 @@ class Joining:
             leave=not closes,
         )
 
+    async def _close_replicas(self, replicas: Replicas) -> None:
+        """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""
+        await asyncio.to_thread(replicas.leave)
+        await asyncio.to_thread(replicas.close)
+
     def _kill_hard(self) -> None:
+        if self._replicas is not None:
+            self._replicas.kill()
         self._processes.kill_hard()
         self._registry.nameserver.kill()
 
     async def _end_everything(self) -> None:
         self._terminal.closing = True
         await self._processes.close()
+        if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
+            await self._close_replicas(self._replicas)
         await self._registry.close()
         if self._books is not None:
             self._books.close()
         if not self._directory.has_gone():
             if self._books is not None and self._own_directory:
-                self._directory.write_town(self._state(self._books, 0, "closed"))
+                self._directory.write_town(self._state(self._books, "closed"))
             self._directory.forget_peers(self._processes.names)
         self._console.close()
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from peers.books_address import address_from_environment
+from peers.errors import TownError
 from peers.rpc.shortcuts import call_directly
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached
@@ -82,6 +83,7 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
 
         check_unused(directory, options.mongo, host, given)
     if options.fresh:
+        _check_alone(directory)
         directory.empty_books()
 
     async def live() -> int:
@@ -90,6 +92,18 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     # A mongod of our own has ended by then.
     with _in_books(directory, host, release=options.mongo is not None):
         return asyncio.run(live())
+
+
+def _check_alone(directory: Directory) -> None:
+    """Raises TownError where other machines have members of the books here: emptied, this one would not be theirs."""
+    from peers.town.replication import members_elsewhere
+
+    elsewhere = members_elsewhere(directory.mongo)
+    if elsewhere:
+        raise TownError(
+            f"--fresh would empty one of several members of the books; there are others at {', '.join(elsewhere)}: "
+            "choose another --dir for a new town, or remove the directories of this one on all its machines"
+        )
 
 
 def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:

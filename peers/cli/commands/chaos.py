@@ -15,6 +15,7 @@ mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
 - `bazaar chaos`
 - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
 - `bazaar chaos --faults kill,stop --quick`
+- `bazaar chaos --replicas 3 --faults mongod --duration 240`
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def command(
     peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
     faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", help="Members of its database; faults of mongod hit the primary.")
+    ] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where history, verdict and figure go.")] = Path(
         "out/chaos"
     ),
@@ -60,6 +64,7 @@ def command(
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),
+        replicas=replicas,
         out=out,
         directory=directory,
     )

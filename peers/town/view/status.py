@@ -19,6 +19,7 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
+from peers.town.view.members import BooksMember, read_members
 
 # None of these is a setting: a peer that does not answer in a second is not well, and asking fifty at once keeps the
 # status of a hundred peers quick.
@@ -54,7 +55,8 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`term` and `trader` are those of the books where they can be read, else what the peers last said. `mongo_uri`
-    is as it may be shown, without a password."""
+    is as it may be shown, without a password. `members` are those of the database, where it has several, and
+    `outlook` says what may be lost of them."""
 
     directory: str
     pid: int
@@ -65,6 +67,8 @@ class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     term: int
     trader: str | None
     peers: tuple[PeerStatus, ...]
+    members: tuple[BooksMember, ...] = ()
+    outlook: str = ""
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -91,6 +95,7 @@ def read_status(directory: Directory) -> TownStatus:
     known = _known(directory.read_peers(), listed)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         post = pool.submit(_post, state)
+        members = pool.submit(read_members, state)
         peers = tuple(pool.map(_look_at, known))
         term, trader = post.result()
     return TownStatus(
@@ -105,6 +110,8 @@ def read_status(directory: Directory) -> TownStatus:
         term=term,
         trader=trader,
         peers=peers,
+        members=members.result().members,
+        outlook=members.result().outlook,
     )
 
 
@@ -196,6 +203,8 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     out.print(f"town {status.phase} in {status.directory} (process {status.pid})", soft_wrap=True)
     out.print(f"name server {server.host} port {server.port}{away}", soft_wrap=True)
     out.print(f"books {status.mongo_uri}, database {status.database}", soft_wrap=True)
+    if status.outlook:
+        out.print(status.outlook, soft_wrap=True)
     out.print(f"term {status.term}, trader {status.trader or 'none'}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("peer", "role", "machine", "process", "alive", "neighbours"):
