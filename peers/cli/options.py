@@ -85,6 +85,10 @@ MongoOption = Annotated[
         rich_help_panel=_PLACES,
     ),
 ]
+ReplicasOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Members of our own database: 1, or 3 to lose any one.", rich_help_panel=_PLACES),
+]
 NameserverOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Join the town of this name server.", rich_help_panel=_PLACES),

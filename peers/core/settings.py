@@ -122,6 +122,8 @@ class TimingSettings(BaseModel):
     """An entry waits at most so long for as many requests as came last time; 0 means that no entry waits."""
     ledger_patience_s: Seconds = 1.0
     """A trader, or a candidate, that has not reached the books for so long gives way to one who does."""
+    books_near_s: Seconds = 0.005
+    """A peer stands behind those whose way to the books and back is shorter than its own by more than this."""
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
     """One entry of the log holds at most so many decisions."""
     max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000

@@ -27,6 +27,9 @@ MAX_PEERS = 1000
 SERVICE_PORTS = 2
 """Of a terminal's ports: its name server has one, and so may the database of the town."""
 
+REPLICAS = (1, 3, 5, 7)
+"""How many members the books of a town may have; MongoDB lets no more than seven vote."""
+
 # How many purchases the slow peer makes between two sleeps, where the settings do not say.
 _SLOW_AFTER = 30
 
@@ -41,6 +44,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     seed: int | None = None
     mongo: str | None = None
+    replicas: int | None = None
     nameserver: str | None = None
     nameserver_port: int = 0
     advertise: str | None = None
@@ -79,6 +83,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 "--fresh empties only books of the town's own: empty those of --mongo "
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
+        if self.replicas is not None:
+            self._check_replicas(self.replicas)
         if self.mongo is not None:
             # Imported here, for it imports the database driver, which takes a while.
             from db.address import database_of
@@ -92,6 +98,17 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--invite joins the town it is of: leave out --fresh and --nameserver")
         if self.invite and self.insecure:
             raise SettingsError("--invite is for a town whose members have certificates: leave out --insecure")
+
+    def _check_replicas(self, replicas: int) -> None:
+        if replicas not in REPLICAS:
+            listed = ", ".join(map(str, REPLICAS))
+            raise SettingsError(f"--replicas {replicas}: one of {listed}; of an even number no more may be lost")
+        if self.mongo:
+            raise SettingsError(
+                "--replicas is for books of the town's own: leave it out, or --mongo and BAZAAR_MONGO"
+            )
+        if self.nameserver or self.invite:
+            raise SettingsError("--replicas is for who opens the town: leave it out, the invitation says it")
 
     def check_first(self) -> None:
         """Raises SettingsError for what the first on a host cannot be."""

@@ -15,6 +15,7 @@ mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
 - `bazaar chaos`
 - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
 - `bazaar chaos --faults kill,stop --quick`
+- `bazaar chaos --replicas 3 --faults mongod --duration 240`
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.optional_parts import check_there
 from peers.cli.options import ElectionOption, JsonOption
 
 _QUICK_S = 30.0
@@ -36,6 +38,9 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
     election: ElectionOption = "bully",
     faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", help="Members of its database; faults of mongod hit the primary.")
+    ] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where history, verdict and figure go.")] = Path(
         "out/chaos"
     ),
@@ -45,6 +50,7 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
 ) -> int:
+    check_there("chaos")  # What draws is needed only at the end, when the run would be lost without it.
     import random
 
     import msgspec
@@ -60,6 +66,7 @@ def command(
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),
         election=election,
+        replicas=replicas,
         out=out,
         directory=directory,
     )
