@@ -7,10 +7,11 @@ from random import Random
 import msgspec
 
 from peers.core.commands import Publish, Send
+from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge
-from peers.core.membership.overlay_graph import build_graph
 from peers.core.membership.roles import draw_roles
 from peers.core.messages import Coordinator, ElectionMessage
+from peers.core.names import GraphKind
 from peers.core.reports import Elected, Lost
 from peers.simulator.environment.process import Process
 from peers.simulator.faults import TRADER, Fault
@@ -40,14 +41,21 @@ class ElectionCost(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float | None
 
 
-def measure_election(algorithm: str, peers: int, seed: int, *, edges: tuple[Edge, ...] | None = None) -> ElectionCost:
-    """Returns the cost of one election among `peers` (3 or more) on the random graph of `seed`, or on `edges`."""
+def measure_election(
+    algorithm: str, peers: int, seed: int, *, graph: GraphKind = "random", edges: tuple[Edge, ...] | None = None
+) -> ElectionCost:
+    """Returns the cost of one election among `peers` (3 or more) on a graph of this kind; a random one is that of
+    `seed`, or has these `edges`."""
     rng = Random(f"election {seed}")
     scenario = Scenario(
         seed=seed,
         roles=draw_roles(peers, rng, merchants=True),
-        edges=edges or build_graph(peers, rng),
-        settings={"election": algorithm, "market": {"max_purchases": 1, "resign_after_sales": 0, "period_s": 3600}},
+        edges=edges or first_graph(graph, peers, rng),
+        settings={
+            "election": algorithm,
+            "graph": graph,
+            "market": {"max_purchases": 1, "resign_after_sales": 0, "period_s": 3600},
+        },
         plan=(Fault(kind="crash", at_s=_CRASH_S, until_s=_CRASH_S, target=TRADER, key=seed),),
         chaos_s=_CRASH_S + _LONGEST_S,
     )
