@@ -23,7 +23,7 @@ from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
-from peers.core.settings import Settings, make_settings
+from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.town.directory import Directory
@@ -67,7 +67,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     kinds: tuple[Kind, ...]
     out: Path
-    election: str = "bully"
+    changes: tuple[str, ...] = ()  # Of the town's settings, such as "election=ring".
     replicas: int = 1
     directory: Path | None = None  # Where the town lives; None for a folder in `out`.
 
@@ -80,14 +80,14 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         self.settings()
 
     def settings(self) -> Settings:
-        """Returns the town's settings; raises SettingsError if there is no such election algorithm."""
-        return make_settings({**_SETTINGS, "election": self.election})
+        """Returns the town's settings; raises SettingsError for changes that cannot be."""
+        return make_settings(changed(_SETTINGS, self.changes))
 
     def again(self) -> str:
         """The command that runs the same plan."""
         return (
             f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--election {self.election} --faults {','.join(self.kinds)}"
+            f"--faults {','.join(self.kinds)}{''.join(f' --set {change}' for change in self.changes)}"
             f"{f' --replicas {self.replicas}' if self.replicas > 1 else ''}"
         )
 

@@ -6,6 +6,8 @@ anything has been started.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -189,6 +191,27 @@ class Settings(BaseModel):
     """How fast the peers heartbeat, suspect and vote."""
     ledger: LedgerSettings = LedgerSettings()
     """How much of the log is kept."""
+
+
+def changed(values: Mapping[str, object], changes: Iterable[str]) -> dict[str, object]:
+    """Returns nested `values`, as for `make_settings`, with changes such as `market.stock=20`; they themselves stay.
+
+    A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs. Raises
+    SettingsError for a change that is none, or that makes a group of a value."""
+    result: dict[str, object] = copy.deepcopy(dict(values))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        *groups, last = path.split(".")
+        if not equals or not last:
+            raise SettingsError(f"--set {change}: expected part.name=value, such as market.stock=20")
+        place = result
+        for group in groups:
+            inner = place.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"--set {change}: {group} is a value, not a group of settings")
+            place = inner
+        place[last] = [entry for entry in text.split(",") if entry] if "," in text else text
+    return result
 
 
 def make_settings(values: dict[str, object]) -> Settings:

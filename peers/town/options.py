@@ -13,7 +13,7 @@ import msgspec
 
 from peers.books_address import ENVIRONMENT
 from peers.core.names import ROLES, Role
-from peers.core.settings import Settings, make_settings
+from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
 from peers.town.presets import find_preset
 from peers.town.room import check_room
@@ -164,36 +164,13 @@ def parse_settings(
     `--set part.name=value`.
 
     SettingsError for one that there is not, or whose value it cannot have."""
-    values: dict[str, object] = dict(find_preset(market).settings) if market is not None else {}
-    for path, value in shortcuts.items():
-        if value is not None:
-            _put(values, path, value)
-    for pair in pairs:
-        path, equals, text = pair.partition("=")
-        if not equals or not path:
-            raise SettingsError(f"--set {pair}: expected part.name=value, such as market.stock=20")
-        _put(values, path, _as_value(text))
+    usual = find_preset(market).settings if market is not None else {}
+    short = [f"{path}={value}" for path, value in shortcuts.items() if value is not None]
+    values = changed(usual, (*short, *pairs))
     settings = make_settings(values)
     if slow_peer and not settings.market.slow_after:
-        _put(values, "market.slow_after", _SLOW_AFTER)
-        settings = make_settings(values)
+        settings = make_settings(changed(values, [f"market.slow_after={_SLOW_AFTER}"]))
     return settings
-
-
-def _put(values: dict[str, object], path: str, value: object) -> None:
-    *parts, last = path.split(".")
-    place = values
-    for part in parts:
-        inner = place.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise SettingsError(f"--set {path}: {part} is a value, not a group of settings")
-        place = inner
-    place[last] = value
-
-
-def _as_value(text: str) -> object:
-    """A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs."""
-    return [entry for entry in text.split(",") if entry] if "," in text else text
 
 
 def settings_of(settings: Settings, *, slow: bool) -> dict[str, object]:

@@ -26,7 +26,7 @@ from typing import Annotated
 import typer
 
 from peers.cli.optional_parts import check_there
-from peers.cli.options import ElectionOption, JsonOption
+from peers.cli.options import ClockOption, GraphOption, JsonOption, RunElectionOption, SetOption, changes_of
 
 _QUICK_S = 30.0
 """What `--quick` means; `--duration` is the setting."""
@@ -36,7 +36,10 @@ def command(
     duration: Annotated[float, typer.Option(metavar="S", help="Seconds of chaos.")] = 60.0,
     peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
-    election: ElectionOption = "bully",
+    election: RunElectionOption = None,
+    clock: ClockOption = None,
+    graph: GraphOption = None,
+    set_: SetOption = None,
     faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
     replicas: Annotated[
         int, typer.Option(metavar="N", help="Members of its database; faults of mongod hit the primary.")
@@ -65,7 +68,7 @@ def command(
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),
-        election=election,
+        changes=changes_of(set_ or (), election=election, clock=clock, graph=graph),
         replicas=replicas,
         out=out,
         directory=directory,
