@@ -99,6 +99,8 @@ class TimingSettings(BaseModel):
     group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = 0.002
     # A trader, or a candidate, that has not reached the books for so long gives way to one who does.
     ledger_patience_s: Seconds = 1.0
+    # A peer stands behind those whose way to the books and back is shorter than its own by more than this.
+    books_near_s: Seconds = 0.005
     # One entry of the log holds at most so many decisions.
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
     # A request that finds so many requests and deposits waiting at the trader is told to come later.

@@ -66,7 +66,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
-    """`peers/<name>.json`. `ended` says how the process ended, None while it runs."""
+    """`peers/<name>.json`. `ended` says how the process ended, None while it runs, and `ended_at_ms` when."""
 
     name: str
     rank: int
@@ -76,6 +76,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: tuple[str, ...] = ()
     town_pid: int
     ended: str | None = None
+    ended_at_ms: int | None = None
 
 
 def _warn(line: str) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from db.address import database_of
 from peers.books_address import ENVIRONMENT, address_from_environment
+from peers.core.market.records import Post
 from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
@@ -24,9 +25,10 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.books import Books
-from peers.town.closing import finish_in_order
+from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.lease import name_servers_in_books
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.own_books import joined_books
@@ -86,12 +88,12 @@ class Joining:
         except Interrupted:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
-        since = await asyncio.to_thread(books.post)
+        since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
         work = [self._registry.keep()]
         if self._replicas is not None:
             work.append(keep_replicas(self._replicas, books, self._directory, self._console, self._note_members))
         await self._terminal.until_over(books, since.seq, *work)
-        return await self._leave(books)
+        return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
         options = self._options
@@ -114,6 +116,7 @@ class Joining:
         if self._replicas is not None:
             await asyncio.to_thread(self._replicas.join)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        await asyncio.to_thread(books.measure_distance)
         seed = self._seed
         self._console.say(
             f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "
@@ -190,10 +193,9 @@ class Joining:
                     return await asyncio.to_thread(ask_any, *self._nameserver)
                 except TownError as error:
                     why = error
-            if before is not None:
-                others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
-                if others:
-                    return others[0]
+            others = await asyncio.to_thread(self._others)
+            if others:
+                return others[0]
             if time.monotonic() > deadline_s:
                 raise why
             if not told:
@@ -201,7 +203,17 @@ class Joining:
                 self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
             await asyncio.sleep(_LOOK_S)
 
-    async def _leave(self, books: Books) -> int:
+    def _others(self) -> list[Answering]:
+        """Who answers of the machines that this one remembers; else of those that the books name, if it knows books:
+        in containers, one that was connected again has lost the name that all share."""
+        before = self._remembered
+        found = who_answers(before.nameservers, before.town) if before is not None else []
+        books = self._options.mongo or address_from_environment()
+        if not found and books is not None:
+            found = who_answers(name_servers_in_books(books), None if before is None else before.town)
+        return found
+
+    async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
         self._console.tick()
         closes = self._registry.is_told_to_close
         if closes:
@@ -209,8 +221,15 @@ class Joining:
         else:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=not closes)
-        return 0
+        return await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=since,
+            since_ms=since_ms,
+            leave=not closes,
+        )
 
     async def _close_replicas(self, replicas: Replicas) -> None:
         """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""

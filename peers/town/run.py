@@ -23,7 +23,7 @@ def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
     options.check()
     invitation = invitation_for(options)
-    asked = options.host
+    given = options
     options = settle(options, invitation)
     host = options.host
     directory = Directory(options.directory)
@@ -40,11 +40,11 @@ def run(options: RunOptions) -> int:
         if options.advertise is not None:
             call_directly(options.advertise, host)
         if invitation is not None and claimed:
-            options = join_invited(options, invitation, directory, asked)
+            options = join_invited(options, invitation, directory, given.host)
         _secure(options, directory, host)
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
-            return _first(options, directory, console, host)
+            return _first(options, given, directory, console, host)
         with _in_books(directory, host, release=True) if claimed else contextlib.nullcontext():
             return _further(options, directory, console, host, claimed=claimed)
     finally:
@@ -67,7 +67,7 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
     secure(files)
 
 
-def _first(options: RunOptions, directory: Directory, console: Console, host: str) -> int:
+def _first(options: RunOptions, given: RunOptions, directory: Directory, console: Console, host: str) -> int:
     from peers.town.town import Town
 
     if options.mongo is None:
@@ -81,7 +81,7 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         check_reachable(options.mongo)
         from peers.town.machines.lease import check_unused
 
-        check_unused(directory, options.mongo, host)
+        check_unused(directory, options.mongo, host, given)
     if options.fresh:
         _check_alone(directory)
         directory.empty_books()

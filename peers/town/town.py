@@ -21,7 +21,7 @@ from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import drain, finish_in_order
+from peers.town.closing import drain, finish_in_order, part
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
 from peers.town.joining import join_market, settings_in
 from peers.town.machines.invitation import how_to_invite
@@ -47,7 +47,7 @@ Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 # None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
-# Terminals that joined need this to notice the closing, to end their peers, and to give up their vote in the books.
+# Terminals that joined need this to notice the closing, to end their peers, to give up their vote, and to audit.
 _FOREIGNERS_S = 20.0
 
 
@@ -153,6 +153,7 @@ class Town:
         known = before.nameservers if before is not None and before.town == town else ()
         others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        await asyncio.to_thread(books.measure_distance)
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
@@ -228,10 +229,18 @@ class Town:
     async def _leave(self, books: Books) -> int:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=True)
+        code = await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=self._since,
+            since_ms=self._state.started_at_ms,
+            leave=True,
+        )
         if self._services.replicas is not None:
             await asyncio.to_thread(self._services.replicas.leave)
-        return 0
+        return code
 
     async def _close(self, books: Books) -> int:
         self._console.tick()

@@ -20,6 +20,7 @@ from db.audit.invariants import INVARIANTS
 from peers.chaos.plan import Plan, choose_kinds, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import ChaosOptions, run_chaos
+from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.town import BAZAAR, bazaar
 
@@ -31,14 +32,7 @@ LASTS_S = 45
 
 def processes_of(place: Path) -> list[psutil.Process]:
     """Whoever was told of that place, or of one in it."""
-    return [p for p in psutil.process_iter() if any(str(place) in word for word in _words(p))]
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return []
+    return [p for p in psutil.process_iter() if any(str(place) in word for word in words_of(p.pid))]
 
 
 @pytest.mark.timeout(240)

@@ -25,6 +25,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.optional_parts import check_there
 from peers.cli.options import JsonOption
 
 _QUICK_S = 30.0
@@ -48,6 +49,7 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
 ) -> int:
+    check_there("chaos")  # What draws is needed only at the end, when the run would be lost without it.
     import random
 
     import msgspec
