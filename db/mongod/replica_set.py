@@ -29,6 +29,8 @@ PARAMETERS: Mapping[str, object] = {
     # Whoever copies from a primary that freezes waits for it for so long, and half a second; meanwhile the next
     # primary has no majority. With the usual 5 s that was most of the time without trade.
     "oplogNetworkTimeoutBufferSeconds": 1,
+    # Then it would ask the same primary once more, which takes 3 s, before it looks for another.
+    "oplogFetcherSteadyStateMaxFetcherRestarts": 0,
 }
 """What a member is started with, besides what every `mongod` of ours is."""
 
