@@ -23,9 +23,16 @@ from peers.errors import LedgerError
 
 Document = dict[str, Any]
 
-PARAMETERS: Mapping[str, object] = {"shutdownTimeoutMillisForSignaledShutdown": 500}
-"""What a member is started with. A primary that is asked to end hands over to another first; then it would wait 15 s
-for readers that come no more."""
+PARAMETERS: Mapping[str, object] = {
+    # A primary that is asked to end hands over to another first; then it would wait 15 s for readers that are gone.
+    "shutdownTimeoutMillisForSignaledShutdown": 500,
+    # Whoever copies from a primary that freezes waits for it for so long, and half a second; meanwhile the next
+    # primary has no majority. With the usual 5 s that was most of the time without trade.
+    "oplogNetworkTimeoutBufferSeconds": 1,
+    # Then it would ask the same primary once more, which takes 3 s, before it looks for another.
+    "oplogFetcherSteadyStateMaxFetcherRestarts": 0,
+}
+"""What a member is started with, besides what every `mongod` of ours is."""
 
 _ASK_S = 1.5
 """No setting: how long one question to the set may take; it is asked again and again."""

@@ -175,7 +175,8 @@ class Directory:
 
     def empty_books(self) -> None:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
-        self._machines.unlink(missing_ok=True)
+        for file in (self._machines, self.path / "replication.json"):
+            file.unlink(missing_ok=True)
         for path in (self.mongo, self.journals):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)

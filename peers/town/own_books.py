@@ -19,7 +19,7 @@ from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
 from peers.town.options import RunOptions
 from peers.town.replicas import Replicas, all_here
-from peers.town.replication import Replication, read_replication
+from peers.town.replication import Replication, members_elsewhere, read_replication
 from peers.town.view.console import Console
 
 
@@ -40,6 +40,12 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     if before is not None and _is_spread(before) != is_shared and len(before.known) > 1:
         where = " or ".join(before.own)
         raise TownError(f"the books here are those of a set with members at {where}: open the town there, as before")
+    others = members_elsewhere(home)
+    if others and not directory.has_private_books():
+        raise TownError(
+            f"the books of this machine are gone from {home}; other members have them ({', '.join(others)}): let one "
+            "of those machines make an invitation for this one, and join by that"
+        )
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
         return Replicas(home, console, all_here(home, record), record)

@@ -7,7 +7,7 @@ common. A member that joins copies the books first and has no vote: of two that 
 trade. Once three have the books, all three vote, and any one of them may be lost; which that are just now, every
 terminal says whenever it changes. `db.mongod.votes` decides that, `db.mongod.replica_set` has the server do it.
 
-What a machine knows of the set is kept in `mongo/replication.json`: how many members it is to have, which run here,
+What a machine knows of the set is kept in `replication.json`: how many members it is to have, which run here,
 and where the others were last. So a machine that comes back starts its member before it looks for anybody, for the
 others may be waiting for just that one. A member whose disk was lost does not come back as if nothing had happened:
 what it voted for, and has forgotten, might be acknowledged. It is taken out of the set, and joins anew.
@@ -33,8 +33,7 @@ from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_ur
 from db.mongod.votes import HandOver, SetView, next_step_to_leave, next_vote, what_may_be_lost
 from peers.endpoints import split_endpoint, try_to_bind
 from peers.errors import BazaarError, LedgerError, TownError
-from peers.files import write_json
-from peers.town.replication import Replication, members_elsewhere, read_replication
+from peers.town.replication import Replication, members_elsewhere, read_replication, write_replication
 
 # None of these is a setting: they say how soon a change of the set is seen, and bound what is waited for.
 _LOOK_S = 0.5
@@ -186,7 +185,7 @@ class Replicas:
     def _care(self) -> None:
         try:
             for process in self.processes:
-                if not process.dbpath.is_dir() and not self._ended.is_set():
+                if process.pid is None and not process.dbpath.is_dir() and not self._ended.is_set():
                     process.start()
             view = self._bring_in(self._look())
             self._primary = view.primary.address if view.primary is not None else None
@@ -253,7 +252,7 @@ class Replicas:
         if record != self.record:
             self.record = record
             with suppress(OSError):  # Without it, a machine that comes back finds the others by its invitation.
-                write_json(self._home / "replication.json", record)
+                write_replication(self._home, record)
 
     def _say(self, line: str, *, good: bool = False) -> None:
         if line != self._said and not self._ended.is_set():

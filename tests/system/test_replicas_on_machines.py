@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -157,3 +158,17 @@ def test_the_first_machine_may_be_cut_off_and_its_late_entries_do_not_stand(town
     terminals[0].interrupt()
     for terminal in terminals:
         assert terminal.wait() == 0, terminal.text
+
+
+def test_a_member_whose_disk_was_lost_joins_anew(towns: Towns) -> None:
+    """It would have a vote, and has forgotten what it voted for."""
+    machines, terminals, files = three(towns)
+    before = len(terminals[0].text)
+    lose(machines[2])
+    shutil.rmtree(towns.directory(machines[2]) / "mongo")
+    again = joined(towns, machines[2], machines[0], files[2])
+    says(terminals[0], re.compile(r"without a vote yet"), after=before)
+    says(again, SAFE)
+    holds(towns, machines[2])
+    code, text = towns.ask(machines[2], "audit", "--members")
+    assert code == 0, text

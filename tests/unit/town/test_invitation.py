@@ -10,7 +10,6 @@ import pytest
 from cryptography import x509
 
 from peers.errors import SettingsError, TownError
-from peers.files import write_json
 from peers.rpc.certificates import ensure_certificates, validity_of
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
@@ -24,7 +23,7 @@ from peers.town.machines.invitation import (
     read_invitation,
     write_invitation,
 )
-from peers.town.replication import begin_replication, read_replication
+from peers.town.replication import begin_replication, read_replication, write_replication
 
 HERE, THERE = "198.51.100.10", "198.51.100.11"
 NOW_S = 1_800_000_000.0
@@ -96,7 +95,7 @@ def test_who_joins_books_in_several_members_knows_how_many_and_their_key(town: D
         known = read_replication(guest.mongo)
         assert known is not None
         assert known.wanted == 3
-        write_json(guest.mongo / "replication.json", msgspec.structs.replace(known, own=("198.51.100.11:9091",)))
+        write_replication(guest.mongo, msgspec.structs.replace(known, own=("198.51.100.11:9091",)))
     assert known == read_replication(guest.mongo)
 
 
