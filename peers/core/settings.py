@@ -59,6 +59,10 @@ class MarketSettings(BaseModel):
     resign_after_sales: Annotated[int, Field(ge=0)] = 40
     # A trader that resigned takes no part in so many elections, beginning with the one for its successor.
     barred_elections: Annotated[int, Field(ge=0, le=1000)] = 1
+    # Once in each period a seller loses, with this probability, some of the goods that it deposited and still holds.
+    loss_probability: Probability = 0.0
+    # Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over.
+    loss_after_crash: bool = False
     # A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps.
     slow_after: Annotated[int, Field(ge=0)] = 0
     slow_sleep_s: Seconds = 30.0
