@@ -164,7 +164,7 @@ class MemoryLedger:
                 records = [self._known[each] for each in known_requests]
                 return AlreadyRecorded(
                     outcomes=tuple(record for record in records if isinstance(record, Outcome)),
-                    deposits=tuple(self._deposits_in[each] for each in known_deposits),
+                    deposits=tuple(map(self._as_left, known_deposits)),
                     reversals=tuple(taken_back),
                 )
             self._note(entry)

@@ -190,7 +190,7 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "new_deposits": list(entry.new_deposits),
         "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
     }
-    if entry.recounts:
+    if entry.recounts or entry.reversals:
         parts["new_reversals"] = list(entry.new_reversals)
         parts["recounts"] = [_recount(recount, form, place) for recount in entry.recounts]
     if with_requests:

@@ -68,7 +68,8 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
 
     @property
     def kind(self) -> EntryKind:
-        return "decide" if self.outcomes or self.deposits or self.recounts else "queue"
+        decides = self.outcomes or self.deposits or self.reversals or self.recounts
+        return "decide" if decides else "queue"
 
     @property
     def new_deposits(self) -> tuple[str, ...]:

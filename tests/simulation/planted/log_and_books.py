@@ -193,7 +193,7 @@ def fold_forgets_what_was_sold() -> Iterator[None]:
         yield
 
 
-@mistake(216, 448)
+@mistake(690, 900)
 def fold_draws_twice_from_newer_books() -> Iterator[None]:
     """A successor draws once more what the books have drawn already."""
     begin = PostState.__init__
