@@ -28,6 +28,7 @@ from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
 from db.audit.log_rows import EntryRow, RecountRow, place_of
+from db.audit.recorded import Recorded
 from db.audit.rows import (
     DepositRow,
     Document,
@@ -355,33 +356,6 @@ def _play(taker: Taker, books: Evidence, follow: BooksFollowLog) -> None:
     fold.finish()
 
 
-class _Recorded:
-    """Everything that is recorded, by id, to hold against it what peers were told."""
-
-    def __init__(self) -> None:
-        self.requests: dict[str, RequestRow] = {}
-        self.deposits: dict[str, DepositRow] = {}
-
-    def election(self, row: ElectionRow) -> None: ...
-    def log_entry(self, row: EntryRow) -> None: ...
-
-    def deposit(self, row: DepositRow) -> None:
-        self.deposits[row.id] = row
-
-    def request(self, row: RequestRow) -> None:
-        self.requests[row.id] = row
-        source = self.deposits.get(row.deposit or "") if row.sold else None
-        if source is not None and source.remaining is not None:
-            left = source.remaining - (row.quantity or 0)
-            self.deposits[source.id] = msgspec.structs.replace(source, remaining=left)
-
-    def reversal(self, row: RequestRow) -> None:
-        self.requests[row.id] = row
-
-    def recount(self, row: RecountRow) -> None:
-        self.deposits[row.deposit.id] = row.deposit
-
-
 def _line(given: JournalEntry | Document) -> JournalEntry:
     return given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
 
@@ -390,7 +364,7 @@ def _feed_journals(taker: AcknowledgedIsRecorded | Checkers, books: Evidence) ->
     if not books.journals:
         return
     (taker.acknowledged if isinstance(taker, Checkers) else taker).journal()
-    recorded = _Recorded()
+    recorded = Recorded()
     if books.log:
         _play(recorded, books, BooksFollowLog())
     else:

@@ -252,6 +252,11 @@ def derived_order(clock: object, owner: str | None, record_id: str) -> str | Non
     return f"{time:016d}.{rank:06d}.{owner}.{record_id}"
 
 
+def is_peer(owner: str | None) -> bool:
+    """Whether that is the name of a peer; other customers come from outside."""
+    return owner is not None and _PEER.fullmatch(owner) is not None
+
+
 def same_clock(one: object, other: object) -> bool:
     """Whether two clocks say the same. What a vector does not name is 0, and a stamp may carry more than its time."""
     return _bare_clock(one) == _bare_clock(other)

@@ -33,6 +33,7 @@ MOST_ON_OFFER = 10_000
 Document = dict[str, Any]
 T = TypeVar("T")
 
+_GIVEN_BACK = ("amount", "commission", "earned")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -240,16 +241,9 @@ def outcome_dict(outcome: Outcome) -> Document:
 
 
 def _reversal_dict(reversal: Reversal) -> Document:
-    return {
-        "number": reversal.number,
-        "amount": money_text(reversal.amount),
-        "commission": money_text(reversal.commission),
-        "earned": money_text(reversal.earned),
-        "term": reversal.term,
-        "trader": reversal.trader,
-        "taken_back_at": _time_of_day(reversal.taken_back_at_ms),
-        "reason": reversal.reason,
-    }
+    plain = {field: getattr(reversal, field) for field in ("number", "term", "trader", "reason")}
+    money = {field: money_text(getattr(reversal, field)) for field in _GIVEN_BACK}
+    return {**plain, **money, "taken_back_at": _time_of_day(reversal.taken_back_at_ms)}
 
 
 def deposit_dict(deposit: Deposit) -> Document:
@@ -369,16 +363,9 @@ def _outcome(document: Document) -> Outcome:
 
 
 def _reversal(document: Document) -> Reversal:
-    return Reversal(
-        number=document["number"],
-        amount=Decimal(document["amount"]),
-        commission=Decimal(document["commission"]),
-        earned=Decimal(document["earned"]),
-        term=document["term"],
-        trader=document["trader"],
-        taken_back_at_ms=_ms(document["taken_back_at"]),
-        reason=document["reason"],
-    )
+    fields: Document = {field: document[field] for field in ("number", "term", "trader", "reason")}
+    fields |= {field: Decimal(document[field]) for field in _GIVEN_BACK}
+    return Reversal(**fields, taken_back_at_ms=_ms(document["taken_back_at"]))
 
 
 def _deposit(document: Document) -> Deposit:

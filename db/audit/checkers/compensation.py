@@ -6,6 +6,7 @@ were sold come back to the deposit. Without one, of each request the books say t
 
 That both sides were told only their journals can say. Who was gone in time need not have heard, so a peer is held to
 it if it wrote a line of its journal long after the reversal; and while the town is at work, word may be on its way.
+A customer that is no peer is told when it asks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import ClassVar
 from db.audit.checkers.acknowledgements import subject_of
 from db.audit.findings import Checker, Finding
 from db.audit.log_rows import EntryRow
-from db.audit.rows import JournalEntry, RequestRow
+from db.audit.rows import JournalEntry, RequestRow, is_peer
 
 TOLD_WITHIN_MS = 30_000
 """How long after a reversal a peer that is well must have heard of it. No setting: that takes one heartbeat or two,
@@ -142,7 +143,7 @@ class CompensatedWhole(Checker):
     def _check_told(self) -> None:
         for request_id, (sides, at_ms) in self._undone.items():
             for side in sides:
-                newest_ms = self._newest_ms.get(side or "")
+                newest_ms = self._newest_ms.get(side or "") if is_peer(side) else None
                 if newest_ms is None or at_ms is None or newest_ms < at_ms + TOLD_WITHIN_MS:
                     continue
                 if (side, request_id) not in self._told:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from peers.core.calls import AskOutcome, AskReversals, Reply, ReversalsReply, Standing, StandingReply
 from peers.core.commands import Respond
 from peers.core.context import Context
+from peers.core.ledger.log import NOWHERE
 from peers.core.ledger.port import FindReversals, FindSales, Found, LookUp, Operation, Result
+from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Outcome
 from peers.errors import PostClosed, WireError
 
@@ -22,6 +24,8 @@ class LedgerReads:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._waiting: dict[Reading, list[int]] = {}
+        # By reading of reversals: the last place of the log, and the last reversal, when it was asked for.
+        self._asked_at: dict[FindReversals, tuple[int, int]] = {}
 
     def outcome(self, call_id: int, call: AskOutcome) -> None:
         self._read(LookUp(request_ids=(call.request_id,)), call_id)
@@ -29,8 +33,10 @@ class LedgerReads:
     def standing(self, call_id: int, call: Standing) -> None:
         self._read(FindSales(seller=call.seller, after_seq=call.after_seq), call_id)
 
-    def reversals(self, call_id: int, call: AskReversals) -> None:
-        self._read(FindReversals(customer=call.customer, after=call.after), call_id)
+    def reversals(self, call_id: int, call: AskReversals, state: PostState) -> None:
+        operation = FindReversals(customer=call.customer, after=call.after)
+        self._asked_at.setdefault(operation, (state.place, state.post.reversals))
+        self._read(operation, call_id)
 
     def _read(self, operation: Reading, call_id: int) -> None:
         waiting = self._waiting.setdefault(operation, [])
@@ -41,7 +47,12 @@ class LedgerReads:
     def on_ledger(self, operation: Operation, result: Result) -> None:
         """Answers those who wait for this reading, if anybody does."""
         if isinstance(operation, Reading):
-            self._answer(self._waiting.pop(operation, ()), _reply(operation, result))
+            callers = self._waiting.pop(operation, ())
+            if isinstance(operation, FindReversals):
+                place, latest = self._asked_at.pop(operation, (NOWHERE, 0))
+                self._answer(callers, _reversals(operation, result, place, latest))
+            else:
+                self._answer(callers, _reply(operation, result))
 
     def refuse(self, refusal: WireError) -> None:
         """Answers everybody who waits with `refusal`."""
@@ -53,13 +64,21 @@ class LedgerReads:
             self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
 
-def _reply(operation: Reading, result: Result) -> Reply | WireError:
+def _reversals(operation: FindReversals, result: Result, place: int, latest: int) -> Reply | WireError:
+    """Returns the answer. It goes up to `latest`, unless there are more, or the reading stopped short of `place`."""
+    if not isinstance(result, Found):
+        return PostClosed(why="the books cannot be reached")
+    numbers = [each.taken_back.number for each in result.outcomes if each.taken_back is not None]
+    upto = max(numbers, default=operation.after)
+    if result.place >= place and len(numbers) < operation.limit:
+        upto = max(upto, latest)
+    return ReversalsReply(reversals=result.outcomes, upto=upto)
+
+
+def _reply(operation: LookUp | FindSales, result: Result) -> Reply | WireError:
     if not isinstance(result, Found):
         return PostClosed(why="the books cannot be reached")
     if isinstance(operation, FindSales):
         return StandingReply(sales=result.outcomes, deposits=result.deposits)
-    if isinstance(operation, FindReversals):
-        numbers = [each.taken_back.number for each in result.outcomes if each.taken_back is not None]
-        return ReversalsReply(reversals=result.outcomes, upto=max(numbers, default=operation.after))
     recorded: tuple[Outcome | Accepted, ...] = result.outcomes + result.queued
     return recorded[0] if recorded else None

@@ -170,7 +170,7 @@ class TraderTerm:
         if known is not None:
             self._answer(call_id, known)
         else:
-            self._reads.reversals(call_id, call)
+            self._reads.reversals(call_id, call, self._state)
 
     def _answer(self, call_id: int, reply: Reply | WireError) -> None:
         self._ctx.emit(Respond(call_id=call_id, reply=reply))

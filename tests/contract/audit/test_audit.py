@@ -211,7 +211,7 @@ def test_a_date_beyond_the_calendar_is_no_reason_to_stop(town: Town) -> None:
 def test_the_report_for_people_says_what_is_wrong_and_where(town: Town) -> None:
     lines = printed(town.audit()).splitlines()
     assert lines[0].split() == ["holds", "no_oversell"]
-    assert len(lines) == 10 + 2
+    assert len(lines) == 11 + 2
     assert lines[-1].startswith("audit: holds (")
     update("deposits", "seller4.d3", remaining=3)(town.books)
     text = printed(town.audit())

@@ -212,7 +212,7 @@ def fields_in_guide(beginning: str) -> set[str]:
 def test_the_guide_names_every_field_of_an_outcome() -> None:
     part = GUIDE[GUIDE.index("An **outcome**") : GUIDE.index("A **deposit**")]
     named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"(?m)^\| (.*?) \|", part))))
-    assert named == OUTCOME | {"reason"}
+    assert named == OUTCOME | {"reason", "taken_back"}
 
 
 def test_the_guides_words_on_tls_let_a_stock_client_in(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.core.calls import ReportStock
 from peers.core.market.limits import MAX_PRICE
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
@@ -19,6 +21,7 @@ from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings
 from peers.errors import BadRequest
 from peers.rpc import public_form, wire
+from tests.helpers.deals import taken_back
 
 LAMPORT = public_form.Reader(Settings())
 VECTOR = public_form.Reader(Settings(clock="vector"))
@@ -225,6 +228,25 @@ def test_outcomes_there_and_back(sold: bool) -> None:
     assert wire.unpack_sales(wire.pack([outcome(sold=sold)])) == (outcome(sold=sold),)
 
 
+def test_a_sale_that_was_taken_back_there_and_back() -> None:
+    undone = taken_back(outcome(sold=True), 3)
+    there = public_form.outcome_dict(undone)
+    assert there["status"] == "sold"
+    assert there["taken_back"]["number"] == 3
+    assert there["taken_back"]["amount"] == there["amount"]
+    assert "taken_back" not in public_form.outcome_dict(outcome(sold=True))
+    assert public_form.outcome_of(there) == undone
+
+
+def test_reports_of_stock_there_and_back_and_within_limits() -> None:
+    report = ReportStock(seller="seller1", deposit_id="d", handed_over=1, holds=2, unfilled=("r1", "r2"))
+    assert wire.unpack_stock_report(wire.pack(report)) == report
+    for change in ({"holds": -1}, {"handed_over": 10**7}, {"unfilled": ("one two",)}, {"unfilled": ("r",) * 101}):
+        with pytest.raises(BadRequest) as refused:
+            wire.unpack_stock_report(wire.pack(msgspec.structs.replace(report, **change)))
+        assert refused.value.field == next(iter(change))
+
+
 def test_deposits_there_and_back() -> None:
     offer = Offer(
         deposit_id="d", seller="s", item="fish", quantity=9, price=Decimal("7.20"), clock=VectorStamp(vector={"s": 1})
@@ -261,7 +283,15 @@ def test_parcels_there_and_back() -> None:
 
 @given(sent=st.binary(max_size=40) | anything)
 def test_packed_rubbish_is_refused(sent: object) -> None:
-    for unpack in (wire.unpack_parcel, wire.unpack_standing, wire.unpack_member, wire.unpack_snapshot):
+    for unpack in (
+        wire.unpack_parcel,
+        wire.unpack_standing,
+        wire.unpack_member,
+        wire.unpack_snapshot,
+        wire.unpack_stock_report,
+        wire.unpack_stock_reply,
+        wire.unpack_reversals,
+    ):
         with pytest.raises(BadRequest):
             unpack(sent)
 
