@@ -72,10 +72,11 @@ class ElectionPart:
             if ctx.leadership.state is LeadershipState.ELECTING and self._algorithm.attempt() is None:
                 self._begin()
 
-    def mind_the_lost(self) -> None:
-        """Peers were lost, perhaps the one to begin or to win: if this peer is next, it acts and does not wait."""
+    def mind_members(self, *, lost: bool) -> None:
+        """Peers changed, or were `lost`, perhaps the one to begin or to win: if this peer is next, it acts at once."""
         if self._algorithm.attempt() is not None:
-            self._algorithm.on_lost()
+            if lost:
+                self._algorithm.on_lost()
         elif self._is_mine_to_begin():
             self._begin()
 
