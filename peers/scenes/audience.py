@@ -32,6 +32,8 @@ class Audience:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._console = Console(out=out)
+        # What was shown already; its listener keeps all reports, so that none is another's successor in memory.
+        self._shown: set[int] = set()
 
     def open(self, heading: str, look_at: str) -> None:
         """Says what is played and what to look at."""
@@ -43,11 +45,12 @@ class Audience:
     def on_report(self, report: Report) -> None:
         """A peer tells something: shows it if it is news."""
         if isinstance(report, _NEWS):
-            self._console.tell(report)
+            self.show(report)
 
     def show(self, report: Report) -> None:
-        """Shows a report that the script waited for, unless it was shown as news."""
-        if not isinstance(report, _NEWS):
+        """Shows a report, unless it was shown already."""
+        if id(report) not in self._shown:
+            self._shown.add(id(report))
             self._console.tell(report)
 
     def say(self, line: str) -> None:

@@ -16,6 +16,7 @@ DEADLINE_S = 30.0
 """Whatever a scene waits for comes in a fraction of that, or not at all. No option: waiting longer proves nothing."""
 
 _R = TypeVar("_R", bound=Report)
+_T = TypeVar("_T")
 
 
 def _any(_report: Report) -> bool:
@@ -61,7 +62,7 @@ class Hearing(Console):
             if isinstance(report, kind) and peer in (None, report.peer) and when(report)
         )
 
-    async def wait_for(self, look: Callable[[], _R | None], what: str) -> _R:
+    async def wait_for(self, look: Callable[[], _T | None], what: str) -> _T:
         """Looks whenever something was told, until there is what is looked for. NotSeen after DEADLINE_S."""
         deadline_s = time.monotonic() + DEADLINE_S
         while (found := look()) is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from peers.core.market.records import Post
 from peers.core.names import rank_of, role_in
-from peers.core.reports import Answered, Earned, ElectionStarted
+from peers.core.reports import Answered, Deposited, Earned, ElectionStarted, Lost
 from peers.scenes.hearing import is_sale
 from peers.scenes.scene import Scene
 from peers.scenes.stage import Stage
@@ -24,14 +26,18 @@ async def _mix(stage: Stage) -> None:
         await stage.hears.hear(Earned, f"that {name} sells", peer=name)
     tally = await stage.in_books(lambda books: books.tally(Post()))
     sales = await stage.sales()
-    election = (await stage.in_books(lambda books: books.elections()))[0]
+    election = await stage.election(1)
     kept = tally.peers[trader]
     stage.check("elected by", election.algorithm, "ring")
     stage.check("in office", trader, stage.alive()[-1])
-    stage.check("who buys", sorted({sale.buyer for sale in sales}), buyers)
-    stage.check("who sells", sorted({sale.seller for sale in sales}), sellers)
+    stage.check("who buys", _by_rank({sale.buyer for sale in sales}), buyers)
+    stage.check("who sells", _by_rank({sale.seller for sale in sales}), sellers)
     stage.check("what the trader bought and sold", (kept.bought, kept.sold), (0, 0))
     stage.check("nobody bought from itself", not any(sale.buyer == sale.seller for sale in sales))
+
+
+def _by_rank(names: set[str]) -> list[str]:
+    return sorted(names, key=rank_of)
 
 
 def _who_can_sell(others: list[str], buyers: list[str]) -> list[str]:
@@ -63,6 +69,39 @@ async def _broken(stage: Stage) -> None:
     stage.check("the ring closes over those that are gone", list(graph), left)
     stage.check("each has two neighbours, the next in rank", graph, ring)
     stage.check("trade goes on in term", sold.outcome.term, 2)
+
+
+async def _seller_crash(stage: Stage) -> None:
+    await stage.elected(1)
+    deposits = [
+        (await stage.hears.hear(Deposited, f"a deposit of {name}", peer=name)).deposit for name in stage.alive()[:-1]
+    ]
+    first = min(deposits, key=lambda deposit: deposit.offer.sort_key)
+    seller, held = first.offer.seller, first.remaining
+    ann = stage.customer("ann")
+    before = await ann.buy("fish", 2)
+    stage.kill(seller)
+    stage.say(f"ann bought 2 fish from {before['seller']}, which is killed; the goods it deposited are in the books")
+    await stage.hears.hear(Lost, f"that {seller} is missed", lambda report: report.lost == seller)
+    meanwhile = [await ann.buy("fish", 1) for _ in range(3)]
+    told = len(stage.hears.all(Earned, peer=seller))
+    stage.say(f"ann bought 3 more, from {meanwhile[0]['seller']}; now it comes back")
+    await stage.revive(seller)
+
+    def heard() -> list[Earned] | None:
+        news = stage.hears.all(Earned, peer=seller)[told:]
+        return news if len(news) >= 1 + len(meanwhile) else None
+
+    news = await stage.hears.wait_for(heard, f"that {seller} hears what was sold")
+    earned = sum((report.earned for report in news), Decimal(0))
+    stage.say(f"{seller} is told of {len(news)} sales when it is back: it earned {earned}")
+    sold = [before, *meanwhile]
+    stage.check("sold by", {outcome["seller"] for outcome in sold}, {seller})
+    stage.check("it is told of each sale when it is back", [r.outcome.seq for r in news], [o["seq"] for o in sold])
+    stage.check("it earned", earned, sum(Decimal(o["earned"]) for o in sold))
+    stock = await ann.search()
+    left = [row["remaining"] for row in stock if row["deposit_id"] == first.offer.deposit_id]
+    stage.check("left of what it had deposited", left, [held - 5])
 
 
 def _mixed(number: int, title: str, roles: str, look_at: str) -> Scene:
@@ -108,6 +147,16 @@ SCENES = (
         roles="buyers=4,sellers=4",
         script=_broken,
         settings={"market.resign_after_sales": 0},
+    ),
+    Scene(
+        name="ring-seller",
+        market="ring",
+        title="a seller crashes",
+        look_at="a seller is killed. What it deposited is sold all the same, and when it comes back it is told of "
+        "each sale, and of what it earned.",
+        roles="sellers=4",
+        script=_seller_crash,
+        settings={**_QUIET, "market.items": ["fish"], "market.stock": 10, "market.restock_probability": 0.0},
     ),
 )
 """In the order of the report."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from db.queries import RecordedSale
 from peers.core.leadership.state import LeadershipState
+from peers.core.market.records import ElectionRecord
 from peers.core.names import Role
 from peers.core.reports import Elected, LeadershipChanged
 from peers.rpc.public_form import Document
@@ -104,6 +105,15 @@ class Stage:
 
         return await asyncio.to_thread(ask)
 
+    async def election(self, term: int) -> ElectionRecord:
+        """Returns the record of that term's election, which is written a moment after it. NotSeen if it is not."""
+
+        async def recorded() -> ElectionRecord | None:
+            found = await self.in_books(lambda books: books.elections(term - 1))
+            return next((record for record in found if record.term == term), None)
+
+        return await self.until(recorded, f"the record of the election of term {term}")
+
     async def sales(self) -> list[RecordedSale]:
         """Returns all sales in the order of their decision. LedgerError likewise."""
         return await self.in_books(lambda books: list(books.sales()))
@@ -132,6 +142,10 @@ class Stage:
     async def join(self, *roles: Role) -> list[str]:
         """Has newcomers join, one after the other; returns their names. BazaarError if one cannot."""
         return [name for role in roles for name in await self._town.population.join([role])]
+
+    async def revive(self, name: str) -> None:
+        """Has a peer that was killed come back as what it was. TownError if it cannot."""
+        await self._town.population.revive(name)
 
     def customer(self, name: str) -> SceneCustomer:
         """Returns a customer from outside, which is let go when the scene is over."""

@@ -53,8 +53,9 @@ async def _sellers_money(stage: Stage) -> None:
 
 async def _concurrent(stage: Stage, arriving: tuple[str, str, str]) -> None:
     trader = (await stage.elected(1)).peer
-    stage.say(f"{arriving[0]} keeps the trader busy; then come {arriving[1]} and {arriving[2]}, who know nothing of")
-    stage.say("each other: neither clock is before the other")
+    stage.say(
+        f"{arriving[0]} keeps the trader busy; {arriving[1]} and {arriving[2]} come next, each with its own clock"
+    )
     pending = await leave_pending(stage, trader, arriving)
     outcomes = await pending.outcomes()
     order = sorted(outcomes.values(), key=lambda outcome: outcome["seq"])

@@ -73,7 +73,7 @@ class ElectionPart:
                 self._begin()
 
     def mind_members(self, *, lost: bool) -> None:
-        """Peers changed, or were `lost`, perhaps the one to begin or to win: if this peer is next, it acts at once."""
+        """Peers changed, or were `lost`, perhaps the one to begin or to win: if this peer is next, it acts now."""
         if self._algorithm.attempt() is not None:
             if lost:
                 self._algorithm.on_lost()
