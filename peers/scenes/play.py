@@ -32,14 +32,19 @@ def play(scene: Scene, audience: Audience, directory: Path | None = None) -> Sce
     Its town lives in `directory`, which stays and must be empty or missing, or in one of its own that is removed
     unless something went wrong. TownError or SettingsError if the town cannot be."""
     audience.open(f"{scene.name}: {scene.title} (market {scene.market}; {scene.roles})", scene.look_at)
+    verdict: SceneVerdict | None = None
+    keep = True
     with _place(directory) as place:
-        verdict = asyncio.run(_live(scene, audience, place))
-        if directory is None and (verdict is None or verdict.exit_code == 0):
-            shutil.rmtree(place.path)
-    if verdict is not None:
-        audience.close(verdict)
-        if directory is None and verdict.exit_code:
-            audience.say(f"its town is kept in {place.path}")
+        try:
+            verdict = asyncio.run(_live(scene, audience, place))
+            keep = directory is not None or (verdict is not None and verdict.exit_code != 0)
+        finally:
+            if verdict is not None:
+                audience.close(verdict)
+            if keep:
+                audience.say(f"its town stays in {place.path}")
+            else:
+                shutil.rmtree(place.path)
     return verdict
 
 

@@ -177,7 +177,9 @@ class Stage:
 
     @asynccontextmanager
     async def books_standing_still(self) -> AsyncIterator[None]:
-        """Stops the database for as long as this lasts: nothing can be recorded, so nothing is decided."""
+        """Stops the database for as long as this lasts: nothing can be recorded, so nothing is decided.
+
+        NotSeen if it is not the town's own."""
         mongod = self._town.services.mongod
         pid = mongod.pid if mongod is not None else None
         if pid is None:

@@ -134,7 +134,8 @@ async def _former_trader(stage: Stage) -> None:
     expected = "deposits" if role == "seller" else "buys"
     stage.say(f"{former} {expected} now, for the lot made it a {role}")
     stage.check("another is in office", new != former)
-    stage.check("the former trader", "deposits" if isinstance(report, Deposited) else "buys", expected)
+    stage.check("the former trader trades under the new one", report.peer, former)
+    stage.check("by its role, it", "deposits" if isinstance(report, Deposited) else "buys", expected)
 
 
 async def _survival(stage: Stage) -> None:

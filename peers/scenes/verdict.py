@@ -24,15 +24,17 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """One line for the audience."""
-        if self.holds:
-            return f"  seen: {self.claim}" if self.saw is True else f"  seen: {self.claim}: {_shown(self.saw)}"
-        return f"  NOT SEEN: {self.claim}: {_shown(self.saw)}, where it should be {_shown(self.wanted)}"
+        words = "seen" if self.holds else "NOT SEEN"
+        if isinstance(self.saw, bool):  # The claim says it all.
+            return f"  {words}: {self.claim}"
+        wanted = "" if self.holds else f", where it should be {_shown(self.wanted)}"
+        return f"  {words}: {self.claim}: {_shown(self.saw)}{wanted}"
 
 
 def _shown(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(each)}" for key, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) or "nothing"
+    return (", ".join(map(_shown, value)) or "nothing") if isinstance(value, list | tuple | set) else str(value)
 
 
 class SceneVerdict(msgspec.Struct, frozen=True, kw_only=True):

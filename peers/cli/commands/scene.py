@@ -17,6 +17,9 @@ from typing import Annotated
 
 import typer
 
+_WIDTH = 90
+"""Letters in a line of the list."""
+
 
 def command(
     name: Annotated[str | None, typer.Argument(help="Which scene; none lists them.")] = None,
@@ -25,6 +28,8 @@ def command(
         typer.Option("--dir", metavar="PATH", help="Where its town lives and stays; a place that is removed."),
     ] = None,
 ) -> int:
+    import textwrap
+
     from peers.scenes.registry import SCENES, find_scene
 
     if name is None:
@@ -32,7 +37,8 @@ def command(
             print(f"{market}:")
             for scene in SCENES.values():
                 if scene.market == market:
-                    print(f"  {scene.name:<12} {scene.title}: {scene.look_at}")
+                    print(f"  {scene.name}: {scene.title}")
+                    print(textwrap.indent(textwrap.fill(scene.look_at, _WIDTH), "      "))
         return 0
     from peers.scenes.audience import Audience
     from peers.scenes.play import play

@@ -29,6 +29,18 @@ def bazaar(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedPr
     )
 
 
+def processes_of(place: Path) -> list[psutil.Process]:
+    """Whoever was told of that place, or of one in it."""
+    return [p for p in psutil.process_iter() if any(str(place) in word for word in _words(p))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
 class Town:
     """A running `bazaar run`, in a directory of its own."""
 
