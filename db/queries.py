@@ -79,9 +79,10 @@ class Queries:
     def __init__(self, uri: str, database: str, *, timeout_s: float = 5.0, who: str = "bazaar") -> None:
         self.uri = uri
         self.database = database
-        self._client: MongoClient[Document] = MongoClient(
-            uri, serverSelectionTimeoutMS=round(timeout_s * 1000), connect=False, appname=who, tz_aware=True
-        )
+        limit_ms = round(timeout_s * 1000)
+        # The second bounds for how long a primary that is frozen, or cut off, is still taken for one.
+        limits: Document = {"serverSelectionTimeoutMS": limit_ms, "connectTimeoutMS": limit_ms}
+        self._client: MongoClient[Document] = MongoClient(uri, connect=False, appname=who, tz_aware=True, **limits)
         books = self._client[database]
         self._log = books[LOG.name]
         self._posts = books[POSTS.name]

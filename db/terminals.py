@@ -22,11 +22,20 @@ LIVING_S = 6.0
 """For so long a word counts. No setting: longer than some renewals that are late, and short enough to wait for."""
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a terminal is: what others call its machine, its directory there, and its name server (`host:port`, ""
+    before it has one)."""
+
+    host: str
+    directory: str
+    nameserver: str = ""
+
+
 class InUse(msgspec.Struct, frozen=True):
-    """A terminal that uses the books. `where`: how to find it, in words; `renewed_at`: by the server's clock."""
+    """A terminal that uses the books. `renewed_at`: by the server's clock."""
 
     terminal: str
-    where: str
+    place: Place
     renewed_at: datetime.datetime
 
 
@@ -45,9 +54,10 @@ class Terminals:
         """Lets go of all connections."""
         self._client.close()
 
-    def renew(self, terminal: str, where: str) -> None:
+    def renew(self, terminal: str, place: Place) -> None:
         """Says that this terminal uses the books. LedgerError if that cannot be said."""
-        change = [{"$set": {"where": where, "renewed_at": "$$NOW", "since": {"$ifNull": ["$since", "$$NOW"]}}}]
+        said = {key: {"$literal": value} for key, value in msgspec.structs.asdict(place).items()}
+        change = [{"$set": {**said, "renewed_at": "$$NOW", "since": {"$ifNull": ["$since", "$$NOW"]}}}]
         try:
             self._words.update_one({"_id": terminal}, change, upsert=True)
         except PyMongoError as error:
@@ -60,21 +70,35 @@ class Terminals:
         except PyMongoError as error:
             raise self._failed(error) from error
 
+    def living(self) -> list[InUse]:
+        """Returns all that use the books just now. LedgerError if it cannot be told."""
+        return [found for _, found in self._living({})]
+
     def earlier(self, terminal: str) -> list[InUse]:
         """Returns those that live and were there before this one. LedgerError if it cannot be told."""
         try:
             ours = self._words.find_one({"_id": terminal}) or {}
-            living = {"$gt": ["$renewed_at", {"$subtract": ["$$NOW", round(LIVING_S * 1000)]}]}
-            words = self._words.find({"_id": {"$ne": terminal}, "$expr": living})
-            return [
-                InUse(str(word["_id"]), str(word["where"]), word["renewed_at"])
-                for word in words
-                if "since" not in ours or (word["since"], word["_id"]) < (ours["since"], terminal)
-            ]
         except PyMongoError as error:
             raise self._failed(error) from error
+        others = self._living({"_id": {"$ne": terminal}})
+        since = ours.get("since")
+        return [found for began, found in others if since is None or (began, found.terminal) < (since, terminal)]
+
+    def _living(self, which: dict[str, Any]) -> list[tuple[datetime.datetime, InUse]]:
+        """Those of these that live, each with when it began."""
+        fresh = {"$gt": ["$renewed_at", {"$subtract": ["$$NOW", round(LIVING_S * 1000)]}]}
+        try:
+            words = list(self._words.find({**which, "$expr": fresh}))
+        except PyMongoError as error:
+            raise self._failed(error) from error
+        return [(word["since"], _in_use(word)) for word in words]
 
     def _failed(self, error: PyMongoError) -> LedgerError:
         if error.timeout:
             return LedgerError(f"no database answers at {self._shown}: start it, or mend --mongo")
         return unusable(error)
+
+
+def _in_use(word: dict[str, Any]) -> InUse:
+    host, directory, nameserver = (str(word.get(key, "")) for key in Place.__struct_fields__)
+    return InUse(str(word["_id"]), Place(host, directory, nameserver), word["renewed_at"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -43,6 +43,14 @@ def with_options(uri: str, changes: Mapping[str, str | None]) -> str:
     if place.count("/") < _SLASHES:
         place += "/"
     return f"{place}?{urlencode(kept)}" if kept else place
+
+
+def with_nodes(uri: str, nodes: Iterable[str]) -> str:
+    """Returns the address with these nodes, each `host:port`, in the place of those it has."""
+    scheme, _, rest = uri.partition("://")
+    place, slash, tail = rest.partition("/")
+    login, at, _hosts = place.rpartition("@")
+    return f"{scheme}://{login}{at}{','.join(nodes)}{slash}{tail}"
 
 
 def with_hosts(uri: str, changes: Mapping[str, str]) -> str:

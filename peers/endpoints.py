@@ -19,6 +19,14 @@ def split_endpoint(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def host_of(uri: str) -> str:
+    """Returns the host that a Pyro5 address names, "" for what is none."""
+    try:
+        return split_endpoint(uri.rpartition("@")[2])[0]
+    except ValueError:
+        return ""
+
+
 def try_to_bind(host: str, port: int) -> int:
     """Returns the port that could be bound just now (any free one for 0); somebody else may take it the next moment.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from hypothesis import HealthCheck, settings
+
 from peers.books_address import ENVIRONMENT
 
 pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtures.audit", "tests.fixtures.market"]
@@ -15,3 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The tests must not write to the books of whoever runs them.
 os.environ.pop(ENVIRONMENT, None)
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")

@@ -20,6 +20,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
 from db.ledger.connection import DURABLE, PATIENCE_S, Document, is_passing, unusable
@@ -294,14 +295,34 @@ def _replacing(record_id: str, at: int, document: Document | RawBSONDocument) ->
 def _write(database: Database[Document], command: Document, *, forced: bool) -> Any:
     """Sends a command; a document that is newer already is no error. Returns the id of the term of the primary."""
     reply = database.command({**command, "writeConcern": _FORCED if forced else _UNFORCED})
-    _check(reply, (_DUPLICATE_KEY,))
+    _check(reply, lambda failed: _is_there(database, command, failed))
     return reply.get("electionId")
 
 
-def _check(reply: Document, fine: tuple[int, ...] = ()) -> None:
-    """Raises the error that a reply tells of; a code in `fine` is none if it is about `_id`."""
+def _is_there(database: Database[Document], command: Document, failed: Document) -> bool:
+    """Whether the document that was refused is there already, or a newer one in its place.
+
+    The server names the first of its unique keys that it meets twice. That is `_id` where the collection was created;
+    in a member that copied it from another, `_id` comes last, and the error tells of `seq`.
+    """
+    if failed["code"] != _DUPLICATE_KEY:
+        return False
+    if failed.get("keyPattern", {"_id": 1}) == {"_id": 1}:
+        return True
+    if "insert" in command:
+        document = command["documents"][failed["index"]]
+        name, record_id, at = command["insert"], document["_id"], document["at"]
+    else:
+        guard = command["updates"][failed["index"]]["q"]
+        name, record_id, at = command["update"], guard["_id"], guard["at"]["$lt"]
+    collection = database.get_collection(name, read_concern=ReadConcern("local"))
+    return collection.find_one({"_id": record_id, "at": {"$gte": at}}, {"_id": 1}) is not None
+
+
+def _check(reply: Document, is_fine: Callable[[Document], bool] | None = None) -> None:
+    """Raises the error that a reply tells of, unless `is_fine` says of each refused document that it is none."""
     for failed in reply.get("writeErrors", ()):
-        if failed["code"] not in fine or failed.get("keyPattern", {"_id": 1}) != {"_id": 1}:
+        if is_fine is None or not is_fine(failed):
             raise unusable(BulkWriteError(dict(reply)))
     concern = reply.get("writeConcernError")
     if concern is not None:

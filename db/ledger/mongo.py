@@ -3,8 +3,9 @@
 Inserting one document is atomic by itself, `_id` is unique, and an insert that a majority has (journaled) stays. That
 is all it takes: whoever inserts place *k* first has it. Ids come into the log once as well: `new_requests` and
 `new_deposits` are unique over the whole log, so a request that was decided long ago, under another trader, is refused
-by the same insert, and nobody has to look first. (The server checks `_id` before the others; so where it complains of
-an id, the place was free, and what holds the id stands at a lower place, which a majority has.)
+by the same insert, and nobody has to look first. (Which of the three the server complains of says little: it checks
+`_id` first where the collection was created, and last in a member that copied it. So where it complains of an id, the
+place is looked at; if it is free, what holds the id stands at a lower place, which a majority has.)
 
 An insert whose answer was lost is tried again by whoever asked. It finds its own entry (done, once a majority has
 it), another's (deposed), or an empty place. What belongs to the books is in `maker` and `reading`.
@@ -21,6 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
 
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
@@ -189,16 +191,27 @@ class MongoLedger:
 def _refusal(database: Database[Document], operation: Append, details: Mapping[str, Any]) -> Result:
     """Returns what stands in the way of an entry; Unknown as long as a majority does not have it."""
     try:
-        if details.get("keyPattern") == {"_id": 1}:
+        if details.get("keyPattern") == {"_id": 1} or _is_taken(database, operation.place):
             return _standing(database, operation)
         assert isinstance(operation.entry, TradeEntry)
         with pymongo.timeout(PATIENCE_S):
             found = read_found(database, operation.entry.new_requests, operation.entry.new_deposits)
+        if found == Found():
+            return Unknown(why="what holds an id of the entry was with a primary that has fallen")
         return AlreadyRecorded(outcomes=found.outcomes, deposits=found.deposits)
     except PyMongoError as error:
         if not is_passing(error):
             raise unusable(error) from error
         return Unknown(why=str(error))
+
+
+def _is_taken(database: Database[Document], place: int) -> bool:
+    """Whether anything stands at the place, be it only with the primary, which has just refused an entry there.
+
+    Raises PyMongoError."""
+    with pymongo.timeout(PATIENCE_S):
+        log = database.get_collection("log", read_concern=ReadConcern("local"))
+        return log.find_one({"_id": place}, {"_id": 1}) is not None
 
 
 def _standing(database: Database[Document], operation: Append) -> Result:

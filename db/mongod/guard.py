@@ -19,6 +19,9 @@ from peers.files import PRIVATE, write_whole
 USER = "bazaar"
 """The one user: whoever may become trader writes the books, so there is nothing to keep from one and not another."""
 
+KEY_FILE = "mongod.key"
+"""What the members of a set know each other by."""
+
 _PASSWORD_BYTES = 24
 _KEY_BYTES = 96
 _USER_EXISTS = 51003  # error code
@@ -67,7 +70,7 @@ class Guard(msgspec.Struct, frozen=True):
 
 def make_guard(directory: Path, authority: Path, member: Path) -> Guard:
     """Returns a guard whose secrets are kept in `directory`, made at first; LedgerError if they cannot be."""
-    password, key = directory / "mongod.password", directory / "mongod.key"
+    password, key = directory / "mongod.password", directory / KEY_FILE
     try:
         for path, size in ((password, _PASSWORD_BYTES), (key, _KEY_BYTES)):
             if not path.exists():

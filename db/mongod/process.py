@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
@@ -108,8 +109,10 @@ class _PortTaken(Exception):
 class MongodProcess:
     """A private mongod. `start()` it, use `uri`, `stop()` it; or use it as a context manager.
 
-    `host` is the address it listens on and its clients use; `port` 0 picks a free one. Without a `guard` there is no
-    password: whoever can reach `host` can change the books, so anything but loopback is for networks you trust.
+    `host` is the address it listens on, and its clients use unless they call it `called`; `port` 0 picks a free one.
+    Without a `guard` there is no password: whoever can reach `host` can change the books, so anything but loopback is
+    for networks you trust. One that does not found a set (`founds`) waits for one to let it in, and `start()` returns
+    before that.
     """
 
     def __init__(
@@ -120,6 +123,8 @@ class MongodProcess:
         *,
         mongod: str | Path | None = None,
         guard: Guard | None = None,
+        called: str | None = None,
+        founds: bool = True,
         parameters: Mapping[str, object] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
@@ -128,6 +133,8 @@ class MongodProcess:
         self.port = port
         self._mongod = mongod
         self._guard = guard
+        self._called = called or (_LOOPBACK if host == _ANYWHERE else host)
+        self._founds = founds
         self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -151,16 +158,17 @@ class MongodProcess:
     def uri(self) -> str:
         """The address for any MongoDB client; direct, for a set of one has nowhere to fail over to."""
         if self._guard is not None:
-            return self._guard.uri(self._address)
-        return f"mongodb://{self._address}/?directConnection=true"
+            return self._guard.uri(self.address)
+        return f"mongodb://{self.address}/?directConnection=true"
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
     @property
-    def _address(self) -> str:
-        return endpoint(_LOOPBACK if self.host == _ANYWHERE else self.host, self.port)
+    def address(self) -> str:
+        """`host:port`, as its clients call it."""
+        return endpoint(self._called, self.port)
 
     def alive(self) -> bool:
         """Whether the process runs (a stopped one does)."""
@@ -174,11 +182,14 @@ class MongodProcess:
         self.stop()
 
     def start(self) -> None:
-        """Returns once the set takes writes. Does nothing if it runs already; LedgerError if it cannot."""
+        """Returns once it takes writes, or, where it is one of several, once it listens.
+
+        Does nothing if it runs already; LedgerError if it cannot."""
         if self.alive():
             return
         program = find_mongod(self._mongod)
-        if self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
+        # Whoever joined a set has its users with its books.
+        if self._founds and self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
             self._guard_old_books(self._guard)
         self.dbpath.mkdir(parents=True, exist_ok=True)
         claim(self.directory, self.dbpath)
@@ -192,7 +203,10 @@ class MongodProcess:
             try:
                 self._launch(program)
                 self._wait_for_port(deadline)
-                self._make_writable(deadline)
+                if self._founds:
+                    self._make_writable(deadline)
+                elif not self._is_listening():
+                    raise _PortTaken
             except _PortTaken:
                 continue
             except BaseException:
@@ -255,6 +269,12 @@ class MongodProcess:
 
         wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
 
+    def _is_listening(self) -> bool:
+        """Whether it is our process that listens at the port; one that knows nobody yet cannot be asked."""
+        assert self._process is not None
+        listening = psutil.Process(self._process.pid).net_connections("tcp")
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self.port for each in listening)
+
     def _make_writable(self, deadline: float) -> None:
         if self._guard is not None:
             self._admit(self._guard, deadline)
@@ -275,7 +295,7 @@ class MongodProcess:
                 self._check_running(deadline)
                 with contextlib.suppress(AutoReconnect):
                     try:
-                        client.admin.command("replSetInitiate", first_config(self._address))
+                        client.admin.command("replSetInitiate", first_config(self.address))
                     except OperationFailure as error:
                         if error.code == _UNAUTHORIZED:
                             return True  # There is a user, so nobody is let in without a password any more.
@@ -295,7 +315,7 @@ class MongodProcess:
     def _is_writable(self, client: MongoClient[dict[str, object]], deadline: float) -> bool:
         """Whether the set takes writes by now."""
         self._check_running(deadline)
-        return is_writable(client, self._address)
+        return is_writable(client, self.address)
 
     def _check_ours(self, client: MongoClient[dict[str, object]]) -> None:
         """Raises _PortTaken if another server answers, which took the port while ours was still starting."""

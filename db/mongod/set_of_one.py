@@ -27,16 +27,25 @@ _PATIENCE_S = 120.0
 _LOOK_S = 0.1
 
 
+FAILOVER_SETTINGS = {
+    "electionTimeoutMillis": 1000,
+    "heartbeatIntervalMillis": 200,
+    "heartbeatTimeoutSecs": 2,
+    "catchUpTimeoutMillis": 2000,
+}
+"""What a set that is to fail over within seconds is told; the server's own values are for half a minute."""
+
+
 def first_config(address: str) -> dict[str, object]:
     """Returns what such a set is initiated with."""
-    # Alone, it elects itself at once; should that fail on a busy machine, it tries again after this long.
-    settings = {"electionTimeoutMillis": 1000}
-    return {"_id": SET_NAME, "members": [{"_id": 0, "host": address}], "settings": settings}
+    # Alone, it elects itself at once; should that fail on a busy machine, it tries again after a second.
+    return {"_id": SET_NAME, "members": [{"_id": 0, "host": address}], "settings": FAILOVER_SETTINGS}
 
 
-def configure_set(client: MongoClient[dict[str, object]], address: str) -> None:
-    """Initiates the set, or tells it its new address: it was last run at another.
+def configure_set(client: MongoClient[dict[str, object]], address: str) -> bool:
+    """Initiates the set, or tells it its new address: it was last run at another. Returns whether it is one of one.
 
+    A set that others have joined is left as it is: forced to be one of one, it would have two lives.
     PyMongoError where that does not work; AutoReconnect among them means that one may look again."""
     try:
         config = client.admin.command("replSetGetConfig")["config"]
@@ -44,21 +53,26 @@ def configure_set(client: MongoClient[dict[str, object]], address: str) -> None:
         if error.code != _NOT_YET_INITIALIZED:
             raise
         client.admin.command("replSetInitiate", first_config(address))
-        return
-    if [member["host"] for member in config["members"]] == [address]:
-        return
+        return True
+    if len(config["members"]) > 1:
+        return False
+    if config["members"][0]["host"] == address:
+        return True
     config["members"] = [{**config["members"][0], "host": address}]
     config["version"] += 1
     client.admin.command("replSetReconfig", config, force=True)
+    return True
 
 
 def is_writable(client: MongoClient[dict[str, object]], address: str) -> bool:
-    """Configures the set if that is still to be done; returns whether it takes writes by now.
+    """Configures the set if that is still to be done; returns whether it takes writes by now, or is of several
+    members, who decide that among themselves.
 
     The server ends connections as its state changes: then the answer is no, and one looks again. PyMongoError
     where there is more wrong."""
     with contextlib.suppress(AutoReconnect):
-        configure_set(client, address)
+        if not configure_set(client, address):
+            return True
         hello = client.admin.command("hello")
         # Without the latter, whoever reads a snapshot is refused: the set has just elected its primary.
         return bool(hello.get("isWritablePrimary")) and _has_majority(hello)

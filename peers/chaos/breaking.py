@@ -180,7 +180,9 @@ class Breaker:
         return uris[0]
 
     def _mongod_pid(self) -> int | None:
-        mongod = self._town.services.mongod
+        """Of the one that takes the writes: the loss of any other member of a set stops nothing."""
+        replicas = self._town.services.replicas
+        mongod = replicas.primary if replicas is not None else None
         return mongod.pid if mongod is not None and mongod.alive() else None
 
 

@@ -75,6 +75,7 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "cut-peer": (1.6, 5.0),
     "stop-mongod": (0.5, 3.0),
 }
+_PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
 _WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
 
@@ -126,9 +127,11 @@ def choose_kinds(text: str | None) -> tuple[Kind, ...]:
     return tuple(kind for kind in ALL_KINDS if kind in chosen)
 
 
-def draw_plan(seed: int, duration_s: float, peers: int, kinds: Sequence[Kind] = ALL_KINDS) -> Plan:
-    """Draws the plan of a run."""
-    faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds).faults(duration_s))
+def draw_plan(
+    seed: int, duration_s: float, peers: int, kinds: Sequence[Kind] = ALL_KINDS, *, replicas: int = 1
+) -> Plan:
+    """Draws the plan of a run, of a town whose database has so many members."""
+    faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds, replicas).faults(duration_s))
     return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults)
 
 
@@ -139,7 +142,8 @@ class _Drawing:
     a minute; one that is out of the question just now goes back to the deck.
     """
 
-    def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind]) -> None:
+    def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind], replicas: int) -> None:
+        self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
         self._peers = peers
         self._kinds = kinds
@@ -185,7 +189,7 @@ class _Drawing:
 
     def _fault(self, number: int, at_s: float, kind: Kind) -> Planned:
         rng = self._rng
-        lasts_s = round(rng.uniform(*_LASTS_S[kind]), 3) if kind in _LASTS_S else 0.0
+        lasts_s = round(rng.uniform(*self._lasts_s[kind]), 3) if kind in self._lasts_s else 0.0
         service = _service_of(kind)
         if service is not None:
             self._service_s[service] = at_s + lasts_s

@@ -23,7 +23,7 @@ from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
-from peers.core.settings import Settings, make_settings
+from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.town.directory import Directory
@@ -67,7 +67,8 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     kinds: tuple[Kind, ...]
     out: Path
-    election: str = "bully"
+    changes: tuple[str, ...] = ()  # Of the town's settings, such as "election=ring".
+    replicas: int = 1
     directory: Path | None = None  # Where the town lives; None for a folder in `out`.
 
     def check(self) -> None:
@@ -79,21 +80,22 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         self.settings()
 
     def settings(self) -> Settings:
-        """Returns the town's settings; raises SettingsError if there is no such election algorithm."""
-        return make_settings({**_SETTINGS, "election": self.election})
+        """Returns the town's settings; raises SettingsError for changes that cannot be."""
+        return make_settings(changed(_SETTINGS, self.changes))
 
     def again(self) -> str:
         """The command that runs the same plan."""
         return (
             f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--election {self.election} --faults {','.join(self.kinds)}"
+            f"--faults {','.join(self.kinds)}{''.join(f' --set {change}' for change in self.changes)}"
+            f"{f' --replicas {self.replicas}' if self.replicas > 1 else ''}"
         )
 
 
 def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None) -> ChaosVerdict | None:
     """Runs to the end and leaves everything in `options.out`; None if Ctrl-C ended it before there was a verdict."""
     options.check()
-    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds)
+    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
     directory = _make_places(options)
     try:
         write_json(options.out / "plan.json", plan)
@@ -159,6 +161,7 @@ class _Run:
             directory=self._directory.path,
             seed=self._options.seed,
             merchants=True,
+            replicas=self._options.replicas,
             quiet=True,
             picture=False,
             settings=self._options.settings(),
@@ -221,6 +224,7 @@ class _Run:
                     ("nobody is in office", town.processes.trader is not None),
                     ("the name server is down", town.registry.nameserver.alive()),
                     ("the graph is not joined up", town.has_sound_graph()),
+                    ("the members of the database are not all back", _has_spare_members(town)),
                     ("hardly anything is decided", seq is not None and wanted is not None and seq >= wanted),
                 )
                 if not well
@@ -267,6 +271,12 @@ class _Run:
             gaps=of_faults,
             again=self._options.again(),
         )
+
+
+def _has_spare_members(town: Town) -> bool:
+    """Whether the next fault of the database finds it whole; one in a single `mongod` always is, once it answers."""
+    replicas = town.services.replicas
+    return replicas is None or not replicas.is_several or replicas.is_safe
 
 
 def _decisions(town: Town) -> int | None:

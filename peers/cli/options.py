@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,6 @@ DirOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 ELECTION_HELP = "How a trader is found: bully, ring, echo or lease."
-ElectionOption = Annotated[str, typer.Option("--election", metavar="NAME", help=ELECTION_HELP)]
 
 # The options of `bazaar run`.
 
@@ -85,6 +85,10 @@ MongoOption = Annotated[
         rich_help_panel=_PLACES,
     ),
 ]
+ReplicasOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Members of our own database: 1, or 3 to lose any one.", rich_help_panel=_PLACES),
+]
 NameserverOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Join the town of this name server.", rich_help_panel=_PLACES),
@@ -155,3 +159,8 @@ ExhaustiveOption = Annotated[
     bool, typer.Option("--exhaustive", help="Walk all orders of events of three peers.", rich_help_panel=_EVERY)
 ]
 StatesOption = Annotated[int, typer.Option(metavar="N", help="Stop after so many states.", rich_help_panel=_EVERY)]
+
+
+def changes_of(pairs: Sequence[str], **named: str | None) -> tuple[str, ...]:
+    """Returns the changes of settings that options ask for: those that are named, and those given as `name=value`."""
+    return (*(f"{name}={value}" for name, value in named.items() if value is not None), *pairs)

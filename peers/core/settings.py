@@ -6,6 +6,8 @@ anything has been started.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -36,46 +38,52 @@ _GATHERINGS_IN_CALL = 2
 class MarketSettings(BaseModel):
     """What is traded, by whom, how much of it, and how often."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
-    # A seller deposits so many units at a time; where `stock_min` is above 0, it draws them from that to `stock`.
+    """What is traded."""
     stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10
+    """A seller deposits so many units at a time."""
     stock_min: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = 0
-    # A seller draws the price of each deposit from the range that these two bound, both included.
+    """Where above 0, a seller draws the units of each deposit from this number to `stock`."""
     price_min: Price = 5
+    """A seller draws the price of each deposit, in whole units of money, from this number …"""
     price_max: Price = 10
-    # A buyer draws the units of each purchase from 1 to this number.
+    """… to this one."""
     quantity_max: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1
-    # This share of a sale's amount is the trader's; the seller earns the rest.
+    """A buyer draws the units of each purchase from 1 to this number."""
     commission_rate: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)] = Decimal("0.20")
-    # A buyer waits for so long between an answer and its next purchase.
+    """This share of a sale's amount is the trader's; the seller earns the rest."""
     think_s: Annotated[float, Field(ge=0, le=3600)] = 0.1
-    # With this probability a buyer goes on after `think_s`; otherwise it waits for `period_s` first.
+    """A buyer waits for so long between an answer and its next purchase."""
     buy_probability: Probability = 1.0
-    # A buyer stops after so many purchases; 0 means never.
+    """With this probability a buyer goes on after `think_s`; otherwise it waits for `period_s` first."""
     max_purchases: Annotated[int, Field(ge=0)] = 0
-    # Once in each period a seller may deposit more goods and the trader may resign, with these probabilities.
+    """A buyer stops after so many purchases; 0 means never."""
     period_s: Seconds = 10.0
+    """The length of the period in which each thing that is left to chance may happen once."""
     restock_probability: Probability = 0.3
+    """In each period a seller deposits more goods with this probability."""
     resign_probability: Probability = 0.0
-    # Once in each period the trader may crash instead: its process kills itself, with this probability.
+    """In each period the trader resigns with this probability."""
     crash_probability: Probability = 0.0
-    # A peer whose process died is started again after so long, as what it was; 0 means that it stays away.
+    """In each period the trader crashes with this probability: its process kills itself."""
     return_after_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.0
-    # A trader resigns after so many sales in one term; 0 means never.
+    """A peer whose process died is started again after so long, as what it was; 0 means that it stays away."""
     resign_after_sales: Annotated[int, Field(ge=0)] = 40
-    # A trader that resigned takes no part in so many elections, beginning with the one for its successor.
+    """A trader resigns after so many sales in one term; 0 means never."""
     barred_elections: Annotated[int, Field(ge=0, le=MAX_BARRED)] = 1
-    # After these it stands again at each election with this probability; until then it sits out one more.
+    """A trader that resigned takes no part in so many elections, beginning with the one for its successor."""
     return_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-    # What a trader out of office goes back to: its own role, or buyer or seller as the lot falls.
+    """After `barred_elections` it stands at each election with this probability, and sits out one more otherwise."""
     demotion: Literal["own", "drawn"] = "own"
-    # Who is trader first: whoever wins an election, or the lowest rank without one.
+    """What a trader out of office goes back to: its own role, or buyer or seller as the lot falls."""
     first_trader: Literal["elected", "lowest"] = "elected"
-    # A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps.
+    """Who is trader first: whoever wins an election, or the lowest rank without one."""
     slow_after: Annotated[int, Field(ge=0)] = 0
+    """A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps."""
     slow_sleep_s: Seconds = 30.0
+    """How long it sleeps then."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> MarketSettings:
@@ -94,31 +102,34 @@ class MarketSettings(BaseModel):
 class TimingSettings(BaseModel):
     """How fast the peers heartbeat, suspect and vote. Safety depends on none of these."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    # Each edge of the graph carries one heartbeat, and the answer to it, in each interval.
     heartbeat_interval_s: Seconds = 0.25
-    # A neighbour counts as gone once its link has been silent for so long.
+    """Each edge of the graph carries one heartbeat, and the answer to it, in each interval."""
     suspect_s: Seconds = 1.0
-    # In an election a peer waits for so long for a higher rank to answer, or for the winner to announce itself.
+    """A neighbour counts as gone once its link has been silent for so long."""
     election_s: Seconds = 0.15
-    # A link carries clock news at most once in so long; heartbeats carry the clock besides.
+    """In an election a peer waits for so long for a higher rank to answer, or for the winner to announce itself."""
     clock_gap_s: Seconds = 0.25
-    # A customer waits for so long before it asks again; the wait doubles each time, up to `retry_max_s`.
+    """A link carries clock news at most once in so long; heartbeats carry the clock besides."""
     retry_s: Seconds = 0.1
+    """A customer waits for so long before it asks again; the wait doubles each time, up to `retry_max_s`."""
     retry_max_s: Seconds = 1.0
-    # A remote call that has no answer after so long has failed.
+    """The longest wait of a customer before it asks again."""
     call_timeout_s: Seconds = 2.0
-    # A request that waits for longer is queued in the log, where a successor of the trader finds it.
+    """A remote call that has no answer after so long has failed."""
     queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01
-    # An entry waits at most so long for as many requests as came last time; 0 means that no entry waits.
+    """A request that waits for longer is queued in the log, where a successor of the trader finds it."""
     group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = 0.002
-    # A trader, or a candidate, that has not reached the books for so long gives way to one who does.
+    """An entry waits at most so long for as many requests as came last time; 0 means that no entry waits."""
     ledger_patience_s: Seconds = 1.0
-    # One entry of the log holds at most so many decisions.
+    """A trader, or a candidate, that has not reached the books for so long gives way to one who does."""
+    books_near_s: Seconds = 0.005
+    """A peer stands behind those whose way to the books and back is shorter than its own by more than this."""
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
-    # A request that finds so many requests and deposits waiting at the trader is told to come later.
+    """One entry of the log holds at most so many decisions."""
     max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    """A request that finds so many requests and deposits waiting at the trader is told to come later."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> TimingSettings:
@@ -151,10 +162,10 @@ LEAST_KEPT = 1000
 class LedgerSettings(BaseModel):
     """How much of the log is kept. What a cut entry said is in the books; its place and its ids are kept for good."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    # So many of the last entries are kept whole behind the books; 0 means that all are.
     keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    """So many of the last entries are kept whole behind the books; 0 means that all are."""
 
     @model_validator(mode="after")
     def _enough_for_readers(self) -> LedgerSettings:
@@ -166,16 +177,41 @@ class LedgerSettings(BaseModel):
 class Settings(BaseModel):
     """All of a town's settings; sent to every peer as JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     clock: Literal["lamport", "vector"] = "lamport"
-    # How peers are linked: at random with at most three neighbours each, each with all others, or in a ring by rank.
+    """What requests are ordered by; only vectors tell what is concurrent."""
     graph: GraphKind = "random"
-    # How a trader is found; `bazaar run --help` says what each does.
+    """How peers are linked: at random, with three neighbours at most, each with all others, or in a ring by rank."""
     election: Literal["bully", "ring", "echo", "lease"] = "bully"
+    """How a trader is found; `bazaar run --help` says what each does."""
     market: MarketSettings = MarketSettings()
+    """What is traded, by whom, how much of it, and how often."""
     timing: TimingSettings = TimingSettings()
+    """How fast the peers heartbeat, suspect and vote."""
     ledger: LedgerSettings = LedgerSettings()
+    """How much of the log is kept."""
+
+
+def changed(values: Mapping[str, object], changes: Iterable[str]) -> dict[str, object]:
+    """Returns nested `values`, as for `make_settings`, with changes such as `market.stock=20`; they themselves stay.
+
+    A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs. Raises
+    SettingsError for a change that is none, or that makes a group of a value."""
+    result: dict[str, object] = copy.deepcopy(dict(values))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        *groups, last = path.split(".")
+        if not equals or not last:
+            raise SettingsError(f"--set {change}: expected part.name=value, such as market.stock=20")
+        place = result
+        for group in groups:
+            inner = place.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"--set {change}: {group} is a value, not a group of settings")
+            place = inner
+        place[last] = [entry for entry in text.split(",") if entry] if "," in text else text
+    return result
 
 
 def make_settings(values: dict[str, object]) -> Settings:

@@ -109,6 +109,7 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
         uri=uri,
         incarnation=spec.incarnation,
         nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
+        books_s=spec.books_s,
     )
 
 

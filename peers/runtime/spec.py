@@ -35,6 +35,8 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     nameserver_port: int
     mongo_uri: str
     database: str
+    # How long a question to the books and its answer take, in seconds.
+    books_s: float = 0.0
     seed: int
     incarnation: int
     settings: dict[str, object]

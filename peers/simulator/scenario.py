@@ -5,6 +5,7 @@ Nothing else goes in: the same scenario on the same commit gives the same histor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -16,7 +17,7 @@ from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.core.settings import Settings, make_settings
+from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
 from peers.files import write_whole
 from peers.simulator.faults import Fault, FaultOptions, draw_plan
@@ -48,20 +49,24 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw_scenario(
-    seed: int, peers: int, options: FaultOptions, *, election: str = "bully", chaos_s: float = CHAOS_S
+    seed: int, peers: int, options: FaultOptions, *, changes: Iterable[str] = (), chaos_s: float = CHAOS_S
 ) -> Scenario:
-    """The scenario of a seed. With another `election`, roles, graph and faults are the same."""
+    """The scenario of a seed. `changes` of its settings, such as `market.stock=3`, leave roles and faults the same.
+
+    SettingsError for one that there is not, or whose value it cannot have."""
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
     edges = first_graph("random", peers, rng)
     settings = _draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0)
     if seed % 7 in _OTHER_MARKETS:
         _draw_other_market(settings, Random(f"market {seed}"))
+    settings = changed(settings, changes)
+    make_settings(settings)
     return Scenario(
         seed=seed,
         roles=roles,
         edges=edges if settings.get("graph", "random") == "random" else (),
-        settings={"election": election, **settings},
+        settings=settings,
         plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
         chaos_s=chaos_s,
     )

@@ -11,7 +11,6 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from peers.core.settings import Settings, make_settings
 from peers.errors import SettingsError
 from peers.files import write_whole
 from peers.simulator.environment.history import History
@@ -47,11 +46,6 @@ def check_peers(peers: int) -> None:
         raise SettingsError(f"--peers {peers}: the simulator takes 3 to 50")
 
 
-def check_election(name: str) -> str:
-    """Returns the name of an election algorithm; SettingsError if there is none of that name."""
-    return make_settings({"election": name}).election
-
-
 def fault_arguments(options: FaultOptions) -> str:
     """The options of the command line that give these rates again."""
     default = FaultOptions()
@@ -61,8 +55,8 @@ def fault_arguments(options: FaultOptions) -> str:
     return f" --rate {shlex.quote(','.join(rates))}" if rates else ""
 
 
-def _election_argument(election: str) -> str:
-    return "" if election == Settings().election else f" --election {election}"
+def _change_arguments(changes: Sequence[str]) -> str:
+    return "".join(f" --set {shlex.quote(change)}" for change in changes)
 
 
 def show_run(
@@ -71,7 +65,7 @@ def show_run(
     peers: int,
     options: FaultOptions,
     *,
-    election: str,
+    changes: tuple[str, ...] = (),
     jobs: int | None,
     to: Path | None,
 ) -> int:
@@ -84,16 +78,16 @@ def show_run(
             seeds,
             peers,
             options,
-            election=election,
+            changes=changes,
             jobs=jobs,
             on_progress=lambda so_far: progress.update(task, completed=so_far.seeds),
         )
     show_summary(console, summary)
     for number, failure in enumerate(summary.failures):
-        scenario = draw_scenario(failure.seed, peers, options, election=election)
+        scenario = draw_scenario(failure.seed, peers, options, changes=changes)
         if number < MOST_SHRUNK:
             scenario = shrink(scenario)
-        arguments = f"{_election_argument(election)}{fault_arguments(options)}"
+        arguments = f"{_change_arguments(changes)}{fault_arguments(options)}"
         replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{arguments}"
         _show_failure(console, failure, scenario if number < MOST_SHRUNK else None, replay, to)
     return 0 if summary.holds else 1
@@ -167,7 +161,7 @@ def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, al
 
 
 def scenario_of(
-    seed: int | None, peers: int, options: FaultOptions, file: Path | None, *, election: str
+    seed: int | None, peers: int, options: FaultOptions, file: Path | None, *, changes: tuple[str, ...] = ()
 ) -> Scenario | None:
     """The scenario to replay, if one was named."""
     if file is not None:
@@ -175,7 +169,7 @@ def scenario_of(
     if seed is None:
         return None
     check_peers(peers)
-    return draw_scenario(seed, peers, options, election=election)
+    return draw_scenario(seed, peers, options, changes=changes)
 
 
 def show_walks(console: Console, *, election: str, most_states: int) -> int:

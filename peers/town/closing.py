@@ -1,7 +1,8 @@
 """How a market is closed so that its books balance.
 
 First everybody stops trading while all are still there to elect a trader should this one resign just now; once
-nothing waits any more, the customers go, and the trader last.
+nothing waits any more, the customers go, and the trader last. A terminal may also leave a market that goes on: it
+sums up its own part, and judges what it can see.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from peers.errors import BazaarError
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from peers.town.books import Books
+    from peers.town.view.console import Console
 
 # None of these is a setting: closing is over in a moment, unless something is wrong; then it must end all the same.
 _CALM_S = 0.05
@@ -30,6 +34,37 @@ async def finish_in_order(processes: PeerProcesses, books: Books, *, leave: bool
     if trader is not None and not leave:
         await drain(books)
     await processes.finish(processes.alive(), leave=leave)
+
+
+async def part(
+    processes: PeerProcesses,
+    books: Books,
+    console: Console,
+    *,
+    directory: Path,
+    since: Post,
+    since_ms: int,
+    leave: bool,
+) -> int:
+    """Ends the peers of a terminal that is one of several, says what they did, and audits; returns the exit code.
+
+    `leave`: the town goes on without them. What others still do is not held against the books: the graph is not
+    this terminal's to judge, and what waits in the queue may be decided yet."""
+    await finish_in_order(processes, books, leave=leave)
+
+    def balance() -> int:
+        from peers.town.view.balance import Run, print_balance
+
+        run = Run(
+            directory=directory,
+            since=since,
+            started_at_ms=since_ms,
+            elections=processes.elections,
+            peers=frozenset(processes.names),
+        )
+        return print_balance(run, books, console, graph=None, calm=False).exit_code
+
+    return await asyncio.to_thread(balance)
 
 
 async def drain(books: Books, patience_s: float = _PATIENCE_S, longest_s: float = _LONGEST_S) -> bool:

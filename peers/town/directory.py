@@ -67,7 +67,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
-    """`peers/<name>.json`. `ended` says how the process ended, None while it runs."""
+    """`peers/<name>.json`. `ended` says how the process ended, None while it runs, and `ended_at_ms` when."""
 
     name: str
     rank: int
@@ -77,6 +77,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: tuple[str, ...] = ()
     town_pid: int
     ended: str | None = None
+    ended_at_ms: int | None = None
 
 
 def _warn(line: str) -> None:
@@ -174,7 +175,8 @@ class Directory:
 
     def empty_books(self) -> None:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
-        self._machines.unlink(missing_ok=True)
+        for file in (self._machines, self.path / "replication.json"):
+            file.unlink(missing_ok=True)
         for path in (self.mongo, self.journals):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)

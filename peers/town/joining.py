@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from db.address import database_of
 from peers.books_address import ENVIRONMENT, address_from_environment
+from peers.core.market.records import Post
 from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
@@ -24,12 +25,16 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.books import Books
-from peers.town.closing import finish_in_order
+from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.lease import name_servers_in_books
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
+from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.replicas import Replicas
+from peers.town.services import keep_replicas
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
@@ -66,6 +71,8 @@ class Joining:
         self._registry = self._terminal.registry
         self._books: Books | None = None
         self._settings = options.settings
+        self._replicas: Replicas | None = None  # Where the books are a set of the town's own.
+        self._seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
 
     async def run(self) -> int:
         """Joins, stays until the end, leaves; returns the exit code."""
@@ -82,17 +89,24 @@ class Joining:
         except Interrupted:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
-        since = await asyncio.to_thread(books.post)
-        await self._terminal.until_over(books, since.seq, self._registry.keep())
-        return await self._leave(books)
+        since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
+        work = [self._registry.keep()]
+        if self._replicas is not None:
+            work.append(keep_replicas(self._replicas, books, self._directory, self._console, self._note_members))
+        await self._terminal.until_over(books, since.seq, *work)
+        return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
         options = self._options
         self._processes.launch()
         self._registry.launch()
+        self._replicas = joined_books(self._directory, self._console, options) if self._own_directory else None
+        if self._replicas is not None:  # The others may be waiting for just this member to have a majority.
+            await asyncio.to_thread(self._replicas.start_those_of_before)
         found = await self._find()
         card = found.card
-        uri = options.mongo or card.get("mongo_uri") or address_from_environment()
+        ours = self._replicas.uri if self._replicas is not None else None
+        uri = ours or options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
         settings = self._settings = settings_in(card)
@@ -100,8 +114,11 @@ class Joining:
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
         books = self._books = Books(uri, card.get("database") or database_of(uri))
         await self._registry.wait_ready()
+        if self._replicas is not None:
+            await asyncio.to_thread(self._replicas.join)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
-        seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
+        await asyncio.to_thread(books.measure_distance)
+        seed = self._seed
         self._console.say(
             f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "
             f"logs in {self._directory.logs}",
@@ -109,7 +126,7 @@ class Joining:
         )
         if self._own_directory:
             self._directory.forget_peers()
-            self._directory.write_town(self._state(books, seed, "starting"))
+            self._directory.write_town(self._state(books, "starting"))
         specs = make_specs(
             options,
             self._directory,
@@ -127,7 +144,7 @@ class Joining:
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
         if self._own_directory:
-            self._directory.write_town(self._state(books, seed, "open"))
+            self._directory.write_town(self._state(books, "open"))
         self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
@@ -143,14 +160,19 @@ class Joining:
         present = [peer.role for peer in found.peers]
         return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
-    def _state(self, books: Books, seed: int, phase: Phase) -> TownState:
+    def _note_members(self) -> None:
+        """Has whoever reads the state here find the books by all their members."""
+        if self._books is not None and self._own_directory:
+            self._directory.write_town(self._state(self._books, "open"))
+
+    def _state(self, books: Books, phase: Phase) -> TownState:
         return TownState(
             phase=phase,
             pid=os.getpid(),
             host=self._host,
             advertised=self._options.advertise or self._host,
             n=self._options.n,
-            seed=seed,
+            seed=self._seed,
             graph=self._settings.graph,
             private_books=False,
             tls=is_secured(),
@@ -175,10 +197,9 @@ class Joining:
                     return await asyncio.to_thread(ask_any, *self._nameserver)
                 except TownError as error:
                     why = error
-            if before is not None:
-                others = await asyncio.to_thread(who_answers, before.nameservers, before.town)
-                if others:
-                    return others[0]
+            others = await asyncio.to_thread(self._others)
+            if others:
+                return others[0]
             if time.monotonic() > deadline_s:
                 raise why
             if not told:
@@ -186,7 +207,17 @@ class Joining:
                 self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
             await asyncio.sleep(_LOOK_S)
 
-    async def _leave(self, books: Books) -> int:
+    def _others(self) -> list[Answering]:
+        """Who answers of the machines that this one remembers; else of those that the books name, if it knows books:
+        in containers, one that was connected again has lost the name that all share."""
+        before = self._remembered
+        found = who_answers(before.nameservers, before.town) if before is not None else []
+        books = self._options.mongo or address_from_environment()
+        if not found and books is not None:
+            found = who_answers(name_servers_in_books(books), None if before is None else before.town)
+        return found
+
+    async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
         self._console.tick()
         closes = self._registry.is_told_to_close
         if closes:
@@ -194,22 +225,38 @@ class Joining:
         else:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=not closes)
-        return 0
+        return await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=since,
+            since_ms=since_ms,
+            leave=not closes,
+        )
+
+    async def _close_replicas(self, replicas: Replicas) -> None:
+        """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""
+        await asyncio.to_thread(replicas.leave)
+        await asyncio.to_thread(replicas.close)
 
     def _kill_hard(self) -> None:
+        if self._replicas is not None:
+            self._replicas.kill()
         self._processes.kill_hard()
         self._registry.nameserver.kill()
 
     async def _end_everything(self) -> None:
         self._terminal.closing = True
         await self._processes.close()
+        if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
+            await self._close_replicas(self._replicas)
         await self._registry.close()
         if self._books is not None:
             self._books.close()
         if not self._directory.has_gone():
             if self._books is not None and self._own_directory:
-                self._directory.write_town(self._state(self._books, 0, "closed"))
+                self._directory.write_town(self._state(self._books, "closed"))
             self._directory.forget_peers(self._processes.names)
         self._console.close()
 

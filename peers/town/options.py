@@ -13,7 +13,7 @@ import msgspec
 
 from peers.books_address import ENVIRONMENT
 from peers.core.names import ROLES, Role
-from peers.core.settings import Settings, make_settings
+from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
 from peers.town.presets import find_preset
 from peers.town.room import check_room
@@ -26,6 +26,9 @@ MAX_PEERS = 1000
 
 SERVICE_PORTS = 2
 """Of a terminal's ports: its name server has one, and so may the database of the town."""
+
+REPLICAS = (1, 3, 5, 7)
+"""How many members the books of a town may have; MongoDB lets no more than seven vote."""
 
 # How many purchases the slow peer makes between two sleeps, where the settings do not say.
 _SLOW_AFTER = 30
@@ -41,6 +44,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     seed: int | None = None
     mongo: str | None = None
+    replicas: int | None = None
     nameserver: str | None = None
     nameserver_port: int = 0
     advertise: str | None = None
@@ -84,6 +88,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 "--fresh empties only books of the town's own: empty those of --mongo "
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
+        if self.replicas is not None:
+            self._check_replicas(self.replicas)
         if self.mongo is not None:
             # Imported here, for it imports the database driver, which takes a while.
             from db.address import database_of
@@ -97,6 +103,17 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--invite joins the town it is of: leave out --fresh and --nameserver")
         if self.invite and self.insecure:
             raise SettingsError("--invite is for a town whose members have certificates: leave out --insecure")
+
+    def _check_replicas(self, replicas: int) -> None:
+        if replicas not in REPLICAS:
+            listed = ", ".join(map(str, REPLICAS))
+            raise SettingsError(f"--replicas {replicas}: one of {listed}; of an even number no more may be lost")
+        if self.mongo:
+            raise SettingsError(
+                "--replicas is for books of the town's own: leave it out, or --mongo and BAZAAR_MONGO"
+            )
+        if self.nameserver or self.invite:
+            raise SettingsError("--replicas is for who opens the town: leave it out, the invitation says it")
 
     def check_first(self) -> None:
         """Raises SettingsError for what the first on a host cannot be."""
@@ -152,36 +169,13 @@ def parse_settings(
     `--set part.name=value`.
 
     SettingsError for one that there is not, or whose value it cannot have."""
-    values: dict[str, object] = dict(find_preset(market).settings) if market is not None else {}
-    for path, value in shortcuts.items():
-        if value is not None:
-            _put(values, path, value)
-    for pair in pairs:
-        path, equals, text = pair.partition("=")
-        if not equals or not path:
-            raise SettingsError(f"--set {pair}: expected part.name=value, such as market.stock=20")
-        _put(values, path, _as_value(text))
+    usual = find_preset(market).settings if market is not None else {}
+    short = [f"{path}={value}" for path, value in shortcuts.items() if value is not None]
+    values = changed(usual, (*short, *pairs))
     settings = make_settings(values)
     if slow_peer and not settings.market.slow_after:
-        _put(values, "market.slow_after", _SLOW_AFTER)
-        settings = make_settings(values)
+        settings = make_settings(changed(values, [f"market.slow_after={_SLOW_AFTER}"]))
     return settings
-
-
-def _put(values: dict[str, object], path: str, value: object) -> None:
-    *parts, last = path.split(".")
-    place = values
-    for part in parts:
-        inner = place.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise SettingsError(f"--set {path}: {part} is a value, not a group of settings")
-        place = inner
-    place[last] = value
-
-
-def _as_value(text: str) -> object:
-    """A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs."""
-    return [entry for entry in text.split(",") if entry] if "," in text else text
 
 
 def settings_of(settings: Settings, *, slow: bool) -> dict[str, object]:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from peers.books_address import address_from_environment
+from peers.errors import TownError
 from peers.rpc.shortcuts import call_directly
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached
@@ -22,7 +23,7 @@ def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
     options.check()
     invitation = invitation_for(options)
-    asked = options.host
+    given = options
     options = settle(options, invitation)
     host = options.host
     directory = Directory(options.directory)
@@ -39,11 +40,11 @@ def run(options: RunOptions) -> int:
         if options.advertise is not None:
             call_directly(options.advertise, host)
         if invitation is not None and claimed:
-            options = join_invited(options, invitation, directory, asked)
+            options = join_invited(options, invitation, directory, given.host)
         _secure(options, directory, host)
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
-            return _first(options, directory, console, host)
+            return _first(options, given, directory, console, host)
         with _in_books(directory, host, release=True) if claimed else contextlib.nullcontext():
             return _further(options, directory, console, host, claimed=claimed)
     finally:
@@ -66,7 +67,7 @@ def _secure(options: RunOptions, directory: Directory, host: str) -> None:
     secure(files)
 
 
-def _first(options: RunOptions, directory: Directory, console: Console, host: str) -> int:
+def _first(options: RunOptions, given: RunOptions, directory: Directory, console: Console, host: str) -> int:
     from peers.town.town import Town
 
     if options.mongo is None:
@@ -80,8 +81,9 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
         check_reachable(options.mongo)
         from peers.town.machines.lease import check_unused
 
-        check_unused(directory, options.mongo, host)
+        check_unused(directory, options.mongo, host, given)
     if options.fresh:
+        _check_alone(directory)
         directory.empty_books()
 
     async def live() -> int:
@@ -90,6 +92,18 @@ def _first(options: RunOptions, directory: Directory, console: Console, host: st
     # A mongod of our own has ended by then.
     with _in_books(directory, host, release=options.mongo is not None):
         return asyncio.run(live())
+
+
+def _check_alone(directory: Directory) -> None:
+    """Raises TownError where other machines have members of the books here: emptied, this one would not be theirs."""
+    from peers.town.replication import members_elsewhere
+
+    elsewhere = members_elsewhere(directory.mongo)
+    if elsewhere:
+        raise TownError(
+            f"--fresh would empty one of several members of the books; there are others at {', '.join(elsewhere)}: "
+            "choose another --dir for a new town, or remove the directories of this one on all its machines"
+        )
 
 
 def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:

@@ -188,6 +188,7 @@ def make_specs(
                 nameserver_port=nameserver[1],
                 mongo_uri=books.uri,
                 database=books.database,
+                books_s=books.distance_s,
                 seed=random.Random(f"{seed}/{name}").getrandbits(53),
                 incarnation=now_ms,
                 settings=settings_of(settings, slow=rank == slow_rank),

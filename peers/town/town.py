@@ -21,7 +21,7 @@ from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.closing import drain, finish_in_order
+from peers.town.closing import drain, finish_in_order, part
 from peers.town.directory import Directory, Machines, TownState, graph_is_sound
 from peers.town.joining import join_market, settings_in
 from peers.town.machines.invitation import how_to_invite
@@ -38,8 +38,8 @@ from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from db.audit.report import AuditReport
-    from db.mongod.process import MongodProcess
     from peers.town.books import Books
+    from peers.town.replicas import Replicas
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
@@ -47,7 +47,8 @@ Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 # None of these is a setting: they bound what the town waits for as it opens and closes.
 _WATCH_S = 0.2
 _SETTLE_S = 3.0  # The peers need this to join the graph up, and to elect, before the market closes.
-_FOREIGNERS_S = 8.0  # Terminals that joined need this to notice the closing and to end their peers.
+# Terminals that joined need this to notice the closing, to end their peers, to give up their vote, and to audit.
+_FOREIGNERS_S = 20.0
 
 
 class Town:
@@ -63,7 +64,7 @@ class Town:
         self._processes = self._terminal.processes
         self._population: Population | None = None
         self.report: AuditReport | None = None
-        self._services = Services(directory, console, options.mongo, self._own_mongod)
+        self._services = Services(directory, console, options.mongo, self._own_books)
         self.registry = self._terminal.registry
         self._painter = Painter(directory, wanted=options.picture)
         self._state = _first_state(options, directory, host)
@@ -118,18 +119,22 @@ class Town:
             work.append(visitor(self))
         await self._terminal.until_over(books, self._since.seq, *work)
         self._directory.check()
-        may_go_on = self._returned and self._options.mongo is not None and not self.registry.is_told_to_close
+        may_go_on = self._returned and self._are_books_elsewhere() and not self.registry.is_told_to_close
         # Who is the last to leave closes the market, whoever opened it.
         if may_go_on and self.registry.has_others:
             return await self._leave(books)
         return await self._close(books)
 
-    def _own_mongod(self) -> MongodProcess:
-        # It brings the driver, which takes as long to import as all else.
-        from peers.town.own_books import own_mongod
+    def _are_books_elsewhere(self) -> bool:
+        """Whether the others can trade without this machine."""
+        replicas = self._services.replicas
+        return replicas is None or replicas.has_others
 
-        options = self._options
-        return own_mongod(self._directory, self._host, ports=options.ports, nameserver_port=options.nameserver_port)
+    def _own_books(self) -> Replicas:
+        # It brings the driver, which takes as long to import as all else.
+        from peers.town.own_books import founded_books
+
+        return founded_books(self._directory, self._console, self._options)
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -156,6 +161,7 @@ class Town:
         known = before.nameservers if before is not None and before.town == town else ()
         others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
         ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        await asyncio.to_thread(books.measure_distance)
         counts = ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
@@ -221,6 +227,7 @@ class Town:
                 trader=processes.trader,
                 nameserver_pid=server.pid,
                 mongod_pid=mongod.pid if mongod else None,
+                mongo_uri=self._services.books.uri if self._services.books else "",
             )
             self._painter.follow(processes.trader)
             await asyncio.sleep(_WATCH_S)
@@ -230,8 +237,18 @@ class Town:
     async def _leave(self, books: Books) -> int:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await finish_in_order(self._processes, books, leave=True)
-        return 0
+        code = await part(
+            self._processes,
+            books,
+            self._console,
+            directory=self._directory.path,
+            since=self._since,
+            since_ms=self._state.started_at_ms,
+            leave=True,
+        )
+        if self._services.replicas is not None:
+            await asyncio.to_thread(self._services.replicas.leave)
+        return code
 
     async def _close(self, books: Books) -> int:
         self._console.tick()

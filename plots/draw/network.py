@@ -36,11 +36,20 @@ Places = dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]
 
 def draw(graph: dict[str, list[str]], out: Path, trader: str | None = None) -> None:
     """Draws `graph`, an adjacency list by name, into `out` (replaced as a whole)."""
+    size = min(16.0, 6.0 + len(graph) ** 0.5 * 0.75)
+    figure, axes = plt.subplots(figsize=(size, size * 0.8), dpi=130, layout="constrained")
+    network = draw_on(axes, graph, trader)
+    _explain(axes, network, trader)
+    with written_whole(out, durable=False) as picture:
+        figure.savefig(picture, format="png", facecolor="white")
+    plt.close(figure)
+
+
+def draw_on(axes: Axes, graph: dict[str, list[str]], trader: str | None = None) -> Network:
+    """Draws `graph`, an adjacency list by name, without title and legend; returns it as a network."""
     network: Network = nx.Graph()
     network.add_nodes_from(graph)
     network.add_edges_from((name, other) for name, others in graph.items() for other in others)
-    size = min(16.0, 6.0 + len(network) ** 0.5 * 0.75)
-    figure, axes = plt.subplots(figsize=(size, size * 0.8), dpi=130, layout="constrained")
     places = _places(network)
     nx.draw_networkx_edges(network, places, ax=axes, edge_color=_EDGE, width=1.6)
     spots = max(60.0, 1500.0 - 14.0 * len(network))
@@ -51,12 +60,9 @@ def draw(graph: dict[str, list[str]], out: Path, trader: str | None = None) -> N
     if len(network) <= 60:
         labels = {name: str(rank_of(name)) if _role(name) else name for name in network}
         nx.draw_networkx_labels(network, places, labels, ax=axes, font_size=9, font_color="white", font_weight="bold")
-    _explain(axes, network, trader)
     axes.set_axis_off()
-    axes.margins(0.08)
-    with written_whole(out, durable=False) as picture:
-        figure.savefig(picture, format="png", facecolor="white")
-    plt.close(figure)
+    axes.margins(0.12)
+    return network
 
 
 def _places(network: Network, rounds: int = 80) -> Places:
@@ -118,8 +124,9 @@ def _explain(axes: Axes, network: Network, trader: str | None) -> None:
     axes.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False, labelcolor=_INK
     )
+    most = max((degree for _, degree in network.degree()), default=0)
     axes.set_title(
-        f"{len(network)} peers, {network.number_of_edges()} links, at most three each",
+        f"{len(network)} peers, {network.number_of_edges()} links, at most {most} each",
         color=_INK,
         fontsize=13,
         pad=14,

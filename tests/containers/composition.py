@@ -17,6 +17,8 @@ from tests.helpers.waiting import wait_until
 IMAGE = "trading-post"
 LONGEST_S = 300.0
 """For one command of the engine; only one that hangs takes so long."""
+PATIENCE_S = 120.0
+"""For what the town does; only a test that fails waits so long. Each look takes a container's start of Python."""
 
 # Run in a container of its own: what the books say, with the time at which they came to say it.
 WATCH = """
@@ -58,6 +60,8 @@ class Composition:
         self.project = project
         self._environment = {**os.environ, **environment}
         self.began_s = time.time()
+        self.slowness = 1.0  # How busy the machine was while it opened.
+        self._volumes: set[str] = set()  # All that it ever had: the engine keeps those of containers that are gone.
 
     def docker(self, *words: str, check: bool = True) -> str:
         """Runs `docker`; returns what it printed. Fails with all it said."""
@@ -83,7 +87,20 @@ class Composition:
         self.up(peers)
 
     def up(self, peers: int) -> None:
+        self._note_volumes()
         self.compose("up", "--detach", "--quiet-pull", "--scale", f"peers={peers}")
+
+    def down(self) -> None:
+        """Removes all there ever was of it."""
+        self._note_volumes()
+        self.compose("down", "--volumes", "--timeout", "2", "--remove-orphans", check=False)
+        if self._volumes:
+            self.docker("volume", "rm", "--force", *self._volumes, check=False)
+
+    def _note_volumes(self) -> None:
+        there = self.compose("ps", "--all", "--quiet").split()
+        for each in self.inspect(*there) if there else []:
+            self._volumes.update(mount["Name"] for mount in each["Mounts"] if mount["Type"] == "volume")
 
     def containers(self, service: str) -> list[str]:
         """Short ids of those of a service that run."""
@@ -112,7 +129,7 @@ class Composition:
             peers, trader = self.peers(container)
             return next((peer.container for peer in peers if peer.name == trader and peer.alive), None)
 
-        return wait_until(look, f"{container} knows who is trader")
+        return wait_until(look, f"{container} knows who is trader", deadline_s=PATIENCE_S)
 
     def wait_for_peers(self, container: str, wanted: int) -> list[Peer]:
         """Returns the live peers once there are so many, as this container sees it."""
@@ -121,7 +138,7 @@ class Composition:
             alive = [peer for peer in self.peers(container)[0] if peer.alive]
             return alive if len(alive) == wanted else None
 
-        return wait_until(look, f"{wanted} peers are alive")
+        return wait_until(look, f"{wanted} peers are alive", deadline_s=PATIENCE_S)
 
 
 class Bystander:
@@ -157,7 +174,7 @@ class Bystander:
         """How many sales the books have, as last seen."""
         return self._seen[-1][1] if self._seen else 0
 
-    def wait_for_sales(self, since: float, number: int = 1, *, deadline_s: float = 60.0) -> float:
+    def wait_for_sales(self, since: float, number: int = 1, *, deadline_s: float = PATIENCE_S) -> float:
         """Returns when the first of `number` sales was seen that were made after `since`."""
 
         def look() -> float | None:

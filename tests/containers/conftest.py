@@ -1,7 +1,7 @@
 """The container engine at hand: the one that `docker compose` reaches, or one that `BAZAAR_ENGINE` starts.
 
 `BAZAAR_ENGINE` is a command that starts an engine and prints, as lines for a shell, how to reach it
-(`export DOCKER_HOST=…`). Where there is no engine, these tests are skipped, and say so.
+(`export DOCKER_HOST=…`). Where there is no engine, or it cannot be started, these tests are skipped, and say why.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.composition import Bystander, Composition
+from tests.helpers.slowness import Slowness
 
 ENGINE = "BAZAAR_ENGINE"
 PEERS = 4
+LONGEST_START_S = 600.0
+LONGEST_OPENING_S = 300.0
 
 
 @pytest.fixture(scope="session")
@@ -25,15 +28,27 @@ def engine() -> dict[str, str]:
     environment: dict[str, str] = {}
     command = os.environ.get(ENGINE)
     if command:
-        said = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, timeout=600, check=True)
-        words = [word for word in shlex.split(said.stdout) if "=" in word]
-        environment = dict(word.split("=", 1) for word in words)
+        environment = _started(command)
     for words in (["docker", "compose", "version"], ["docker", "info"]):
         try:
             subprocess.run(words, env={**os.environ, **environment}, capture_output=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError):
             pytest.skip(f"no container engine here: `{' '.join(words)}` fails, and {ENGINE} names none to start")
     return environment
+
+
+def _started(command: str) -> dict[str, str]:
+    """Starts the engine by `command`; returns how it is reached. Skips where that cannot be done."""
+    try:
+        said = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, timeout=LONGEST_START_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"no container engine: {ENGINE} did not start one within {LONGEST_START_S:g} s")
+    if said.returncode != 0:
+        why = (said.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        pytest.skip(f"no container engine: {ENGINE} cannot start one ({why})")
+    return dict(word.split("=", 1) for word in shlex.split(said.stdout) if "=" in word)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +59,22 @@ def town(engine: dict[str, str]) -> Iterator[Composition]:
     try:
         yield composition
     finally:
-        composition.compose("down", "--volumes", "--timeout", "2", "--remove-orphans", check=False)
+        composition.down()
 
 
 @pytest.fixture(scope="module")
 def sales(town: Composition) -> Iterator[Bystander]:
     """The town is up, and its sales are watched."""
-    town.open(PEERS)
-    bystander = Bystander(town)
+    with Slowness() as slowness:
+        town.open(PEERS)
+        bystander = Bystander(town)
+        try:
+            bystander.wait_for_sales(town.began_s, deadline_s=LONGEST_OPENING_S)
+            town.slowness = slowness.factor
+        except AssertionError:
+            print(town.compose("logs", "--tail", "50", check=False))
+            bystander.close()
+            raise
     try:
         yield bystander
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -39,6 +40,13 @@ def test_ranks_are_given_once(town_books: Books) -> None:
     with ThreadPoolExecutor(8) as pool:
         drawn = list(pool.map(town_books.draw_ranks, [3] * 20))
     assert sorted(rank for ranks in drawn for rank in ranks) == list(range(6, 66))
+
+
+def test_the_way_to_the_books_is_measured(town_books: Books) -> None:
+    assert town_books.distance_s == 0.0
+    began_s = time.perf_counter()
+    town_books.measure_distance()
+    assert 0 < town_books.distance_s < time.perf_counter() - began_s
 
 
 def test_books_say_which_town_they_are_of(town_books: Books) -> None:

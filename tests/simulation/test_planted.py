@@ -27,7 +27,8 @@ def catch(planted: Planted) -> tuple[int, int, str]:
     """Returns the seed that caught it, after how many seeds, and the checks that did."""
     with planted.plant():
         for tried, seed in enumerate(seeds_for(planted), start=1):
-            breaches = play(draw_scenario(seed, PEERS, FaultOptions(), election=planted.election)).breaches
+            scenario = draw_scenario(seed, PEERS, FaultOptions(), changes=[f"election={planted.election}"])
+            breaches = play(scenario).breaches
             if breaches:
                 return seed, tried, ", ".join(sorted({breach.invariant for breach in breaches}))
             if tried == MOST_SEEDS:
@@ -54,4 +55,4 @@ def test_a_planted_mistake_is_caught(planted: Planted) -> None:
 def test_there_are_enough_of_them_and_without_them_all_is_well() -> None:
     assert len(MISTAKES) >= 15
     for election, seed in sorted({(planted.election, seed) for planted in MISTAKES for seed in planted.seeds}):
-        assert play(draw_scenario(seed, PEERS, FaultOptions(), election=election)).breaches == ()
+        assert play(draw_scenario(seed, PEERS, FaultOptions(), changes=[f"election={election}"])).breaches == ()

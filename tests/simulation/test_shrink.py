@@ -68,9 +68,7 @@ def test_what_is_no_scenario_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_seed_says_how_to_see_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with planted("buys_from_itself").plant():
-        assert (
-            show_run(Console(soft_wrap=True), range(2, 4), 5, FaultOptions(), election="bully", jobs=1, to=None) == 1
-        )
+        assert show_run(Console(soft_wrap=True), range(2, 4), 5, FaultOptions(), jobs=1, to=None) == 1
         printed = capsys.readouterr().out
         assert "bazaar simulate --replay 2 --peers 5" in printed
         assert "trader_neutral" in printed
@@ -78,10 +76,7 @@ def test_a_failed_seed_says_how_to_see_it_again(tmp_path: Path, capsys: pytest.C
         listing = capsys.readouterr().out
         assert "VIOLATED" in listing
         assert "bought" in listing
-        assert (
-            show_run(Console(soft_wrap=True), range(2, 3), 5, FaultOptions(), election="bully", jobs=1, to=tmp_path)
-            == 1
-        )
+        assert show_run(Console(soft_wrap=True), range(2, 3), 5, FaultOptions(), jobs=1, to=tmp_path) == 1
         assert f"bazaar simulate --file {tmp_path / 'seed2.json'}" in capsys.readouterr().out
         assert invoke(["simulate", "--file", str(tmp_path / "seed2.json")]) == 1
     assert invoke(["simulate", "--file", str(tmp_path / "seed2.json")]) == 0

@@ -7,18 +7,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from peers.town.directory import graph_is_sound
+from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, network_of
+from tests.system.helpers.town_of_hosts import SOON_S, audited, ended, note, opened, settled
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PEERS = 3
-SOON_S = 3.0
-"""Within this time the others trade again, whatever happens to one host."""
 
 Town = tuple[Network, list[Host]]
 
@@ -27,45 +25,8 @@ Town = tuple[Network, list[Host]]
 def town(tmp_path: Path) -> Iterator[Town]:
     """A town over three hosts that trades, behind TLS."""
     with network_of(tmp_path, 3) as (network, hosts):
-        first, second, third = hosts
-        first.run(PEERS, "--nameserver-port", str(NAME_SERVER_PORT))
-        first.says("the market opens")
-        second.join(first, PEERS)
-        second.says("3 peers have joined")
-        third.join(second, PEERS)
-        third.says("3 peers have joined")
-        settled(hosts, 3 * PEERS)
-        network.wait_for_trade(time.time())
+        opened(network, PEERS)
         yield network, hosts
-
-
-def settled(hosts: list[Host], peers: int, *, deadline_s: float = 30.0) -> None:
-    """Waits until each of these hosts knows all peers, sees them alive, and their graph is sound."""
-    for host in hosts:
-
-        def look(host: Host = host) -> bool:
-            status, graph = host.status(), host.graph()
-            return len(graph) == peers == len(status.get("peers", [])) and graph_is_sound(graph)
-
-        wait_until(look, f"{peers} peers in one graph, seen from {host.address}", deadline_s=deadline_s)
-
-
-def audited(host: Host) -> None:
-    """Audits the running town there, then ends all that is left of it in order; the books must hold both times."""
-    done = host.bazaar("audit")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def ended(hosts: list[Host]) -> None:
-    for host in hosts:
-        assert host.process is not None
-        host.process.send_signal(signal.SIGINT)
-        assert host.process.wait(60) == 0, host.text
-
-
-def note(what: str, **seconds: float) -> None:
-    """For who runs this with -s: the figures."""
-    print(f"{what}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
 
 
 def test_the_first_host_is_killed_whole(town: Town) -> None:
@@ -115,7 +76,7 @@ def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:
 def test_a_name_server_is_frozen(town: Town) -> None:
     network, (first, second, third) = town
     at_s = time.time()
-    frozen = [pid for pid in first.pids() if "nameserver" in psutil.Process(pid).cmdline()]
+    frozen = [pid for pid in first.pids() if "nameserver" in words_of(pid)]
     first.signal(signal.SIGSTOP, frozen)
     first.says("the name server is back")
     settled([first, second, third], 3 * PEERS)

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from db.mongod.process import find_mongod, free_port
 from peers.books_address import ENVIRONMENT
+from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import ROOT, RunningTown
 
@@ -107,8 +107,8 @@ def test_a_password_is_shown_to_nobody(tmp_path: Path, guarded: GuardedBooks, wa
     town = RunningTown(command, directory, tmp_path / "town.out", **environment)
     try:
         town.says(" bought ")
-        members = [psutil.Process(town.process.pid), *town.note_family()]
-        assert not [each for each in members if guarded.password in " ".join(each.cmdline())]
+        members = [town.process.pid, *(process.pid for process in town.note_family())]
+        assert not [each for each in members if guarded.password in " ".join(words_of(each))]
         for form in [], ["--json"]:
             code, text = said("status", "--dir", directory, *form)
             assert code == 0, text

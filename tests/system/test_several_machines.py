@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.lan import IPTABLES, Lan, Machine, lan
 from tests.system.helpers.towns import ROOT, RunningTown
@@ -127,8 +127,8 @@ def test_a_machine_is_invited_with_one_file_and_both_trade(towns: Towns) -> None
     assert password is not None
     for each in town, guest:
         assert password.group(1) not in each.text
-        members = [psutil.Process(each.process.pid), *each.note_family()]
-        assert not [member for member in members if password.group(1) in " ".join(member.cmdline())]
+        members = [each.process.pid, *(process.pid for process in each.note_family())]
+        assert not [member for member in members if password.group(1) in " ".join(words_of(member))]
     holds(towns, first)
     guest.interrupt()
     assert guest.wait() == 0, guest.text

@@ -3,6 +3,8 @@
 Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated; 2: it could not
 be told.
 
+`--members` compares what the members of the database hold, each asked by itself, and says how far behind each is.
+
 A password is not for the command line, which everybody on the machine can read: `@FILE` names a file with the
 address in it. Where the directory does not tell where the books are, `BAZAAR_MONGO` in the environment may.
 
@@ -10,6 +12,7 @@ address in it. Where the directory does not tell where the books are, `BAZAAR_MO
 
 - `bazaar audit`
 - `bazaar audit --dir /tmp/town --json`
+- `bazaar audit --members`
 """
 
 from __future__ import annotations
@@ -28,15 +31,27 @@ def command(
     mongo: Annotated[
         str | None, typer.Option(metavar="URI|@FILE", help="Audit this database, whatever the directory says.")
     ] = None,
+    members: Annotated[
+        bool, typer.Option("--members", help="Compare the members of the database, and nothing else.")
+    ] = False,
 ) -> int:
+    import msgspec
     from rich.console import Console
 
     from db.audit.report import to_json
     from peers.books_address import address_given
     from peers.town.directory import Directory
     from peers.town.view.audit_report import print_audit
-    from peers.town.view.inspection import inspect
+    from peers.town.view.inspection import inspect, inspect_members
 
+    if members:
+        compared = inspect_members(Directory(directory), address_given(mongo))
+        if as_json:
+            body = {"answer": compared.answer, "exit_code": compared.exit_code, **msgspec.structs.asdict(compared)}
+            print(msgspec.json.format(msgspec.json.encode(body), indent=2).decode())
+        else:
+            print("\n".join(compared.lines()))
+        return compared.exit_code
     report = inspect(Directory(directory), address_given(mongo))
     if as_json:
         print(to_json(report))

@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.optional_parts import check_there
 from peers.cli.options import JsonOption
 
 
@@ -46,6 +47,7 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
+    check_there("bench")
     from rich.console import Console
 
     from plots.draw.bench import draw_saved

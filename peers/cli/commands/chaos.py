@@ -15,6 +15,7 @@ mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
 - `bazaar chaos`
 - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
 - `bazaar chaos --faults kill,stop --quick`
+- `bazaar chaos --replicas 3 --faults mongod --duration 240`
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Annotated
 
 import typer
 
-from peers.cli.options import ElectionOption, JsonOption
+from peers.cli.optional_parts import check_there
+from peers.cli.options import ClockOption, GraphOption, JsonOption, RunElectionOption, SetOption, changes_of
 
 _QUICK_S = 30.0
 """What `--quick` means; `--duration` is the setting."""
@@ -34,8 +36,14 @@ def command(
     duration: Annotated[float, typer.Option(metavar="S", help="Seconds of chaos.")] = 60.0,
     peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
-    election: ElectionOption = "bully",
+    election: RunElectionOption = None,
+    clock: ClockOption = None,
+    graph: GraphOption = None,
+    set_: SetOption = None,
     faults: Annotated[str | None, typer.Option(metavar="KIND,…", help="Which faults: kill,stop,cut,… (all).")] = None,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", help="Members of its database; faults of mongod hit the primary.")
+    ] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where history, verdict and figure go.")] = Path(
         "out/chaos"
     ),
@@ -45,6 +53,7 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
 ) -> int:
+    check_there("chaos")  # What draws is needed only at the end, when the run would be lost without it.
     import random
 
     import msgspec
@@ -59,7 +68,8 @@ def command(
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),
-        election=election,
+        changes=changes_of(set_ or (), election=election, clock=clock, graph=graph),
+        replicas=replicas,
         out=out,
         directory=directory,
     )

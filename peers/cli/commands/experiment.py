@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from peers.cli.optional_parts import check_there
 from peers.cli.options import JsonOption
 from peers.errors import SettingsError
 
@@ -39,6 +40,7 @@ def command(
 ) -> int:
     if name not in _EXPERIMENTS:
         raise SettingsError(f"{name} is no experiment: there is {', '.join(_EXPERIMENTS)}")
+    check_there("experiment")
     from plots.results.sequential import Setup
 
     place = out or Path("out") / name

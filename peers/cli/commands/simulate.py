@@ -8,7 +8,7 @@ A seed and a commit give the same history on any machine.
 - `bazaar simulate --seeds 1-10000 --peers 5`
 - `bazaar simulate --seeds 1-500 --only split,hang --rate split=3`
 - `bazaar simulate --replay 42 --peers 5 --shiviz 42.log`
-- `bazaar simulate --seeds 1-1000 --election ring`
+- `bazaar simulate --seeds 1-1000 --election ring --clock vector --graph complete --set market.stock=3`
 - `bazaar simulate --exhaustive`
 """
 
@@ -16,26 +16,33 @@ from __future__ import annotations
 
 from peers.cli.options import (
     BeatsOption,
-    ElectionOption,
+    ClockOption,
     ExhaustiveOption,
     FileOption,
+    GraphOption,
     JobsOption,
     OnlyOption,
     PeersOption,
     RateOption,
     ReplayOption,
+    RunElectionOption,
     SaveOption,
     SeedsOption,
+    SetOption,
     ShivizOption,
     StatesOption,
     WithoutOption,
+    changes_of,
 )
 
 
 def command(
     seeds: SeedsOption = "1-1000",
     peers: PeersOption = 5,
-    election: ElectionOption = "bully",
+    election: RunElectionOption = None,
+    clock: ClockOption = None,
+    graph: GraphOption = None,
+    set_: SetOption = None,
     jobs: JobsOption = None,
     save: SaveOption = None,
     only: OnlyOption = "",
@@ -50,17 +57,18 @@ def command(
 ) -> int:
     from rich.console import Console
 
+    from peers.core.settings import Settings
     from peers.simulator import terminal
     from peers.simulator.faults import FaultOptions, choose
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if exhaustive:
-        return terminal.show_walks(console, election=terminal.check_election(election), most_states=states)
-    terminal.check_election(election)
+        return terminal.show_walks(console, election=election or Settings().election, most_states=states)
+    changes = changes_of(set_ or (), election=election, clock=clock, graph=graph)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
-    scenario = terminal.scenario_of(replay, peers, options, file, election=election)
+    scenario = terminal.scenario_of(replay, peers, options, file, changes=changes)
     if scenario is not None:
         return terminal.show_replay(console, scenario, shiviz=shiviz, all_beats=beats)
     return terminal.show_run(
-        console, terminal.parse_seeds(seeds), peers, options, election=election, jobs=jobs, to=save
+        console, terminal.parse_seeds(seeds), peers, options, changes=changes, jobs=jobs, to=save
     )

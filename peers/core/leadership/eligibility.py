@@ -28,7 +28,8 @@ class Eligibility:
         """Ranks that may take the post left by `after_term`, lowest first; never empty.
 
         A peer that is barred may not, nor may the last one who buys or the last who sells: with it in office there
-        would be no trade. Where these rules leave nobody, anybody may. Anybody may as well from LENIENT_ATTEMPT on:
+        would be no trade. Of those that are left, the ones far from the books may not: each entry of the log goes
+        that way. Where these rules leave nobody, anybody may. Anybody may as well from LENIENT_ATTEMPT on:
         a peer that has not heard who is barred would otherwise wait for ever for one that knows itself barred.
         """
         up, may_stand = self._ctx.members.up(), self._ctx.may_stand
@@ -38,7 +39,15 @@ class Eligibility:
         free = [m.rank for m in up if after_term >= self._barred_until.get(m.rank, 0)]
         if not may_stand:
             free = [rank for rank in free if rank != self._ctx.me.rank]
-        return [rank for rank in free if rank not in needed] or free or [m.rank for m in up]
+        free = [rank for rank in free if rank not in needed] or free or [m.rank for m in up]
+        far = self._far(free)
+        return [rank for rank in free if rank not in far]
+
+    def _far(self, ranks: list[int]) -> set[int]:
+        """Those of `ranks` that are farther from the books than the nearest, by more than the setting says."""
+        away_s = {m.rank: m.books_s for m in map(self._ctx.members.get, ranks) if m is not None}
+        limit_s = min(away_s.values(), default=0.0) + self._ctx.settings.timing.books_near_s
+        return {rank for rank, books_s in away_s.items() if books_s > limit_s}
 
     def _needed(self) -> set[int]:
         """The last one who buys and the last one who sells: with them in office there is no trade."""
@@ -51,6 +60,11 @@ class Eligibility:
         """Whether this peer's goods or purchases are missed while it is in office, and somebody else could serve."""
         needed = self._needed()
         return self._ctx.me.rank in needed and any(m.rank not in needed for m in self._ctx.members.up())
+
+    def is_far_from_the_books(self) -> bool:
+        """Whether this peer stands behind others that could serve, for its way to the books is longer."""
+        needed = self._needed()
+        return self._ctx.me.rank in self._far([m.rank for m in self._ctx.members.up() if m.rank not in needed])
 
     def starts_after_resignation(self) -> bool:
         """Whether this peer begins the election, being the lowest-ranked buyer (or peer, where nobody buys)."""

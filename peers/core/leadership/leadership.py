@@ -249,9 +249,12 @@ class Leadership:
         self.elections.on_books_away()
 
     def on_period(self) -> None:
-        """A trader may resign by chance; and it makes way where there is no trade without it."""
+        """A trader may resign by chance; and it makes way where there is no trade without it, or less than there
+        would be with one that is nearer to the books."""
         if self.elections.eligibility.is_needed_in_the_market():
             self._incumbency.leave(VacancyReason.NEEDED)
+        elif self.elections.eligibility.is_far_from_the_books():
+            self._incumbency.leave(VacancyReason.FAR)
         elif self._ctx.rng.random() < self._ctx.settings.market.resign_probability:
             self._incumbency.leave(VacancyReason.RESIGNED)
         elif 0 < self._ctx.settings.market.crash_probability > self._ctx.rng.random():
@@ -278,7 +281,7 @@ class Leadership:
         self._learn(
             _filled(post.term, winner)
             if winner is not None
-            else LeadershipView(term=post.term, reason=VacancyReason.CRASHED)
+            else LeadershipView(term=post.term, reason=VacancyReason.SUSPECTED)  # It has just written to the log.
         )
 
     def _be_deposed(self, trader: str | None, term: int) -> None:
@@ -314,11 +317,13 @@ def _filled(term: int, trader: Member) -> LeadershipView:
 
 
 def _view_of(message: Coordinator | Heartbeat) -> LeadershipView:
+    """A heartbeat does not say why the post is vacant. So the trader may well be at work, for others than its sender:
+    who bids has to look first."""
     vacant = message.trader is None
     return LeadershipView(
         term=message.term,
         trader=message.trader,
         incarnation=message.incarnation,
         vacant=vacant,
-        reason=VacancyReason.CRASHED if vacant else None,
+        reason=VacancyReason.SUSPECTED if vacant else None,
     )

@@ -14,6 +14,7 @@ class VacancyReason(StrEnum):
     LEFT = "left"
     SUSPECTED = "suspected"
     NEEDED = "needed"
+    FAR = "far from the books"
     DEPOSED = "deposed"
     BOOKS_CHANGED = "books changed"
     BOOKS_AWAY = "books away"
@@ -36,6 +37,7 @@ _SENTENCES = {
     VacancyReason.LEFT: "left the market",
     VacancyReason.SUSPECTED: "was taken for gone",
     VacancyReason.NEEDED: "made way, for it is the last one who buys or the last one who sells",
+    VacancyReason.FAR: "made way for one that is nearer to the books",
     VacancyReason.DEPOSED: "was deposed: another's entry stands in the log",
     VacancyReason.BOOKS_CHANGED: "gave up, for the books had been changed by somebody else",
     VacancyReason.BOOKS_AWAY: "does not reach the books",

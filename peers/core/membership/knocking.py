@@ -11,7 +11,11 @@ from bisect import bisect_right
 from peers.core.context import Context
 
 KNOCK_ROUNDS = 4
-"""How many times `suspect_s` it takes to ask all that count as gone. No setting: it follows from that one."""
+"""How many times `suspect_s` it takes to ask all that count as gone, where they are few. No setting: it follows from
+that one."""
+MOST_AT_ONCE = 8
+"""Where they are many, so many are asked at a time: each costs a connection that mostly nobody takes, of which a peer
+makes a few at once only. All have their turn, and of a part of the market that is there, any one will do."""
 
 
 class Knocking:
@@ -37,6 +41,6 @@ class Knocking:
         if not gone or ctx.members.up()[0].rank != ctx.me.rank:
             return []
         first = bisect_right(gone, self._last_rank)
-        asked = (gone[first:] + gone[:first])[: -(-len(gone) // KNOCK_ROUNDS)]
+        asked = (gone[first:] + gone[:first])[: min(-(-len(gone) // KNOCK_ROUNDS), MOST_AT_ONCE)]
         self._last_rank = asked[-1]
         return asked

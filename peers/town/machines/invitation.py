@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from db.mongod.guard import KEY_FILE
 from db.uri import hosts_of, option_of, with_hosts, with_options
 from peers.books_address import is_hidden
 from peers.endpoints import endpoint
@@ -24,6 +25,7 @@ from peers.rpc.certificates import issue_member
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines.addresses import can_be_reached, look_up
+from peers.town.replication import begin_replication, read_replication
 
 ENVIRONMENT = "BAZAAR_INVITE"
 """The variable that holds an invitation, or `@FILE`, where no option does."""
@@ -36,7 +38,8 @@ _FILE_OPTIONS = {"tlsCAFile": "books-ca.pem", "tlsCertificateKeyFile": "books.pe
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     """One invitation. `town`: name servers, each `host:port`. `books_files`: what the address of the books names as
     files, by the option that does; an option without contents means the new machine's own certificate, or the town's
-    authority."""
+    authority. `replicas`: in how many members the books are to be, if they are the town's own; `books_key`: what
+    these know each other by."""
 
     form: int
     address: str
@@ -47,6 +50,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     authority_key: str | None
     books: str
     books_files: dict[str, str | None]
+    replicas: int = 1
+    books_key: str | None = None
 
 
 def make_invitation(
@@ -67,6 +72,8 @@ def make_invitation(
         authority = files.authority.read_text(encoding="ascii")
         key = files.authority_key.read_text(encoding="ascii") if may_invite else None
         books, books_files = _portable_books(state, files)
+        replication = read_replication(directory.mongo)
+        books_key = None if replication is None else _key_of_books(files).read_text(encoding="ascii")
     except OSError as error:
         raise TownError(f"{error.filename} cannot be read ({error.strerror or error})") from error
     return Invitation(
@@ -79,6 +86,8 @@ def make_invitation(
         authority_key=key,
         books=books,
         books_files=books_files,
+        replicas=1 if replication is None else replication.wanted,
+        books_key=books_key,
     )
 
 
@@ -193,10 +202,17 @@ def accept(invitation: Invitation, directory: Directory, *, now_s: float) -> str
             write_whole(files.authority_key, invitation.authority_key.encode(), mode=PRIVATE)
         if now_s <= invitation.expires_at_s:
             write_whole(files.member, invitation.member.encode(), mode=PRIVATE)
+        if invitation.books_key is not None:
+            write_whole(_key_of_books(files), invitation.books_key.encode(), mode=PRIVATE)
+            begin_replication(directory.mongo, invitation.replicas)
         write_whole(files.authority, invitation.authority.encode())
         return with_options(invitation.books, _placed(invitation, files))
     except OSError as error:
         raise TownError(f"{files.directory} cannot be written to ({error.strerror or error})") from error
+
+
+def _key_of_books(files: TlsFiles) -> Path:
+    return files.directory / KEY_FILE
 
 
 def _placed(invitation: Invitation, files: TlsFiles) -> dict[str, str]:

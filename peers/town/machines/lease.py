@@ -13,27 +13,30 @@ import uuid
 from collections.abc import Iterator
 
 from db.address import database_of
-from db.terminals import LIVING_S, Terminals
+from db.terminals import LIVING_S, Place, Terminals
 from peers.books_address import without_secrets
 from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
 from peers.files import write_whole
 from peers.town.directory import Directory, TownState
 from peers.town.machines.invitation import known_machines
+from peers.town.machines.may_join import how_to_join
+from peers.town.options import RunOptions
 
 # None of these is a setting: they say how soon a word is there, and how long one that died is waited for.
 _RENEW_S = 2.0
 _LOOK_S = 0.25
 
 
-def check_unused(directory: Directory, uri: str, host: str) -> None:
+def check_unused(directory: Directory, uri: str, host: str, given: RunOptions) -> None:
     """Returns if no living town but that of `directory` uses the books at `uri`; it waits for one that may be dead.
 
-    TownError if one does, with the word how to join it; LedgerError if the books cannot be asked."""
+    TownError if one does, with the command by which a terminal that was `given` these options may join it;
+    LedgerError if the books cannot be asked."""
     ours = _name_of(directory)
     terminals = Terminals(uri, database_of(uri))
     try:
-        terminals.renew(ours, _where(directory, None, host))
+        terminals.renew(ours, _place(directory, None, host))
         if known_machines(directory):
             return  # Who has been in this town before finds the others, or begins again where nobody is left.
         seen = {each.terminal: each.renewed_at for each in terminals.earlier(ours)}
@@ -44,14 +47,24 @@ def check_unused(directory: Directory, uri: str, host: str) -> None:
                 if each.renewed_at > seen.get(each.terminal, each.renewed_at):
                     terminals.release(ours)
                     raise TownError(
-                        f"the books at {without_secrets(uri)} are in use by the town {each.where}. Two towns cannot "
-                        "share books: join that one instead (on the same machine by --dir or --nameserver as above; "
-                        "from another, let a machine of that town make an invitation: bazaar invite <address of this "
-                        "one> --out FILE), or name another database in --mongo"
+                        f"the books at {without_secrets(uri)} are in use by the town on {each.place.host} "
+                        f"(--dir {each.place.directory}), and two towns cannot share books: "
+                        f"{how_to_join(each.place, directory, uri, host, given)}. Or name another database in --mongo"
                     )
             if not living:
                 return
             time.sleep(_LOOK_S)
+    finally:
+        terminals.close()
+
+
+def name_servers_in_books(uri: str) -> list[str]:
+    """Returns where the name servers of those are who use the books at `uri` just now; none if it cannot be told."""
+    terminals = Terminals(uri, database_of(uri))
+    try:
+        return [each.place.nameserver for each in terminals.living() if each.place.nameserver]
+    except LedgerError:
+        return []
     finally:
         terminals.close()
 
@@ -79,7 +92,7 @@ def _keep(directory: Directory, host: str, ended: threading.Event, release: bool
             continue
         with contextlib.suppress(LedgerError):
             terminals = terminals or Terminals(state.mongo_uri, state.database)
-            terminals.renew(ours, _where(directory, state, host))
+            terminals.renew(ours, _place(directory, state, host))
     if terminals is not None:
         if release:
             with contextlib.suppress(LedgerError):
@@ -98,9 +111,8 @@ def _name_of(directory: Directory) -> str:
     return name
 
 
-def _where(directory: Directory, state: TownState | None, host: str) -> str:
-    """How to find this terminal, for people."""
-    if state is None or not state.nameserver_port:
-        return f"on {host} (--dir {directory.path})"
-    nameserver = endpoint(state.nameserver_host, state.nameserver_port)
-    return f"on {state.advertised or host} (--dir {directory.path}, --nameserver {nameserver})"
+def _place(directory: Directory, state: TownState | None, host: str) -> Place:
+    """Where this terminal is, as others find it."""
+    outside = (state.advertised if state is not None else "") or host
+    port = state.nameserver_port if state is not None else 0
+    return Place(outside, str(directory.path), endpoint(outside, port) if port else "")

@@ -9,8 +9,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +27,8 @@ from peers.town.machines.mirror import Wanted, bring_up_to_date
 from peers.town.machines.remembered import meet, remembered, say_closing
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
+
+T = TypeVar("T")
 
 # None of these is a setting: they say how soon others find a change, and bound what is asked meanwhile.
 _LOOK_S = 0.25
@@ -60,10 +63,12 @@ class Registry:
         self.is_told_to_close = False
         self._remembers = True
         self._card: dict[str, str] = {}
+        # A connection that is kept, for looking at the card four times a second. Only `_is_closing` asks by it.
+        self._watching: NameServerClient | None = None
         self._listed: Wanted | None = None
         self._listed_s = self._answered_s = self._met_s = 0.0
         self._meeting: asyncio.Task[None] | None = None
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
         self._there: Counter[str] = Counter()  # How many peers each other machine had, by its name server.
         self._away: set[str] = set()
 
@@ -120,12 +125,25 @@ class Registry:
             return
         if self._wanted() != self._listed or time.monotonic() - self._listed_s > _AGAIN_S:
             await self._list()
-        self.is_told_to_close = await asyncio.to_thread(self._is_closing)
+        # Whoever ends `keep` does not end the thread, which has the connection until it is through.
+        self.is_told_to_close = await asyncio.shield(self._chore(self._is_closing))
         self._answered_s = time.monotonic()
 
     def _is_closing(self) -> bool:
-        with self.names() as names:
-            return CLOSING in (names.card() or {})
+        if self._watching is None:
+            self._watching = self.names()
+        return CLOSING in (self._watching.card() or {})
+
+    def _end_watch(self) -> None:
+        if self._watching is not None:
+            self._watching.close()
+
+    def _chore(self, work: Callable[[], T]) -> asyncio.Task[T]:
+        """Has `work` done in a thread of its own; `close` waits for it."""
+        chore = asyncio.get_running_loop().create_task(asyncio.to_thread(work))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+        return chore
 
     async def _mind_silence(self) -> None:
         if time.monotonic() - self._answered_s > _SILENT_S:
@@ -133,6 +151,7 @@ class Registry:
 
     async def _revive(self, why: str) -> None:
         self._console.warn(f"the name server {why}; it is started again")
+        self._end_watch()
         try:
             await asyncio.to_thread(self.nameserver.restart)
             await self._list()
@@ -176,9 +195,7 @@ class Registry:
                 names.unregister(member)
                 names.unregister_trader(member)
 
-        chore = asyncio.get_running_loop().create_task(asyncio.to_thread(work))
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+        self._chore(work)
 
     # -- the other machines --------------------------------------------------------------------------------
 
@@ -255,6 +272,7 @@ class Registry:
         chores = [*self._chores, *([self._meeting] if self._meeting is not None else [])]
         if chores:
             await asyncio.wait(chores)
+        self._end_watch()
         await asyncio.to_thread(self.nameserver.stop)
 
 

@@ -17,7 +17,7 @@ import msgspec
 from nameserver.client import NameServerClient, Registered, find
 from nameserver.names import CLOSING
 from peers.core.membership.members import Member, Snapshot
-from peers.endpoints import endpoint, split_endpoint
+from peers.endpoints import endpoint, host_of, split_endpoint
 from peers.errors import TownError
 from peers.town.machines.introduction import introduced
 
@@ -64,14 +64,14 @@ def ask_any(host: str, port: int) -> Answering:
     raise TownError(f"no machine that is called {host} knows of a town that is open, at port {port}")
 
 
-def who_answers(nameservers: Iterable[str], town: str) -> list[Answering]:
-    """Asks these machines all at once; returns those that are in that town, in the order given."""
+def who_answers(nameservers: Iterable[str], town: str | None) -> list[Answering]:
+    """Asks these machines all at once; returns those that are in that town, or in any (None), in the order given."""
     wanted = list(dict.fromkeys(nameservers))
     if not wanted:
         return []
     with ThreadPoolExecutor(len(wanted)) as pool:
         found = pool.map(_asked, wanted)
-        return [each for each in found if each is not None and each.card.get("town") == town]
+        return [each for each in found if each is not None and town in (None, each.card.get("town"))]
 
 
 def _asked(nameserver: str) -> Answering | None:
@@ -95,9 +95,11 @@ def introduce(member: Member, nameservers: Iterable[str], ours: Collection[str])
         try:
             with NameServerClient(*split_endpoint(nameserver), _ANSWER_S) as names:
                 sponsors = names.peers()
-            # Peers of other terminals come first: the last of ours may not have begun yet.
+            # Peers of other terminals come first, for the last of ours may not have begun yet. Of those the ones on
+            # the machine that has just answered do: others may have died with theirs a moment ago.
+            here = split_endpoint(nameserver)[0]
             random.Random(member.name).shuffle(sponsors)
-            sponsors.sort(key=lambda sponsor: sponsor.name in ours)
+            sponsors.sort(key=lambda sponsor: (sponsor.name in ours, host_of(sponsor.uri) != here))
             return introduced(member, [(sponsor.name, sponsor.uri) for sponsor in sponsors])
         except TownError as error:
             why = error

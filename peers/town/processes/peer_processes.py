@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
@@ -41,6 +42,7 @@ class _Resident:
         self.told_to_finish = False
         self.channel_ended = False
         self.ended: str | None = None
+        self.ended_at_ms: int | None = None
 
     def state(self) -> PeerState:
         return PeerState(
@@ -52,6 +54,7 @@ class _Resident:
             neighbours=self.neighbours,
             town_pid=os.getpid(),
             ended=self.ended,
+            ended_at_ms=self.ended_at_ms,
         )
 
 
@@ -277,7 +280,7 @@ class PeerProcesses:
     def _bury(self, resident: _Resident, how: str) -> None:
         if resident.ended is not None:
             return
-        resident.ended = how
+        resident.ended, resident.ended_at_ms = how, time.time_ns() // 1_000_000
         name = resident.spec.name
         if self.trader == name:
             self.trader = None

@@ -21,14 +21,16 @@ from peers.town.view.summary import latencies_of, print_summary
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to sum up: all since the post was as `since` says. `elections` are those that peers told of.
 
-    `commission_rate` is that of all decisions, None where another may have been in force before."""
+    `peers`: whose part it is, None for the whole market's. `commission_rate` is that of all decisions, None where
+    another may have been in force before."""
 
     directory: Path
     since: Post
     started_at_ms: int
     elections: dict[int, tuple[str, float]]
-    graph: GraphKind
-    commission_rate: Decimal | None
+    graph: GraphKind = "random"
+    peers: frozenset[str] | None = None
+    commission_rate: Decimal | None = None
 
 
 def print_balance(
@@ -40,7 +42,7 @@ def print_balance(
         tally = books.tally(run.since)
         # The record of an election is written some time after it, and a short term may end before that.
         tally.elections = run.elections | tally.elections
-        print_summary(console.rich, tally, latencies_of(run.directory, run.started_at_ms))
+        print_summary(console.rich, tally, latencies_of(run.directory, run.started_at_ms, run.peers), run.peers)
     except LedgerError as error:
         console.warn(str(error))
     report = audit(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from collections.abc import Iterator
 
 from db.address import database_of
 from db.audit.auditing import audit
+from db.audit.members import MembersReport, compare_members
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.core.names import GraphKind
 from peers.errors import TownError
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
+from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
 
 _SETTLE_S = 3.0
@@ -29,14 +34,34 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
     graph = _settled_graph(directory, kind) if running else None
     # A town at work has requests waiting; only one at rest must have none.
     calm = None if running else True
+    with _books(directory, mongo) as (uri, database):
+        return audit(uri, database, directory.path, graph=graph, graph_kind=kind, calm=calm)
+
+
+def inspect_members(directory: Directory, mongo: str | None) -> MembersReport:
+    """Compares what the members of the database hold, found as `inspect` finds it; TownError if nobody says where."""
+    with _books(directory, mongo) as (uri, database):
+        return compare_members(uri, database)
+
+
+@contextlib.contextmanager
+def _books(directory: Directory, mongo: str | None) -> Iterator[tuple[str, str]]:
+    """Gives the address of the books and their database; starts those of the town's own where they do not run."""
+    state = directory.read_town()
     if mongo is not None:
-        return audit(mongo, database_of(mongo), directory.path, graph=graph, graph_kind=kind, calm=calm)
-    if not running and _are_private(directory, state):
-        return _audit_private_books(directory, state.database if state is not None else "")
+        yield mongo, database_of(mongo)
+    elif not directory.in_use() and _are_private(directory, state):
+        with _private_books(directory) as uri:
+            yield uri, (state.database if state is not None else "") or database_of(uri)
+    else:
+        yield _address_in(directory, state)
+
+
+def _address_in(directory: Directory, state: TownState | None) -> tuple[str, str]:
     if state is None or not state.mongo_uri or is_hidden(state.mongo_uri):
         elsewhere = address_from_environment()
         if elsewhere is not None:
-            return audit(elsewhere, database_of(elsewhere), directory.path, graph=graph, graph_kind=kind, calm=calm)
+            return elsewhere, database_of(elsewhere)
     if state is None or not state.mongo_uri:
         raise TownError(f"no town has been in {directory.path}: name another place with --dir, or books with --mongo")
     if is_hidden(state.mongo_uri):
@@ -44,7 +69,7 @@ def inspect(directory: Directory, mongo: str | None) -> AuditReport:
             f"the books of {directory.path} have a password that you may not read there: give their address by "
             f"{ENVIRONMENT} or --mongo @FILE"
         )
-    return audit(state.mongo_uri, state.database, directory.path, graph=graph, graph_kind=kind, calm=calm)
+    return state.mongo_uri, state.database
 
 
 def _are_private(directory: Directory, state: TownState | None) -> bool:
@@ -54,14 +79,15 @@ def _are_private(directory: Directory, state: TownState | None) -> bool:
     return state.private_books
 
 
-def _audit_private_books(directory: Directory, database: str) -> AuditReport:
-    from db.mongod.process import MongodProcess
+@contextlib.contextmanager
+def _private_books(directory: Directory) -> Iterator[str]:
+    from peers.town.replicas import books_at_rest
 
     try:
         if not directory.claim():
             raise TownError(f"a town has just started in {directory.path}; try again")
-        with MongodProcess(directory.mongo) as mongod:
-            return audit(mongod.uri, database or database_of(mongod.uri), directory.path, calm=True)
+        with books_at_rest(directory.mongo, Console(out=sys.stderr)) as uri:
+            yield uri
     finally:
         directory.let_go()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,17 +13,21 @@ from rich.table import Table
 from nameserver.client import Registered, find
 from peers.books_address import is_hidden, without_secrets
 from peers.core.names import Role
-from peers.endpoints import split_endpoint
+from peers.endpoints import host_of, split_endpoint
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
+from peers.town.view.members import BooksMember, read_members
 
 # None of these is a setting: a peer that does not answer in a second is not well, and asking fifty at once keeps the
 # status of a hundred peers quick.
 _ANSWER_S = 1.0
 _AT_ONCE = 50
+_MOST_ASKED = 4
+GONE_FOR_S = 300.0
+"""Who has been gone for longer is shown only if asked for. No setting: there is `--all`."""
 
 
 class NameServerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +37,9 @@ class NameServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody. `machine` is the address
-    it is called at, empty for one that never said."""
+    """`alive`: it answers. One that is stopped or cut off runs, but is not alive to anybody. `gone` says how a
+    process ended that has, and `gone_at_ms` when. `machine` is the address it is called at, empty for one that never
+    said."""
 
     name: str
     machine: str
@@ -43,11 +49,14 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     uri: str
     neighbours: tuple[str, ...]
     alive: bool
+    gone: str | None = None
+    gone_at_ms: int | None = None
 
 
 class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`term` and `trader` are those of the books where they can be read, else what the peers last said. `mongo_uri`
-    is as it may be shown, without a password."""
+    is as it may be shown, without a password. `members` are those of the database, where it has several, and
+    `outlook` says what may be lost of them."""
 
     directory: str
     pid: int
@@ -58,6 +67,8 @@ class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     term: int
     trader: str | None
     peers: tuple[PeerStatus, ...]
+    members: tuple[BooksMember, ...] = ()
+    outlook: str = ""
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -67,7 +78,8 @@ class _Known(msgspec.Struct, frozen=True):
     uri: str
     pid: int | None = None
     neighbours: tuple[str, ...] = ()
-    ended: bool = False
+    ended: str | None = None
+    ended_at_ms: int | None = None
 
 
 def read_status(directory: Directory) -> TownStatus:
@@ -78,9 +90,12 @@ def read_status(directory: Directory) -> TownStatus:
     if state.tls:
         secure(TlsFiles(directory.tls))
     registered = _registered(state)
-    known = _known(directory.read_peers(), registered or [])
+    # Any machine of the town lists the same.
+    listed = registered if registered is not None else _listed_elsewhere(directory)
+    known = _known(directory.read_peers(), listed)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         post = pool.submit(_post, state)
+        members = pool.submit(read_members, state)
         peers = tuple(pool.map(_look_at, known))
         term, trader = post.result()
     return TownStatus(
@@ -95,6 +110,8 @@ def read_status(directory: Directory) -> TownStatus:
         term=term,
         trader=trader,
         peers=peers,
+        members=members.result().members,
+        outlook=members.result().outlook,
     )
 
 
@@ -108,11 +125,29 @@ def _registered(state: TownState) -> list[Registered] | None:
         return None
 
 
+def _listed_elsewhere(directory: Directory) -> list[Registered]:
+    """The peers as another machine of the town lists them, as far as one of the latest that is remembered answers."""
+    machines = directory.read_machines()
+    for nameserver in machines.nameservers[:_MOST_ASKED] if machines is not None else ():
+        with suppress(TownError), find(*split_endpoint(nameserver), _ANSWER_S) as names:
+            card = names.card()
+            if machines is not None and card is not None and card.get("town") == machines.town:
+                return names.peers()
+    return []
+
+
 def _known(states: list[PeerState], registered: list[Registered]) -> list[_Known]:
     """Those of the state files, and those of terminals elsewhere that only the name server knows."""
     known = {
         state.name: _Known(
-            state.name, state.rank, state.role, state.uri, state.pid, state.neighbours, state.ended is not None
+            state.name,
+            state.rank,
+            state.role,
+            state.uri,
+            state.pid,
+            state.neighbours,
+            state.ended,
+            state.ended_at_ms,
         )
         for state in states
     }
@@ -123,7 +158,7 @@ def _known(states: list[PeerState], registered: list[Registered]) -> list[_Known
 
 def _look_at(peer: _Known) -> PeerStatus:
     answer: dict[str, object] | None = None
-    if not peer.ended and peer.uri:
+    if peer.ended is None and peer.uri:
         connection = RpcConnection(peer.uri, _ANSWER_S)
         with suppress(CallFailed, WireError):
             answer = connection.call("status")
@@ -131,21 +166,16 @@ def _look_at(peer: _Known) -> PeerStatus:
     neighbours = answer.get("neighbours") if answer else None
     return PeerStatus(
         name=peer.name,
-        machine=_machine_of(peer.uri),
+        machine=host_of(peer.uri),
         rank=peer.rank,
         role=peer.role,
         pid=peer.pid,
         uri=peer.uri,
         neighbours=tuple(map(str, neighbours)) if isinstance(neighbours, list | tuple) else peer.neighbours,
         alive=answer is not None,
+        gone=peer.ended,
+        gone_at_ms=peer.ended_at_ms,
     )
-
-
-def _machine_of(uri: str) -> str:
-    try:
-        return split_endpoint(uri.rpartition("@")[2])[0]
-    except ValueError:
-        return ""
 
 
 def _post(state: TownState) -> tuple[int, str | None]:
@@ -165,22 +195,40 @@ def to_json(status: TownStatus) -> str:
     return msgspec.json.format(msgspec.json.encode(status), indent=2).decode()
 
 
-def print_status(status: TownStatus) -> None:
-    """For people."""
+def print_status(status: TownStatus, *, everybody: bool = False) -> None:
+    """For people. `everybody`: also those who have been gone for long."""
     out = Console(highlight=False, markup=False, emoji=False)
     server = status.nameserver
     away = "" if server.alive else " (does not answer)"
     out.print(f"town {status.phase} in {status.directory} (process {status.pid})", soft_wrap=True)
     out.print(f"name server {server.host} port {server.port}{away}", soft_wrap=True)
     out.print(f"books {status.mongo_uri}, database {status.database}", soft_wrap=True)
+    if status.outlook:
+        out.print(status.outlook, soft_wrap=True)
     out.print(f"term {status.term}, trader {status.trader or 'none'}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("peer", "role", "machine", "process", "alive", "neighbours"):
-        table.add_column(heading)
-    for peer in status.peers:
+        table.add_column(heading, no_wrap=heading != "neighbours")
+    now_ms = time.time_ns() // 1_000_000
+    shown = [peer for peer in status.peers if everybody or _gone_for_s(peer, now_ms) <= GONE_FOR_S]
+    for peer in shown:
         mark = " *" if peer.name == status.trader else ""
         row = (f"{peer.name}{mark}", peer.role or "-", peer.machine or "-", str(peer.pid or "-"))
-        table.add_row(
-            *row, "yes" if peer.alive else "no", ", ".join(peer.neighbours), style=None if peer.alive else "red"
-        )
+        table.add_row(*row, _alive(peer, now_ms), ", ".join(peer.neighbours), style=None if peer.alive else "red")
     out.print(table)
+    left_out = len(status.peers) - len(shown)
+    if left_out:
+        out.print(f"{left_out} more {'is' if left_out == 1 else 'are'} gone since long: --all shows them too")
+
+
+def _gone_for_s(peer: PeerStatus, now_ms: int) -> float:
+    return 0.0 if peer.gone_at_ms is None else max(now_ms - peer.gone_at_ms, 0) / 1000
+
+
+def _alive(peer: PeerStatus, now_ms: int) -> str:
+    if peer.gone is None:
+        return "yes" if peer.alive else "no"
+    gone_s = _gone_for_s(peer, now_ms)
+    since = f"{gone_s:.0f} s" if gone_s < 120 else f"{gone_s / 60:.0f} min"
+    when = f" {since} ago" if peer.gone_at_ms is not None else ""
+    return f"gone{when} ({peer.gone})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,12 @@ def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
     return lines
 
 
-def table_of(tally: RunTally) -> Table | None:
-    """Returns who did how much, by rank; of many peers those who did most."""
-    if not tally.peers:
+def table_of(tally: RunTally, own: Collection[str] | None = None) -> Table | None:
+    """Returns who did how much, by rank; of many peers those who did most. With `own`, only those count."""
+    peers = {name: peer for name, peer in tally.peers.items() if own is None or name in own}
+    if not peers:
         return None
-    busiest = sorted(tally.peers.items(), key=lambda entry: -(entry[1].bought + entry[1].sold))
+    busiest = sorted(peers.items(), key=lambda entry: -(entry[1].bought + entry[1].sold))
     shown = sorted(busiest[:MOST_ROWS], key=lambda entry: rank_of(entry[0]))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("peer", "bought", "sold", "earned", "commission"):
@@ -60,11 +62,19 @@ def table_of(tally: RunTally) -> Table | None:
     return table
 
 
-def print_summary(out: RichConsole, tally: RunTally, latencies_ms: list[float]) -> None:
-    """Prints all of it."""
+def print_summary(
+    out: RichConsole, tally: RunTally, latencies_ms: list[float], own: Collection[str] | None = None
+) -> None:
+    """Prints all of it. With `own`, the peers of a terminal that is one of several: what the whole market did while
+    they were in it, and what they did."""
+    if own is not None:
+        out.print("the whole market, while the peers of this terminal were in it:")
     for line in lines_of(tally, latencies_ms):
         out.print(line)
-    table = table_of(tally)
+    if own is not None:
+        idle = len(set(own) - tally.peers.keys())
+        out.print(f"its own: {_count(len(own), 'peer')}" + (f", {idle} of which did nothing" if idle else ""))
+    table = table_of(tally, own)
     if table is not None:
         out.print(table)
 
@@ -75,10 +85,13 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
 
 
-def latencies_of(directory: Path, since_ms: int) -> list[float]:
-    """Returns how long each purchase since then took its buyer, from first asking to being told, by the journals."""
+def latencies_of(directory: Path, since_ms: int, own: Collection[str] | None = None) -> list[float]:
+    """Returns how long each purchase since then took its buyer, from first asking to being told, by the journals: of
+    all that are there, or of these peers."""
     latencies = []
     for path in journal_files(directory):
+        if own is not None and path.stem not in own:
+            continue
         asked: dict[object, int] = {}
         for entry in read_journal(path):
             if not isinstance(entry, JournalEntry) or entry.at_ms < since_ms:

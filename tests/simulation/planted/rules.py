@@ -15,7 +15,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market import rules
 from peers.core.market.money import CENT
 from peers.core.market.stock import Draft, Stock
-from peers.core.membership import gossip
+from peers.core.membership import graph_kinds
 from peers.core.membership.knocking import Knocking
 from peers.core.trader import drafting
 from tests.simulation.planted.mistake import mistake
@@ -102,11 +102,11 @@ def graph_not_healed() -> Iterator[None]:
         kept = [(a, b) for a, b in edges if a in ranks and b in ranks]
         return {rank: tuple(sorted({a + b - rank for a, b in kept if rank in (a, b)})) for rank in sorted(ranks)}
 
-    with patch.object(gossip, "live_graph", crippled):
+    with patch.object(graph_kinds, "live_graph", crippled):
         yield
 
 
-@mistake(5, 6)
+@mistake(6, 8)
 def nobody_knocks() -> Iterator[None]:
     """The halves of a split graph never find each other again."""
 

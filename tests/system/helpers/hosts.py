@@ -1,5 +1,7 @@
-"""Hosts of a test's own: network namespaces on a bridge that no address leads to from outside, and a database beside
-them. A host can be killed with all that runs there, cut off without a word, and started again where it was."""
+"""Hosts of a test's own: network namespaces that no address leads to from outside, and a database beside them.
+
+A host can be killed with all that runs there, cut off without a word, and started again where it was.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ import pytest
 from db.mongod.process import find_mongod
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import ROOT
+from tests.system.helpers.wires import Bridge, SwitchedWires, Wires
 
 DATABASE_PORT = 27017
+DATABASE = 9
+"""The number of the host of the database."""
 NAME_SERVER_PORT = 9090
 _SET = "hosts"
 _INITIATE = """
@@ -44,12 +49,14 @@ log = client["bazaar"]["log"]
 while True:
     try:
         decided = log.find_one({"kind": "decide"}, {"_id": 1}, sort=[("_id", -1)])
+        post = client["bazaar"]["posts"].find_one({}) or {}
         office = log.find_one({"kind": "office"}, sort=[("_id", -1)])
     except PyMongoError:
         continue
     if decided is not None:
         trader = office and office.get("trader")
-        print(json.dumps({"at_s": time.time(), "place": decided["_id"], "trader": trader}), flush=True)
+        seen = {"place": decided["_id"], "trader": trader, "term": post.get("term"), "seq": post.get("seq", 0)}
+        print(json.dumps({"at_s": time.time(), **seen}), flush=True)
     time.sleep(0.05)
 """
 
@@ -76,6 +83,11 @@ def skip_without_namespaces() -> None:
     _run("ip", "netns", "del", probe)
 
 
+def graph_of(peers: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The graph as those that answer describe it; `peers` are those of a status."""
+    return {peer["name"]: peer["neighbours"] for peer in peers if peer["alive"]}
+
+
 class Host:
     """A machine at `address`, with a directory of its own."""
 
@@ -84,13 +96,11 @@ class Host:
         self.directory = directory
         self.out = directory.with_suffix(".txt")
         self._network = network
+        self.number = number
         self._space = f"{network.prefix}h{number}"
-        self._link = f"{network.prefix}v{number}"[-15:]
         _run("ip", "netns", "add", self._space)
         inside = ["ip", "-n", self._space]
-        switch = ["ip", "-n", network.prefix]
-        _run(*switch, "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._space)
-        _run(*switch, "link", "set", self._link, "master", "br0", "up")
+        network.wires.attach(number, self._space)
         _run(*inside, "link", "set", "lo", "up")
         _run(*inside, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _run(*inside, "link", "set", "eth0", "up")
@@ -142,8 +152,9 @@ class Host:
         """Waits until its terminal has said `words`, behind the first `after` characters."""
 
         def look() -> bool:
-            said = words in self.text[after:]
-            assert said or (self.process is not None and self.process.poll() is None), f"no {words!r}:\n{self.text}"
+            has_ended = self.process is None or self.process.poll() is not None
+            said = words in self.text[after:]  # Read last, for a terminal's last words may be the ones.
+            assert said or not has_ended, f"no {words!r}:\n{self.text}"
             return said
 
         wait_until(look, f"{words!r} at {self.address}", deadline_s=deadline_s)
@@ -154,9 +165,15 @@ class Host:
         status: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
         return status
 
-    def graph(self) -> dict[str, list[str]]:
-        """The graph as its peers that answer describe it, to a status asked here."""
-        return {peer["name"]: peer["neighbours"] for peer in self.status().get("peers", []) if peer["alive"]}
+    def links(self) -> dict[str, list[str]]:
+        """The neighbours of each peer here that runs, by its state file."""
+        found = {}
+        for path in (self.directory / "peers").glob("[!.]*.json"):
+            with suppress(FileNotFoundError):  # It may go between listing and reading.
+                state = json.loads(path.read_text())
+                if state["ended"] is None:
+                    found[state["name"]] = state["neighbours"]
+        return found
 
     def pids(self) -> list[int]:
         """All processes of this host."""
@@ -177,7 +194,7 @@ class Host:
 
     def cut_off(self) -> None:
         """Nothing gets through to it or from it any more, and nobody is told."""
-        _run("ip", "-n", self._network.prefix, "link", "set", self._link, "nomaster")
+        self._network.wires.unplug(self.number)
 
     def cut_from(self, *others: Host) -> None:
         """Nothing gets through between it and these any more; all else does."""
@@ -189,7 +206,7 @@ class Host:
         _run(*self.command(_iptables(), "-F", "INPUT"))
 
     def reconnect(self) -> None:
-        _run("ip", "-n", self._network.prefix, "link", "set", self._link, "master", "br0")
+        self._network.wires.plug_in(self.number)
 
     def remove(self) -> None:
         self.kill()
@@ -197,26 +214,26 @@ class Host:
 
 
 class Network:
-    """A bridge in a namespace of its own, hosts on it, and a database on a host that nobody harms."""
+    """Wires in a namespace of their own, hosts on them, and a database on a host that nobody harms.
 
-    def __init__(self, directory: Path) -> None:
+    With a `seed`, the wires are a switch that can be told to delay and to lose."""
+
+    def __init__(self, directory: Path, n: int, seed: int | None = None) -> None:
         self.prefix = f"bz{os.getpid() % 100000}"
         self._directory = directory
         _run("ip", "netns", "add", self.prefix)
-        _run("ip", "-n", self.prefix, "link", "add", "br0", "type", "bridge")
-        _run("ip", "-n", self.prefix, "link", "set", "br0", "up")
+        self.switch = None if seed is None else SwitchedWires(self.prefix, [*range(1, n + 1), DATABASE], seed)
+        self.wires: Wires = self.switch or Bridge(self.prefix)
         self.hosts: list[Host] = []
         self._watch_out = directory / "watch.txt"
-        self._database = self._host(9)
+        self._database = self._host(DATABASE)
         self.uri = f"mongodb://{self._database.address}:{DATABASE_PORT}/?replicaSet={_SET}"
+        self.machines = [self._host(number) for number in range(1, n + 1)]
 
     def _host(self, number: int) -> Host:
         host = Host(self, number, self._directory / f"host{number}")
         self.hosts.append(host)
         return host
-
-    def add_hosts(self, n: int) -> list[Host]:
-        return [self._host(number) for number in range(1, n + 1)]
 
     def start_database(self) -> None:
         home = self._database.directory
@@ -266,20 +283,21 @@ class Network:
     def close(self) -> None:
         for host in reversed(self.hosts):
             host.remove()
+        self.wires.close()
         _run("ip", "netns", "del", self.prefix)
 
 
 @contextmanager
-def network_of(directory: Path, n: int) -> Iterator[tuple[Network, list[Host]]]:
-    """Makes a network with `n` hosts and a database; takes it all away again. What the hosts' terminals said is shown
-    where a test fails."""
+def network_of(directory: Path, n: int, seed: int | None = None) -> Iterator[tuple[Network, list[Host]]]:
+    """Makes a network with `n` hosts and a database, on a switch if there is a `seed`; takes it all away again.
+
+    What the hosts' terminals said is shown where a test fails."""
     skip_without_namespaces()
-    network = Network(directory)
+    network = Network(directory, n, seed)
     try:
-        hosts = network.add_hosts(n)
         network.start_database()
         network.watch()
-        yield network, hosts
+        yield network, network.machines
     except BaseException:
         for host in network.hosts:
             print(f"== {host.address}\n{host.text[-6000:]}")

@@ -16,6 +16,7 @@ import psutil
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.helpers.processes import family_of, is_at_work, kill, words_of
 from tests.helpers.waiting import DEADLINE_S, wait_until
 
 T = TypeVar("T")
@@ -31,14 +32,7 @@ def bazaar(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedPr
 
 def processes_of(place: Path) -> list[psutil.Process]:
     """Whoever was told of that place, or of one in it."""
-    return [p for p in psutil.process_iter() if any(str(place) in word for word in _words(p))]
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return []
+    return [p for p in psutil.process_iter() if any(str(place) in word for word in words_of(p.pid))]
 
 
 class Town:
@@ -113,32 +107,25 @@ class Town:
 
     def child(self, needle: str) -> psutil.Process:
         """The town's child process whose command line contains `needle`."""
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        return next(c for c in children if any(needle in word for word in c.cmdline()))
+        return next(c for c in family_of(self._process.pid) if any(needle in word for word in words_of(c.pid)))
 
     # -- ending --------------------------------------------------------------------------------------------
 
     def stop(self) -> int:
         """One Ctrl-C; returns the exit code. Nothing of the town may be left running."""
-        family = [self._process.pid, *(c.pid for c in self._family())]
+        family = family_of(self._process.pid)
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         code = self._process.wait(timeout=60)
-        left = [pid for pid in family if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+        left = [process.pid for process in family if is_at_work(process)]
         assert not left, f"left running: {left}\n{self.output()}"
         return code
-
-    def _family(self) -> list[psutil.Process]:
-        try:
-            return psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
 
     def kill(self) -> None:
         if self._books is not None:
             self._books.close()
-        for process in self._family():
-            process.kill()
+        for process in family_of(self._process.pid):
+            kill(process)
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()

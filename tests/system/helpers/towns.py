@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from tests.helpers.processes import family_of, is_at_work, kill
 from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -53,14 +54,16 @@ class RunningTown:
         """Waits until it has said `words`."""
 
         def look() -> bool:
-            assert words in self.text or self.process.poll() is None, f"ended without {words!r}:\n{self.text}"
-            return words in self.text
+            has_ended = self.process.poll() is not None  # Asked first, for its last words may be the ones.
+            said = words in self.text
+            assert said or not has_ended, f"ended without {words!r}:\n{self.text}"
+            return said
 
         wait_until(look, f"{words!r} in:\n{self.text}", deadline_s=patience_s)
 
     def note_family(self) -> list[psutil.Process]:
-        """Remembers all processes it has now."""
-        now = psutil.Process(self.process.pid).children(recursive=True)
+        """Remembers all processes it has now: none if it has just ended."""
+        now = family_of(self.process.pid)
         self.family.update(now)
         return now
 
@@ -96,7 +99,7 @@ class RunningTown:
         wait_until(lambda: not self._left(), f"left running: {self._left()}", deadline_s=patience_s)
 
     def _left(self) -> list[psutil.Process]:
-        return [each for each in self.family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in self.family if is_at_work(each)]
 
     def kill(self) -> None:
         """For the end of a test that failed."""
@@ -105,7 +108,7 @@ class RunningTown:
             self.process.kill()
             self.process.wait()
         for each in self._left():
-            each.kill()
+            kill(each)
 
 
 def stub_town(directory: Path, n: int = 4, *, ignores: str = "", **options: object) -> RunningTown:

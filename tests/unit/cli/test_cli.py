@@ -86,3 +86,23 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--quick"], ["experiment", "sequential"], ["chaos", "--quick"]])
+@pytest.mark.parametrize("missing", ["plots", "matplotlib"])
+def test_what_an_installation_leaves_out_is_said_with_what_to_do(
+    arguments: list[str],
+    missing: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, missing, None)
+    said = refusal(capsys, *arguments)
+    assert f"({missing} missing)" in said
+    assert (
+        f"checkout of the project, where `bash run.sh --help` installs all of it: .venv/bin/bazaar {arguments[0]}"
+        in said
+    )
+    assert list(tmp_path.iterdir()) == []

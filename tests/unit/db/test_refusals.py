@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from db.refusals import what_to_do
-from db.uri import hosts_of, option_of, with_hosts, with_options
+from db.uri import hosts_of, option_of, with_hosts, with_nodes, with_options
 
 URI = "mongodb://bazaar:secret@db.example:27018/?tls=true&tlsCAFile=%2Ftmp%2Fca.pem"
 
@@ -39,3 +39,10 @@ def test_addresses_are_taken_apart_and_put_together() -> None:
     assert with_options("mongodb://a:1", {"tlsCAFile": "/x y"}) == "mongodb://a:1/?tlsCAFile=%2Fx+y"
     moved = with_hosts("mongodb://u:p%40@10.0.0.1:9,[::1]:7/db?tls=true", {"10.0.0.1": "192.0.2.1", "::1": "::2"})
     assert moved == "mongodb://u:p%40@192.0.2.1:9,[::2]:7/db?tls=true"
+
+
+def test_the_nodes_of_an_address_are_replaced_and_nothing_else() -> None:
+    nodes = ["10.0.0.2:9", "[::1]:7"]
+    moved = with_nodes("mongodb://u:p%40@10.0.0.1:9/db?tls=true", nodes)
+    assert moved == "mongodb://u:p%40@10.0.0.2:9,[::1]:7/db?tls=true"
+    assert with_nodes("mongodb://10.0.0.1:9", nodes) == "mongodb://10.0.0.2:9,[::1]:7"

@@ -23,6 +23,7 @@ from peers.town.machines.invitation import (
     read_invitation,
     write_invitation,
 )
+from peers.town.replication import begin_replication, read_replication, write_replication
 
 HERE, THERE = "198.51.100.10", "198.51.100.11"
 NOW_S = 1_800_000_000.0
@@ -76,6 +77,26 @@ def test_a_machine_that_accepts_is_a_member_and_reaches_the_books(town: Director
     assert str(town.path) not in books
     for path in (files.member, files.authority_key):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_who_joins_books_in_several_members_knows_how_many_and_their_key(town: Directory, tmp_path: Path) -> None:
+    plain = invited(town)
+    assert (plain.replicas, plain.books_key) == (1, None)
+    begin_replication(town.mongo, 3)
+    (town.tls / "mongod.key").write_text("ab" * 96)
+    guest = Directory(tmp_path / "guest")
+    made = invited(town)
+    known = None
+    for _ in range(2):  # Who comes back accepts again, and forgets nothing.
+        accept(made, guest, now_s=NOW_S)
+        key = guest.tls / "mongod.key"
+        assert key.read_text() == "ab" * 96
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        known = read_replication(guest.mongo)
+        assert known is not None
+        assert known.wanted == 3
+        write_replication(guest.mongo, msgspec.structs.replace(known, own=("198.51.100.11:9091",)))
+    assert known == read_replication(guest.mongo)
 
 
 def test_who_is_not_given_the_right_cannot_invite(

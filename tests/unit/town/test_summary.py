@@ -50,6 +50,18 @@ def test_of_many_peers_the_busiest_are_listed() -> None:
     assert "buyer39" in text
 
 
+def test_a_terminal_of_several_sums_up_its_own_peers() -> None:
+    out = io.StringIO()
+    print_summary(Console(file=out, width=100), tally(peers=4), [], {"buyer2", "seller99", "buyer9"})
+    text = out.getvalue()
+    assert "the whole market, while the peers of this terminal were in it:" in text
+    assert "1,204 purchases" in text
+    assert "its own: 3 peers, 1 of which did nothing" in text
+    assert "buyer2" in text
+    assert "seller99" in text
+    assert "buyer3" not in text
+
+
 def test_quantile_is_the_nearest_rank() -> None:
     values = [float(value) for value in range(1, 101)]
     assert quantile(values, 0.99) == 99
@@ -72,3 +84,5 @@ def test_latency_is_from_first_asking_to_being_told(tmp_path: Path) -> None:
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (journals / "buyer0.jsonl").write_text(text + '{"kind": "to')
     assert latencies_of(tmp_path, since_ms=100) == [70.0]
+    assert latencies_of(tmp_path, 100, {"buyer0"}) == [70.0]
+    assert latencies_of(tmp_path, 100, {"buyer1"}) == []

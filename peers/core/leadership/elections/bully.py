@@ -17,11 +17,15 @@ from typing import ClassVar
 
 from peers.core.leadership.elections.base import NOBODY, Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.membership.overlay_graph import distances
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
 HOLD_FROM, HOLD_TO = 0.25, 0.5
 """The parts of `election_s` for which the second highest and the lowest hold their answers back."""
+HOP_PART, NEAR_HOPS = 0.02, 16
+"""All wait for so much of `election_s` longer for each hop to the farthest peer and back that is beyond so many: on a
+long ring the answer of the highest is under way for that long."""
 
 
 class Election(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -148,3 +152,8 @@ class Bully(Rounds):
         """Perhaps the one to win was lost: the next one acts and does not wait."""
         if self._round is not None and self._eligible()[-1] == self._peers.ctx.me.rank:
             self._peers.nominate(self._round[0])
+
+    def _patience_s(self) -> float:
+        ctx = self._peers.ctx
+        hops = 2 * max(distances(ctx.graph, ctx.me.rank).values(), default=0)
+        return super()._patience_s() * (1 + HOP_PART * max(0, hops - NEAR_HOPS))

@@ -11,9 +11,10 @@ from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipState, LeadershipView
-from peers.core.ledger.port import Done, Operation, Reach, Result
+from peers.core.ledger.port import Done, LedgerAway, Operation, Reach, Result
 from peers.core.membership.gossip import Gossip
 from peers.core.messages import Coordinator, ElectionMessage
+from peers.core.reports import LedgerBack, LedgerTrouble
 
 RECHECK_VACANCY_S = 1.0
 """How often a peer looks whether the post is filled. No setting: it only mends what elections left undone."""
@@ -29,6 +30,7 @@ class ElectionPart:
         self._algorithm: ElectionAlgorithm = ALGORITHMS[ctx.settings.election](self)
         self._vacant_since_s = 0.0
         self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
+        self._has_told = False  # That the ledger is away.
         self.eligibility = Eligibility(ctx)
         self.cost = ElectionCost(ctx, gossip)
 
@@ -67,10 +69,22 @@ class ElectionPart:
         if not isinstance(operation, Reach) or not self._is_asked:
             return
         self._is_asked = False
+        self._tell_people(result)
         if isinstance(result, Done) and not ctx.reaches_books:
             ctx.reaches_books = True
             if ctx.leadership.state is LeadershipState.ELECTING and self._algorithm.attempt() is None:
                 self._begin()
+
+    def _tell_people(self, result: Result) -> None:
+        """Says for what all wait, once for each machine, and when it is over."""
+        ctx = self._ctx
+        if isinstance(result, LedgerAway) and not self._has_told:
+            self._has_told = not any(m.rank < ctx.me.rank for m in ctx.members.up() if m.is_beside(ctx.me))
+            if self._has_told:
+                ctx.say(LedgerTrouble(peer=ctx.name, why=result.why))
+        elif isinstance(result, Done) and self._has_told:
+            self._has_told = False
+            ctx.say(LedgerBack(peer=ctx.name))
 
     def mind_members(self, *, lost: bool) -> None:
         """Peers changed, or were `lost`, perhaps the one to begin or to win: if this peer is next, it acts now."""
@@ -117,6 +131,7 @@ class ElectionPart:
     def on_filled(self) -> None:
         """Somebody holds the post."""
         self._algorithm.stop()
+        self._tell_people(Done())
         self._ctx.reaches_books, self._is_asked = True, False
         self._ctx.cancel_timer("vacancy")
 

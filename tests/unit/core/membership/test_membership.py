@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peers.core.commands import Command, Publish, Send
 from peers.core.inputs import Now, Received, Start
-from peers.core.membership.members import Member, Membership, Snapshot
+from peers.core.membership.members import Edge, Member, Membership, Snapshot
 from peers.core.messages import MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Returned
@@ -71,6 +71,35 @@ def test_who_is_up_is_what_the_newest_record_says(told: list[Member]) -> None:
         heard = [record for record in told if record.rank == rank]
         newest = max(heard, key=lambda r: (r.incarnation, not r.up), default=None)
         assert members.is_up(rank) == (newest is not None and newest.up)
+
+
+edges = st.lists(st.tuples(st.integers(0, 5), st.integers(6, 9)), max_size=8)
+
+
+@given(first=edges, told=st.lists(edges, max_size=4), data=st.data())
+def test_edges_of_several_beginnings_are_the_same_in_whatever_order_they_are_told(
+    first: list[Edge], told: list[list[Edge]], data: st.DataObject
+) -> None:
+    one, other = Membership([], sorted(set(first))), Membership([], sorted(set(first)))
+    for each in told:
+        one.merge_edges(each)
+    for each in data.draw(st.permutations(told)):
+        other.merge_edges(each)
+    assert one.edges == other.edges
+    assert set(one.edges) == set(first).union(*told)
+    assert one.digest() == other.digest()
+
+
+@given(first=edges, more=edges)
+def test_edges_are_news_once_and_only_if_they_are_new(first: list[Edge], more: list[Edge]) -> None:
+    members = Membership([peer(0)], sorted(set(first)))
+    before, digest = members.edges, members.digest()
+    is_news = not set(more) <= set(first)
+    assert members.merge_edges(more) == is_news
+    assert (members.edges != before) == is_news
+    assert (members.digest() != digest) == is_news
+    assert not members.merge_edges(more)
+    assert not members.merge_edges(members.edges)
 
 
 def test_gone_beats_up_within_one_incarnation_and_a_later_incarnation_beats_both() -> None:

@@ -1,0 +1,164 @@
+"""Terminals that joined: each says what its own peers did and judges what it can see, and outlives the first one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.mongod.process import MongodProcess
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.towns import RunningTown, bazaar
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+
+RUN = (sys.executable, "-m", "peers.cli", "run", "localhost")
+
+
+class Terminals:
+    """A first terminal and one that joined it, each in a directory of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.started: list[RunningTown] = []
+
+    def start(self, name: str, n: int, *options: str) -> RunningTown:
+        directory = self.place / name
+        command = [*RUN, str(n), "--dir", str(directory), "--think-s", "0.05", *options]
+        if "--nameserver" in options:  # The settings are those of the town.
+            command = [word for word in command if word not in ("--think-s", "0.05")]
+        started = RunningTown(command, directory, self.place / f"{name}.txt")
+        self.started.append(started)
+        return started
+
+    def both(self, *options: str) -> tuple[RunningTown, RunningTown]:
+        first = self.start("first", 4, *options)
+        first.says(" bought ")
+        where = f"127.0.0.1:{first.state()['nameserver_port']}"
+        guest = self.start("guest", 4, "--nameserver", where)
+        guest.says("4 peers have joined")
+        names = guest.peers().keys()
+        wait_until(lambda: any(f"{name} bought " in guest.text for name in names), "a guest buys")
+        wait_until(lambda: any(f"{name} earned " in guest.text for name in names), "a guest sells")
+        return first, guest
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Iterator[Terminals]:
+    both = Terminals(tmp_path)
+    yield both
+    for each in both.started:
+        each.kill()
+
+
+def status_of(terminal: RunningTown) -> dict[str, Any]:
+    done = bazaar("status", "--json", "--dir", str(terminal.directory))
+    status: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return status
+
+
+def summary_of(terminal: RunningTown) -> str:
+    return terminal.text.rpartition("the whole market, while the peers of this terminal were in it:")[2]
+
+
+def test_who_leaves_sums_up_its_own_peers_and_audits(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    ours, theirs = guest.peers().keys(), first.peers().keys()
+    guest.interrupt()
+    assert guest.wait() == 0, guest.text
+    said = summary_of(guest)
+    assert "its own: 4 peers" in said
+    assert any(f"\n{name} " in said for name in ours), said
+    assert not any(f"\n{name} " in said for name in theirs), said
+    assert "audit: holds" in said
+    first.interrupt()
+    assert first.wait() == 0, first.text
+
+
+def test_where_the_town_closes_all_terminals_judge(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    guest.note_family()
+    first.interrupt()
+    assert first.wait() == 0, first.text
+    assert guest.wait() == 0, guest.text
+    for each in first, guest:
+        assert "audit: holds" in each.text
+    guest.left_nothing()
+
+
+def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    buyer = next(name for name in guest.peers() if "buyer" in name)
+    journal = guest.directory / "journals" / f"{buyer}.jsonl"
+    told = next(line for line in journal.read_text().splitlines() if '"kind":"told"' in line.replace(" ", ""))
+    entry = json.loads(told)
+    outcome = entry["outcome"]
+    outcome["_id" if "_id" in outcome else "request_id"] = f"{buyer}-nobody-knows-1"
+    with journal.open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+    guest.interrupt()
+    assert guest.wait() == 1, guest.text
+    assert "acknowledged_is_recorded" in summary_of(guest)
+    first.interrupt()
+    assert first.wait() == 0, first.text
+
+
+def test_the_first_is_killed_and_the_other_shows_the_town_and_could_not_tell(terminals: Terminals) -> None:
+    """With it went the books, which were its own."""
+    first, guest = terminals.both()
+    gone = first.peers().keys()
+    first.kill()
+
+    def alone() -> bool:
+        peers = status_of(guest).get("peers", [])
+        return len(peers) == 4 and all(peer["alive"] for peer in peers)
+
+    wait_until(alone, "the status of the one that is left, without those who are gone")
+    text = bazaar("status", "--dir", str(guest.directory)).stdout
+    assert not any(name in text.split() for name in gone), text
+    guest.interrupt()
+    assert guest.wait() == 2, guest.text
+    assert "audit: could not tell" in guest.text
+
+
+def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
+    terminals: Terminals, tmp_path: Path
+) -> None:
+    with MongodProcess(tmp_path / "books") as mongod:
+        first, guest = terminals.both("--mongo", mongod.uri)
+        first.kill()
+        wait_until(lambda: status_of(guest).get("trader") in guest.peers(), "a trader of those that are left")
+        before = guest.text.count(" bought ")
+        wait_until(lambda: guest.text.count(" bought ") > before, "trade goes on")
+        guest.interrupt()
+        assert guest.wait() == 0, guest.text
+        assert "audit: holds" in summary_of(guest)
+
+
+def test_the_name_server_is_frozen_and_the_status_is_that_of_another_machine(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    known = {peer["name"] for peer in status_of(guest)["peers"]}
+    assert known == first.peers().keys() | guest.peers().keys()
+    frozen = next(each for each in guest.note_family() if "nameserver" in each.cmdline())
+    frozen.send_signal(signal.SIGSTOP)
+    status = status_of(guest)
+    # It is started again soon, so this look may come too late to see it away.
+    assert {peer["name"] for peer in status["peers"]} == known
+
+
+def test_who_died_is_said_to_be_gone(terminals: Terminals) -> None:
+    first = terminals.start("first", 4)
+    first.says(" bought ")
+    status = status_of(first)
+    victim = next(peer for peer in status["peers"] if peer["name"] != status["trader"])
+    next(each for each in first.note_family() if each.pid == victim["pid"]).kill()
+    first.says("the market goes on without it")
+    wait_until(lambda: "(killed by SIGKILL)" in bazaar("status", "--dir", str(first.directory)).stdout, "it is said")
+    peers = {peer["name"]: peer for peer in status_of(first)["peers"]}
+    assert peers[victim["name"]]["gone"] == "killed by SIGKILL"
+    assert [name for name, peer in peers.items() if peer["gone"] is not None] == [victim["name"]]

@@ -1,0 +1,63 @@
+"""Markets by name, the table of all settings, and the options that are short for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peers.core.settings import Settings
+from peers.errors import SettingsError
+from peers.town.options import RunOptions, parse_roles, parse_settings
+from peers.town.presets import find_preset, preset_names
+from peers.town.view.settings_table import markdown_table, setting_rows
+
+README = Path(__file__).parents[3] / "peers" / "markets" / "README.md"
+
+
+def settings(market: str | None = None, *pairs: str) -> Settings:
+    return parse_settings(pairs=pairs, shortcuts={}, slow_peer=False, market=market)
+
+
+def test_there_are_the_markets_of_the_earlier_systems_and_each_can_be_had() -> None:
+    assert preset_names() == ("lamport", "ring", "vector")
+    for name in preset_names():
+        assert find_preset(name).about
+        settings(name)
+
+
+def test_the_default_market_is_lamport() -> None:
+    assert settings("lamport") == Settings()
+
+
+def test_what_is_given_besides_changes_only_that() -> None:
+    changed = settings("vector", "market.stock=7", "graph=random")
+    assert (changed.market.stock, changed.graph, changed.clock) == (7, "random", "vector")
+    assert changed.market.quantity_max == settings("vector").market.quantity_max
+
+
+def test_a_market_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="no market called fish; there are lamport, ring, vector"):
+        settings("fish")
+
+
+def test_each_setting_says_what_it_does_and_what_it_may_be() -> None:
+    for row in setting_rows(Settings()):
+        assert row.sentence, row.name
+        assert row.allowed, row.name
+    by_name = {row.name: row for row in setting_rows(Settings())}
+    assert by_name["timing.suspect_s"].allowed == "> 0 s, ≤ 3,600 s"
+    assert by_name["graph"].allowed == "random, complete, ring"
+
+
+def test_the_documentation_has_the_table_as_it_is() -> None:
+    assert markdown_table(setting_rows(Settings())) in README.read_text()
+
+
+def test_roles_are_given_by_number_in_the_order_of_ranks() -> None:
+    assert parse_roles("buyers=1,sellers=2, merchant=1") == ("buyer", "seller", "seller", "merchant")
+    for wrong in ("buyers", "buyers=x", "kings=1", "buyers=-1", ""):
+        with pytest.raises(SettingsError, match="--roles"):
+            parse_roles(wrong)
+    with pytest.raises(SettingsError, match="--roles are those of 3 peers, and 4 are to be started"):
+        RunOptions(host="localhost", n=4, roles=parse_roles("buyers=2,sellers=1")).check()
