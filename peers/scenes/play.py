@@ -31,6 +31,7 @@ def play(scene: Scene, audience: Audience, directory: Path | None = None) -> Sce
 
     Its town lives in `directory`, which stays and must be empty or missing, or in one of its own that is removed
     unless something went wrong. TownError or SettingsError if the town cannot be."""
+    scene.options(directory or Path())  # What cannot be is refused before there is a place for it.
     audience.open(f"{scene.name}: {scene.title} (market {scene.market}; {scene.roles})", scene.look_at)
     verdict: SceneVerdict | None = None
     keep = True
