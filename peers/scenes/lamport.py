@@ -188,7 +188,7 @@ SCENES = (
         script=_messages,
         settings={
             **_QUIET,
-            "market.items": ("fish",),
+            "market.items": "fish,",
             "market.price_min": 9,
             "market.price_max": 9,
             "market.max_purchases": 1,
@@ -225,7 +225,7 @@ SCENES = (
         script=_clocks,
         settings={
             **_QUIET,
-            "market.items": ("fish",),
+            "market.items": "fish,",
             "market.stock": 100,
             "market.think_s": 0.05,
             "market.max_purchases": 10,
@@ -241,7 +241,7 @@ SCENES = (
         script=_slow_peer,
         settings={
             **_QUIET,
-            "market.items": ("fish",),
+            "market.items": "fish,",
             "market.stock": 200,
             "market.think_s": 0.1,
             "market.slow_after": 10,

@@ -156,7 +156,7 @@ SCENES = (
         "each sale, and of what it earned.",
         roles="sellers=4",
         script=_seller_crash,
-        settings={**_QUIET, "market.items": ("fish",), "market.stock": 10, "market.restock_probability": 0.0},
+        settings={**_QUIET, "market.items": "fish,", "market.stock": 10, "market.restock_probability": 0.0},
     ),
 )
 """In the order of the report."""

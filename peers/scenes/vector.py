@@ -18,7 +18,7 @@ _QUIET: dict[str, object] = {"market.resign_probability": 0.0, "market.restock_p
 
 _TEN_AT_TEN: dict[str, object] = {
     **_QUIET,
-    "market.items": ("fish",),
+    "market.items": "fish,",
     "market.price_min": 10,
     "market.price_max": 10,
     "market.stock_min": 10,
