@@ -57,6 +57,7 @@ class Customer:
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
         self._trader: RpcConnection | None = None
+        self._given_up = False
 
     def __enter__(self) -> Customer:
         return self
@@ -72,6 +73,10 @@ class Customer:
         self._names.close()
         if self._journal is not None:
             self._journal.close()
+
+    def give_up(self) -> None:
+        """Ends its patience: what it asks for now ends with a TownError at the next try. From any thread."""
+        self._given_up = True
 
     # -- trading -------------------------------------------------------------------------------------------
 
@@ -140,7 +145,7 @@ class Customer:
             except (CallFailed, TownError, WireError) as error:
                 if not isinstance(error, WireError) or isinstance(error, NotTrader):
                     self._drop_trader()  # The next try looks up anew who is in office.
-                if time.monotonic() + wait_s > deadline_s:
+                if self._given_up or time.monotonic() + wait_s > deadline_s:
                     raise TownError(f"no answer to {method} in {self._patience_s:g} s ({error})") from error
                 told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
             time.sleep(max(wait_s * random.uniform(0.5, 1.0), told_s))

@@ -53,6 +53,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool = False
     merchants: bool = False
     roles: tuple[Role, ...] | None = None
+    # Which of the first peers, counted from 0, begins the first election. The others join one by one before it;
+    # where it is None, all join at once and the lowest begins.
+    starter: int | None = None
     slow_peer: bool = False
     quiet: bool = False
     trades: bool = True
@@ -76,6 +79,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--nameserver-port: from 1 to 65535, or 0 to have one picked")
         if self.roles is not None and len(self.roles) != self.n:
             raise SettingsError(f"--roles are those of {len(self.roles)} peers, and {self.n} are to be started")
+        if self.starter is not None and not 0 <= self.starter < self.n:
+            raise SettingsError(f"{self.starter} cannot begin the first election: it is from 0 to {self.n - 1}")
         if self.ports is not None:
             check_ports(self.ports, self.n)
         if self.fresh and self.mongo:

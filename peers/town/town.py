@@ -174,7 +174,7 @@ class Town:
             members = await self._processes.start(self._make_specs(books, dict(zip(ranks, roles, strict=True))))
             await self.registry.open(machines, _card(books, town, self._settings), remembers=True)
             graph = tuple((ranks[low], ranks[high]) for low, high in edges)
-            _begin(self._processes, members, graph, self._since.term)
+            await _begin(self._processes, members, graph, self._since.term, options.starter)
             self._console.say(f"{counts} are ready after {self._elapsed():.1f} s; the market opens")
         self._painter.open()
         self._write_state(phase="open")
@@ -322,14 +322,20 @@ class Town:
             self._directory.write_town(changed)
 
 
-def _begin(processes: PeerProcesses, members: list[Member], edges: tuple[Edge, ...], term: int) -> None:
-    """Has the peers begin, in books that stand at `term`; the first of them begins the election."""
+async def _begin(
+    processes: PeerProcesses, members: list[Member], edges: tuple[Edge, ...], term: int, starter: int | None
+) -> None:
+    """Has the peers begin, in books that stand at `term`; the one that begins the election is the last."""
     snapshot = Snapshot(members=tuple(members), edges=edges, term=term, trader=None)
     # All peers but one are told the same, which is long where there are many, so it is encoded once.
     others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
-    for member in members[1:]:
-        processes.begin(member.name, others)
-    processes.begin(members[0].name, Begin(snapshot=snapshot, starts_election=True))
+    first = members[starter or 0]
+    for member in members:
+        if member is not first:
+            processes.begin(member.name, others)
+            if starter is not None:
+                await processes.opened(member.name)
+    processes.begin(first.name, Begin(snapshot=snapshot, starts_election=True))
 
 
 def _card(books: Books, town: str, settings: Settings) -> dict[str, str]:

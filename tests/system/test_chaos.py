@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 from bson.decimal128 import Decimal128
 from matplotlib import image
@@ -20,19 +19,13 @@ from db.audit.invariants import INVARIANTS
 from peers.chaos.plan import Plan, choose_kinds, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import ChaosOptions, run_chaos
-from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
-from tests.system.helpers.town import BAZAAR, bazaar
+from tests.system.helpers.town import BAZAAR, bazaar, processes_of
 
 pytestmark = pytest.mark.system
 
 SEED = 1
 LASTS_S = 45
-
-
-def processes_of(place: Path) -> list[psutil.Process]:
-    """Whoever was told of that place, or of one in it."""
-    return [p for p in psutil.process_iter() if any(str(place) in word for word in words_of(p.pid))]
 
 
 @pytest.mark.timeout(240)

@@ -47,7 +47,11 @@ def test_there_are_commands() -> None:
 
 def linked() -> list[Path]:
     """Every picture and every document that a README links to, wherever it stands."""
-    readmes = [path for folder in (".", "db", "peers/rpc", "plots") for path in (ROOT / folder).glob("README.md")]
+    readmes = [
+        path
+        for folder in (".", "db", "peers/rpc", "peers/scenes", "plots")
+        for path in (ROOT / folder).glob("README.md")
+    ]
     links = [(readme, link) for readme in readmes for link in re.findall(r"\]\(([^)#:]+)\)", readme.read_text())]
     return sorted({(readme.parent / link).resolve() for readme, link in links})
 

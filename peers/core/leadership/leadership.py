@@ -88,8 +88,8 @@ class Leadership:
                 self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
             elif held:  # The trader was named before its record came; only now can it be called.
                 self._welcome()
-        if self._ctx.view.vacant and any(not m.up for m in fresh):
-            self.elections.mind_the_lost()
+        if self._ctx.view.vacant and fresh:
+            self.elections.mind_members(lost=any(not m.up for m in fresh))
 
     def _learn(self, view: LeadershipView, *, sender: int | None = None) -> None:
         """Takes in a view of the post if it is newer, from `sender` if from a neighbour."""

@@ -38,6 +38,7 @@ class _Resident:
         self.pid = 0
         self.member: Member | None = None
         self.neighbours: tuple[str, ...] = ()
+        self.has_opened = False
         self.told_to_finish = False
         self.channel_ended = False
         self.ended: str | None = None
@@ -139,6 +140,14 @@ class PeerProcesses:
             channel.send_line(begin)
         else:
             channel.send(begin)
+
+    async def opened(self, name: str) -> None:
+        """Returns once that peer has said that it takes part. TownError if it does not."""
+        resident = self._residents[name]
+        try:
+            await self._until(lambda: resident.has_opened or resident.ended is not None, START_TIMEOUT_S)
+        except TimeoutError as error:
+            raise TownError(f"{name} does not begin; see {self._directory.logs / name}.log") from error
 
     def tell(self, name: str, message: ToPeer) -> None:
         """Sends a peer something else than how to begin or to end."""
@@ -242,6 +251,9 @@ class PeerProcesses:
                     self._bury(resident, _UNKNOWN_END)
 
     def _note(self, resident: _Resident, report: Report) -> None:
+        if isinstance(report, Opened):
+            resident.has_opened = True
+            self._pulse.set()
         if isinstance(report, Opened | LinksChanged) and report.neighbours != resident.neighbours:
             resident.neighbours = report.neighbours
             self._touch(resident.spec.name)

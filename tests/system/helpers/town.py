@@ -30,6 +30,11 @@ def bazaar(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedPr
     )
 
 
+def processes_of(place: Path) -> list[psutil.Process]:
+    """Whoever was told of that place, or of one in it."""
+    return [p for p in psutil.process_iter() if any(str(place) in word for word in words_of(p.pid))]
+
+
 class Town:
     """A running `bazaar run`, in a directory of its own."""
 

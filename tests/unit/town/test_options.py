@@ -240,3 +240,9 @@ def test_endpoints() -> None:
     for bad in ("localhost", ":9090", "localhost:", "localhost:http", "localhost:70000", "localhost:0"):
         with pytest.raises(BazaarError, match="expected host:port"):
             parse_endpoint(bad)
+
+
+def test_who_begins_the_first_election_is_one_of_the_peers() -> None:
+    RunOptions(host="localhost", n=3, starter=2).check()
+    with pytest.raises(SettingsError, match="3 cannot begin the first election: it is from 0 to 2"):
+        RunOptions(host="localhost", n=3, starter=3).check()

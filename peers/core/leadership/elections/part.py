@@ -86,10 +86,11 @@ class ElectionPart:
             self._has_told = False
             ctx.say(LedgerBack(peer=ctx.name))
 
-    def mind_the_lost(self) -> None:
-        """Peers were lost, perhaps the one to begin or to win: if this peer is next, it acts and does not wait."""
+    def mind_members(self, *, lost: bool) -> None:
+        """Peers changed, or were `lost`, perhaps the one to begin or to win: if this peer is next, it acts now."""
         if self._algorithm.attempt() is not None:
-            self._algorithm.on_lost()
+            if lost:
+                self._algorithm.on_lost()
         elif self._is_mine_to_begin():
             self._begin()
 

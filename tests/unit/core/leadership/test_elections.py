@@ -108,6 +108,19 @@ def test_one_who_resigned_sits_out_one_election_and_then_stands_again(n: int, se
     assert calm.elections_started() >= 4
 
 
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(4, 12), seed=seeds)
+def test_one_who_goes_on_in_another_role_leaves_nobody_waiting(n: int, seed: int) -> None:
+    # Rank 0 buys, so that others take it for the one to begin until they hear of its new role.
+    roles: list[Role] = [BUYER, SELLER, *draw_roles(n - 2, Random(seed))]
+    calm = Town(roles, seed=seed, settings=rules(demotion="drawn", first_trader="lowest", resign_after_sales=0))
+    calm.calm(2.0)
+    assert calm.trader() == 0
+    calm.resign(0)
+    calm.arrives()
+    assert calm.trader() != 0, "another is trader before any timer fires"
+
+
 def test_with_no_bar_the_one_who_resigned_is_elected_again() -> None:
     calm = Town([BUYER, BUYER, SELLER, SELLER, MERCHANT], settings=rules(barred_elections=0))
     calm.calm(1.0)

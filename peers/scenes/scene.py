@@ -1,0 +1,51 @@
+"""What a scene is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from peers.scenes.stage import Stage
+from peers.town.options import RunOptions, parse_roles, parse_settings
+
+Market = Literal["lamport", "vector", "ring"]
+
+HOST = "127.0.0.1"
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """One scene. `title` is its row in the report of that market, `look_at` what the audience should look at.
+
+    The town is that of the market's preset, with `roles` by rank as for `--roles`, and with `settings` by their
+    dotted names over those of the preset. `starter`, `trades`: as `RunOptions` has them. `script` plays it.
+    """
+
+    name: str
+    market: Market
+    title: str
+    look_at: str
+    roles: str
+    script: Callable[[Stage], Awaitable[None]]
+    settings: dict[str, object] = {}
+    starter: int | None = None
+    trades: bool = True
+
+    def options(self, directory: Path) -> RunOptions:
+        """Returns how its town is run, in `directory`. SettingsError for what cannot be."""
+        roles = parse_roles(self.roles)
+        options = RunOptions(
+            host=HOST,
+            n=len(roles),
+            directory=directory,
+            seed=1,
+            roles=roles,
+            starter=self.starter,
+            trades=self.trades,
+            picture=False,
+            settings=parse_settings(pairs=(), shortcuts=dict(self.settings), slow_peer=False, market=self.market),
+        )
+        options.check()
+        return options
