@@ -73,7 +73,10 @@ class RunningTown:
 
     def wait(self, patience_s: float = PATIENCE_S) -> int:
         """Waits for the end; returns the exit code."""
-        return self.process.wait(patience_s)
+        try:
+            return self.process.wait(patience_s)
+        except subprocess.TimeoutExpired as late:
+            raise AssertionError(f"did not end in {patience_s:g} s:\n{self.text}") from late
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = json.loads((self.directory / "town.json").read_text())
