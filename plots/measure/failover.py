@@ -101,9 +101,15 @@ def measure_living(town: BenchTown, plan: Plan, kinds: Sequence[Kind]) -> list[F
 
 
 def measure_killed(
-    open_town: Callable[[int], BenchTown], peers: int, plan: Plan
+    open_town: Callable[[int], BenchTown],
+    peers: int,
+    plan: Plan,
+    last_look: Callable[[BenchTown], None] = lambda _: None,
 ) -> tuple[Failover, list[int | None]]:
-    """Kills, in as many towns as it takes; returns what the audits of these said as well."""
+    """Kills, in as many towns as it takes; returns what the audits of these said as well.
+
+    `last_look` is called with each town once nobody is killed in it any more.
+    """
     pauses: list[float] = []
     codes: list[int | None] = []
     while len(pauses) < plan.failovers:
@@ -112,6 +118,7 @@ def measure_killed(
             try:
                 count = min(max(1, peers // 3), plan.failovers - len(pauses))
                 pauses += [_kill(watch) for _ in range(count)]
+                last_look(town)
             finally:
                 watch.stop()
         codes.append(town.audit_code)

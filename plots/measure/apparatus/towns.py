@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,10 +50,23 @@ def _state(town: PrivateTown) -> TownState:
 
 
 class BenchTown(PrivateTown):
-    """A town of `peers` whose trader does not resign unasked, with goods that do not run out."""
+    """A town of `peers` whose trader does not resign unasked, with goods that do not run out.
 
-    def __init__(self, directory: Path, peers: int, seed: int) -> None:
-        super().__init__(directory, peers, ("--resign-after", "0"), seed=seed)
+    `options` are more of those of `bazaar run`, `clock` the one that they make it keep; with `trades` its peers trade
+    by themselves.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        peers: int,
+        seed: int,
+        options: Iterable[str] = (),
+        *,
+        clock: str = "lamport",
+        trades: bool = False,
+    ) -> None:
+        super().__init__(directory, peers, ("--resign-after", "0", *options), seed=seed, clock=clock, trades=trades)
         self.peers = peers
 
     def __enter__(self) -> BenchTown:

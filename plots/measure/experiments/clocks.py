@@ -1,0 +1,90 @@
+"""Purchases one after another in towns of both clocks, once all peers have dealt and so are in the clock."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import msgspec
+
+from db.queries import Queries
+from nameserver.client import NameServerClient
+from peers.customer import Customer
+from peers.errors import TownError, WireError
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from plots.measure.apparatus.customers import ITEM
+from plots.measure.apparatus.towns import BenchTown, wait_for
+from plots.measure.experiments.workshop import Workshop
+from plots.results.experiments.clocks import DATA, ClocksPlan, Stamped
+from plots.results.rows import write_rows
+
+_WARM_UP = 20  # Purchases that open connections and fill caches, and are not recorded.
+_TIMEOUT_S = 5.0
+_NEWS_S = 10.0
+"""So long at most is waited for the news of all clocks to reach the trader. No setting: the data say what came."""
+
+_DEALS_ONCE = ("--set", "market.max_purchases=1", "--set", "market.restock_probability=0")
+
+
+def measure(plan: ClocksPlan, shop: Workshop) -> None:
+    """Measures all clocks and sizes, each in a town of its own."""
+    rows: list[Stamped] = []
+    for peers in plan.sizes:
+        for clock in plan.clocks:
+            title = plan.title(clock, peers)
+            options = ("--clock", clock, *_DEALS_ONCE)
+            with (
+                shop.step(title),
+                shop.town(title, peers, clock=clock, options=options, trades=True) as town,
+            ):
+                _wait_dealt(town)
+                with town.customer("customer") as customer:
+                    rows += _buy(customer, plan.purchases, clock, peers, shop)
+    write_rows(shop.out / DATA, Stamped, rows)
+
+
+def _wait_dealt(town: BenchTown) -> None:
+    """Waits until every buyer has bought, and the trader knows the clocks of all who dealt."""
+    # The trader of the moment does not buy, and the last one may not have either.
+    buyers = sum(peer.role == "buyer" for peer in town.residents().values()) - 1
+    wait_for(lambda: town.look(Queries.post).seq >= buyers, "every buyer has bought once")
+    if town.clock == "vector":
+        with suppress(TownError):
+            wait_for(lambda: _names_known(town) >= town.peers - 1, "the trader knows all clocks", _NEWS_S)
+
+
+def _names_known(town: BenchTown) -> int:
+    """How many names the trader's clock has; 0 while there is no trader."""
+    names = NameServerClient(*town.nameserver, _TIMEOUT_S)
+    try:
+        listed = names.trader()
+    finally:
+        names.close()
+    if listed is None:
+        return 0
+    line = RpcConnection(listed.uri, _TIMEOUT_S)
+    try:
+        return len(line.call("status")["clock"].get("vector", ()))
+    except (CallFailed, WireError):
+        return 0
+    finally:
+        line.close()
+
+
+def _buy(customer: Customer, purchases: int, clock: str, peers: int, shop: Workshop) -> list[Stamped]:
+    """Buys one after another; the first few are not recorded."""
+    rows: list[Stamped] = []
+    for number in range(1 - _WARM_UP, purchases + 1):
+        began = time.perf_counter_ns()
+        outcome = customer.buy(ITEM)
+        latency_ms = (time.perf_counter_ns() - began) / 1e6
+        if number < 1:
+            continue
+        stamp = outcome["clock"]
+        entries = len(stamp["vector"]) if clock == "vector" else 1
+        size = len(msgspec.msgpack.encode(stamp))
+        rows.append(
+            Stamped(clock=clock, peers=peers, number=number, latency_ms=latency_ms, clock_bytes=size, entries=entries)
+        )
+        shop.done(number / purchases)
+    return rows
