@@ -54,7 +54,7 @@ def _summary(sections: Sequence[Section]) -> str:
     ]
     if any(record.quick for record in records):
         parts.append("These were short runs (--quick), and their figures are rougher than those of full ones.")
-    if any(record.load[0] > record.cores for record in records):
+    if any(record.is_disturbed for record in records):
         parts.append("Others used the machine meanwhile, so that the times are longer than they are alone.")
     return escape(" ".join(parts))
 

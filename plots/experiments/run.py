@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import multiprocessing
 import os
 import platform
 import time
@@ -89,9 +90,12 @@ class _Teller:
     """Makes what is told of one step into what is told of all."""
 
     def __init__(self, plans: Iterable[tuple[Experiment, Plan]], progress: Progress) -> None:
+        # Customers are processes of their own: what they import is imported once for all of them.
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["plots.measure.apparatus.customers"])
         self.estimate = Estimate((experiment.name, step) for experiment, plan in plans for step in plan.steps())
         self._progress = progress
         self._began_s = time.monotonic()
+        self.load = round(os.getloadavg()[0], 1)  # What others did before we began to load the machine ourselves.
 
     def tell(self, experiment: str, title: str, part: float) -> None:
         self.estimate.note(experiment, title, part)
@@ -100,7 +104,7 @@ class _Teller:
 
 
 def _run(experiment: Experiment, plan: Plan, options: Options, out: Path, teller: _Teller) -> Record:
-    began_s, load = time.monotonic(), os.getloadavg()[0]
+    began_s = time.monotonic()
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     shop = Workshop(out, options.seed, lambda title, part: teller.tell(experiment.name, title, part))
     experiment.measure(plan, shop)
@@ -111,7 +115,7 @@ def _run(experiment: Experiment, plan: Plan, options: Options, out: Path, teller
         quick=options.quick,
         machine=f"{cores} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         cores=cores,
-        load=(round(load, 1), round(os.getloadavg()[0], 1)),
+        load=teller.load,
         began=began,
         seconds=round(time.monotonic() - began_s, 1),
         audit_codes=shop.audit_codes,

@@ -15,7 +15,7 @@ from plots.results.latency import log_limits
 from matplotlib import pyplot as plt  # isort: skip - after the style has chosen how to draw
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 _COLOURS = {"bully": style.BLUE, "ring": style.ORANGE, "echo": style.GREEN, "lease": style.GREY}
 
@@ -48,7 +48,7 @@ def draw(folder: Path) -> Figure:
     pauses.set_title("milliseconds (log)")
     messages.set_yscale("log")
     messages.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
-    messages.yaxis.set_minor_formatter(NullFormatter())
+    messages.yaxis.set_minor_locator(NullLocator())
     messages.set_title("messages an election (log)")
     sizes = sorted({cost.peers for cost in costs})
     for axes in (pauses, messages):

@@ -32,6 +32,7 @@ def draw(folder: Path) -> Figure:
             textcoords="offset points",
             ha="center",
             fontsize=7.5,
+            bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
         )
     rates.set_title("purchases a second")
     rates.set_ylim(0, 1.25 * max(high))
@@ -41,7 +42,8 @@ def draw(folder: Path) -> Figure:
         values = [getattr(crowd.latency_ms, part) for crowd in crowds]
         waits.plot(buyers, values, line, color=style.BLUE, markersize=4, label=name)
     everything = [getattr(crowd.latency_ms, part) for crowd in crowds for part in ("mean", "p50", "p99")]
-    log_ms(waits, log_limits(everything, room=0.15), vertical=True)
+    shortest, longest = log_limits(everything)
+    log_ms(waits, (shortest, 1.6 * longest), vertical=True)  # The legend has its place above the lines.
     waits.set_title("milliseconds a purchase (log)")
     waits.legend(loc="upper left", ncols=3)
     for axes in (rates, waits):

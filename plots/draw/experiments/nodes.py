@@ -39,19 +39,21 @@ def draw(folder: Path) -> Figure:
         )
     course.set_title("each request, milliseconds (log)")
     course.set_xlabel("request number")
-    log_ms(course, log_limits(*found.values()), vertical=True)
-    course.legend(loc="upper right", ncols=2, markerscale=3)
+    low, high = log_limits(*found.values())
+    log_ms(course, (low, 2.5 * high), vertical=True)  # The legend has its place above the points.
+    course.legend(loc="upper right", ncols=3, markerscale=3)
 
     ours = [summarize(values).mean for values in found.values()]
     means.plot(sizes, ours, "o-", color=style.BLUE, markersize=5, label="mean")
     theirs = {peers: ms for peers, ms in THEIRS_MS.items() if peers in found}
     label = "mean of the earlier system"
     means.plot(list(theirs), list(theirs.values()), "D", color=style.THEIRS, markersize=5.5, label=label)
-    for peers, value in (*zip(sizes, ours, strict=True), *theirs.items()):
+    labels = [(peers, value, shown(value)) for peers, value in zip(sizes, ours, strict=True)]
+    for peers, value, text in (*labels, *((peers, value, f"{value:.2f}") for peers, value in theirs.items())):
         # The labels of 5 and of 6 peers would meet: the first stands to the left of its point.
         side = -1 if peers == 5 else 1
         means.annotate(
-            shown(value),
+            text,
             (peers, value),
             xytext=(6 * side, 6),
             textcoords="offset points",

@@ -57,8 +57,8 @@ def _measure_real(
         Pause(algorithm=name, peers=peers, number=number, pause_ms=ms)
         for number, ms in enumerate(killed.pauses_ms, start=1)
     ]
-    # One whose messages were not all counted before the next is in no figure.
-    counted = [each for each in records if each.complete and each.reason == VacancyReason.CRASHED]
+    # One whose messages were not all counted before the next is in no figure; the first of all had no trader before.
+    counted = [each for each in records if each.complete and each.reason != VacancyReason.START]
     found += [
         Election(
             algorithm=name, peers=peers, where="real", number=number, took_ms=each.took_ms, messages=each.messages

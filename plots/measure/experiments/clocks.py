@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -19,6 +20,7 @@ from plots.results.experiments.clocks import DATA, ClocksPlan, Stamped
 from plots.results.rows import write_rows
 
 _WARM_UP = 20  # Purchases that open connections and fill caches, and are not recorded.
+_TURN = 25  # Purchases in one town before it is the other's turn.
 _TIMEOUT_S = 5.0
 _NEWS_S = 10.0
 """So long at most is waited for the news of all clocks to reach the trader. No setting: the data say what came."""
@@ -27,20 +29,30 @@ _DEALS_ONCE = ("--set", "market.max_purchases=1", "--set", "market.restock_proba
 
 
 def measure(plan: ClocksPlan, shop: Workshop) -> None:
-    """Measures all clocks and sizes, each in a town of its own."""
+    """Measures all sizes: of each, towns of all clocks side by side, in turns, so that a drifting machine hits both
+    alike. While one is asked, the others do nothing."""
     rows: list[Stamped] = []
     for peers in plan.sizes:
-        for clock in plan.clocks:
-            title = plan.title(clock, peers)
-            options = ("--clock", clock, *_DEALS_ONCE)
-            with (
-                shop.step(title),
-                shop.town(title, peers, clock=clock, options=options, trades=True) as town,
-            ):
-                _wait_dealt(town)
-                with town.customer("customer") as customer:
-                    rows += _buy(customer, plan.purchases, clock, peers, shop)
+        with shop.step(plan.title(peers)), ExitStack() as towns:
+            customers = {clock: towns.enter_context(_customer(clock, peers, shop)) for clock in plan.clocks}
+            for customer in customers.values():
+                _buy(customer, range(_WARM_UP), "", 0)
+            for first in range(1, plan.purchases + 1, _TURN):
+                shop.done(first / plan.purchases)
+                numbers = range(first, min(first + _TURN, plan.purchases + 1))
+                for clock, customer in customers.items():
+                    rows += _buy(customer, numbers, clock, peers)
     write_rows(shop.out / DATA, Stamped, rows)
+
+
+@contextmanager
+def _customer(clock: str, peers: int, shop: Workshop) -> Iterator[Customer]:
+    """A customer of a town of its own, all of whose peers have dealt."""
+    options = ("--clock", clock, *_DEALS_ONCE)
+    with shop.town(f"{peers} peers, {clock}", peers, clock=clock, options=options, trades=True) as town:
+        _wait_dealt(town)
+        with town.customer("customer") as customer:
+            yield customer
 
 
 def _wait_dealt(town: BenchTown) -> None:
@@ -71,20 +83,22 @@ def _names_known(town: BenchTown) -> int:
         line.close()
 
 
-def _buy(customer: Customer, purchases: int, clock: str, peers: int, shop: Workshop) -> list[Stamped]:
-    """Buys one after another; the first few are not recorded."""
+def _buy(customer: Customer, numbers: range, clock: str, peers: int) -> list[Stamped]:
+    """Buys once for each number, one after another."""
     rows: list[Stamped] = []
-    for number in range(1 - _WARM_UP, purchases + 1):
+    for number in numbers:
         began = time.perf_counter_ns()
         outcome = customer.buy(ITEM)
         latency_ms = (time.perf_counter_ns() - began) / 1e6
-        if number < 1:
-            continue
         stamp = outcome["clock"]
-        entries = len(stamp["vector"]) if clock == "vector" else 1
-        size = len(msgspec.msgpack.encode(stamp))
         rows.append(
-            Stamped(clock=clock, peers=peers, number=number, latency_ms=latency_ms, clock_bytes=size, entries=entries)
+            Stamped(
+                clock=clock,
+                peers=peers,
+                number=number,
+                latency_ms=latency_ms,
+                clock_bytes=len(msgspec.msgpack.encode(stamp)),
+                entries=len(stamp.get("vector", (0,))),
+            )
         )
-        shop.done(number / purchases)
     return rows

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import numpy as np
 
 from plots.measure.apparatus.customers import Crowd
@@ -16,18 +14,19 @@ from plots.results.rows import write_rows
 
 
 def measure(plan: ElectionsPlan, shop: Workshop) -> None:
-    """Measures both conditions, each in a town of its own."""
+    """Measures both conditions in one town, in turns, so that a drifting machine hits both alike."""
     rows: list[Bought] = []
-    for held, title in zip((False, True), plan.titles(), strict=True):
-        with (
-            shop.step(title),
-            shop.town(title, plan.peers, market=plan.market) as town,
-            crowd_of(town, plan.buyers) as crowd,
-        ):
-            for done, count in enumerate(plan.counts):
-                shop.done(sum(plan.counts[:done]) / sum(plan.counts))
-                with Resignations(town.nameserver, plan.period_s) if held else nullcontext():
-                    rows += _round(crowd, plan, count, held=held)
+    (step,) = plan.steps()
+    with (
+        shop.step(step.title),
+        shop.town(step.title, plan.peers, market=plan.market) as town,
+        crowd_of(town, plan.buyers) as crowd,
+    ):
+        for done, count in enumerate(plan.counts):
+            shop.done(sum(plan.counts[:done]) / sum(plan.counts))
+            rows += _round(crowd, plan, count, held=False)
+            with Resignations(town.nameserver, plan.period_s):
+                rows += _round(crowd, plan, count, held=True)
     write_rows(shop.out / DATA, Bought, rows)
 
 

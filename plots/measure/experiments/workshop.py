@@ -27,6 +27,7 @@ class Workshop:
         self.audit_codes: dict[str, int | None] = {}
         self._progress = progress
         self._title = ""
+        self._towns = 0
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -64,9 +65,8 @@ class Workshop:
             clock = str(find_preset(market).settings.get("clock", clock))
             chosen = ("--market", market)
         options = (*chosen, *_NOT_UNASKED, *options)
-        town = BenchTown(
-            self.out / f"town-{len(self.audit_codes) + 1}", peers, self.seed, options, clock=clock, trades=trades
-        )
+        self._towns += 1
+        town = BenchTown(self.out / f"town-{self._towns}", peers, self.seed, options, clock=clock, trades=trades)
         with town:
             yield town
         self.note_audit(title, town.audit_code)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from plots.results.experiments.kind import Findings, Kind, Options, Step, Table, steps
+from plots.results.experiments.kind import Findings, Kind, Options, Step, Table
 from plots.results.experiments.record import read_plan
 from plots.results.latency import Summary, shown, summarize
 from plots.results.rows import read_rows
@@ -35,7 +35,7 @@ class ElectionsPlan(msgspec.Struct, frozen=True, kw_only=True):
         return "no elections", f"an election every {self.period_s:g} s"
 
     def steps(self) -> tuple[Step, ...]:
-        return steps(self.titles(), 5 + self.pace_s * sum(self.counts))
+        return (Step(title=" and ".join(self.titles()), seconds=6 + 2 * self.pace_s * sum(self.counts)),)
 
 
 class Bought(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,7 +100,7 @@ def _compared(found: dict[int, Summary]) -> str:
         for peers, theirs in THEIRS_MS.items()
         if peers in found
     ]
-    return f"The earlier system took {' and '.join(parts)}." if parts else ""
+    return f"The earlier system took {'; '.join(parts)}." if parts else ""
 
 
 KIND = Kind(

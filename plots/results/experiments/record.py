@@ -17,14 +17,14 @@ P = TypeVar("P")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `load` is how many processes wanted to run, as the machine says for the last minute, at both ends."""
+    """One run. `load` is how many processes wanted to run in the minute before it began, as the machine says."""
 
     experiment: str
     plan: dict[str, Any]
     quick: bool
     machine: str
     cores: int
-    load: tuple[float, float]
+    load: float
     began: str  # The time of day in UTC, as in ISO 8601.
     seconds: float
     audit_codes: dict[str, int | None]
@@ -35,13 +35,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return worst(self.audit_codes.values())
 
     @property
+    def is_disturbed(self) -> bool:
+        """Whether others used the machine when it began."""
+        return self.load > self.cores
+
+    @property
     def conditions(self) -> str:
-        """Where and when, in a sentence, and whether others used the machine when it began."""
+        """Where and when, in a sentence, and whether others used the machine."""
         sentence = f"{self.machine}; {self.seconds:.0f} s from {self.began[:16].replace('T', ' ')} UTC"
         if self.quick:
             sentence += "; a short run (--quick)"
-        if self.load[0] > self.cores:
-            sentence += f"; measured under load: {self.load[0]:.0f} processes of others wanted these cores"
+        if self.is_disturbed:
+            sentence += f"; measured under load: {self.load:.0f} processes of others wanted these cores"
         return f"{sentence}."
 
 

@@ -25,7 +25,7 @@ def keep(out: Path, name: str, plan: Any, **other: Any) -> None:
         "quick": False,
         "machine": "2 cores, made up",
         "cores": 2,
-        "load": (0.5, 0.5),
+        "load": 0.5,
         "began": "2026-01-02T03:04:05+00:00",
         "seconds": 12.5,
         "audit_codes": {"a town": 0},

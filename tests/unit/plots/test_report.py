@@ -111,7 +111,7 @@ def test_an_experiment_that_failed_is_said_to_have_and_all_others_are_there(fold
 
 def test_a_machine_that_others_use_is_said_to_be_busy(folder: Path) -> None:
     record = read_record(folder / "nodes")
-    keep(folder / "nodes", "nodes", record.plan, load=(17.0, 3.0), quick=True)
+    keep(folder / "nodes", "nodes", record.plan, load=17.0, quick=True)
     page = Page(report_all(folder).report)
     assert "measured under load: 17 processes" in page.text
     assert "Others used the machine meanwhile" in page.text
