@@ -6,12 +6,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.membership.members import Member
 from peers.core.peer import Peer
 from peers.core.settings import Settings
 from peers.simulator.exhaustive.interning import MIDDLE, Peers, freeze
 from peers.simulator.exhaustive.search import explore
-from peers.simulator.exhaustive.walks import WALKS, Walk
+from peers.simulator.exhaustive.walks import WALKS, Walk, with_election
 from peers.simulator.terminal import show_walks
 from tests.simulation.planted import MISTAKES
 
@@ -24,6 +25,14 @@ def test_no_order_of_events_breaks_anything(walk: Walk) -> None:
     assert sight.violation == ""
     assert sight.states >= 15_000
     assert sight.steps > sight.states, "different orders lead to equal states"
+
+
+@pytest.mark.parametrize("election", [name for name in ALGORITHMS if name != Settings().election])
+@pytest.mark.parametrize("walk", [ELECTION, MARKETS[0]], ids=lambda walk: walk.name)
+def test_nor_where_elections_are_held_in_another_way(election: str, walk: Walk) -> None:
+    sight = explore(with_election(walk, election), 5_000)
+    assert sight.violation == ""
+    assert sight.states >= 5_000
 
 
 def test_a_walk_that_reaches_its_bound_says_so() -> None:

@@ -23,11 +23,14 @@ from typing import ClassVar
 
 from peers.core.leadership.elections.base import Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.membership.overlay_graph import distances
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
 HOLD_FROM, HOLD_TO = 0.25, 0.5
 """The parts of `election_s` that the second highest and the lowest wait for a higher wave than the one they met."""
+HOP_PART = 0.02
+"""They wait for so much of `election_s` more for each hop to the farthest peer and back: the highest may be there."""
 
 _Wave = tuple[bool, int, int]
 """Whether its initiator may take the post, its rank, and how many waves that peer had started in the same round."""
@@ -160,7 +163,9 @@ class Echo(Rounds):
         self._join(wave, parent=sender)
         below = self._below_the_highest()
         if self._objects:
-            self._wait(self._patience_s() * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * below))
+            ctx = self._peers.ctx
+            hops = 2 * max(distances(ctx.graph, rank).values(), default=0)
+            self._wait(self._patience_s() * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * below + HOP_PART * hops))
         else:
             self._wait(self._announcement_s() * (1.5 + below))
 
