@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -17,6 +18,7 @@ from plots.results.experiments.record import Record
 
 TITLE = "The trading post: experiments"
 _TEMPLATE = Path(__file__).with_name("report.html")
+_NUMBER = re.compile(r"[0-9.,]*( to [0-9.,]+)?")
 _VERDICTS = {0: "all hold", 1: "VIOLATED", 2: "some could not tell"}
 
 
@@ -97,17 +99,21 @@ def _small_print(record: Record) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in table.columns)
-    body = "\n".join("<tr>" + "".join(_cell(each) for each in row) + "</tr>" for row in table.rows)
+    """A table in which columns of numbers stand to the right, head and all, and text to the left."""
+    columns = zip(*table.rows, strict=True)
+    kinds = ["" if all(map(_NUMBER.fullmatch, column)) else ' class="text"' for column in columns]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(each)}</th>' for kind, each in zip(kinds, table.columns, strict=True)
+    )
+    body = "\n".join(f"<tr>{_cells(kinds, row)}</tr>" for row in table.rows)
     return (
         f"<h3>{escape(table.title)}</h3>\n"
         f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
     )
 
 
-def _cell(text: str) -> str:
-    is_number = text[:1].isdecimal() or not text
-    return f"<td>{escape(text)}</td>" if is_number else f'<td class="text">{escape(text)}</td>'
+def _cells(kinds: Sequence[str], row: Sequence[str]) -> str:
+    return "".join(f"<td{kind}>{escape(each)}</td>" for kind, each in zip(kinds, row, strict=True))
 
 
 def _code(text: str) -> str:

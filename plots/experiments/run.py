@@ -18,7 +18,7 @@ from plots.experiments.registry import EXPERIMENTS, Experiment
 from plots.experiments.report import Section, write_report
 from plots.measure.experiments.workshop import Workshop
 from plots.results.experiments.kind import Options, Plan
-from plots.results.experiments.record import Record, read_record, worst, write_record
+from plots.results.experiments.record import RECORD, Record, read_record, worst, write_record
 
 Progress = Callable[[str, float, float], None]
 """Told what is being done, which part of everything is done (0 to 1), and about how many seconds are left."""
@@ -107,6 +107,7 @@ def _run(experiment: Experiment, plan: Plan, options: Options, out: Path, teller
     began_s = time.monotonic()
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     shop = Workshop(out, options.seed, lambda title, part: teller.tell(experiment.name, title, part))
+    (out / RECORD).unlink(missing_ok=True)  # Until all is measured, the data here are of no run in particular.
     experiment.measure(plan, shop)
     cores = os.cpu_count() or 1
     record = Record(

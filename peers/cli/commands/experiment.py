@@ -29,6 +29,8 @@ import typer
 from peers.cli.options import JsonOption
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from plots.experiments.registry import Experiment
     from plots.experiments.run import Done
 
@@ -73,13 +75,18 @@ def command(
     )
     if name == ALL:
         place = out or _OUT / "experiments"
-        return _show_all(report_all(place) if redraw else run_all(options, place, _Bar()), as_json=as_json)
+        if redraw:
+            return _show_all(report_all(place), as_json=as_json)
+        with _Bar() as bar:
+            done = run_all(options, place, bar)
+        return _show_all(done, as_json=as_json)
     chosen = experiment(name)
     place = out or _OUT / name
     if redraw:
         chosen.draw(place)
     else:
-        run_one(chosen, options, place, _Bar())
+        with _Bar() as bar:
+            run_one(chosen, options, place, bar)
     return _show(chosen, place, as_json=as_json)
 
 
@@ -139,37 +146,37 @@ def _show_all(done: Done, *, as_json: bool) -> int:
 
 
 class _Bar:
-    """Says on the standard error what is being done and how long the rest may take: a bar, or else a line a step."""
+    """Says on the standard error what is being done and how long the rest may take: a bar, or else a line a step.
+
+    Used as a context manager, for a bar has to be taken down again whatever happens.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-        console = Console(stderr=True, highlight=False, markup=False)
-        self._console = console
+        self._console = Console(stderr=True, highlight=False, markup=False)
         self._said = ""
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[left]}"),
-            )
-            self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task("", total=1.0, left="")
+        left = TextColumn("{task.fields[left]}")
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), left)
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task("", total=1.0, left="")
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
 
     def __call__(self, what: str, part: float, left_s: float) -> None:
         from plots.experiments.estimate import spoken
 
         left = f"about {spoken(left_s)} left"
-        if self._bar is None:
-            if what != self._said:
-                self._said = what
-                self._console.print(f"{part:4.0%}, {left}: {what}", soft_wrap=True)
-            return
-        if part < 1.0:
-            self._bar.start()
-        self._bar.update(self._task, completed=part, description=what, left=left)
-        if part >= 1.0:
-            self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=part, description=what, left=left)
+        elif what != self._said:
+            self._console.print(f"{part:4.0%}, {left}: {what}", soft_wrap=True)
+        self._said = what
