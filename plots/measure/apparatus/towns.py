@@ -96,6 +96,19 @@ class BenchTown(PrivateTown):
         """The peers that run, by name."""
         return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
 
+    def everybody(self) -> dict[str, PeerState]:
+        """All peers by name, while none has gone yet. TownError if they are not all known in time.
+
+        A town says that it is open before it has written down all of its peers, which takes a busy machine a while.
+        """
+
+        def complete() -> dict[str, PeerState]:
+            residents = self.residents()
+            known = len(residents) == self.peers and all(peer.uri for peer in residents.values())
+            return residents if known else {}
+
+        return wait_for(complete, "all peers are known")
+
     def look(self, question: Callable[[Queries], T]) -> T:
         """Asks the town's books something."""
         return _look(self, question)

@@ -58,7 +58,7 @@ def _customer(clock: str, peers: int, shop: Workshop) -> Iterator[Customer]:
 def _wait_dealt(town: BenchTown) -> None:
     """Waits until every buyer has bought, and the trader knows the clocks of all who dealt."""
     # The trader of the moment does not buy, and the last one may not have either.
-    buyers = sum(peer.role == "buyer" for peer in town.residents().values()) - 1
+    buyers = sum(peer.role == "buyer" for peer in town.everybody().values()) - 1
     wait_for(lambda: town.look(Queries.post).seq >= buyers, "every buyer has bought once")
     if town.clock == "vector":
         with suppress(TownError):

@@ -46,7 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         if self.quick:
             sentence += "; a short run (--quick)"
         if self.is_disturbed:
-            sentence += f"; measured under load: {self.load:.0f} processes of others wanted these cores"
+            sentence += f"; measured under load: {self.load:.0f} other processes wanted these cores"
         return f"{sentence}."
 
 

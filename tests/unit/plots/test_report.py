@@ -122,7 +122,7 @@ def test_a_machine_that_others_use_is_said_to_be_busy(tmp_path: Path) -> None:
     record = read_record(tmp_path / "nodes")
     keep(tmp_path / "nodes", "nodes", record.plan, load=17.0, quick=True)
     page = Page(report_all(tmp_path).report)
-    assert "measured under load: 17 processes" in page.text
+    assert "measured under load: 17 other processes" in page.text
     assert "Others used the machine meanwhile" in page.text
     assert "short runs" in page.text
 
