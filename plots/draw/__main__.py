@@ -9,14 +9,15 @@ from pathlib import Path
 
 from peers.chaos.events import HISTORY
 from peers.errors import SettingsError
-from plots.draw import bench, chaos, sequential
+from plots.draw import bench, chaos
+from plots.draw.experiments import drawing
 from plots.results.bench import REPORT
-from plots.results.sequential import SETUP
+from plots.results.experiments.record import RECORD
 
 _KNOWN: dict[str, Callable[[Path], list[Path]]] = {
     REPORT: bench.draw_saved,
     HISTORY: chaos.draw_saved,
-    SETUP: sequential.draw_saved,
+    RECORD: drawing.draw_saved,
 }
 """By the file that tells what a folder holds."""
 

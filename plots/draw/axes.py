@@ -1,6 +1,8 @@
-"""What the figures of the bench have in common: an axis of milliseconds, and the note below."""
+"""What the figures have in common: axes of milliseconds and of numbers, and the note below."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from plots.draw import style
 
@@ -25,3 +27,13 @@ def log_ms(axes: Axes, limits: tuple[float, float], *, vertical: bool = False) -
     axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def counts(axes: Axes, numbers: Sequence[int], label: str) -> None:
+    """Makes the horizontal axis one of a few numbers of something, by powers."""
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(numbers[0] / 1.25, numbers[-1] * 1.25)
+    axes.xaxis.set_major_locator(FixedLocator(list(numbers)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(label)

@@ -30,6 +30,9 @@ INK = "#22262B"
 GREY = "#8A9099"
 PALE = "#D9DDE2"
 
+THEIRS = VERMILION
+"""What the authors of an earlier system measured, wherever it stands beside ours."""
+
 PAGE_WIDTH = 7.2  # In inches: the text width of an A4 or letter page.
 DPI = 200  # Dots per inch, enough to be sharp when printed.
 

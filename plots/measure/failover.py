@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 from peers.errors import TownError
 from peers.rpc.rpc_connection import RpcConnection
-from peers.town.directory import PeerState
 from plots.measure import elections
 from plots.measure.apparatus.prober import Prober
 from plots.measure.apparatus.towns import BenchTown, wait_for
@@ -32,18 +31,13 @@ class _Watch:
 
     def __init__(self, town: BenchTown) -> None:
         self.town = town
-        self.peers: dict[str, PeerState] = wait_for(self._complete, "all peers are known")
+        self.peers = town.everybody()
         uris = {name: peer.uri for name, peer in self.peers.items()}
         tag = f"{time.monotonic_ns():x}"
         self._probers = [Prober(f"prober{i}-{tag}", uris, town.directory.path) for i in range(CUSTOMERS)]
         for prober in self._probers:
             prober.start()
         self.wait_calm()
-
-    def _complete(self) -> dict[str, PeerState]:
-        """All peers by name, none while one is not known yet."""
-        residents = self.town.residents()
-        return residents if all(peer.uri for peer in residents.values()) else {}
 
     def stop(self) -> None:
         for prober in self._probers:
@@ -55,10 +49,13 @@ class _Watch:
         time.sleep(CALM_S)
         wait_for(self._agreed, "the customers have one trader")
 
-    def _agreed(self) -> bool:
+    def _check_customers(self) -> None:
         for prober in self._probers:
             if prober.errors:
-                raise TownError(f"a customer failed: {prober.errors[0]!r}")
+                raise TownError(f"a customer failed: {prober.errors[0]!r}") from prober.errors[0]
+
+    def _agreed(self) -> bool:
+        self._check_customers()
         terms = {prober.term() for prober in self._probers}
         return len(terms) == 1 and 0 not in terms
 
@@ -72,6 +69,7 @@ class _Watch:
         event(trader)
         firsts = [prober.first_after(term, PATIENCE_S) for prober in self._probers]
         answered = [first for first in firsts if first is not None]
+        self._check_customers()
         if not answered:
             raise TownError(f"no sale within {PATIENCE_S:g} s after {trader} was taken away")
         return (min(answered) - at_s) * 1000
@@ -101,9 +99,15 @@ def measure_living(town: BenchTown, plan: Plan, kinds: Sequence[Kind]) -> list[F
 
 
 def measure_killed(
-    open_town: Callable[[int], BenchTown], peers: int, plan: Plan
+    open_town: Callable[[int], BenchTown],
+    peers: int,
+    plan: Plan,
+    last_look: Callable[[BenchTown], None] = lambda _: None,
 ) -> tuple[Failover, list[int | None]]:
-    """Kills, in as many towns as it takes; returns what the audits of these said as well."""
+    """Kills, in as many towns as it takes; returns what the audits of these said as well.
+
+    `last_look` is called with each town once nobody is killed in it any more.
+    """
     pauses: list[float] = []
     codes: list[int | None] = []
     while len(pauses) < plan.failovers:
@@ -112,6 +116,7 @@ def measure_killed(
             try:
                 count = min(max(1, peers // 3), plan.failovers - len(pauses))
                 pauses += [_kill(watch) for _ in range(count)]
+                last_look(town)
             finally:
                 watch.stop()
         codes.append(town.audit_code)

@@ -15,7 +15,9 @@ from plots.results.speed import Load, Rate, Throughput
 def crowd_of(town: BenchTown, size: int) -> Crowd:
     """Customers of the town, connected and warm."""
     directory = str(town.directory.path)
-    return Crowd([Spec(name=f"c{i}", nameserver=town.nameserver, directory=directory) for i in range(size)])
+    return Crowd(
+        [Spec(name=f"c{i}", nameserver=town.nameserver, directory=directory, clock=town.clock) for i in range(size)]
+    )
 
 
 def measure(crowd: Crowd, echo: EchoServer, plan: Plan) -> Throughput:

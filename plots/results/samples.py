@@ -1,20 +1,14 @@
-"""The raw data of a latency experiment: one CSV per condition, kept so that a figure can be drawn again.
-
-The columns are the contract with whoever analyses the data elsewhere; `read_samples` refuses a file that has others.
-"""
+"""The raw data of a sequential run: one CSV a condition, kept so that a figure can be drawn again."""
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from peers.errors import SettingsError
-from peers.files import written_whole
+from plots.results.rows import read_rows, write_rows
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,32 +34,12 @@ def stamp(at_s: float) -> str:
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     """Writes `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
-        out = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(out)
-        writer.writerow(COLUMNS)
-        for sample in samples:
-            row = msgspec.structs.asdict(sample)
-            row["latency_ms"] = f"{sample.latency_ms:.4f}"
-            row["election"] = int(sample.election)
-            writer.writerow(row.values())
-        out.detach()  # Everything is written out by this, and the file stays open.
+    write_rows(path, Sample, samples)
 
 
 def read_samples(path: Path) -> list[Sample]:
     """Returns what `write_samples` wrote; SettingsError if it is not there, or something else."""
-    try:
-        with path.open(newline="") as lines:
-            reader = csv.DictReader(lines)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise SettingsError(f"{path} has other columns than {', '.join(COLUMNS)}: run the experiment again")
-            samples = [msgspec.convert(row, Sample, strict=False) for row in reader]
-    except (OSError, UnicodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"{path} cannot be read ({error}): run the experiment first") from error
-    if not samples:
-        raise SettingsError(f"{path} has no purchases in it: run the experiment again")
-    return samples
+    return read_rows(path, Sample)
 
 
 def latencies(samples: Sequence[Sample]) -> list[float]:

@@ -34,7 +34,7 @@ PUT_VALUE = b"x" * 200
 """What is put into etcd, under a key of its own each time."""
 
 _HEAD_START_S = 0.05  # In this time, all have read their orders before the turn begins.
-_PATIENCE_S = 60.0  # A turn's figures may take so long; no turn is longer than ten seconds.
+_PATIENCE_S = 60.0  # A turn's figures may come so much later than its last request is due.
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     etcd: tuple[Address, ...] = ()
     nameserver: tuple[str, int] = ("", 0)
     directory: str = ""
+    clock: str = "lamport"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ class Buying:
     """Buys, and journals afterwards."""
 
     def __init__(self, spec: Spec) -> None:
-        self.customer = Customer(*spec.nameserver, name=spec.name)
+        self.customer = Customer(*spec.nameserver, name=spec.name, clock=spec.clock)
         self._journal = Journal(Path(spec.directory), spec.name)
         self._told: list[tuple[int, dict[str, Any]]] = []
 
@@ -230,17 +231,27 @@ class Crowd:
         start_s = time.monotonic() + _HEAD_START_S
         return self._turn([Order(start_s=start_s, due_s=tuple(map(float, due_s))) for due_s in schedules])
 
+    def open_each(self, schedules: Sequence[Values]) -> tuple[float, list[Values]]:
+        """The same; returns when it began (monotonic), and of each customer rows of end (monotonic) and latency."""
+        start_s = time.monotonic() + _HEAD_START_S
+        return start_s, self._rows([Order(start_s=start_s, due_s=tuple(map(float, due_s))) for due_s in schedules])
+
     def _turn(self, orders: Sequence[Order]) -> Turn:
-        chosen = self._members[: len(orders)]
-        for (_, channel), order in zip(chosen, orders, strict=True):
-            channel.send(order)
-        parts = [np.frombuffer(_hear_bytes(channel)).reshape(-1, 2) for _, channel in chosen]
-        for _, channel in chosen:
-            _hear(channel)
-        rows = np.concatenate(parts)
+        rows = np.concatenate(self._rows(orders))
         if not rows.size:
             raise TownError("nobody was answered in a whole turn")
         return Turn(took_s=float(rows[:, 0].max()) - orders[0].start_s, latencies_ms=rows[:, 1] * 1000.0)
+
+    def _rows(self, orders: Sequence[Order]) -> list[Values]:
+        """Has the orders carried out; returns rows of end (monotonic) and latency, both in s, for each customer."""
+        chosen = self._members[: len(orders)]
+        for (_, channel), order in zip(chosen, orders, strict=True):
+            channel.send(order)
+        lasts_s = max(order.due_s[-1] if order.due_s else 0.0 for order in orders)
+        rows = [np.frombuffer(_hear_bytes(channel, lasts_s)).reshape(-1, 2) for _, channel in chosen]
+        for _, channel in chosen:
+            _hear(channel)
+        return rows
 
 
 def shares(requests: int, customers: int) -> list[int]:
@@ -257,14 +268,14 @@ def _hear(channel: Connection) -> None:
         raise TownError("a customer process ended; its traceback is above") from error
 
 
-def _hear_bytes(channel: Connection) -> bytes:
-    _wait(channel)
+def _hear_bytes(channel: Connection, lasts_s: float) -> bytes:
+    _wait(channel, _PATIENCE_S + lasts_s)
     try:
         return channel.recv_bytes()
     except EOFError as error:
         raise TownError("a customer process ended; its traceback is above") from error
 
 
-def _wait(channel: Connection) -> None:
-    if not channel.poll(_PATIENCE_S):
-        raise TownError(f"a customer process said nothing for {_PATIENCE_S:g} s")
+def _wait(channel: Connection, patience_s: float = _PATIENCE_S) -> None:
+    if not channel.poll(patience_s):
+        raise TownError(f"a customer process said nothing for {patience_s:g} s")

@@ -30,7 +30,8 @@ _AUDIT_EXIT_CODES = (0, 1, 2)
 
 
 class PrivateTown:
-    """One town in `directory`, which is emptied first. `options` are those of `bazaar run`.
+    """One town in `directory`, which is emptied first. `options` are those of `bazaar run`; `clock` is what its
+    customers keep, and has to be that of its options.
 
     Used as a context manager: open on entry; on exit closed, and its audit's exit code is in `audit_code`. What it
     said is in `said` (a file beside the directory's logs).
@@ -44,7 +45,9 @@ class PrivateTown:
         *,
         seed: int | None = None,
         trades: bool = False,
+        clock: str = "lamport",
     ) -> None:
+        self.clock = clock
         self.directory = Directory(directory)
         self.said = self.directory.logs / "terminal.log"
         self.audit_code: int | None = None
@@ -90,7 +93,13 @@ class PrivateTown:
         """A customer from outside, with a journal that the audit reads."""
         assert self._state is not None
         state = self._state
-        return Customer(state.nameserver_host, state.nameserver_port, name=name, directory=self.directory.path)
+        return Customer(
+            state.nameserver_host,
+            state.nameserver_port,
+            name=name,
+            clock=self.clock,
+            directory=self.directory.path,
+        )
 
     def stock_up(self, item: str, price: str = "7.00") -> None:
         """Deposits more of `item` than anybody will buy. The seller is not the customer: nobody buys from itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,10 +50,23 @@ def _state(town: PrivateTown) -> TownState:
 
 
 class BenchTown(PrivateTown):
-    """A town of `peers` whose trader does not resign unasked, with goods that do not run out."""
+    """A town of `peers` whose trader does not resign unasked, with goods that do not run out.
 
-    def __init__(self, directory: Path, peers: int, seed: int) -> None:
-        super().__init__(directory, peers, ("--resign-after", "0"), seed=seed)
+    `options` are more of those of `bazaar run`, `clock` the one that they make it keep; with `trades` its peers trade
+    by themselves.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        peers: int,
+        seed: int,
+        options: Iterable[str] = (),
+        *,
+        clock: str = "lamport",
+        trades: bool = False,
+    ) -> None:
+        super().__init__(directory, peers, ("--resign-after", "0", *options), seed=seed, clock=clock, trades=trades)
         self.peers = peers
 
     def __enter__(self) -> BenchTown:
@@ -82,6 +95,19 @@ class BenchTown(PrivateTown):
     def residents(self) -> dict[str, PeerState]:
         """The peers that run, by name."""
         return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
+
+    def everybody(self) -> dict[str, PeerState]:
+        """All peers by name, while none has gone yet. TownError if they are not all known in time.
+
+        A town says that it is open before it has written down all of its peers, which takes a busy machine a while.
+        """
+
+        def complete() -> dict[str, PeerState]:
+            residents = self.residents()
+            known = len(residents) == self.peers and all(peer.uri for peer in residents.values())
+            return residents if known else {}
+
+        return wait_for(complete, "all peers are known")
 
     def look(self, question: Callable[[Queries], T]) -> T:
         """Asks the town's books something."""

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
 from peers.errors import SettingsError
+from peers.town.directory import PeerState
 from plots.draw.__main__ import draw_saved
 from plots.measure.apparatus.customers import shares
 from plots.measure.apparatus.schedule import arrivals, deal
 from plots.measure.apparatus.stats import Turn, floor_of, rate_of
+from plots.measure.apparatus.towns import BenchTown
 from plots.measure.etcd.against import promises
 from plots.measure.long_run import note, sum_up
 from plots.measure.plan import QUICK, SECTIONS, Plan, make_plan
@@ -211,6 +213,30 @@ def test_the_exit_code_is_that_of_the_worst_audit(codes: list[int | None], exit_
     report = Report(machine="", seed=1, audit_codes={str(number): code for number, code in enumerate(codes)})
     assert report.exit_code == exit_code
     assert json.loads(to_json(report))["exit_code"] == exit_code
+
+
+# -- the towns -----------------------------------------------------------------------------------------------
+
+
+class FillingTown(BenchTown):
+    """Says that it is open before all of its peers are written down, as towns do: one more at each look."""
+
+    looks = 0
+
+    def residents(self) -> dict[str, PeerState]:
+        self.looks += 1
+        return {
+            f"buyer{rank}": PeerState(
+                name=f"buyer{rank}", rank=rank, role="buyer", pid=1, uri=f"PYRO:{rank}", town_pid=1
+            )
+            for rank in range(min(self.looks, self.peers))
+        }
+
+
+def test_nobody_is_forgotten_in_a_town_that_has_just_opened(tmp_path: Path) -> None:
+    town = FillingTown(tmp_path, 4, seed=1)
+    assert list(town.everybody()) == ["buyer0", "buyer1", "buyer2", "buyer3"]
+    assert town.looks == 4
 
 
 # -- what is kept, and drawn from that alone -----------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The figure of each experiment, from its data on disk."""
