@@ -172,7 +172,8 @@ class Queries:
             )
 
     def dealings(self, after: int) -> tuple[Dealings, ...]:
-        """Sums up the decisions with a number after `after`, by who took part in them. Raises LedgerError."""
+        """Sums up the decisions with a number after `after`, by who took part in them; sales that were taken back are
+        left out. Raises LedgerError."""
         sums = {
             "_id": {"status": "$status", "buyer": "$buyer", "seller": "$seller", "trader": "$trader"},
             "count": {"$sum": 1},
@@ -181,8 +182,14 @@ class Queries:
             "first": {"$min": "$decided_at"},
             "last": {"$max": "$decided_at"},
         }
-        pipeline: list[Document] = [{"$match": {"seq": {"$gt": after}}}, {"$group": sums}]
+        standing = {"seq": {"$gt": after}, "taken_back": {"$exists": False}}
+        pipeline: list[Document] = [{"$match": standing}, {"$group": sums}]
         return self._asked(lambda: tuple(map(_dealings, self._requests.aggregate(pipeline))))
+
+    def count_taken_back(self, after: int) -> int:
+        """Returns how many sales with a number after `after` were taken back. Raises LedgerError."""
+        wanted = {"taken_back.number": {"$gte": 1}, "seq": {"$gt": after}}
+        return self._asked(lambda: self._requests.count_documents(wanted))
 
     # -- elections ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The audit: reads a town's log, books and journals and judges them by the ten invariants.
+"""The audit: reads a town's log, books and journals and judges them by the eleven invariants.
 
 It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
 may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
@@ -29,7 +29,7 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from db.audit.checkers.acknowledgements import AcknowledgedIsRecorded, Subject, subject_of
+from db.audit.checkers.acknowledgements import Subject, subject_of
 from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
@@ -138,7 +138,7 @@ class _Audit:
                 elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
                     checkers.excuse("the town is at work: decisions went on during the audit")
                 if self._directory is not None:
-                    _read_journals(database, self._directory, checkers.acknowledged)
+                    _read_journals(database, self._directory, checkers)
                 return checkers.finish()
         except ConnectionFailure as error:
             raise LedgerError(f"no database answers: {_first_words(error)}; is the town's mongod running?") from error
@@ -271,9 +271,9 @@ def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> boo
     return wait_until(has_moved, patience_s, look_s=_POLL_S)
 
 
-def _read_journals(database: Database[Documents], directory: Path, acknowledged: AcknowledgedIsRecorded) -> None:
+def _read_journals(database: Database[Documents], directory: Path, checkers: Checkers) -> None:
     """Holds what peers were told against what is recorded once their lines were read."""
-    recorded = LogTail(database)
+    recorded, acknowledged = LogTail(database), checkers.acknowledged
     for path in journal_files(directory):
         acknowledged.journal()
         lines = read_journal(path)
@@ -288,7 +288,7 @@ def _read_journals(database: Database[Documents], directory: Path, acknowledged:
                     entries.append((line, subject_of(line)))
             records = recorded.look_up({subject for _, subject in entries if subject is not None})
             for entry, subject in entries:
-                acknowledged.entry(entry, records.get(subject) if subject else None)
+                checkers.journal_entry(entry, records.get(subject) if subject else None)
 
 
 def _first_words(error: Exception) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from db.audit.log_rows import EntryRow
+from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DepositRow, ElectionRow, PostRow, RequestRow
 
 State = Literal["holds", "violated", "not checked", "could not tell"]
@@ -56,6 +56,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
     deposits: int = 0
     elections: int = 0
+    reversals: int = 0
     entries: int = 0
     cut: int = 0
     journal_entries: int = 0
@@ -100,9 +101,9 @@ class Checker:
     """One invariant, fed the books once, piece by piece.
 
     The checkers rely on the order of feeding. With a log: elections, then each entry along the places, followed by
-    its deposits and its outcomes; last the requests that are still queued. Without one: posts, elections, deposits,
-    then requests, of these first those without a `seq`, then the others with `seq` rising. `finish` is called
-    once, last.
+    its deposits, the sales that it takes back, the deposits that it counts anew, and its outcomes; last the requests
+    that are still queued. Without one: posts, elections, deposits, then requests, of these first those without a
+    `seq`, then the others with `seq` rising. `finish` is called once, last.
     """
 
     name: ClassVar[str]
@@ -125,7 +126,13 @@ class Checker:
         """Takes in a document of `deposits`."""
 
     def request(self, row: RequestRow) -> None:
-        """Takes in a document of `requests`."""
+        """Takes in a document of `requests`. With a log, it says nothing of `taken_back` yet."""
+
+    def reversal(self, row: RequestRow) -> None:
+        """Takes in that a sale of an earlier entry is taken back, as the log has it."""
+
+    def recount(self, row: RecountRow) -> None:
+        """Takes in that a deposit is counted anew."""
 
     def finish(self) -> Finding:
         """Judges."""

@@ -13,12 +13,13 @@ held in memory is what is queued, what is deposited, and what is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Protocol
 
 import msgspec
 
-from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Version
-from db.audit.log_rows import EntryRow, Places, read_entry
+from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Left, Version
+from db.audit.log_rows import EntryRow, Places, RecountRow, read_entry
 from db.audit.rows import (
     DepositRow,
     Document,
@@ -40,6 +41,8 @@ class Taker(Protocol):
     def log_entry(self, row: EntryRow) -> None: ...
     def deposit(self, row: DepositRow) -> None: ...
     def request(self, row: RequestRow) -> None: ...
+    def reversal(self, row: RequestRow) -> None: ...
+    def recount(self, row: RecountRow) -> None: ...
 
 
 class StoredBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,18 +57,20 @@ class StoredBooks(msgspec.Struct, frozen=True, kw_only=True):
 class _Account:
     """A deposit while the log is played: what is left of it, and what the books say about that."""
 
-    __slots__ = ("at", "due", "in_books", "last", "left", "remaining", "settled")
+    __slots__ = ("at", "due", "in_books", "last", "left", "said", "settled", "written_off")
 
     def __init__(self, left: int, place: int, book: Document | None) -> None:
         self.left = left
+        self.written_off = 0
         # The last place of the log that touches it, and the last such place up to which the books are made, or -1.
         self.last = place
         self.due = -1
         self.in_books = book is not None
         # Whether the books' word on what is left has been judged; there is none to judge without a document.
         self.settled = book is None
-        self.at = whole(book.get("at")) if book is not None else None
-        self.remaining = whole(book.get("remaining")) if book is not None else None
+        book = book or {}
+        self.at = whole(book.get("at"))
+        self.said = Left(whole(book.get("remaining")), whole(book.get("written_off", 0)))
 
 
 class Fold:
@@ -89,6 +94,10 @@ class Fold:
         self._early: dict[str, Document] = {}
         # By id: requests that came into the log at a place that was cut, and that place.
         self._entered: dict[str, int] = {}
+        # By id of request: sales that the books say were taken back, by an entry that has not come yet.
+        self._to_be_taken_back: dict[str, tuple[list[Version], Document]] = {}
+        # The requests whose sales were taken back at places that were cut.
+        self._taken_back_where_cut: set[str] = set()
         self.cuts = Places()
         self.entries = 0
         self.end = -1
@@ -105,14 +114,22 @@ class Fold:
         if entry.cut:
             self._cut(entry)
         else:
+            self._settle_certain()
             self._of_term(entry)
             for deposit, given in entry.deposits:
                 self._take_in(place, deposit, given)
+            for undone, given in entry.reversals:
+                self._take_back(place, undone, given)
+            for recount, _ in entry.recounts:
+                self._recount(place, recount)
             for outcome, given in entry.decided:
                 self._decide(place, outcome, given)
             for waiting, given in entry.queued:
                 self._queue.setdefault(waiting.id, (place, waiting, given))
                 self._state.arrival = max(self._state.arrival, waiting.arrival or 0)
+        if self.cuts.count:  # What cut entries decided last may not be known yet.
+            self._state.unknown -= {"seq"}
+            self._state.unknown |= {"seq"} if self._may_be_cut() else set()
         self._follow.after(place, self._state)
 
     def finish(self) -> None:
@@ -121,6 +138,8 @@ class Fold:
             self._unlooked_for(document)
         for request_id, versions in self._late.items():
             self._follow.judge_request(request_id, versions, None)
+        for request_id, kept in self._to_be_taken_back.items():
+            self._follow.judge_request(request_id, *kept)
         for request_id, (place, row, document) in self._queue.items():
             self._taker.request(row)
             book = self._undecided.pop(request_id, None) or self._early.pop(request_id, None)
@@ -161,6 +180,7 @@ class Fold:
             account.due = place
 
     def _decide(self, place: int, row: RequestRow, document: Document) -> None:
+        self._settle_cut(row.seq or 0)
         self._taker.request(row)
         self._count(place, row)
         versions = self._versions_before(row.id)
@@ -172,7 +192,35 @@ class Fold:
         if book is None and not self._decided.over:
             self._late[row.id] = self._late.get(row.id, []) + versions
         else:
-            self._follow.judge_request(row.id, versions, book)
+            self._judge(row.id, versions, book)
+
+    def _judge(self, request_id: str, versions: list[Version], book: Document | None) -> None:
+        """Judges a decided request; later, if the books say that a later entry took it back."""
+        if book is not None and "taken_back" in book and (whole(book.get("at")) or -1) > versions[-1].place:
+            self._to_be_taken_back[request_id] = (versions, book)
+        else:
+            self._follow.judge_request(request_id, versions, book)
+
+    def _take_back(self, place: int, row: RequestRow, document: Document) -> None:
+        self._state.reversals += 1
+        self._settle_cut((row.seq or 0) + 1)
+        self._taker.reversal(row)
+        kept = self._to_be_taken_back.pop(row.id, None)
+        if kept is not None:
+            self._follow.judge_request(row.id, [*kept[0], Version(place, document)], kept[1])
+        elif row.id in self._late:
+            self._late[row.id].append(Version(place, document))
+        else:
+            self._follow.not_taken_back(row.id, place)
+
+    def _recount(self, place: int, row: RecountRow) -> None:
+        self._taker.recount(row)
+        account = self._accounts.get(row.deposit.id)
+        if account is None:
+            return
+        self._touch(place, row.deposit.id, account)
+        account.left += (row.returned or 0) - (row.written_off or 0)
+        account.written_off += row.written_off or 0
 
     def _count(self, place: int, row: RequestRow) -> None:
         state = self._state
@@ -181,9 +229,13 @@ class Fold:
         account = self._accounts.get(row.deposit or "") if row.sold else None
         if account is None or row.deposit is None:
             return
-        if account.at is None or place > account.at:
-            self._settle(row.deposit, account)
+        self._touch(place, row.deposit, account)
         account.left -= row.quantity or 0
+
+    def _touch(self, place: int, deposit_id: str, account: _Account) -> None:
+        """The entry at `place` changes what is left of a deposit."""
+        if account.at is None or place > account.at:
+            self._settle(deposit_id, account)
         account.last = place
         if place <= self._follow.made:
             account.due = place
@@ -199,6 +251,8 @@ class Fold:
         self._follow.cut(entry.place)
         self.cuts.add(entry.place)
         self._state.unknown = _OF_A_TERM | {"arrival"}
+        self._state.reversals += len(entry.new_reversals)
+        self._taken_back_where_cut.update(entry.new_reversals)
         for request_id in entry.new_requests:
             self._entered.setdefault(request_id, entry.place)
         for deposit_id in entry.new_deposits:
@@ -208,6 +262,8 @@ class Fold:
                 if book is not None:
                     self._taker.deposit(row)
                 self._open_account(row, entry.place, book)
+                # Where it was counted anew, only entries that may be cut as well can say what was left.
+                self._accounts[deposit_id].settled |= bool(row.written_off)
         while (head := self._decided.head) is not None:
             at = whole(head.get("at"))
             if at is None or at > entry.place:
@@ -233,9 +289,11 @@ class Fold:
         versions = self._late.pop(request_id, None)
         at = whole(document.get("at"))
         if versions is not None:
-            self._follow.judge_request(request_id, versions, document)
+            self._judge(request_id, versions, document)
         elif at in self.cuts:
             self._decided_where_cut(request_id, at or 0, document)
+        elif "taken_back" in document and (at or 0) > self.cuts.last >= 0 and request_id in self._entered:
+            self._decided_where_cut(request_id, self.cuts.last, document)
         else:
             self._early[request_id] = document
 
@@ -245,10 +303,47 @@ class Fold:
             self._follow.stranger(request_id, "outcome", f"no entry up to {place}, which was cut, brought it")
             return
         row = read_request(document)
-        self._taker.request(row)
-        self._count(place, row)
+        if row.taken_back is None:
+            self._taker.request(row)
+            self._count(place, row)
+        else:  # Where it was decided, nobody can say any more.
+            self._taker.request(msgspec.structs.replace(row, at=None, taken_back=None))
+            self._state.seq = max(self._state.seq, row.seq or 0)
         versions.append(Version(place, None))
-        self._follow.judge_request(request_id, versions, document)
+        if row.taken_back is not None and row.at == place:
+            self._taken_back_too(row)
+        self._judge(request_id, versions, document)
+
+    def _settle_cut(self, seq: int) -> None:
+        """Takes in what cut entries decided with a number below `seq` and whole ones took back."""
+        while self._may_be_cut() and (whole((self._decided.head or {}).get("seq")) or 0) < seq:
+            self._unlooked_for(self._decided.take())
+
+    def _settle_certain(self) -> None:
+        """Takes in what certainly cut entries decided: each document that has one of a cut place behind it."""
+        held: list[Document] = []
+        while self._may_be_cut():
+            head = self._decided.take()
+            held.append(head)
+            if head.get("at") in self.cuts:
+                for document in held:
+                    self._unlooked_for(document)
+                held = []
+        self._decided.put_back(held)
+
+    def _may_be_cut(self) -> bool:
+        """Whether the next decided document of the books may be of an entry that was cut."""
+        head = self._decided.head
+        if head is None or not self.cuts.count:
+            return False
+        return head.get("at") in self.cuts or ("taken_back" in head and str(head.get("_id")) in self._entered)
+
+    def _taken_back_too(self, row: RequestRow) -> None:
+        """A sale was decided and taken back at places that were cut."""
+        if row.id in self._taken_back_where_cut:
+            self._taker.reversal(row)
+        else:
+            self._follow.stranger(row.id, "reversal", f"no entry up to {row.at}, which was cut, brought it")
 
     def _leftover(self, request_id: str, document: Document) -> None:
         """Judges an undecided document of the books whose request the log does not have waiting."""
@@ -263,7 +358,8 @@ class Fold:
         """Compares what the books say is left with what the log has left up to there: once, before that changes."""
         if not account.settled:
             account.settled = True
-            self._follow.account(deposit_id, account.at, account.remaining, account.last, account.left)
+            left = Left(account.left, account.written_off)
+            self._follow.account(deposit_id, account.at, account.said, account.last, left)
 
 
 class _Ahead:
@@ -282,6 +378,13 @@ class _Ahead:
         assert self.head is not None
         taken, self.head = self.head, next(self._documents, None)
         return taken
+
+    def put_back(self, documents: list[Document]) -> None:
+        """Has these come again, before all others."""
+        if documents:
+            rest = () if self.head is None else (self.head,)
+            self._documents = chain(documents[1:], rest, self._documents)
+            self.head = documents[0]
 
     def __iter__(self) -> Iterator[Document]:
         while self.head is not None:

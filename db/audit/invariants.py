@@ -1,4 +1,4 @@
-"""The ten invariants of the trading post, by name: what is always true of its log, books, journals and graph.
+"""The eleven invariants of the trading post, by name: what is always true of its log, books, journals and graph.
 
 What was decided stands in the log, so that is what is judged; the books are made from it, behind it, and have to
 follow it (`books_follow_log`). Where there is no log, the books are judged by themselves.
@@ -8,7 +8,7 @@ code of their own: a checker that shared the trader's arithmetic would share its
 
 Each invariant is a checker that sees every document once, in one ordered pass, so that books of any length are
 judged in a stream (`Checkers`, used by the audit). For books that are in memory there are functions of the same
-names, each giving its `Finding`, and `check_books`, which judges by all ten.
+names, each giving its `Finding`, and `check_books`, which judges by all eleven.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import msgspec
 
 from db.audit.checkers.accounts import DecidedOnce, MoneyConserved, NoOversell
 from db.audit.checkers.acknowledgements import AcknowledgedIsRecorded, subject_of
+from db.audit.checkers.compensation import CompensatedWhole
 from db.audit.checkers.conduct import NothingForgotten, OneTraderATerm, TraderNeutral
 from db.audit.checkers.fairness import LowestClockFirst
 from db.audit.checkers.follow import BooksFollowLog
 from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
-from db.audit.log_rows import EntryRow, place_of
+from db.audit.log_rows import EntryRow, RecountRow, place_of
 from db.audit.rows import (
     DepositRow,
     Document,
@@ -51,6 +52,7 @@ __all__ = [
     "acknowledged_is_recorded",
     "books_follow_log",
     "check_books",
+    "compensated_whole",
     "decided_once",
     "graph_sound",
     "lowest_clock_first",
@@ -63,7 +65,7 @@ __all__ = [
 
 
 class Checkers:
-    """All ten checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log."""
+    """All eleven checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Checkers:
         self._forgotten = NothingForgotten(not_calm)
         self.acknowledged = AcknowledgedIsRecorded()
         self.follow = BooksFollowLog(not_calm, log_given=log_given)
+        self.compensated = CompensatedWhole(not_calm)
         self._all: tuple[Checker, ...] = (
             NoOversell(),
             DecidedOnce(),
@@ -89,12 +92,15 @@ class Checkers:
             self.follow,
             self._forgotten,
             GraphSound(graph, graph_kind),
+            self.compensated,
         )
         self._posts = _overridden(self._all, "post")
         self._elections = _overridden(self._all, "election")
         self._entries = _overridden(self._all, "log_entry")
         self._deposits = _overridden(self._all, "deposit")
         self._requests = _overridden(self._all, "request")
+        self._reversals = _overridden(self._all, "reversal")
+        self._recounts = _overridden(self._all, "recount")
         self._counted = {"posts": 0, "elections": 0, "entries": 0, "cut": 0, "deposits": 0, "requests": 0}
         self._by_status: dict[str | None, int] = {}
 
@@ -125,6 +131,19 @@ class Checkers:
         for take in self._requests:
             take(row)
 
+    def reversal(self, row: RequestRow) -> None:
+        for take in self._reversals:
+            take(row)
+
+    def recount(self, row: RecountRow) -> None:
+        for take in self._recounts:
+            take(row)
+
+    def journal_entry(self, entry: JournalEntry, record: RequestRow | DepositRow | None) -> None:
+        """Takes in a line of a journal; `record` is what the ledger holds of its subject."""
+        self.acknowledged.entry(entry, record)
+        self.compensated.journal_entry(entry)
+
     @property
     def empty(self) -> bool:
         """Whether nothing at all was in the books so far."""
@@ -137,7 +156,7 @@ class Checkers:
 
     def excuse(self, why: str) -> None:
         """Things turned out not to be calm: what is queued is not forgotten, and the books may be behind the log."""
-        self._forgotten.not_calm = self.follow.not_calm = why
+        self._forgotten.not_calm = self.follow.not_calm = self.compensated.not_calm = why
 
     def finish(self) -> Verdict:
         findings = tuple(checker.finish() for checker in self._all)
@@ -150,6 +169,7 @@ class Checkers:
             elections=self._counted["elections"],
             entries=self._counted["entries"],
             cut=self._counted["cut"],
+            reversals=self.compensated.reversals,
             journal_entries=self.acknowledged.entries,
             torn_lines=self.acknowledged.torn,
             amount=self._money.amount,
@@ -231,6 +251,15 @@ def graph_sound(books: Evidence) -> Finding:
     return _judge(GraphSound(books.graph), books)
 
 
+def compensated_whole(books: Evidence) -> Finding:
+    """A sale that was taken back gave back goods and money, once, and both sides were told."""
+    checker = CompensatedWhole(books.not_calm)
+    _feed(checker, books, BooksFollowLog(log_given=books.log is not None))
+    for entry in map(_line, books.journals):
+        checker.journal_entry(entry)
+    return checker.finish()
+
+
 INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     invariant.__name__: invariant
     for invariant in (
@@ -244,9 +273,10 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
         books_follow_log,
         nothing_forgotten,
         graph_sound,
+        compensated_whole,
     )
 }
-"""All ten invariants by name, in the order in which they are reported."""
+"""All eleven invariants by name, in the order in which they are reported."""
 
 
 def check_books(
@@ -262,7 +292,7 @@ def check_books(
     calm: bool = True,
     commission_rate: Decimal | None = None,
 ) -> Verdict:
-    """Judges books in memory by all ten invariants.
+    """Judges books in memory by all eleven invariants.
 
     Where a `log` is given (documents in the form of the database), it is what is judged, and the books have to follow
     it; otherwise the books are judged by themselves. Never raises for what stands in the documents.
@@ -286,7 +316,7 @@ def check_books(
         log_given=log is not None,
     )
     _feed(checkers, books, checkers.follow)
-    _feed_journals(checkers.acknowledged, books)
+    _feed_journals(checkers, books)
     return checkers.finish()
 
 
@@ -345,22 +375,34 @@ class _Recorded:
             left = source.remaining - (row.quantity or 0)
             self.deposits[source.id] = msgspec.structs.replace(source, remaining=left)
 
+    def reversal(self, row: RequestRow) -> None:
+        self.requests[row.id] = row
 
-def _feed_journals(checker: AcknowledgedIsRecorded, books: Evidence) -> None:
+    def recount(self, row: RecountRow) -> None:
+        self.deposits[row.deposit.id] = row.deposit
+
+
+def _line(given: JournalEntry | Document) -> JournalEntry:
+    return given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
+
+
+def _feed_journals(taker: AcknowledgedIsRecorded | Checkers, books: Evidence) -> None:
     if not books.journals:
         return
-    checker.journal()
+    (taker.acknowledged if isinstance(taker, Checkers) else taker).journal()
     recorded = _Recorded()
     if books.log:
         _play(recorded, books, BooksFollowLog())
     else:
         recorded.requests = {row.id: row for row in map(read_request, books.requests)}
         recorded.deposits = {row.id: row for row in map(read_deposit, books.deposits)}
-    for given in books.journals:
-        entry = given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
+    for entry in map(_line, books.journals):
         kind, record_id = subject_of(entry) or ("request", "")
         known = recorded.deposits if kind == "deposit" else recorded.requests
-        checker.entry(entry, known.get(record_id))
+        if isinstance(taker, Checkers):
+            taker.journal_entry(entry, known.get(record_id))
+        else:
+            taker.entry(entry, known.get(record_id))
 
 
 def _overridden(checkers: tuple[Checker, ...], method: str) -> list[Callable[..., None]]:

@@ -30,6 +30,14 @@ KINDS = ("office", "queue", "decide")
 _Row = TypeVar("_Row")
 
 
+class RecountRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A deposit that an entry counted anew: what it was left at, how much came back, and how much was written off."""
+
+    deposit: DepositRow
+    returned: int | None
+    written_off: int | None
+
+
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A document of `log`. Of one that was `cut`, only place and new ids are left.
 
@@ -51,6 +59,9 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deposits: tuple[tuple[DepositRow, Document], ...]
     decided: tuple[tuple[RequestRow, Document], ...]
     malformed: tuple[str, ...]
+    new_reversals: tuple[str, ...] = ()
+    reversals: tuple[tuple[RequestRow, Document], ...] = ()
+    recounts: tuple[tuple[RecountRow, Document], ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,7 +94,19 @@ def read_entry(document: Document, last: int) -> EntryRow:
         queued=_rows(document, "queued", read_request, malformed),
         deposits=_rows(document, "deposits", read_deposit, malformed),
         decided=_rows(document, "decided", read_request, malformed),
+        new_reversals=_ids(document, "new_reversals", malformed),
+        reversals=_rows(document, "reversals", read_request, malformed),
+        recounts=_rows(document, "recounts", _read_recount, malformed),
         malformed=tuple(malformed),
+    )
+
+
+def _read_recount(document: Document) -> RecountRow:
+    deposit = document.get("deposit")
+    return RecountRow(
+        deposit=read_deposit(deposit if isinstance(deposit, Mapping) else {}),
+        returned=whole(document.get("returned")),
+        written_off=whole(document.get("written_off")),
     )
 
 
@@ -100,6 +123,11 @@ class Places:
         self.count = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
+
+    @property
+    def last(self) -> int:
+        """The highest of them, -1 where there is none."""
+        return self._ends[-1] if self._ends else -1
 
     def add(self, place: int) -> None:
         self.count += 1

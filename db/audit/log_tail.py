@@ -24,7 +24,17 @@ REQUEST_FIELDS = dict.fromkeys(RequestRow.__struct_fields__[1:], 1)
 DEPOSIT_FIELDS = dict.fromkeys(DepositRow.__struct_fields__[1:], 1)
 _PROMISED = dict.fromkeys((*PROMISED_FIELDS, "at"), 1)
 _TAIL_FIELDS = dict.fromkeys(
-    ("cut", "queued._id", "decided._id", "decided.status", "decided.deposit", "decided.quantity", "deposits._id"), 1
+    (
+        "cut",
+        "queued._id",
+        "decided._id",
+        "decided.status",
+        "decided.deposit",
+        "decided.quantity",
+        "deposits._id",
+        "reversals._id",
+    ),
+    1,
 )
 # Neither is a setting: any number finds the same; they bound the memory of the audit, and how often it tries.
 _BATCH = 1000
@@ -119,6 +129,8 @@ class LogTail:
             if entry.cut and not give_up:
                 raise _Moved
             place = self._end = entry.place
+            for row, _ in entry.reversals:
+                self._touch(place, ("request", row.id))
             for row, _ in (*entry.queued, *entry.decided):
                 self._touch(place, ("request", row.id))
                 if row.sold and row.deposit is not None:
@@ -157,5 +169,5 @@ def _rows_of(entry: EntryRow) -> Iterable[tuple[Subject, RequestRow | DepositRow
     for deposit, _ in entry.deposits:
         # It came with all its goods, before what the same entry sold.
         yield ("deposit", deposit.id), msgspec.structs.replace(deposit, at=entry.place - 1)
-    for row, _ in (*entry.queued, *entry.decided):
+    for row, _ in (*entry.queued, *entry.decided, *entry.reversals):
         yield ("request", row.id), row

@@ -28,6 +28,18 @@ DECIDED = ("sold", "unavailable")
 MAIN_POST = "main"
 
 
+class ReversalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What `taken_back` says in a document of `requests`: the sale was undone."""
+
+    number: int | None
+    amount: Decimal | None
+    commission: Decimal | None
+    earned: Decimal | None
+    term: int | None
+    trader: str | None
+    taken_back_at: int | None
+
+
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A document of `requests`; times are milliseconds since 1970, `at` is the place in the log that made it so."""
 
@@ -52,6 +64,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     commission: Decimal | None
     earned: Decimal | None
     at: int | None
+    taken_back: ReversalRow | None = None
 
     @property
     def sold(self) -> bool:
@@ -72,6 +85,7 @@ class DepositRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deposited_at: int | None
     term: int | None
     at: int | None
+    written_off: int | None = 0
 
 
 class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -84,6 +98,7 @@ class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seq: int | None
     arrival: int | None
     made: int | None
+    reversals: int | None = 0
 
 
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -95,7 +110,8 @@ class ElectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a peer's journal: what it asked for (`asked`) or was told (`told`, `deposited`, `earned`).
+    """A line of a peer's journal: what it asked for (`asked`) or was told (`told`, `deposited`, `earned`, and
+    `got_back` or `took_back` where a sale was undone).
 
     Lines of any other kind are allowed, and say nothing that the books could contradict.
     """
@@ -107,6 +123,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     outcome: dict[str, Any] | None = None
     deposit: dict[str, Any] | None = None
     sale: dict[str, Any] | None = None
+    reversal: dict[str, Any] | None = None
 
 
 def read_request(document: Document) -> RequestRow:
@@ -134,6 +151,22 @@ def read_request(document: Document) -> RequestRow:
         commission=money(get("commission")),
         earned=money(get("earned")),
         at=whole(get("at")),
+        taken_back=_read_reversal(document) if "taken_back" in document else None,
+    )
+
+
+def _read_reversal(document: Document) -> ReversalRow:
+    given = document["taken_back"]
+    fields: Document = given if isinstance(given, Mapping) else {}
+    get = fields.get
+    return ReversalRow(
+        number=whole(get("number")),
+        amount=money(get("amount")),
+        commission=money(get("commission")),
+        earned=money(get("earned")),
+        term=whole(get("term")),
+        trader=name(get("trader")),
+        taken_back_at=milliseconds(get("taken_back_at")),
     )
 
 
@@ -152,6 +185,7 @@ def read_deposit(document: Document) -> DepositRow:
         deposited_at=milliseconds(get("deposited_at")),
         term=whole(get("term")),
         at=whole(get("at")),
+        written_off=whole(get("written_off", 0)),
     )
 
 
@@ -165,6 +199,7 @@ def read_post(document: Document) -> PostRow:
         seq=whole(get("seq")),
         arrival=whole(get("arrival")),
         made=whole(get("made")),
+        reversals=whole(get("reversals", 0)),
     )
 
 

@@ -26,6 +26,7 @@ _BODILESS: list[Document] = [
             # A field that an entry does not have is left out.
             "new_requests": "$new_requests",
             "new_deposits": "$new_deposits",
+            "new_reversals": "$new_reversals",
         }
     }
 ]

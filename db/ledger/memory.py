@@ -7,7 +7,7 @@ and books in the form they have in MongoDB, for the audit to check with the same
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from peers.core.ledger.port import (
     Append,
     Appended,
     Done,
+    FindReversals,
     FindSales,
     Found,
     Load,
@@ -58,8 +59,11 @@ class MemoryLedger:
         # By id, the deposits as they came in, and how many units the log leaves of each.
         self._deposits_in: dict[str, Deposit] = {}
         self._left: dict[str, int] = {}
+        self._written_off: dict[str, int] = {}
         # The sales of each seller, in the order of decision.
         self._sales: dict[str, list[Outcome]] = {}
+        # The sales that were taken back, by number.
+        self._reversals: list[Outcome] = []
         # The books: what stands in each document, and the place of the entry that put it there.
         self._requests: dict[str, tuple[int, Accepted | Outcome]] = {}
         self._deposits: dict[str, tuple[int, Deposit]] = {}
@@ -81,6 +85,8 @@ class MemoryLedger:
                 return self._look_up(operation)
             case FindSales():
                 return self._find_sales(operation)
+            case FindReversals():
+                return self._find_reversals(operation)
             case Reach():
                 return _DONE
             case RecordElection():
@@ -152,11 +158,14 @@ class MemoryLedger:
         if isinstance(entry, TradeEntry):
             known_requests = [each for each in entry.new_requests if each in self._known]
             known_deposits = [each for each in entry.new_deposits if each in self._deposits_in]
-            if known_requests or known_deposits:
+            reversed_before = {each.request.request_id: each for each in self._reversals} if entry.reversals else {}
+            taken_back = [reversed_before[each] for each in entry.new_reversals if each in reversed_before]
+            if known_requests or known_deposits or taken_back:
                 records = [self._known[each] for each in known_requests]
                 return AlreadyRecorded(
                     outcomes=tuple(record for record in records if isinstance(record, Outcome)),
-                    deposits=tuple(self._deposits_in[each] for each in known_deposits),
+                    deposits=tuple(map(self._as_left, known_deposits)),
+                    reversals=tuple(taken_back),
                 )
             self._note(entry)
         since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
@@ -168,6 +177,11 @@ class MemoryLedger:
         for deposit in entry.deposits:
             self._deposits_in[deposit.offer.deposit_id] = deposit
             self._left[deposit.offer.deposit_id] = deposit.remaining
+        for recount in entry.recounts:
+            self._left[recount.deposit.offer.deposit_id] = recount.deposit.remaining
+            self._written_off[recount.deposit.offer.deposit_id] = recount.deposit.written_off
+        for outcome in entry.reversals:
+            self._take_back(outcome)
         for outcome in entry.outcomes:
             self._known[outcome.request.request_id] = outcome
             if outcome.sale is not None:
@@ -179,7 +193,16 @@ class MemoryLedger:
             self._end,
             seq=entry.outcomes[-1].seq if entry.outcomes else self._end.seq,
             arrival=max([self._end.arrival, *(accepted.arrival for accepted in taken_in)]),
+            reversals=self._end.reversals + len(entry.reversals),
         )
+
+    def _take_back(self, outcome: Outcome) -> None:
+        self._known[outcome.request.request_id] = outcome
+        self._reversals.append(outcome)
+        sales = self._sales.get(outcome.sale.seller, []) if outcome.sale is not None else []
+        at = bisect_left(sales, outcome.seq, key=lambda sale: sale.seq)
+        if at < len(sales):
+            sales[at] = outcome
 
     # -- the books -----------------------------------------------------------------------------------------
 
@@ -219,17 +242,37 @@ class MemoryLedger:
         return Found(
             outcomes=tuple(record for record in records if isinstance(record, Outcome)),
             queued=tuple(record for record in records if isinstance(record, Accepted)),
+            deposits=tuple(
+                self._as_left(each) for each in dict.fromkeys(operation.deposit_ids) if each in self._deposits_in
+            ),
+            place=self.end,
         )
 
     def _find_sales(self, operation: FindSales) -> Found:
         sales = self._sales.get(operation.seller, [])
         first = bisect_right(sales, operation.after_seq, key=lambda outcome: outcome.seq)
         held = [
-            msgspec.structs.replace(deposit, remaining=self._left[deposit_id])
+            self._as_left(deposit_id)
             for deposit_id, deposit in self._deposits_in.items()
             if deposit.offer.seller == operation.seller and self._left[deposit_id]
         ]
         return Found(
             outcomes=tuple(sales[first : first + operation.limit]),
             deposits=tuple(sorted(held, key=lambda deposit: deposit.offer.sort_key)),
+            place=self.end,
+        )
+
+    def _find_reversals(self, operation: FindReversals) -> Found:
+        concerned = [
+            outcome
+            for outcome in self._reversals[operation.after :]
+            if operation.customer in (outcome.request.buyer, outcome.sale and outcome.sale.seller)
+        ]
+        return Found(outcomes=tuple(concerned[: operation.limit]), place=self.end)
+
+    def _as_left(self, deposit_id: str) -> Deposit:
+        return msgspec.structs.replace(
+            self._deposits_in[deposit_id],
+            remaining=self._left[deposit_id],
+            written_off=self._written_off.get(deposit_id, 0),
         )

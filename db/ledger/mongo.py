@@ -1,11 +1,12 @@
 """The ledger in MongoDB: the log is the collection `log`, one document an entry, and its `_id` is the place.
 
 Inserting one document is atomic by itself, `_id` is unique, and an insert that a majority has (journaled) stays. That
-is all it takes: whoever inserts place *k* first has it. Ids come into the log once as well: `new_requests` and
-`new_deposits` are unique over the whole log, so a request that was decided long ago, under another trader, is refused
-by the same insert, and nobody has to look first. (Which of the three the server complains of says little: it checks
-`_id` first where the collection was created, and last in a member that copied it. So where it complains of an id, the
-place is looked at; if it is free, what holds the id stands at a lower place, which a majority has.)
+is all it takes: whoever inserts place *k* first has it. Ids come into the log once as well: `new_requests`,
+`new_deposits` and `new_reversals` are unique over the whole log. So a request that was decided long ago, under
+another trader, is refused by the same insert, and nobody has to look first. (Which of them the server complains of
+says little: it checks `_id` first where the collection was created, and last in a member that copied it. So where it
+complains of an id, the place is looked at; if it is free, what holds the id stands at a lower place, which a majority
+has.)
 
 An insert whose answer was lost is tried again by whoever asked. It finds its own entry (done, once a majority has
 it), another's (deposed), or an empty place. What belongs to the books is in `maker` and `reading`.
@@ -27,7 +28,7 @@ from pymongo.read_concern import ReadConcern
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
 from db.ledger.maker import BooksMaker, catch_up
-from db.ledger.reading import read_found, read_loaded, read_place, read_sales
+from db.ledger.reading import read_found, read_loaded, read_place, read_reversals, read_sales
 from db.schema.collections import DATABASE
 from db.schema.documents import election_document, entry_document, entry_from
 from db.schema.prepare import ensure_schema, has_all_books
@@ -37,6 +38,7 @@ from peers.core.ledger.port import (
     Append,
     Appended,
     Done,
+    FindReversals,
     FindSales,
     Found,
     LedgerAway,
@@ -164,7 +166,7 @@ class MongoLedger:
         place, entry = operation.place, operation.entry
         if not isinstance(entry, TradeEntry):
             return entry_document(place, entry)
-        records: list[Accepted | Outcome] = [*entry.outcomes, *entry.queued]
+        records: list[Accepted | Outcome] = [*entry.outcomes, *entry.queued, *entry.reversals]
         requests = {each.request.request_id: encode_request(each, place) for each in records}
         self._encoded[place] = requests
         for stale in [each for each in tuple(self._encoded) if each <= place - _KEPT]:
@@ -174,6 +176,8 @@ class MongoLedger:
             document["decided"] = [requests[each.request.request_id] for each in entry.outcomes]
         if entry.queued:
             document["queued"] = [requests[each.request.request_id] for each in entry.queued]
+        if entry.reversals:
+            document["reversals"] = [requests[each.request.request_id] for each in entry.reversals]
         return document
 
     # -- the books -----------------------------------------------------------------------------------------
@@ -193,12 +197,20 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
     try:
         if details.get("keyPattern") == {"_id": 1} or _is_taken(database, operation.place):
             return _standing(database, operation)
-        assert isinstance(operation.entry, TradeEntry)
+        entry = operation.entry
+        assert isinstance(entry, TradeEntry)
         with pymongo.timeout(PATIENCE_S):
-            found = read_found(database, operation.entry.new_requests, operation.entry.new_deposits)
+            found = read_found(database, (*entry.new_requests, *entry.new_reversals), entry.new_deposits)
         if found == Found():
             return Unknown(why="what holds an id of the entry was with a primary that has fallen")
-        return AlreadyRecorded(outcomes=found.outcomes, deposits=found.deposits)
+        new, reversed_here = set(entry.new_requests), set(entry.new_reversals)
+        return AlreadyRecorded(
+            outcomes=tuple(each for each in found.outcomes if each.request.request_id in new),
+            deposits=found.deposits,
+            reversals=tuple(
+                each for each in found.outcomes if each.request.request_id in reversed_here and each.taken_back
+            ),
+        )
     except PyMongoError as error:
         if not is_passing(error):
             raise unusable(error) from error
@@ -227,9 +239,11 @@ def _standing(database: Database[Document], operation: Append) -> Result:
     return Appended() if document.get("entry") == operation.entry.entry_id else Taken(entry=entry_from(document))
 
 
-def _read(database: Database[Document], operation: Load | LookUp | FindSales) -> Loaded | Found:
+def _read(database: Database[Document], operation: Load | LookUp | FindSales | FindReversals) -> Loaded | Found:
     if isinstance(operation, LookUp):
-        return read_found(database, operation.request_ids)
+        return read_found(database, operation.request_ids, operation.deposit_ids)
+    if isinstance(operation, FindReversals):
+        return read_reversals(database, operation.customer, operation.after, operation.limit)
     if isinstance(operation, FindSales):
         return read_sales(database, operation.seller, operation.after_seq, operation.limit)
     if not has_all_books(database):

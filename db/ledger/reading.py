@@ -84,16 +84,19 @@ def read_found(database: Database[Document], request_ids: Iterable[str], deposit
         deposits = {
             each["_id"]: deposit_from(each) for each in _by_id(database["deposits"], wanted_deposits, session)
         }
-        for entry in _read_log(database, session, made):
+        entries = _read_log(database, session, made)
+        for entry in entries:
             if isinstance(entry, TradeEntry):
                 records.update((each.request.request_id, each) for each in entry.queued)
-                records.update((each.request.request_id, each) for each in entry.outcomes)
+                records.update((each.request.request_id, each) for each in (*entry.outcomes, *entry.reversals))
                 deposits.update((each.offer.deposit_id, each) for each in entry.deposits)
+                deposits.update((each.deposit.offer.deposit_id, each.deposit) for each in entry.recounts)
         found = [records[each] for each in wanted if each in records]
         return Found(
             outcomes=tuple(record for record in found if isinstance(record, Outcome)),
             queued=tuple(record for record in found if isinstance(record, Accepted)),
             deposits=tuple(deposits[each] for each in wanted_deposits if each in deposits),
+            place=made + len(entries),
         )
 
     return _consistently(database, read)
@@ -114,16 +117,46 @@ def read_sales(database: Database[Document], seller: str, after_seq: int, limit:
         stock = database["deposits"].find(held, session=session).sort("order", 1).hint("stock_of")
         stocked = [StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in stock]
         state = PostState(place=made, post=post, stock=stocked)
+        reversals: dict[int, Outcome] = {}
         for entry in _read_log(database, session, made):
             state.take_in(entry, torn=True)
             if isinstance(entry, TradeEntry):
                 ours = (each for each in entry.outcomes if each.sale is not None and each.sale.seller == seller)
                 outcomes += [outcome for outcome in ours if outcome.seq > after_seq]
+                reversals |= {each.seq: each for each in entry.reversals}
+        outcomes = [reversals.get(outcome.seq, outcome) for outcome in outcomes] if reversals else outcomes
         deposits = [each for each in state.stock.on_offer() if each.offer.seller == seller]
         deposits.sort(key=lambda deposit: deposit.offer.sort_key)
-        return Found(outcomes=tuple(outcomes[:limit]), deposits=tuple(deposits))
+        return Found(outcomes=tuple(outcomes[:limit]), deposits=tuple(deposits), place=state.place)
 
     return _consistently(database, read)
+
+
+def read_reversals(database: Database[Document], customer: str, after: int, limit: int) -> Found:
+    """Reads which sales to or by `customer` were taken back with a number > `after`, as of one entry.
+
+    Raises like `read_loaded`.
+    """
+
+    def read(session: ClientSession) -> Found:
+        _, made = _read_post(database, session)
+        concerned = {"taken_back.number": {"$gt": after}, "$or": [{"buyer": customer}, {"seller": customer}]}
+        found = database["requests"].find(concerned, limit=limit, session=session).sort("taken_back.number", 1)
+        reversals = {_number_of(each): each for each in map(outcome_from, found.hint("reversals"))}
+        entries = _read_log(database, session, made)
+        for entry in entries:
+            for each in entry.reversals if isinstance(entry, TradeEntry) else ():
+                owners = (each.request.buyer, each.sale.seller if each.sale is not None else None)
+                if customer in owners and _number_of(each) > after:
+                    reversals[_number_of(each)] = each
+        in_order = sorted(reversals.items())[:limit]
+        return Found(outcomes=tuple(each for _, each in in_order), place=made + len(entries))
+
+    return _consistently(database, read)
+
+
+def _number_of(outcome: Outcome) -> int:
+    return 0 if outcome.taken_back is None else outcome.taken_back.number
 
 
 def read_place(database: Database[Document], place: int) -> Document | None:

@@ -116,11 +116,28 @@ _SOLD: Json = {
     "earned": _MONEY,
 }
 
+_TAKEN_BACK: Json = _exactly(
+    {
+        "number": _whole(1),
+        "amount": _MONEY,
+        "commission": _MONEY,
+        "earned": _MONEY,
+        "term": _whole(1),
+        "trader": _TEXT,
+        "taken_back_at": _DATE,
+        "reason": _TEXT,
+    }
+)
+"""What undid a sale. Books of before it existed have none, and are as good without."""
+
 REQUESTS = Collection(
     name="requests",
     schema={
         "anyOf": [
-            _exactly({**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD}, optional=["concurrent"]),
+            _exactly(
+                {**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD, "taken_back": _TAKEN_BACK},
+                optional=["concurrent", "taken_back"],
+            ),
             _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
             _exactly(
                 {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT},
@@ -132,6 +149,12 @@ REQUESTS = Collection(
         Index(name="queue", keys=[("order", 1)], partial={"status": "queued"}),
         Index(name="seq", keys=[("seq", 1)], unique=True, partial={"seq": {"$exists": True}}),
         Index(name="sales", keys=[("seller", 1), ("seq", 1)], partial={"seller": {"$exists": True}}),
+        Index(
+            name="reversals",
+            keys=[("taken_back.number", 1)],
+            unique=True,
+            partial={"taken_back.number": {"$exists": True}},
+        ),
     ],
 )
 
@@ -148,7 +171,10 @@ _DEPOSIT: Json = _exactly(
         "deposited_at": _DATE,
         "term": _whole(1),
         "at": _whole(0),
-    }
+        # So many units turned out not to be there.
+        "written_off": _whole(1),
+    },
+    optional=["written_off"],
 )
 
 DEPOSITS = Collection(
@@ -172,14 +198,17 @@ POSTS = Collection(
             "arrival": _whole(0),
             # The books are made up to this entry of the log, and a majority has every document up to there.
             "made": _whole(-1),
-        }
+            # The number of the last sale that was taken back.
+            "reversals": _whole(1),
+        },
+        optional=["reversals"],
     ),
 )
 
 _IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
 _DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
 _ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
-_NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS}
+_NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS, "new_reversals": _IDS}
 
 LOG = Collection(
     name="log",
@@ -194,8 +223,10 @@ LOG = Collection(
                     "deposits": _DOCUMENTS,
                     "decided": _DOCUMENTS,
                     "queued": _DOCUMENTS,
+                    "reversals": _DOCUMENTS,
+                    "recounts": _DOCUMENTS,
                 },
-                optional=[*_NEW, "deposits", "decided", "queued"],
+                optional=[*_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
             ),
             _exactly({**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT}),
             # The body was cut away behind the books. The place stays taken, and so do the ids.
@@ -206,6 +237,8 @@ LOG = Collection(
         # An id comes into the log once, however long ago and under whichever trader that was.
         Index(name="new_requests", keys=[("new_requests", 1)], unique=True, sparse=True),
         Index(name="new_deposits", keys=[("new_deposits", 1)], unique=True, sparse=True),
+        # And so does the request whose sale is taken back: that is done once.
+        Index(name="new_reversals", keys=[("new_reversals", 1)], unique=True, sparse=True),
     ],
     compressed=True,
 )
@@ -255,7 +288,15 @@ VIEWS = (
     View(
         name="sales",
         source="requests",
-        pipeline=[{"$match": {"status": "sold", "seq": {"$gte": 1}}}, {"$sort": {"seq": 1}}],
+        pipeline=[
+            {"$match": {"status": "sold", "seq": {"$gte": 1}, "taken_back": {"$exists": False}}},
+            {"$sort": {"seq": 1}},
+        ],
+    ),
+    View(
+        name="reversals",
+        source="requests",
+        pipeline=[{"$match": {"taken_back.number": {"$gte": 1}}}, {"$sort": {"taken_back.number": 1}}],
     ),
     View(
         name="market",
@@ -288,7 +329,7 @@ VIEWS = (
         source="requests",
         collation=_BY_NUMBER,
         pipeline=[
-            {"$match": {"status": "sold"}},
+            {"$match": {"status": "sold", "taken_back": {"$exists": False}}},
             {
                 "$project": {
                     "part": [

@@ -16,7 +16,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from db.schema.collections import POST
-from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.log import Entry, OfficeEntry, Recount, TradeEntry
 from peers.core.market.records import (
     Accepted,
     Deposit,
@@ -25,6 +25,7 @@ from peers.core.market.records import (
     Outcome,
     Post,
     PurchaseRequest,
+    Reversal,
     Sale,
     clock_of,
 )
@@ -98,7 +99,22 @@ def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
         document["reason"] = outcome.reason
     if outcome.concurrent is not None:
         document["concurrent"] = outcome.concurrent
+    if outcome.taken_back is not None:
+        document["taken_back"] = _reversal(outcome.taken_back, form)
     return document
+
+
+def _reversal(reversal: Reversal, form: Form) -> Document:
+    return {
+        "number": reversal.number,
+        "amount": form.money(reversal.amount),
+        "commission": form.money(reversal.commission),
+        "earned": form.money(reversal.earned),
+        "term": reversal.term,
+        "trader": reversal.trader,
+        "taken_back_at": form.date(reversal.taken_back_at_ms),
+        "reason": reversal.reason,
+    }
 
 
 def _request(accepted: Accepted, status: str, form: Form) -> Document:
@@ -132,6 +148,8 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
         "deposited_at": form.date(deposit.deposited_at_ms),
         "term": deposit.term,
     }
+    if deposit.written_off:
+        document["written_off"] = deposit.written_off
     if at is not None:
         document["at"] = at
     return document
@@ -139,7 +157,7 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
 
 def post_document(post: Post, made: int, form: Form = BSON) -> Document:
     """The post after entry `made`, as it stands in `posts`."""
-    return {
+    document: Document = {
         "_id": POST,
         "term": post.term,
         "trader": post.trader,
@@ -148,6 +166,9 @@ def post_document(post: Post, made: int, form: Form = BSON) -> Document:
         "arrival": post.arrival,
         "made": made,
     }
+    if post.reversals:
+        document["reversals"] = post.reversals
+    return document
 
 
 def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests: bool = True) -> Document:
@@ -171,12 +192,24 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "new_deposits": list(entry.new_deposits),
         "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
     }
+    if entry.recounts or entry.reversals:
+        parts["new_reversals"] = list(entry.new_reversals)
+        parts["recounts"] = [_recount(recount, form, place) for recount in entry.recounts]
     if with_requests:
         parts["decided"] = [request_document(outcome, place, form) for outcome in entry.outcomes]
         parts["queued"] = [request_document(accepted, place, form) for accepted in entry.queued]
+        parts["reversals"] = [request_document(outcome, place, form) for outcome in entry.reversals]
     # An empty array is left out, for a sparse index would still hold an entry for it.
     document.update((name, part) for name, part in parts.items() if part)
     return document
+
+
+def _recount(recount: Recount, form: Form, place: int) -> Document:
+    return {
+        "deposit": deposit_document(recount.deposit, form, at=place),
+        "returned": recount.returned,
+        "written_off": recount.written_off,
+    }
 
 
 def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
@@ -232,6 +265,20 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         sale=sale,
         reason=document.get("reason"),
         concurrent=document.get("concurrent"),
+        taken_back=_reversal_from(document["taken_back"]) if "taken_back" in document else None,
+    )
+
+
+def _reversal_from(document: Mapping[str, Any]) -> Reversal:
+    return Reversal(
+        number=document["number"],
+        amount=_money_from(document["amount"]),
+        commission=_money_from(document["commission"]),
+        earned=_money_from(document["earned"]),
+        term=document["term"],
+        trader=document["trader"],
+        taken_back_at_ms=ms_from(document["taken_back_at"]),
+        reason=document["reason"],
     )
 
 
@@ -249,6 +296,15 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
         remaining=document["remaining"],
         deposited_at_ms=ms_from(document["deposited_at"]),
         term=document["term"],
+        written_off=document.get("written_off", 0),
+    )
+
+
+def _recount_from(document: Mapping[str, Any]) -> Recount:
+    return Recount(
+        deposit=deposit_from(document["deposit"]),
+        returned=document["returned"],
+        written_off=document["written_off"],
     )
 
 
@@ -261,6 +317,7 @@ def post_from(document: Mapping[str, Any]) -> Post:
         since_ms=None if since is None else ms_from(since),
         seq=document["seq"],
         arrival=document["arrival"],
+        reversals=document.get("reversals", 0),
     )
 
 
@@ -288,6 +345,8 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
         outcomes=tuple(map(outcome_from, document.get("decided", ()))),
         queued=tuple(map(accepted_from, document.get("queued", ()))),
         new_requests=tuple(document.get("new_requests", ())),
+        reversals=tuple(map(outcome_from, document.get("reversals", ()))),
+        recounts=tuple(map(_recount_from, document.get("recounts", ()))),
     )
 
 

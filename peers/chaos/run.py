@@ -44,7 +44,8 @@ a verdict must not be had by waiting longer."""
 
 _RECOVERED_DECISIONS = 20
 
-# The market is busy all the time, and its trader leaves only when the plan says so.
+# The market is busy all the time, and its trader leaves only when the plan says so. Sellers lose goods, so that sales
+# are taken back while all else goes wrong.
 _SETTINGS: dict[str, object] = {
     "market": {
         "think_s": 0.05,
@@ -52,6 +53,8 @@ _SETTINGS: dict[str, object] = {
         "restock_probability": 0.5,
         "quantity_max": 2,
         "resign_after_sales": 0,
+        "loss_probability": 0.3,
+        "loss_after_crash": True,
     }
 }
 

@@ -44,11 +44,32 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: int
 
 
+class ReportStock(msgspec.Struct, frozen=True, kw_only=True):
+    """A seller reports what became of one of its deposits: `handed_over` units went to buyers, `holds` are there.
+
+    What is gone besides is written off, and the sales of the requests `unfilled`, for which there were not enough,
+    are taken back. Answered by StockReply, once durable. To report the same again, or something older, is harmless.
+    """
+
+    seller: str
+    deposit_id: str
+    handed_over: int
+    holds: int
+    unfilled: tuple[str, ...] = ()
+
+
+class AskReversals(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sales to or by `customer` were taken back, after the reversal of this number? Gives ReversalsReply."""
+
+    customer: str
+    after: int
+
+
 class Resign(msgspec.Struct, frozen=True, kw_only=True):
     """The trader is to step down. Answered by None once its term has ended."""
 
 
-Call = Buy | MakeDeposit | AskOutcome | Search | Standing | Resign
+Call = Buy | MakeDeposit | AskOutcome | Search | Standing | ReportStock | AskReversals | Resign
 
 
 def check_call(call: Call, items: Collection[str], clock: str) -> None:
@@ -65,6 +86,19 @@ def check_call(call: Call, items: Collection[str], clock: str) -> None:
     elif isinstance(call, Standing):
         checked("seller", call.seller)
         checked("after_seq", call.after_seq)
+    elif isinstance(call, AskReversals):
+        checked("customer", call.customer)
+        checked("after", call.after)
+    elif isinstance(call, ReportStock):
+        _check_report(call)
+
+
+def _check_report(call: ReportStock) -> None:
+    checked("seller", call.seller)
+    checked("deposit_id", call.deposit_id)
+    checked("handed_over", call.handed_over)
+    checked("holds", call.holds)
+    checked("unfilled", call.unfilled)
 
 
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +108,21 @@ class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
     deposits: tuple[Deposit, ...]
 
 
-Reply = Outcome | Accepted | Deposit | tuple[Deposit, ...] | StandingReply | None
+class StockReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The deposit after the report, and the sales of the report's `unfilled`, all of them taken back."""
+
+    deposit: Deposit
+    reversals: tuple[Outcome, ...]
+
+
+class ReversalsReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer's sales that were taken back, lowest number first: all of those up to the reversal `upto`."""
+
+    reversals: tuple[Outcome, ...]
+    upto: int
+
+
+Reply = Outcome | Accepted | Deposit | tuple[Deposit, ...] | StandingReply | StockReply | ReversalsReply | None
 """What a call is answered with when it succeeds."""
 
 

@@ -65,9 +65,10 @@ class CallTrader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotifySales(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell the peer `seller` of sales of its goods. May be lost: each seller asks for its standing now and then."""
+    """Tell the peer `customer` of sales of its goods, and of purchases that were taken back. May be lost: each seller
+    asks for its standing now and then, and everybody for reversals once it hears that there are more."""
 
-    seller: Member
+    customer: Member
     sales: tuple[Outcome, ...]
 
 

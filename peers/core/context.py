@@ -33,6 +33,8 @@ class Context:
         # False while the post is vacant because somebody did not reach the books, until this peer finds that it does.
         # Only `ElectionPart` writes it.
         self.reaches_books = True
+        # The number of the last sale that was taken back, as far as has been heard; heartbeats carry it.
+        self.reversals = 0
         # How late timers and messages have come here recently, in seconds. Only `Gossip` writes it.
         self.late_s = 0.0
         self.now = Now(mono_s=0.0, wall_ms=0)
@@ -72,6 +74,10 @@ class Context:
         """Returns an id for an entry of the log that no other entry has, of whichever peer and life."""
         self._last_entry += 1
         return f"{self.me.name}.{self.me.incarnation:x}.{self._last_entry}"
+
+    def hear_of_reversals(self, number: int) -> None:
+        """So many sales have been taken back, at least."""
+        self.reversals = max(self.reversals, number)
 
     def count(self, counter: str, by: int = 1) -> None:
         self.counters[counter] = self.counters.get(counter, 0) + by

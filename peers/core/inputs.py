@@ -24,15 +24,38 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TimerName = Literal[
-    "heartbeat", "clock", "election", "vacancy", "tally", "buy", "ask", "sell", "period", "ledger", "gather"
+    "heartbeat",
+    "clock",
+    "election",
+    "vacancy",
+    "tally",
+    "buy",
+    "ask",
+    "sell",
+    "reversals",
+    "period",
+    "ledger",
+    "gather",
 ]
 
 
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A seller gave `quantity` units of `deposit` to the buyer of the sale `seq`, for good."""
+
+    seq: int
+    deposit: str
+    quantity: int
+
+
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """The peer may begin. With `starts_election` it is the one peer that starts the first election."""
+    """The peer may begin. With `starts_election` it is the one peer that starts the first election.
+
+    `handed_over` is what its earlier lives gave to buyers, as far as that is on record.
+    """
 
     snapshot: Snapshot
     starts_election: bool = False
+    handed_over: tuple[HandedOver, ...] = ()
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +107,15 @@ class CallCompleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SalesNotified(msgspec.Struct, frozen=True, kw_only=True):
-    """The trader tells this seller of sales of its goods, oldest first."""
+    """The trader tells this peer of sales of its goods, oldest first, and of purchases that were taken back."""
 
     sales: tuple[Outcome, ...]
+
+
+class LoseGoods(msgspec.Struct, frozen=True, kw_only=True):
+    """By fire or theft, this share of each deposit that this seller still holds is lost (above 0, at most 1)."""
+
+    share: float
 
 
 class Quiesce(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +136,7 @@ Input = (
     | LedgerReplied
     | CallCompleted
     | SalesNotified
+    | LoseGoods
     | Quiesce
     | Leave
 )

@@ -6,14 +6,28 @@ for real peers and for simulated ones, and it shares nothing with the documents 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
+from peers.core.inputs import HandedOver
 from peers.core.market.money import money_text
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest, clock_of
-from peers.core.reports import Answered, Asked, Deposited, Earned, Offered, Report
+from peers.core.reports import (
+    Answered,
+    Asked,
+    CannotFill,
+    Deposited,
+    Earned,
+    GotBack,
+    Offered,
+    Report,
+    TookBack,
+)
 
-JOURNALED = (Asked, Answered, Deposited, Offered, Earned)
+JOURNALED = (Asked, Answered, Deposited, Offered, Earned, CannotFill, TookBack, GotBack)
 """The reports that are written down."""
 
 Words = dict[str, Any]
@@ -30,11 +44,34 @@ def journal_line(report: Report) -> Words | None:
         return {"kind": "told", "outcome": _outcome(report.outcome)}
     if isinstance(report, Earned):
         return {"kind": "earned", "sale": _sale(report.outcome, report.earned)}
+    if isinstance(report, CannotFill):
+        sale = report.outcome.sale
+        return {"kind": "unfilled", "sale": _sale(report.outcome, sale.earned if sale else Decimal(0))}
+    if isinstance(report, TookBack):
+        return {"kind": "took_back", "reversal": _reversal(report.outcome)}
+    if isinstance(report, GotBack):
+        return {"kind": "got_back", "reversal": _reversal(report.outcome)}
     if isinstance(report, Deposited):
         return {"kind": "deposited", "deposit": _deposit(report.deposit)}
     if isinstance(report, Offered):
         return {"kind": "offered", "offer": _offer(report.offer)}
     return None
+
+
+def handed_over_in(lines: Iterable[Words]) -> tuple[HandedOver, ...]:
+    """Returns what a seller gave to its buyers, by the lines of its journal (`kind`, `sale`) from all of its lives.
+
+    Lines of other kinds, and those that do not say, are passed over.
+    """
+    sales = (line.get("sale") for line in lines if line.get("kind") == "earned")
+    return tuple(found for found in map(_handed_over, sales) if found is not None)
+
+
+def _handed_over(sale: object) -> HandedOver | None:
+    try:
+        return msgspec.convert(sale, HandedOver)
+    except msgspec.ValidationError:
+        return None
 
 
 def _request(request: PurchaseRequest) -> Words:
@@ -80,6 +117,25 @@ def _sale(outcome: Outcome, earned: Decimal) -> Words:
         "buyer": request.buyer,
         "price": money_text(sale.price) if sale is not None else None,
         "earned": money_text(earned),
+        "deposit": sale.deposit if sale is not None else None,
+    }
+
+
+def _reversal(outcome: Outcome) -> Words:
+    request, sale, reversal = outcome.request, outcome.sale, outcome.taken_back
+    assert sale is not None, "only what was sold is taken back"
+    assert reversal is not None, "only a reversal is journaled as one"
+    return {
+        "request_id": request.request_id,
+        "seq": outcome.seq,
+        "number": reversal.number,
+        "buyer": request.buyer,
+        "seller": sale.seller,
+        "item": request.item,
+        "quantity": request.quantity,
+        "amount": money_text(reversal.amount),
+        "commission": money_text(reversal.commission),
+        "earned": money_text(reversal.earned),
     }
 
 

@@ -23,6 +23,7 @@ class Heartbeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tru
 
     Of the two peers on an edge the one of higher rank sends it, and the other answers with one of its own (`reply`).
     `digest` is the checksum of the map of members; where it differs twice in a row, the two exchange their maps.
+    `reversals` is the number of the last sale that was taken back; who has not heard of so many asks the trader.
     """
 
     clock: LamportStamp | VectorStamp
@@ -31,6 +32,7 @@ class Heartbeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tru
     incarnation: int
     digest: int
     reply: bool = False
+    reversals: int = 0
 
 
 class ClockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -16,6 +16,7 @@ from peers.core.calls import Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
 from peers.core.customers.buyer import Buyer
+from peers.core.customers.reversal_watch import ReversalWatch
 from peers.core.customers.seller import Seller
 from peers.core.inputs import (
     CallCompleted,
@@ -23,6 +24,7 @@ from peers.core.inputs import (
     Input,
     Leave,
     LedgerReplied,
+    LoseGoods,
     Now,
     PeerGone,
     Quiesce,
@@ -65,8 +67,10 @@ class Peer:
         # One who may find itself in another role has both sides, and uses that of the role it has.
         both = settings.market.demotion == "drawn"
         self._buyer = Buyer(self._ctx, self._gossip) if trades and (both or me.role != "seller") else None
-        self._seller = Seller(self._ctx) if trades and (both or me.role != "buyer") else None
-        self._customers = [c for c in (self._buyer, self._seller) if c is not None]
+        self._watch = ReversalWatch(self._ctx, self._buyer.on_got_back if self._buyer is not None else None)
+        self._seller = Seller(self._ctx, self._watch) if trades and (both or me.role != "buyer") else None
+        customers = (self._buyer, self._seller, self._watch if trades else None)
+        self._customers = [c for c in customers if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
         self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted)
         # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
@@ -78,6 +82,7 @@ class Peer:
             LedgerReplied: self._leadership.on_ledger,
             CallCompleted: self._on_replied,
             SalesNotified: self._on_told,
+            LoseGoods: self._on_lose_goods,
             PeerGone: self._on_peer_gone,
             Start: self._on_start,
             Quiesce: self._on_rest,
@@ -101,6 +106,7 @@ class Peer:
             "ledger": self._incumbency.on_ledger_timer,
             "gather": self._incumbency.on_gather_timer,
             "period": self._on_period_timer,
+            "reversals": self._watch.on_timer,
         }
         if self._seller is not None:
             self._timers["sell"] = self._seller.on_sell_timer
@@ -168,6 +174,8 @@ class Peer:
     def _on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
         self._gossip.on_heartbeat(sender, heartbeat)
         self._leadership.on_heartbeat(sender, heartbeat)
+        if self._customers:
+            self._watch.look()
 
     def _on_tally(self, _sender: int, tally: Tally) -> None:
         self._leadership.elections.cost.on_tally(tally)
@@ -203,8 +211,14 @@ class Peer:
                 return
 
     def _on_told(self, event: SalesNotified) -> None:
+        if self._customers:
+            self._watch.hear(event.sales)
         if self._seller is not None:
-            self._seller.on_told(event.sales)
+            self._seller.on_told(tuple(each for each in event.sales if each.taken_back is None))
+
+    def _on_lose_goods(self, event: LoseGoods) -> None:
+        if self._seller is not None:
+            self._seller.lose_goods(event.share)
 
     # -- beginning, end and what is done by the clock ------------------------------------------------------
 
@@ -221,6 +235,8 @@ class Peer:
         names = tuple(m.name for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.say(Opened(peer=ctx.name, role=ctx.me.role, neighbours=names))
         ctx.set_timer("period", ctx.settings.market.period_s)
+        if self._seller is not None:
+            self._seller.remember(event.handed_over)
         if self._buyer is not None:
             self._buyer.start()
         self._leadership.start(snapshot.term, snapshot.trader, starts_election=event.starts_election)

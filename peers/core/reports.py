@@ -201,6 +201,52 @@ class Earned(Report, frozen=True, kw_only=True):
         )
 
 
+class GoodsLost(Report, frozen=True, kw_only=True):
+    """A seller lost `units` of what it had deposited and still held. `holds` is what it has left of that deposit."""
+
+    deposit: str
+    item: str
+    units: int
+    holds: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.peer} lost {self.units} {self.item} that it had deposited, and still holds {self.holds} of them"
+        )
+
+
+class CannotFill(Report, frozen=True, kw_only=True):
+    """Journal: a seller was told of a sale, and does not have the goods; it asks the trader to take the sale back."""
+
+    outcome: Outcome
+
+
+class TookBack(Report, frozen=True, kw_only=True):
+    """A seller was told that a sale of its goods was taken back."""
+
+    outcome: Outcome
+
+    def sentence(self) -> str | None:
+        outcome, reversal = self.outcome, self.outcome.taken_back
+        if reversal is None:
+            return None
+        back = f"taken back, {reversal.amount} returned to {outcome.request.buyer}"
+        return f"{self.peer} cannot honour #{outcome.seq}: {back}"
+
+
+class GotBack(Report, frozen=True, kw_only=True):
+    """A buyer was told that a purchase of its was taken back."""
+
+    outcome: Outcome
+
+    def sentence(self) -> str | None:
+        request, sale, reversal = self.outcome.request, self.outcome.sale, self.outcome.taken_back
+        if sale is None or reversal is None:
+            return None
+        goods = f"{request.quantity} {request.item}"
+        return f"{self.peer} got back {reversal.amount} for #{self.outcome.seq} ({sale.seller} has no {goods})"
+
+
 class Rejected(Report, frozen=True, kw_only=True):
     """The trader found this peer's own call malformed: their settings differ, or there is a bug."""
 
@@ -225,6 +271,6 @@ class Departed(Report, frozen=True, kw_only=True):
 AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
     | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered | Deposited | Offered | Earned
-    | Rejected | Slept | Departed
+    | GoodsLost | CannotFill | TookBack | GotBack | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

@@ -6,7 +6,6 @@ anything has been started.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -80,6 +79,10 @@ class MarketSettings(BaseModel):
     """What a trader out of office goes back to: its own role, or buyer or seller as the lot falls."""
     first_trader: Literal["elected", "lowest"] = "elected"
     """Who is trader first: whoever wins an election, or the lowest rank without one."""
+    loss_probability: Probability = 0.0
+    """In each period a seller loses some of what it deposited and still holds, with this probability."""
+    loss_after_crash: bool = False
+    """Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over."""
     slow_after: Annotated[int, Field(ge=0)] = 0
     """A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps."""
     slow_sleep_s: Seconds = 30.0
@@ -198,7 +201,7 @@ def changed(values: Mapping[str, object], changes: Iterable[str]) -> dict[str, o
 
     A comma makes a list; numbers stay text, for the settings turn them into exactly what each field needs. Raises
     SettingsError for a change that is none, or that makes a group of a value."""
-    result: dict[str, object] = copy.deepcopy(dict(values))
+    result = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
     for change in changes:
         path, equals, text = change.partition("=")
         *groups, last = path.split(".")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from Pyro5.server import expose
 
-from peers.core.calls import Call, Failure, Reply, Resign, StandingReply, Status
+from peers.core.calls import Call, Failure, Reply, Resign, ReversalsReply, StandingReply, Status, StockReply
 from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.errors import BadRequest, PostClosed, WireError
@@ -49,7 +49,7 @@ class ServedPeer(Protocol):
         """Takes in what came along a link; returns what is to go back along it."""
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
-        """Takes in that goods of this peer were sold."""
+        """Takes in that goods of this peer were sold, or that purchases of its were taken back."""
 
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know."""
@@ -141,13 +141,25 @@ class PeerEndpoint:
         return served_on_thread(self._on_deliver, arguments, named)
 
     def told(self, packed: Any = None) -> None:
-        """The trader tells this seller of sales."""
+        """The trader tells this peer of sales of its goods, and of purchases that were taken back."""
         self._peer.told(wire.unpack_sales(packed))
 
     def standing(self, seller: Any = None, after_seq: Any = None) -> bytes:
         """A seller's sales after `after_seq`, and what it still has on offer."""
         reply = self._peer.call(self._reader.standing(seller, after_seq))
         assert isinstance(reply, StandingReply)
+        return wire.pack(reply)
+
+    def report_stock(self, packed: Any = None) -> bytes:
+        """A seller reports what it really holds of a deposit, and which of its sales are to be taken back."""
+        reply = self._peer.call(wire.unpack_stock_report(packed))
+        assert isinstance(reply, StockReply)
+        return wire.pack(reply)
+
+    def reversals(self, customer: Any = None, after: Any = None) -> bytes:
+        """A customer's sales and purchases that were taken back, after the reversal numbered `after`."""
+        reply = self._peer.call(self._reader.reversals(customer, after))
+        assert isinstance(reply, ReversalsReply)
         return wire.pack(reply)
 
     def introduce(self, packed: Any = None) -> bytes:

@@ -19,10 +19,10 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
-from peers.core.calls import AskOutcome, Buy, MakeDeposit, Search, Standing, Status
+from peers.core.calls import AskOutcome, AskReversals, Buy, MakeDeposit, Search, Standing, Status
 from peers.core.market import limits
 from peers.core.market.money import money_text
-from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale, clock_of
+from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Reversal, Sale, clock_of
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.settings import Settings
 from peers.errors import BadRequest
@@ -131,6 +131,10 @@ class Reader:
         """Reads whose standing is asked for, and from which sale on."""
         return Standing(seller=limits.checked("seller", seller), after_seq=limits.checked("after_seq", after_seq))
 
+    def reversals(self, customer: object, after: object) -> AskReversals:
+        """Reads whose reversals are asked for, and after which number."""
+        return AskReversals(customer=limits.checked("customer", customer), after=limits.checked("after", after))
+
     def _stamp(self, read: _Lamport | _Vector) -> LamportStamp | VectorStamp:
         if isinstance(read, _Lamport):
             return LamportStamp(lamport=read.lamport)
@@ -230,7 +234,22 @@ def outcome_dict(outcome: Outcome) -> Document:
         document["reason"] = outcome.reason
     if outcome.concurrent is not None:
         document["concurrent"] = outcome.concurrent
+    if outcome.taken_back is not None:
+        document["taken_back"] = _reversal_dict(outcome.taken_back)
     return document
+
+
+def _reversal_dict(reversal: Reversal) -> Document:
+    return {
+        "number": reversal.number,
+        "amount": money_text(reversal.amount),
+        "commission": money_text(reversal.commission),
+        "earned": money_text(reversal.earned),
+        "term": reversal.term,
+        "trader": reversal.trader,
+        "taken_back_at": _time_of_day(reversal.taken_back_at_ms),
+        "reason": reversal.reason,
+    }
 
 
 def deposit_dict(deposit: Deposit) -> Document:
@@ -345,6 +364,20 @@ def _outcome(document: Document) -> Outcome:
         sale=sale,
         reason=document.get("reason"),
         concurrent=document.get("concurrent"),
+        taken_back=_reversal(document["taken_back"]) if "taken_back" in document else None,
+    )
+
+
+def _reversal(document: Document) -> Reversal:
+    return Reversal(
+        number=document["number"],
+        amount=Decimal(document["amount"]),
+        commission=Decimal(document["commission"]),
+        earned=Decimal(document["earned"]),
+        term=document["term"],
+        trader=document["trader"],
+        taken_back_at_ms=_ms(document["taken_back_at"]),
+        reason=document["reason"],
     )
 
 

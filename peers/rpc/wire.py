@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, Union
 
 import msgspec
 
-from peers.core.calls import StandingReply
+from peers.core.calls import ReportStock, ReversalsReply, StandingReply, StockReply, check_call
 from peers.core.leadership.elections.registry import ELECTION_MESSAGES
 from peers.core.market.records import Outcome
 from peers.core.membership.clocks import MAX_TIME
@@ -42,6 +42,9 @@ pack: Callable[[object], bytes] = _encoder.encode
 _parcels = msgspec.msgpack.Decoder(Parcel)
 _sales = msgspec.msgpack.Decoder(tuple[Outcome, ...])
 _standings = msgspec.msgpack.Decoder(StandingReply)
+_stock_reports = msgspec.msgpack.Decoder(ReportStock)
+_stock_replies = msgspec.msgpack.Decoder(StockReply)
+_reversals = msgspec.msgpack.Decoder(ReversalsReply)
 _members = msgspec.msgpack.Decoder(Member)
 _snapshots = msgspec.msgpack.Decoder(Snapshot)
 
@@ -68,6 +71,23 @@ def unpack_sales(packed: object) -> tuple[Outcome, ...]:
 def unpack_standing(packed: object) -> StandingReply:
     """Returns what `standing` gives; BadRequest if it is none."""
     return _unpack(_standings, packed, "standing")
+
+
+def unpack_stock_report(packed: object) -> ReportStock:
+    """Returns what `report_stock` takes; BadRequest if it is none, or beyond the limits of the market."""
+    report = _unpack(_stock_reports, packed, "report")
+    check_call(report, (), "lamport")  # There is no item, and no clock, in it.
+    return report
+
+
+def unpack_stock_reply(packed: object) -> StockReply:
+    """Returns what `report_stock` gives; BadRequest if it is none."""
+    return _unpack(_stock_replies, packed, "stock")
+
+
+def unpack_reversals(packed: object) -> ReversalsReply:
+    """Returns what `reversals` gives; BadRequest if it is none."""
+    return _unpack(_reversals, packed, "reversals")
 
 
 def unpack_snapshot(packed: object) -> Snapshot:

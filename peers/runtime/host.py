@@ -64,7 +64,7 @@ from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
 from peers.runtime.brief_calls import call_back, pass_on
-from peers.runtime.journal import Journal
+from peers.runtime.journal import Journal, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
 from peers.runtime.links.links import Links
@@ -141,6 +141,9 @@ class PeerHost:
         self._ended = False
         patience_s = ANSWER_WITHIN * timeout_s
         self._replies = DeferredReplies(patience_s, lambda: self._calls.turn_away_the_late())  # noqa: PLW0108 - there are none yet
+        # It only matters to a seller that has lost its goods; then this peer's earlier lives are to be read up.
+        lost = settings.market.loss_after_crash
+        self._handed_over = handed_over_before(Path(spec.directory), spec.name) if lost else ()
         self._journal = Journal(Path(spec.directory), spec.name)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
@@ -186,7 +189,8 @@ class PeerHost:
         """The market opens."""
         self._timers.start()
         with self._lock:
-            self._step(Start(snapshot=snapshot, starts_election=starts_election))
+            start = Start(snapshot=snapshot, starts_election=starts_election, handed_over=self._handed_over)
+            self._step(start)
             self._begun.set()
 
     def rest(self) -> None:

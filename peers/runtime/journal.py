@@ -12,9 +12,17 @@ from typing import Any
 
 import msgspec
 
-from db.audit.journals import FOLDER, trim_torn_tail
-from peers.core.journal import journal_line
+from db.audit.journals import FOLDER, read_journal, trim_torn_tail
+from db.audit.rows import JournalEntry
+from peers.core.inputs import HandedOver
+from peers.core.journal import handed_over_in, journal_line
 from peers.core.reports import Report
+
+
+def handed_over_before(directory: Path, peer: str) -> tuple[HandedOver, ...]:
+    """Returns what earlier lives of a seller handed over, by its journal in a town's directory."""
+    lines = (each for each in read_journal(directory / FOLDER / f"{peer}.jsonl") if isinstance(each, JournalEntry))
+    return handed_over_in({"kind": each.kind, "sale": each.sale} for each in lines)
 
 
 class Journal:

@@ -11,7 +11,18 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, Reply, Standing, Unreachable
+from peers.core.calls import (
+    AskOutcome,
+    AskReversals,
+    Buy,
+    Call,
+    Failure,
+    MakeDeposit,
+    Reply,
+    ReportStock,
+    Standing,
+    Unreachable,
+)
 from peers.core.commands import CallTrader, NotifySales
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member
@@ -19,7 +30,7 @@ from peers.errors import WireError
 from peers.rpc.public_form import deposit_of, offer_dict, outcome_of, request_dict
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.wake_up import WakeUp
-from peers.rpc.wire import pack, unpack_standing
+from peers.rpc.wire import pack, unpack_reversals, unpack_standing, unpack_stock_reply
 
 OnCompleted = Callable[[int, Reply | Failure], None]
 
@@ -38,12 +49,12 @@ MOST_UNTOLD = 10_000
 
 
 class TraderClient:
-    """Carries out CallTrader: a thread for what a buyer asks, one for what a seller asks, each made when needed."""
+    """Carries out CallTrader: a thread for what a buyer asks, one for all else, each made when needed."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
         self._replied = replied
-        # One queue for what buyers ask (True), one for what sellers ask (False).
+        # One queue for what buyers ask (True), one for what sellers ask, and about what was taken back (False).
         self._queues: dict[bool, _CallQueue] = {}
 
     def ask(self, ask: CallTrader) -> None:
@@ -136,6 +147,10 @@ def _ask(connection: RpcConnection, call: Call) -> Reply:
     if isinstance(call, AskOutcome):
         found = connection.call("outcome", call.request_id)
         return None if found is None else outcome_of(found)
+    if isinstance(call, ReportStock):
+        return unpack_stock_reply(connection.call("report_stock", pack(call)))
+    if isinstance(call, AskReversals):
+        return unpack_reversals(connection.call("reversals", call.customer, call.after))
     raise ValueError(f"a peer does not ask for {type(call).__name__}")
 
 
@@ -158,12 +173,12 @@ class SaleNotifier:
 
     def tell(self, tell: NotifySales) -> None:
         """Has it told. Under the host's lock."""
-        rank = tell.seller.rank
+        rank = tell.customer.rank
         with self._lock:
-            _, sales = self._untold.get(rank, (tell.seller, []))
+            _, sales = self._untold.get(rank, (tell.customer, []))
             if len(sales) < MOST_UNTOLD:
                 sales.extend(tell.sales)
-            self._untold[rank] = (tell.seller, sales)
+            self._untold[rank] = (tell.customer, sales)
         if self._thread is None and not self._stopped:
             self._thread = threading.Thread(target=self._run, name="telling", daemon=True)
             self._thread.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peers.core.calls import Buy, MakeDeposit
+from peers.core.calls import Buy, MakeDeposit, ReportStock
 from peers.core.inputs import (
     CallCompleted,
     Input,
@@ -41,16 +41,22 @@ def describe_input(event: Input) -> str:
             of = f" {call.request.request_id}"
         elif isinstance(call, MakeDeposit):
             of = f" {call.offer.deposit_id}"
+        elif isinstance(call, ReportStock):
+            of = f" {call.holds} of {call.deposit_id}, none for {', '.join(call.unfilled) or 'nobody'}"
         return f"is asked {type(call).__name__}{of} (call {event.call_id})"
     if isinstance(event, CallCompleted):
         return f"hears {_describe_reply(event.reply)}"
     if isinstance(event, LedgerReplied):
         return f"ledger: {describe_operation(event.operation)} -> {describe_result(event.result)}"
     if isinstance(event, SalesNotified):
-        return f"is told of sales {', '.join(str(outcome.seq) for outcome in event.sales)}"
+        return f"is told of sales {', '.join(map(_describe_sale, event.sales))}"
     if isinstance(event, PeerGone):
         return f"finds {event.rank} gone"
     return type(event).__name__
+
+
+def _describe_sale(outcome: Outcome) -> str:
+    return f"{outcome.seq}{' (taken back)' if outcome.taken_back is not None else ''}"
 
 
 def describe_message(message: LinkMessage) -> str:
@@ -90,6 +96,8 @@ def describe_entry(entry: Entry) -> str:
     outcomes = entry.outcomes
     parts = (
         f"{len(entry.deposits)} deposits" if entry.deposits else "",
+        f"takes back {', '.join(entry.new_reversals)}" if entry.reversals else "",
+        f"counts {', '.join(each.deposit.offer.deposit_id for each in entry.recounts)}" if entry.recounts else "",
         f"seq {outcomes[0].seq} to {outcomes[-1].seq}" if outcomes else "",
         f"queues {', '.join(each.request.request_id for each in entry.queued)}" if entry.queued else "",
     )

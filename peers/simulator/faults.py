@@ -37,6 +37,7 @@ Kind = Literal[
     "ledger_unknown",
     "books_behind",
     "books_cut",
+    "goods_lost",
 ]
 
 
@@ -67,6 +68,7 @@ class FaultOptions(msgspec.Struct, frozen=True, kw_only=True):
     ledger_unknown: float = 1.0
     books_behind: float = 0.4  # The books follow the log slowly.
     books_cut: float = 0.3  # What one peer asks of the ledger is answered with silence.
+    goods_lost: float = 1.0  # A seller loses some of what it deposited.
 
 
 KINDS: tuple[Kind, ...] = FaultOptions.__struct_fields__  # type: ignore[assignment]
@@ -81,7 +83,7 @@ _FROM_TO_S: dict[str, tuple[float, float]] = {
     "one_way": (0.5, 4.0),
     "ledger_away": (0.1, 2.0),
 }
-_INSTANT = frozenset(("crash", "join", "leave", "resign", "false_alarm", "clock_jump"))
+_INSTANT = frozenset(("crash", "join", "leave", "resign", "false_alarm", "clock_jump", "goods_lost"))
 _AIMED = frozenset(
     ("crash", "restart", "hang", "slow", "leave", "resign", "false_alarm", "clock_jump", "one_way", "books_cut")
 )

@@ -57,7 +57,10 @@ def draw_scenario(
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
     edges = first_graph("random", peers, rng)
-    settings = _draw_settings(rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0)
+    # These two follow from the seed, so that nothing else that is drawn depends on them.
+    settings = _draw_settings(
+        rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0, loss_after_crash=seed % 5 == 4
+    )
     if seed % 7 in _OTHER_MARKETS:
         _draw_other_market(settings, Random(f"market {seed}"))
     settings = changed(settings, changes)
@@ -72,7 +75,7 @@ def draw_scenario(
     )
 
 
-def _draw_settings(rng: Random, *, group_commit_delay_s: float) -> dict[str, Any]:
+def _draw_settings(rng: Random, *, group_commit_delay_s: float, loss_after_crash: bool) -> dict[str, Any]:
     """A small market in a hurry: little stock, and traders that resign after a few sales."""
     return {
         "clock": rng.choice(("lamport", "lamport", "vector")),
@@ -85,6 +88,7 @@ def _draw_settings(rng: Random, *, group_commit_delay_s: float) -> dict[str, Any
             "resign_probability": rng.choice((0.0, 0.0, 0.2)),
             "resign_after_sales": rng.choice((0, 3, 8, 20)),
             "barred_elections": rng.choice((0, 1, 2)),
+            "loss_after_crash": loss_after_crash,
         },
         "timing": {"max_batch": rng.choice((1, 2, 256)), "group_commit_delay_s": group_commit_delay_s},
     }

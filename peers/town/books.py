@@ -43,6 +43,8 @@ class RunTally(msgspec.Struct):
     terms: int
     # By term, the trader and how long its election took in milliseconds, for those elections that are on record.
     elections: dict[int, tuple[str, float]]
+    # How many sales were taken back; they are not among the purchases.
+    taken_back: int = 0
 
 
 class Books(Queries):
@@ -112,6 +114,7 @@ class Books(Queries):
         decided = self.dealings(since.seq)
         terms = self.post().term - since.term
         tally = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=terms, elections={})
+        tally.taken_back = self.count_taken_back(since.seq)
         for dealings in decided:
             _add(tally, dealings)
         for record in self.elections(since.term):

@@ -5,10 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import count
 
-from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+import msgspec
+
+from peers.core.ledger.log import Entry, OfficeEntry, Recount, TradeEntry
 from peers.core.ledger.port import Append
 from peers.core.market.money import split
-from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, PurchaseRequest, Sale
+from peers.core.market.records import (
+    Accepted,
+    Deposit,
+    ElectionRecord,
+    Offer,
+    Outcome,
+    PurchaseRequest,
+    Reversal,
+    Sale,
+)
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 
 T0_MS = 1_793_000_000_123
@@ -73,6 +84,30 @@ def unavailable(request: Accepted, seq: int, *, term: int = 1, trader: str = TRA
     )
 
 
+def taken_back(outcome: Outcome, number: int, *, term: int = 1, trader: str = TRADER) -> Outcome:
+    """A sale after it was undone, as reversal `number`."""
+    assert outcome.sale is not None
+    reversal = Reversal(
+        number=number,
+        amount=outcome.sale.amount,
+        commission=outcome.sale.commission,
+        earned=outcome.sale.earned,
+        term=term,
+        trader=trader,
+        taken_back_at_ms=T0_MS + 20_000 + number,
+        reason="the seller does not have the goods",
+    )
+    return msgspec.structs.replace(outcome, taken_back=reversal)
+
+
+def recount(deposit: Deposit, *, left: int, returned: int, written_off: int) -> Recount:
+    """`deposit` counted anew, when `left` units were there besides those that come back."""
+    after = msgspec.structs.replace(
+        deposit, remaining=left + returned - written_off, written_off=deposit.written_off + written_off
+    )
+    return Recount(deposit=after, returned=returned, written_off=written_off)
+
+
 def office(term: int = 1, trader: str = TRADER, *, reason: str = "start") -> OfficeEntry:
     """An entry with which `trader` takes office."""
     return OfficeEntry(
@@ -85,6 +120,8 @@ def trade(
     deposits: tuple[Deposit, ...] = (),
     queued: tuple[Accepted, ...] = (),
     known: tuple[str, ...] = (),
+    reversals: tuple[Outcome, ...] = (),
+    recounts: tuple[Recount, ...] = (),
     term: int = 1,
     trader: str = TRADER,
 ) -> TradeEntry:
@@ -99,6 +136,8 @@ def trade(
         outcomes=outcomes,
         queued=queued,
         new_requests=tuple(each.request.request_id for each in taken_in if each.request.request_id not in known),
+        reversals=reversals,
+        recounts=recounts,
     )
 
 

@@ -51,7 +51,12 @@ def test_without_faults_an_election_can_be_walked_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("mistake", "walk"),
-    [("term_not_raised", ELECTION), ("answer_before_append", MARKETS[0]), ("place_not_checked", MARKETS[0])],
+    [
+        ("term_not_raised", ELECTION),
+        ("answer_before_append", MARKETS[0]),
+        ("place_not_checked", MARKETS[0]),
+        ("money_not_given_back", MARKETS[-1]),
+    ],
 )
 def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
     planted = next(each for each in MISTAKES if each.name == mistake)

@@ -13,7 +13,7 @@ import msgspec
 
 from db.audit.checkers.log_checks import PlacesAndIds
 from db.audit.findings import Checker, Finding
-from db.audit.log_rows import EntryRow
+from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DECIDED, MAIN_POST, DepositRow, PostRow, RequestRow
 
 _CENT = Decimal("0.01")
@@ -28,13 +28,14 @@ class _Goods(msgspec.Struct, frozen=True, gc=False):
     seller: str | None
     quantity: int | None
     remaining: int | None
+    written_off: int | None
 
 
 class NoOversell(Checker):
-    """Of every deposit, what is gone is what was sold out of it.
+    """Of every deposit, what is gone is what was sold out of it and not taken back, and what was written off.
 
-    With a log, what is left is what the log adds up to: each deposit comes with all its goods, and no sale takes more
-    than is left at its place. Without one, what is left is what the books say.
+    With a log, what is left is what the log adds up to: each deposit comes with all its goods, no sale takes more
+    than is left at its place, and it is counted anew at what is left. Without one, it is what the books say.
     """
 
     name: ClassVar[str] = "no_oversell"
@@ -42,7 +43,11 @@ class NoOversell(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._deposits: dict[str, _Goods] = {}
-        self._sold: dict[str, int] = {}
+        # By id of deposit: what is gone, and how much of that was written off.
+        self._gone: dict[str, int] = {}
+        self._written_off: dict[str, int] = {}
+        # The deposits that entries counted anew that were cut.
+        self._uncertain: set[str] = set()
         self._folded = False
 
     def log_entry(self, row: EntryRow) -> None:
@@ -51,12 +56,38 @@ class NoOversell(Checker):
             if deposit.quantity is None or deposit.remaining != deposit.quantity:
                 taken_in = f"it was taken in with {deposit.remaining} remaining of {deposit.quantity}"
                 self.violate(deposit.id, row.name, what=taken_in)
+            if deposit.written_off:
+                self.violate(deposit.id, row.name, what=f"{deposit.written_off} were written off as it was taken in")
 
     def deposit(self, row: DepositRow) -> None:
-        self._deposits[row.id] = _Goods(row.id, row.item, row.seller, row.quantity, row.remaining)
+        self._deposits[row.id] = _Goods(row.id, row.item, row.seller, row.quantity, row.remaining, row.written_off)
+        if self._folded and row.written_off:
+            self._uncertain.add(row.id)
+
+    def recount(self, row: RecountRow) -> None:
+        counted = row.deposit
+        deposit = self._deposits.get(counted.id)
+        if deposit is None:
+            self.violate(counted.id, what="it is counted anew, and was never taken in")
+        elif row.returned is None or row.written_off is None or min(row.returned, row.written_off) < 0:
+            self.violate(counted.id, what=f"{row.returned} came back to it, and {row.written_off} were written off")
+        elif (
+            counted.id in self._uncertain
+        ):  # What it was before only cut entries could tell; from here on it is known.
+            self._uncertain.remove(counted.id)
+            self._gone[counted.id] = (deposit.quantity or 0) - (counted.remaining or 0)
+            self._written_off[counted.id] = counted.written_off or 0
+        else:
+            gone = self._gone.get(counted.id, 0) - row.returned + row.written_off
+            off = self._written_off.get(counted.id, 0) + row.written_off
+            self._gone[counted.id], self._written_off[counted.id] = gone, off
+            left = (deposit.quantity or 0) - gone
+            if left < 0 or (counted.remaining, counted.written_off) != (left, off):
+                says = f"it is counted at {counted.remaining} left and {counted.written_off} written off"
+                self.violate(counted.id, what=f"{says}; that makes {left} and {off}")
 
     def request(self, row: RequestRow) -> None:
-        if not row.sold:
+        if not row.sold or (row.taken_back is not None and not self._folded):
             return
         deposit = self._deposits.get(row.deposit or "")
         if deposit is None:
@@ -66,10 +97,10 @@ class NoOversell(Checker):
         if row.quantity is None or row.quantity < 1:
             self.violate(row.id, what=f"it was sold with a quantity that is none ({row.quantity})")
             return
-        left = (deposit.quantity or 0) - self._sold.get(deposit.id, 0)
-        if self._folded and row.quantity > left:
+        left = (deposit.quantity or 0) - self._gone.get(deposit.id, 0)
+        if self._folded and row.quantity > left and deposit.id not in self._uncertain:
             self.violate(row.id, deposit.id, what=f"seq {row.seq} sold {row.quantity} out of {left} that were left")
-        self._sold[deposit.id] = self._sold.get(deposit.id, 0) + row.quantity
+        self._gone[deposit.id] = self._gone.get(deposit.id, 0) + row.quantity
         for field in ("item", "seller"):
             theirs, ours = getattr(row, field), getattr(deposit, field)
             if theirs != ours:
@@ -77,17 +108,20 @@ class NoOversell(Checker):
 
     def finish(self) -> Finding:
         for deposit in self._deposits.values() if not self._folded else ():
-            self._check_account(deposit, self._sold.get(deposit.id, 0))
+            self._check_account(deposit, self._gone.get(deposit.id, 0))
         return super().finish()
 
     def _check_account(self, deposit: _Goods, sold: int) -> None:
-        quantity, remaining = deposit.quantity, deposit.remaining
-        if quantity is None or remaining is None:
+        quantity, remaining, off = deposit.quantity, deposit.remaining, deposit.written_off
+        if off is None or off < 0:
+            self.violate(deposit.id, what=f"{off} were written off of it")
+        elif quantity is None or remaining is None:
             self.violate(deposit.id, what=f"quantity {quantity} and remaining {remaining} are not both whole numbers")
         elif remaining < 0:
             self.violate(deposit.id, what=f"remaining is {remaining}, below nothing")
-        elif quantity - remaining != sold:
-            gone = f"{quantity} deposited less {remaining} remaining is {quantity - remaining}"
+        elif quantity - remaining - off != sold:
+            lost = f" less {off} written off" if off else ""
+            gone = f"{quantity} deposited less {remaining} remaining{lost} is {quantity - remaining - off}"
             self.violate(deposit.id, what=f"{gone}; its sales add up to {sold}")
 
 
@@ -193,6 +227,16 @@ class MoneyConserved(Checker):
             parts = f"commission {commission} and earned {earned} make {commission + earned}"
             self.violate(row.id, what=f"{parts}; the amount is {amount}")
         self._check_terms_of_sale(row, price, amount, commission)
+        if row.taken_back is None:
+            self._add(worth, amount, commission, earned)
+
+    def reversal(self, row: RequestRow) -> None:
+        """In total, money of a sale that was taken back is as if it had never been paid."""
+        price, amount, commission, earned = row.price, row.amount, row.commission, row.earned
+        if price is not None and amount is not None and commission is not None and earned is not None:
+            self._add(-(row.quantity or 0) * price, -amount, -commission, -earned)
+
+    def _add(self, worth: Decimal, amount: Decimal, commission: Decimal, earned: Decimal) -> None:
         self.worth += worth
         self.amount += amount
         self.commission += commission

@@ -13,18 +13,28 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from db.audit.findings import Checker, Finding
-from db.audit.rows import DepositRow, JournalEntry, RequestRow, money, same_clock
+from db.audit.rows import DepositRow, JournalEntry, RequestRow, ReversalRow, money, same_clock
 
 Subject = tuple[Literal["request", "deposit"], str]
 
-_PAYLOADS = {"asked": "request", "told": "outcome", "deposited": "deposit", "earned": "sale"}
+_PAYLOADS = {
+    "asked": "request",
+    "told": "outcome",
+    "deposited": "deposit",
+    "earned": "sale",
+    "got_back": "reversal",
+    "took_back": "reversal",
+}
+_SIDES = {"got_back": "buyer", "took_back": "seller"}
 _MONEY = ("price", "amount", "commission", "earned")
 _ASKED = ("buyer", "item", "quantity", "clock")
 _TOLD = ("status", "seq", "term", "trader", "seller", "deposit", *_MONEY, "buyer", "item", "quantity", "clock")
-PROMISED_FIELDS = _TOLD
+PROMISED_FIELDS = (*_TOLD, "taken_back")
 """The fields of a request that are judged here; there is no need to look up others."""
 
 _EARNED = ("seq", "item", "quantity", "buyer", "price", "earned")
+_REVERSED = ("seq", "buyer", "seller", "item", "quantity")
+_GIVEN_BACK = ("number", "amount", "commission", "earned")
 _DEPOSITED = ("seller", "item", "price", "quantity", "clock", "order", "term")
 
 
@@ -90,27 +100,44 @@ class AcknowledgedIsRecorded(Checker):
             self._compare(entry, payload, record, _TOLD)
             self._addressee(entry, record.id, record.buyer, "buyer")
             return
+        if entry.kind in _SIDES:
+            self._taken_back(entry, payload, record)
+            return
         if not record.sold:
             self.violate(record.id, what=f"{entry.peer} was told that it was sold; the ledger says {record.status}")
             return
         self._compare(entry, payload, record, _EARNED)
         self._addressee(entry, record.id, record.seller, "seller")
 
+    def _taken_back(self, entry: JournalEntry, payload: Mapping[str, Any], record: RequestRow) -> None:
+        if record.taken_back is None:
+            self.violate(
+                record.id, what=f"{entry.peer} was told that its sale was taken back; the ledger has it whole"
+            )
+            return
+        self._compare(entry, payload, record, _REVERSED)
+        self._compare(entry, payload, record.taken_back, _GIVEN_BACK, record_id=record.id)
+        side = _SIDES[entry.kind]
+        self._addressee(entry, record.id, getattr(record, side), side)
+
     def _deposited(self, entry: JournalEntry, record: DepositRow) -> None:
         payload = payload_of(entry)
         self._compare(entry, payload, record, _DEPOSITED)
         self._addressee(entry, record.id, record.seller, "seller")
         told, now = payload.get("remaining"), record.remaining
-        # Stock only ever falls, so what is left now may be less than what was left when the seller was told.
-        if isinstance(told, int) and now is not None and told < now:
+        # Stock only falls, unless sales were taken back, and then something was written off as well. So what is left
+        # now may be less than what was left when the seller was told.
+        if isinstance(told, int) and now is not None and told < now and not record.written_off:
             self.violate(record.id, what=f"{entry.peer} was told that {told} remain; the ledger says {now}")
 
     def _compare(
         self,
         entry: JournalEntry,
         payload: Mapping[str, Any],
-        record: RequestRow | DepositRow,
+        record: RequestRow | DepositRow | ReversalRow,
         fields: tuple[str, ...],
+        *,
+        record_id: str = "",
     ) -> None:
         verb = "asked for" if entry.kind == "asked" else "was told"
         for field in fields:
@@ -121,7 +148,8 @@ class AcknowledgedIsRecorded(Checker):
                 theirs = money(theirs)
             if not (same_clock(theirs, ours) if field == "clock" else theirs == ours):
                 said = f"{entry.peer} {verb} {field} {payload[field]}"
-                self.violate(record.id, what=f"{said}; the ledger says {ours}")
+                named = record_id if isinstance(record, ReversalRow) else record.id
+                self.violate(named, what=f"{said}; the ledger says {ours}")
 
     def _addressee(self, entry: JournalEntry, document: str, owner: str | None, role: str) -> None:
         if entry.peer != owner:

@@ -31,7 +31,7 @@ from itertools import count
 from typing import ClassVar
 
 from db.audit.findings import MOST_LISTED, Checker, Finding
-from db.audit.log_rows import EntryRow
+from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DECIDED, DepositRow, RequestRow, derived_order, logical_time
 
 _NEVER = -(2**62)
@@ -56,6 +56,9 @@ class LowestClockFirst(Checker):
     def deposit(self, row: DepositRow) -> None:
         self._check_order(row, row.seller)
         self._shelf.deposit(row)
+
+    def recount(self, row: RecountRow) -> None:
+        self._shelf.recount(row.deposit)
 
     def request(self, row: RequestRow) -> None:
         self._check_order(row, row.buyer)
@@ -261,11 +264,22 @@ class _ShelfReplay:
         self._cut_short = 0
 
     def deposit(self, row: DepositRow) -> None:
+        """Takes in a deposit. When one was counted anew that the books alone tell of, nobody can say."""
         order = derived_order(row.clock, row.seller, row.id) or row.order
-        if order is not None and row.quantity is not None:
+        if order is not None and row.quantity is not None and not row.written_off:
             shelved = self._deposits[row.id] = _Shelved(row, order, row.quantity)
             if row.term is not None:
                 heappush(self._to_come, (row.term, next(self._count), shelved))
+
+    def recount(self, row: DepositRow) -> None:
+        """A deposit was counted anew, before anything is sold out of it: it holds what the log says."""
+        shelved = self._deposits.get(row.id)
+        if shelved is not None and row.remaining is not None:
+            shelved.held = row.remaining
+            if shelved.held > 0:
+                self._put_on_shelf(shelved)
+            else:
+                self._take_off(shelved)
 
     def sale(self, row: RequestRow) -> None:
         chosen = self._deposits.get(row.deposit or "")

@@ -23,7 +23,7 @@ from db.audit.rows import MAIN_POST, Document, PostRow, whole
 _MOST_FIELDS = 4
 """The most fields named of one document that differs: enough to find the fault."""
 
-_FOLDED = ("remaining", "at")
+_FOLDED = ("remaining", "written_off", "at")
 """The fields of a deposit that change after it was taken in."""
 
 
@@ -34,6 +34,13 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     document: Document | None
 
 
+class Left(msgspec.Struct, frozen=True, gc=False):
+    """What is left of a deposit, and what was written off of it."""
+
+    remaining: int | None
+    written_off: int | None
+
+
 class FoldedPost(msgspec.Struct, kw_only=True):
     """What the post is after an entry. `unknown` are the fields that only entries could tell that were cut."""
 
@@ -42,10 +49,11 @@ class FoldedPost(msgspec.Struct, kw_only=True):
     since: int | None = None
     seq: int = 0
     arrival: int = 0
+    reversals: int = 0
     unknown: frozenset[str] = frozenset()
 
 
-_POST_FIELDS = ("term", "trader", "since", "seq", "arrival")
+_POST_FIELDS = ("term", "trader", "since", "seq", "arrival", "reversals")
 
 
 class BooksFollowLog(Checker):
@@ -129,6 +137,11 @@ class BooksFollowLog(Checker):
         if written and written[-1].document is not None and book != written[-1].document:
             self.violate(request_id, what=f"at {at}, {_differences(book, written[-1].document)}")
 
+    def not_taken_back(self, request_id: str, place: int) -> None:
+        """Judges a request that the books hold as sold, while the entry at `place` took the sale back."""
+        if place <= self.made:
+            self.violate(request_id, what=f"the entry at {place} took the sale back; the books do not say so")
+
     def judge_deposit(self, deposit_id: str, taken_in: Document, book: Document | None) -> None:
         """Judges what never changes of a deposit, when the log takes it in."""
         if book is not None:
@@ -136,12 +149,17 @@ class BooksFollowLog(Checker):
             if book != taken_in:
                 self.violate(deposit_id, what=_differences(book, taken_in))
 
-    def account(self, deposit_id: str, at: object, remaining: object, last: int, left: int) -> None:
+    def account(self, deposit_id: str, at: object, said: Left, last: int, left: Left) -> None:
         """Judges what the books say is left, as of the place `at`: `last` touched it up to there, leaving `left`."""
         if at != last:
             self.violate(deposit_id, what=f"its at is {at}; up to there the log touches it at {last} last")
-        elif remaining != left:
-            self.violate(deposit_id, what=f"remaining is {remaining}; at {at} the log adds up to {left}")
+        elif said.remaining != left.remaining:
+            self.violate(
+                deposit_id, what=f"remaining is {said.remaining}; at {at} the log adds up to {left.remaining}"
+            )
+        elif said.written_off != left.written_off:
+            off = f"written_off is {said.written_off}; at {at} the log adds up to {left.written_off}"
+            self.violate(deposit_id, what=off)
 
     def touched(self, deposit_id: str, due: int, at: object, *, in_books: bool) -> None:
         """Judges how new a deposit is: `due` is the last place up to `made` that touches it, or -1."""

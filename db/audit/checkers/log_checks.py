@@ -53,6 +53,7 @@ class PlacesAndIds:
         if not entry.cut:
             self._check_form(entry)
             self._check_requests(entry)
+            self._check_reversals(entry)
         else:
             again = [each for each in entry.new_requests if self._came(each)]
             self._came_before(entry, again)
@@ -71,9 +72,10 @@ class PlacesAndIds:
             wrong.append("it does not say why the election was held")
         if entry.kind == "queue" and not entry.queued:
             wrong.append("it queues nothing")
-        if entry.kind == "decide" and not entry.decided and not entry.deposits:
+        decides = entry.decided or entry.deposits or entry.recounts or entry.reversals
+        if entry.kind == "decide" and not decides:
             wrong.append("it decides nothing and takes nothing in")
-        outcomes = entry.kind != "decide" and (entry.decided or entry.deposits)
+        outcomes = entry.kind != "decide" and decides
         if outcomes or (entry.kind == "office" and entry.queued):
             wrong.append(f"it holds more than a {entry.kind} entry may")
         for what in wrong:
@@ -100,6 +102,12 @@ class PlacesAndIds:
         for request_id, version in queued.items():
             self._queued.setdefault(request_id, version)
         self._named_in_vain(entry, "new_requests", new - here)
+
+    def _check_reversals(self, entry: EntryRow) -> None:
+        for row, _ in entry.reversals:
+            self._stands_here(entry, row.id, row.at)
+        for recount, _ in entry.recounts:
+            self._stands_here(entry, recount.deposit.id, recount.deposit.at)
 
     def _decided(self, entry: EntryRow, row: RequestRow, new: bool, here: set[str]) -> None:
         self._stands_here(entry, row.id, row.at)

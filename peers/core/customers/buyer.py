@@ -24,11 +24,13 @@ class Buyer:
         self._call = RetryingCall(ctx, "ask")
         self._number = 0
         self._bought = 0
-        # A part of each id, so that ids stay unique when the same peer is started again.
-        self._session = ctx.me.incarnation
+        # The beginning of each id, so that ids stay unique when the same peer is started again.
+        self._prefix = f"{ctx.name}-{ctx.me.incarnation:x}-"
         # The item that was not to be had the last time; another is picked next.
         self._last_item: str | None = None
         self._resting = False
+        # The ids of purchases that were known to be taken back when they were answered.
+        self._in_vain: set[str] = set()
         # Whether it would have bought, but could not: there was no trader, or this peer was in office.
         self._stalled = False
 
@@ -54,7 +56,7 @@ class Buyer:
         others = [item for item in market.items if item != self._last_item]
         self._number += 1
         return PurchaseRequest(
-            request_id=f"{self._ctx.name}-{self._session:x}-{self._number}",
+            request_id=f"{self._prefix}{self._number}",
             buyer=self._ctx.name,
             item=self._ctx.rng.choice(others or market.items),
             quantity=self._ctx.rng.randint(1, market.quantity_max),
@@ -91,8 +93,11 @@ class Buyer:
         ctx, market = self._ctx, self._ctx.settings.market
         ctx.say(Answered(peer=ctx.name, outcome=outcome))
         if outcome.sale is None:
-            self._last_item = outcome.request.item
             ctx.count("unavailable")
+        if outcome.taken_back is not None:
+            self._in_vain.add(outcome.request.request_id)
+        if outcome.sale is None or outcome.request.request_id in self._in_vain:
+            self._last_item = outcome.request.item
             ctx.set_timer("buy", market.think_s)
             return
         self._last_item = None
@@ -106,6 +111,19 @@ class Buyer:
         else:
             goes_on = ctx.rng.random() < market.buy_probability
             ctx.set_timer("buy", market.think_s if goes_on else market.period_s)
+
+    def on_got_back(self, outcome: Outcome) -> None:
+        """A purchase was taken back: it counts for nothing, and something else is picked next."""
+        request_id, call = outcome.request.request_id, self._call.call
+        if isinstance(call, Buy) and call.request.request_id == request_id:
+            self._in_vain.add(request_id)  # Its answer is still on its way.
+        if request_id in self._in_vain or not request_id.startswith(self._prefix):
+            return
+        was_done = self._done()
+        self._bought -= 1
+        self._last_item = outcome.request.item
+        if was_done and not self._done():
+            self.start()
 
     def _done(self) -> bool:
         limit = self._ctx.settings.market.max_purchases

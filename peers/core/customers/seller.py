@@ -2,28 +2,43 @@
 
 What it deposited stays deposited when the trader changes. It only asks the new trader for its standing: the sales
 it has not heard of (the word of a sale may be lost, the sale cannot), and what it still has on offer.
+
+It may hold less than it deposited (`holdings`). A sale that it cannot fill it asks the trader to take back, until it
+is answered; and now and then it reports what is missing, so that nobody buys that in vain.
 """
 
 from __future__ import annotations
 
-from peers.core.calls import Failure, MakeDeposit, Reply, Standing, StandingReply
+import math
+
+from peers.core.calls import Failure, MakeDeposit, Reply, ReportStock, Standing, StandingReply, StockReply
 from peers.core.context import Context
+from peers.core.customers.holdings import Holdings
 from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
+from peers.core.customers.reversal_watch import ReversalWatch
+from peers.core.inputs import HandedOver
+from peers.core.market.limits import MOST_UNFILLED
 from peers.core.market.money import to_money
 from peers.core.market.records import Deposit, Offer, Outcome
-from peers.core.reports import Deposited, Earned, Offered, Rejected
+from peers.core.reports import CannotFill, Deposited, Earned, GoodsLost, Offered, Rejected
 from peers.errors import BadRequest
 
 
 class Seller:
     """The selling side of a peer."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, watch: ReversalWatch) -> None:
         self._ctx = ctx
+        self._watch = watch
+        self._holdings = Holdings(lost_before=ctx.settings.market.loss_after_crash)
+        self._session_prefix = f"{ctx.name}-{ctx.me.incarnation:x}-"
+        # By id of deposit: the sales that cannot be filled, by id of request, until they are taken back.
+        self._unfilled: dict[str, dict[str, Outcome]] = {}
+        # The deposits of which something is missing that the trader does not know of yet, and those to report next.
+        self._missing: dict[str, None] = {}
+        self._reports_due: dict[str, None] = {}
         self._call = RetryingCall(ctx, "sell")
         self._number = 0
-        # A part of each id, so that ids stay unique when the same peer is started again.
-        self._session = ctx.me.incarnation
         # How many units each deposit holds, as far as is known. Below 0, its sales were heard of before itself.
         self._left: dict[str, int] = {}
         # Every sale up to this number has been heard of.
@@ -53,19 +68,82 @@ class Seller:
     def on_sell_timer(self) -> None:
         self._call.ask()
 
+    def remember(self, handed_over: tuple[HandedOver, ...]) -> None:
+        """Takes in what earlier lives of this seller gave to buyers."""
+        self._holdings.remember(handed_over)
+
     def on_period_timer(self) -> None:
-        """By chance, deposits more; in any case makes sure that it has heard of every sale."""
+        """By chance, deposits more; in any case makes sure that it has heard of every sale, and reports what is
+        missing. By chance, goods are lost; nobody knows of that before they are wanted, or reported next time."""
+        self._reports_due |= self._missing | dict.fromkeys(self._unfilled)
+        self._lose_by_chance()
         if self._ctx.rng.random() < self._ctx.settings.market.restock_probability:
             self._offer_more()
         self.on_new_trader()
 
+    # -- losses --------------------------------------------------------------------------------------------
+
+    def _lose_by_chance(self) -> None:
+        ctx, held = self._ctx, self._holdings.held()
+        probability = ctx.settings.market.loss_probability
+        if probability and held and ctx.rng.random() < probability:
+            offer = ctx.rng.choice(held)
+            self._lose(offer, ctx.rng.randint(1, self._holdings.holds(offer.deposit_id)))
+
+    def lose_goods(self, share: float) -> None:
+        """Loses that share of everything that is there, rounded up."""
+        for offer in self._holdings.held():
+            self._lose(offer, math.ceil(share * self._holdings.holds(offer.deposit_id)))
+
+    def _lose(self, offer: Offer, units: int) -> None:
+        self._holdings.lose(offer.deposit_id, units)
+        self._missing[offer.deposit_id] = None
+        holds = self._holdings.holds(offer.deposit_id)
+        self._ctx.count("lost", units)
+        self._ctx.say(
+            GoodsLost(peer=self._ctx.name, deposit=offer.deposit_id, item=offer.item, units=units, holds=holds)
+        )
+
+    def _report(self, deposit_id: str) -> ReportStock:
+        return ReportStock(
+            seller=self._ctx.name,
+            deposit_id=deposit_id,
+            handed_over=self._holdings.handed_over(deposit_id),
+            holds=self._holdings.holds(deposit_id),
+            unfilled=tuple(self._unfilled.get(deposit_id, ()))[:MOST_UNFILLED],
+        )
+
+    def _on_reported(self, report: ReportStock, reply: StockReply) -> None:
+        self._watch.hear(reply.reversals)
+        deposit = reply.deposit
+        unfilled = self._unfilled.get(report.deposit_id, {})
+        for request_id in report.unfilled:
+            unfilled.pop(request_id, None)
+        if not unfilled:
+            self._unfilled.pop(report.deposit_id, None)
+        elif report.unfilled:
+            self._reports_due[report.deposit_id] = None
+        self._left[report.deposit_id] = deposit.remaining
+        if deposit.written_off >= deposit.offer.quantity - report.handed_over - report.holds:
+            self._missing.pop(report.deposit_id, None)
+
+    # -- what to ask next ----------------------------------------------------------------------------------
+
     def _next(self) -> None:
-        if self._call.busy or not self._due or not is_free_to_trade(self._ctx):
+        if self._call.busy or not is_free_to_trade(self._ctx):
+            return
+        if self._reports_due:  # These come first: buyers have paid for what they do not get.
+            deposit_id = next(iter(self._reports_due))
+            del self._reports_due[deposit_id]
+            self._call.begin(self._report(deposit_id))
+            return
+        if not self._due:
             return
         call = self._due.pop(0)
         if isinstance(call, Standing):
             call = Standing(seller=call.seller, after_seq=self._sure_seq)
         else:
+            self._holdings.add(call.offer)
             self._ctx.say(Offered(peer=self._ctx.name, offer=call.offer))
         self._call.begin(call)
 
@@ -79,7 +157,7 @@ class Seller:
         self._number += 1
         self._last_offered = ctx.rng.choice(others or market.items)
         offer = Offer(
-            deposit_id=f"{ctx.name}-{self._session:x}-d{self._number}",
+            deposit_id=f"{self._session_prefix}d{self._number}",
             seller=ctx.name,
             item=self._last_offered,
             quantity=ctx.rng.randint(market.stock_min, market.stock) if market.stock_min else market.stock,
@@ -92,14 +170,20 @@ class Seller:
         return self._call.is_mine(ask_id)
 
     def on_reply(self, reply: Reply | Failure) -> None:
+        asked = self._call.call
         ended = self._call.on_reply(reply)
-        if isinstance(ended, Deposit):
+        if isinstance(ended, StockReply) and isinstance(asked, ReportStock):
+            self._on_reported(asked, ended)
+        elif isinstance(ended, Deposit):
             self._ctx.say(Deposited(peer=self._ctx.name, deposit=ended))
             self._left[ended.offer.deposit_id] = ended.remaining + self._left.get(ended.offer.deposit_id, 0)
         elif isinstance(ended, StandingReply):
             self._on_standing(ended)
         elif isinstance(ended, BadRequest):
             self._ctx.say(Rejected(peer=self._ctx.name, why=str(ended)))
+            if isinstance(asked, MakeDeposit):
+                self._holdings.drop(asked.offer.deposit_id)
+                self._missing.pop(asked.offer.deposit_id, None)
             return  # The next try comes with the next period.
         self._restock()
 
@@ -111,6 +195,16 @@ class Seller:
         self._left = {d.offer.deposit_id: d.remaining for d in standing.deposits}
         for deposit, quantity in self._heard.values():  # These were sold after the books were read.
             self._left[deposit] = self._left.get(deposit, 0) - quantity
+        if self._ctx.settings.market.loss_after_crash:
+            self._take_stock(standing.deposits)
+
+    def _take_stock(self, deposits: tuple[Deposit, ...]) -> None:
+        """What an earlier life deposited, and the trader still sells, is not there."""
+        for deposit in deposits:
+            deposit_id = deposit.offer.deposit_id
+            if not deposit_id.startswith(self._session_prefix):
+                self._missing[deposit_id] = None
+                self._reports_due[deposit_id] = None
 
     def on_told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales."""
@@ -122,11 +216,20 @@ class Seller:
             sale = outcome.sale
             if sale is None or outcome.seq <= self._sure_seq or outcome.seq in self._heard:
                 continue
+            if outcome.taken_back is not None:  # As it was when it was heard of first: the reversal watch tells it.
+                self._heard[outcome.seq] = (sale.deposit, 0)
+                continue
             self._heard[outcome.seq] = (sale.deposit, outcome.request.quantity)
             left = self._left.get(sale.deposit, 0) - outcome.request.quantity
             self._left[sale.deposit] = left
             self._ctx.count("sold")
-            self._ctx.say(Earned(peer=self._ctx.name, outcome=outcome, earned=sale.earned, left=max(0, left)))
+            if self._holdings.fill(outcome):
+                self._ctx.say(Earned(peer=self._ctx.name, outcome=outcome, earned=sale.earned, left=max(0, left)))
+            else:
+                self._ctx.count("could_not_fill")
+                self._ctx.say(CannotFill(peer=self._ctx.name, outcome=outcome))
+                self._unfilled.setdefault(sale.deposit, {})[outcome.request.request_id] = outcome
+                self._reports_due[sale.deposit] = None
 
     def _restock(self) -> None:
         """Offers another item once everything is sold; goes on with what is due in any case."""

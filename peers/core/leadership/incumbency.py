@@ -6,7 +6,17 @@ the term while it is in office.
 
 from __future__ import annotations
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing, not_in_office
+from peers.core.calls import (
+    AskOutcome,
+    AskReversals,
+    Buy,
+    Call,
+    MakeDeposit,
+    ReportStock,
+    Search,
+    Standing,
+    not_in_office,
+)
 from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context
 from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
@@ -146,4 +156,4 @@ class Incumbency:
 
 
 def _is_trade(call: Call) -> bool:
-    return isinstance(call, Buy | MakeDeposit | AskOutcome | Search | Standing)
+    return isinstance(call, Buy | MakeDeposit | AskOutcome | Search | Standing | ReportStock | AskReversals)

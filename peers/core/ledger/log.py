@@ -36,12 +36,23 @@ class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
         return "office"
 
 
+class Recount(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit after what its seller reported: `returned` units came back to it from sales that were taken back, and
+    `written_off` were found not to be there. `deposit` is what that left of it."""
+
+    deposit: Deposit
+    returned: int
+    written_off: int
+
+
 class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     """What a trader in office takes in and decides, in one piece.
 
-    `deposits` come in first, with all their goods; then `outcomes` are decided in order, and may draw on these
-    deposits; `queued` are requests that are accepted and have to wait. `new_requests` are the ids of those among
-    outcomes and queued that the log has not seen before: of these ids, and of those of deposits, each comes in once.
+    `deposits` come in first, with all their goods; then sales of earlier entries are taken back (`reversals`, each
+    its outcome with `taken_back`), and deposits are counted anew (`recounts`, each deposit once); then `outcomes` are
+    decided in order, and may draw on all of these; `queued` are requests that are accepted and have to wait.
+    `new_requests` are the ids of those among outcomes and queued that the log has not seen before: of these ids, of
+    those of deposits, and of those of sales that are taken back, each comes in once.
     """
 
     entry_id: str
@@ -52,15 +63,23 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     outcomes: tuple[Outcome, ...] = ()
     queued: tuple[Accepted, ...] = ()
     new_requests: tuple[str, ...] = ()
+    reversals: tuple[Outcome, ...] = ()
+    recounts: tuple[Recount, ...] = ()
 
     @property
     def kind(self) -> EntryKind:
-        return "decide" if self.outcomes or self.deposits else "queue"
+        decides = self.outcomes or self.deposits or self.reversals or self.recounts
+        return "decide" if decides else "queue"
 
     @property
     def new_deposits(self) -> tuple[str, ...]:
         """The ids of the deposits that come in."""
         return tuple(deposit.offer.deposit_id for deposit in self.deposits)
+
+    @property
+    def new_reversals(self) -> tuple[str, ...]:
+        """The ids of the requests whose sales are taken back."""
+        return tuple(outcome.request.request_id for outcome in self.reversals)
 
 
 Entry = OfficeEntry | TradeEntry

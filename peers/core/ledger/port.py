@@ -21,7 +21,7 @@ from typing import Protocol
 
 import msgspec
 
-from peers.core.ledger.log import Entry
+from peers.core.ledger.log import NOWHERE, Entry
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome, Post
 
 
@@ -41,9 +41,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Read what is recorded under these ids of requests. Gives Found."""
+    """Read what is recorded under these ids of requests, and of deposits, whatever these still hold. Gives Found."""
 
     request_ids: tuple[str, ...]
+    deposit_ids: tuple[str, ...] = ()
 
 
 class FindSales(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,15 @@ class FindSales(msgspec.Struct, frozen=True, kw_only=True):
 
     seller: str
     after_seq: int
+    limit: int = 1000
+
+
+class FindReversals(msgspec.Struct, frozen=True, kw_only=True):
+    """Read which sales to or by `customer` were taken back with a number > `after`, lowest number first, at most
+    `limit`. Gives Found."""
+
+    customer: str
+    after: int
     limit: int = 1000
 
 
@@ -80,7 +90,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """Find out whether the ledger can be reached; nothing is read or written. Gives Done or LedgerAway, soon."""
 
 
-Operation = Append | Load | LookUp | FindSales | MakeBooks | RecordElection | Reach
+Operation = Append | Load | LookUp | FindSales | FindReversals | MakeBooks | RecordElection | Reach
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +106,13 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 class AlreadyRecorded(msgspec.Struct, frozen=True, kw_only=True):
     """Refused for good: ids that the entry takes for new are in the log. Nothing was changed.
 
-    This is what is recorded under them: outcomes of requests, and deposits, whatever they still hold.
+    This is what is recorded under them: outcomes of requests, deposits, whatever they still hold, and sales that
+    were taken back.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     deposits: tuple[Deposit, ...] = ()
+    reversals: tuple[Outcome, ...] = ()
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,11 +150,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded: outcomes of decided requests, undecided requests, deposits."""
+    """What is recorded, up to the entry at `place`: outcomes of decided requests, undecided requests, deposits."""
 
     outcomes: tuple[Outcome, ...] = ()
     queued: tuple[Accepted, ...] = ()
     deposits: tuple[Deposit, ...] = ()
+    place: int = NOWHERE
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,8 @@ class PostState:
             if self._newer.get(deposit.offer.deposit_id, NOWHERE) < self.place:
                 self.stock.add(deposit)
                 touched[deposit.offer.deposit_id] = None
-        drained = self._draw(entry, torn, touched)
+        emptied = self._recount(entry, torn, touched) if entry.recounts else {}
+        drained = emptied | self._draw(entry, torn, touched)
         for outcome in entry.outcomes:
             self.queue.pop(outcome.request.request_id, None)
         self.queue.update((accepted.request.request_id, accepted) for accepted in entry.queued)
@@ -64,7 +65,7 @@ class PostState:
         deposits = (drained.get(deposit_id) or self.stock.get(deposit_id) for deposit_id in touched)
         return MakeBooks(
             place=self.place,
-            requests=(*entry.outcomes, *entry.queued),
+            requests=(*entry.outcomes, *entry.queued, *entry.reversals),
             new_requests=entry.new_requests,
             deposits=tuple(deposit for deposit in deposits if deposit is not None),
             post=self.post,
@@ -78,6 +79,27 @@ class PostState:
             self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
         )
         return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=(), post=self.post)
+
+    def _recount(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
+        """Puts deposits at what they were counted at; returns those that hold nothing any more."""
+        emptied: dict[str, Deposit] = {}
+        for recount in entry.recounts:
+            deposit = recount.deposit
+            deposit_id = deposit.offer.deposit_id
+            if self._newer.get(deposit_id, NOWHERE) >= self.place:
+                continue
+            known = self.stock.get(deposit_id)
+            left = 0 if known is None else known.remaining
+            is_certain = known is not None or not torn  # Books that are newer may have emptied it already.
+            if is_certain and left + recount.returned - recount.written_off != deposit.remaining:
+                raise UnsoundLog(
+                    f"{deposit_id} is counted at {deposit.remaining} at place {self.place}, out of {left}"
+                )
+            touched[deposit_id] = None
+            self.stock.recount(deposit)
+            if not deposit.remaining:
+                emptied[deposit_id] = deposit
+        return emptied
 
     def _draw(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
         """Takes what was sold out of the stock; returns the deposits that hold nothing any more."""
@@ -98,7 +120,7 @@ class PostState:
         return drained
 
     def _post_after(self, entry: TradeEntry) -> Post:
-        seq, arrival = self.post.seq, self.post.arrival
+        seq, arrival, reversals = self.post.seq, self.post.arrival, self.post.reversals
         if entry.outcomes:
             seq = entry.outcomes[-1].seq
             if (entry.outcomes[0].seq, seq) != (self.post.seq + 1, self.post.seq + len(entry.outcomes)):
@@ -106,7 +128,11 @@ class PostState:
             arrival = max(arrival, *(outcome.accepted.arrival for outcome in entry.outcomes))
         if entry.queued:
             arrival = max(arrival, *(accepted.arrival for accepted in entry.queued))
-        return msgspec.structs.replace(self.post, seq=seq, arrival=arrival)
+        for number, outcome in enumerate(entry.reversals, start=reversals + 1):
+            if outcome.taken_back is None or outcome.taken_back.number != number:
+                raise UnsoundLog(f"the reversals at place {self.place} are not numbered on from {reversals}")
+        reversals += len(entry.reversals)
+        return msgspec.structs.replace(self.post, seq=seq, arrival=arrival, reversals=reversals)
 
 
 def state_of(loaded: Loaded) -> tuple[PostState, tuple[MakeBooks, ...]]:

@@ -47,6 +47,11 @@ PriceText = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,6})(\.[0-9]{1,2})?\Z
 Time = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 VectorEntries = Annotated[dict[Name, Time], Meta(max_length=MAX_CLOCK_ENTRIES)]
 
+Units = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
+
+MOST_UNFILLED = 100
+"""The most sales in one report of a seller; the next report has the others."""
+
 _MOST_SHOWN = 60
 """A refusal repeats at most so many characters of what was given."""
 
@@ -66,6 +71,13 @@ _LIMITS = {
     "seller": _NAME,
     "quantity": _Limit(Quantity, f"must be a whole number from 1 to {MAX_QUANTITY}"),
     "after_seq": _Limit(Time, "must be a whole number from 0 to 2**53"),
+    "customer": _NAME,
+    "after": _Limit(Time, "must be a whole number from 0 to 2**53"),
+    "handed_over": _Limit(Units, f"must be a whole number from 0 to {MAX_QUANTITY}"),
+    "holds": _Limit(Units, f"must be a whole number from 0 to {MAX_QUANTITY}"),
+    "unfilled": _Limit(
+        Annotated[tuple[Id, ...], Meta(max_length=MOST_UNFILLED)], f"must be at most {MOST_UNFILLED} ids of requests"
+    ),
 }
 _CLOCKS = {
     "lamport": 'must be {"lamport": number}, a whole number from 0 to 2**53',
@@ -78,7 +90,7 @@ _CLOCKS = {
 
 
 def checked(field: str, given: object) -> Any:
-    """Returns `given` if it may stand in `field` (an id, a name, a quantity, `after_seq`); BadRequest if not."""
+    """Returns `given` if it may stand in `field` (an id, a name, a quantity, a number); BadRequest if not."""
     kind, allowed = _LIMITS[field]
     try:
         return msgspec.convert(given, kind)

@@ -50,12 +50,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance."""
+    """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance.
+
+    `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back.
+    """
 
     offer: Offer
     remaining: int
     deposited_at_ms: int
     term: int
+    written_off: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -78,12 +82,29 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     earned: Decimal
 
 
+class Reversal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The undoing of a sale that its seller could not honour: what went back, and who saw to that when.
+
+    The buyer got `amount` back, of it `commission` from the trader who had sold and `earned` from the seller; its
+    goods went back to the deposit. `number` is the running number of reversals, without gaps, from 1.
+    """
+
+    number: int
+    amount: Decimal
+    commission: Decimal
+    earned: Decimal
+    term: int
+    trader: str
+    taken_back_at_ms: int
+    reason: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one decision on a request: sold (`sale` is there) or unavailable (`reason` says why).
 
     `seq` is the running number of decision, without gaps; `term` and `trader` say who decided. `concurrent`: neither
     its clock nor that of another that waited beside it in the order came first, so that the fixed order decided. None
-    where clocks cannot tell.
+    where clocks cannot tell. The decision stands for ever; a sale that was undone afterwards says so in `taken_back`.
     """
 
     accepted: Accepted
@@ -94,6 +115,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sale: Sale | None = None
     reason: str | None = None
     concurrent: bool | None = None
+    taken_back: Reversal | None = None
 
     @property
     def request(self) -> PurchaseRequest:
@@ -107,7 +129,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Post(msgspec.Struct, frozen=True, kw_only=True):
     """The post of trader: who holds it, since when, and the last running numbers given out.
 
-    `seq` counts decisions, `arrival` requests accepted. `term` 0 and no trader before the first election.
+    `seq` counts decisions, `arrival` requests accepted, `reversals` sales taken back. `term` 0 and no trader before
+    the first election.
     """
 
     term: int = 0
@@ -115,6 +138,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int | None = None
     seq: int = 0
     arrival: int = 0
+    reversals: int = 0
 
 
 class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):

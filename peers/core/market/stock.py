@@ -40,9 +40,18 @@ class Stock:
         deposit_id = deposit.offer.deposit_id
         self._left[deposit_id] -= quantity
         if self._left[deposit_id] == 0:
-            gone = self._deposits.pop(deposit_id)
-            self._left.pop(deposit_id)
-            self._by_item[gone.offer.item].remove((gone.offer.sort_key, deposit_id))
+            self._remove(deposit_id)
+
+    def recount(self, deposit: Deposit) -> None:
+        """Has a deposit hold what it says now, whatever it held before; an emptied one is gone."""
+        if deposit.offer.deposit_id in self._deposits:
+            self._remove(deposit.offer.deposit_id)
+        self.add(deposit)
+
+    def _remove(self, deposit_id: str) -> None:
+        gone = self._deposits.pop(deposit_id)
+        self._left.pop(deposit_id)
+        self._by_item[gone.offer.item].remove((gone.offer.sort_key, deposit_id))
 
     def in_order(self, item: str) -> list[tuple[str, str]]:
         """Returns sort key and id of the deposits of `item`, lowest first. Not to be changed."""
@@ -63,11 +72,22 @@ class Stock:
 
 
 class Draft:
-    """What a stock would hold after decisions that are not recorded yet. The stock itself stays as it is."""
+    """What a stock would hold after decisions that are not recorded yet. The stock itself stays as it is.
 
-    def __init__(self, stock: Stock, incoming: Iterable[Deposit] = ()) -> None:
+    `incoming` are deposits that it does not have yet, and `recounted` are some as they were counted anew: it may have
+    these already, or have none of them left.
+    """
+
+    def __init__(self, stock: Stock, incoming: Iterable[Deposit] = (), recounted: Iterable[Deposit] = ()) -> None:
         self._stocks = stock, Stock(incoming)
+        # By deposit, how much less there is of it than `_stocks` say; below 0 where there is more.
         self._taken: dict[str, int] = {}
+        for deposit in recounted:
+            known = stock.get(deposit.offer.deposit_id)
+            if known is None:
+                self._stocks[1].add(deposit)
+            else:
+                self._taken[deposit.offer.deposit_id] = known.remaining - deposit.remaining
 
     def find(self, item: str, quantity: int, excluded: tuple[str, ...]) -> Deposit | None:
         """Returns the deposit that sells: the lowest sort key that holds enough and is not of `excluded` sellers."""

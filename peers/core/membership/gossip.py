@@ -117,7 +117,13 @@ class Gossip:
         trader = None if view.vacant else view.trader
         digest = ctx.members.digest()
         heartbeat = Heartbeat(
-            clock=stamp, term=view.term, trader=trader, incarnation=view.incarnation, digest=digest, reply=reply
+            clock=stamp,
+            term=view.term,
+            trader=trader,
+            incarnation=view.incarnation,
+            digest=digest,
+            reply=reply,
+            reversals=ctx.reversals,
         )
         self.send(rank, heartbeat)
 
@@ -139,6 +145,7 @@ class Gossip:
     def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
         self.on_clock(sender, heartbeat.clock)
         self._compare(sender, heartbeat.digest)
+        self._ctx.hear_of_reversals(heartbeat.reversals)
         if not heartbeat.reply:
             self._beat(sender, reply=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peers.core.context import Context
-from peers.core.ledger.log import TradeEntry
+from peers.core.ledger.log import Recount, TradeEntry
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.core.market.resignation import sales_to_go
@@ -17,6 +17,7 @@ from peers.core.market.rules import decide
 from peers.core.market.stock import Draft
 from peers.core.membership.clocks import VectorStamp, are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
+from peers.core.trader.stock_reports import StockReports
 
 _SOON_S = 1e-6
 """A request counts as late by so much too soon, for the rounding of a timer may bring it too early."""
@@ -30,10 +31,11 @@ at 64 letters a name it is a quarter of what MongoDB takes."""
 class EntryDrafter:
     """Draws up the entries of one term."""
 
-    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests) -> None:
+    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, reports: StockReports) -> None:
         self._ctx = ctx
         self._state = state
         self._pending = pending
+        self._reports = reports
         self._term = state.post.term
 
     def next_entry(self, sales: int) -> TradeEntry:
@@ -43,8 +45,9 @@ class EntryDrafter:
             Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term)
             for offer in self._pending.offers()
         )
+        reversals, recounts = self._reports.draw()
         waiting = self._pending.in_order()
-        outcomes = self._decide_in_order(waiting, deposits, sales)
+        outcomes = self._decide_in_order(waiting, deposits, recounts, sales)
         ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
         late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
         late = late[: _that_fit(late, _ROOM - sum(map(_size, waiting[: len(outcomes)])))]
@@ -54,6 +57,8 @@ class EntryDrafter:
             outcomes=tuple(outcomes),
             queued=tuple(each.accepted for each in late),
             new_requests=tuple(each.accepted.request.request_id for each in new),
+            reversals=reversals,
+            recounts=recounts,
         )
 
     def queue_all(self) -> TradeEntry | None:
@@ -68,6 +73,8 @@ class EntryDrafter:
         outcomes: tuple[Outcome, ...] = (),
         queued: tuple[Accepted, ...] = (),
         new_requests: tuple[str, ...] | None = None,
+        reversals: tuple[Outcome, ...] = (),
+        recounts: tuple[Recount, ...] = (),
     ) -> TradeEntry:
         """Returns an entry of this term; unless given, `new_requests` are the ids of `queued`."""
         if new_requests is None:
@@ -81,14 +88,20 @@ class EntryDrafter:
             outcomes=outcomes,
             queued=queued,
             new_requests=new_requests,
+            reversals=reversals,
+            recounts=recounts,
         )
 
     def _decide_in_order(
-        self, waiting: list[PendingRequest], deposits: tuple[Deposit, ...], sales: int
+        self,
+        waiting: list[PendingRequest],
+        deposits: tuple[Deposit, ...],
+        recounts: tuple[Recount, ...],
+        sales: int,
     ) -> list[Outcome]:
         market, timing = self._ctx.settings.market, self._ctx.settings.timing
         to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
-        goods = Draft(self._state.stock, deposits)
+        goods = Draft(self._state.stock, deposits, (recount.deposit for recount in recounts))
         outcomes: list[Outcome] = []
         for place, pending in enumerate(waiting[: _that_fit(waiting, _ROOM)]):
             if len(outcomes) == timing.max_batch or to_go <= 0:

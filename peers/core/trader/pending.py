@@ -127,6 +127,11 @@ class PendingRequests:
             same = pending.accepted.request == outcome.request
             self._answer(pending.callers, outcome if same else _used_before("request_id"))
 
+    def take_back(self, outcome: Outcome) -> None:
+        """The log holds that a sale was taken back: who asks again for what was decided is told so."""
+        if outcome.request.request_id in self._decided:
+            self._decided[outcome.request.request_id] = outcome
+
     def settle_deposit(self, deposit: Deposit) -> None:
         """The log holds `deposit`: everybody who waited for it is told."""
         offer, callers = self._offers.pop(deposit.offer.deposit_id, (deposit.offer, []))

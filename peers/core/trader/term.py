@@ -6,15 +6,28 @@ Kinkade, 1985). Recorded and decided is the same entry. What an entry has no roo
 Nobody is told a decision before the log has it, and nobody is shown goods of an entry that is still under way.
 
 The state is the fold of the entries that stand (`post_state`); what the next entry would do is worked out on a draft.
-So nothing is ever taken back: an entry whose fate is unknown is written again until it is known, and another's entry
+So no entry is ever undone: one whose fate is unknown is written again until it is known, and another's entry
 in its place ends the term.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Reply, Search, Standing, not_in_office
+from peers.core.calls import (
+    AskOutcome,
+    AskReversals,
+    Buy,
+    Call,
+    MakeDeposit,
+    Reply,
+    ReportStock,
+    Search,
+    Standing,
+    not_in_office,
+)
 from peers.core.commands import NotifySales, Respond
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
@@ -31,6 +44,7 @@ from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
 from peers.core.trader.pending import PendingRequests, require_same
 from peers.core.trader.reads import LedgerReads
+from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed, WireError
 
 
@@ -53,7 +67,8 @@ class TraderTerm:
         # The number of the last request accepted, here or by a predecessor.
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue.values())
-        self._drafter = EntryDrafter(ctx, state, self._pending)
+        self._reports = StockReports(ctx, state)
+        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports)
         self._group_commit = GroupCommit(ctx)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place)
@@ -74,6 +89,10 @@ class TraderTerm:
                 self._answer(call_id, self._state.stock.on_offer(call.item))
             elif isinstance(call, Standing):
                 self._reads.standing(call_id, call)
+            elif isinstance(call, ReportStock):
+                self._on_report(call_id, call)
+            elif isinstance(call, AskReversals):
+                self._on_ask_reversals(call_id, call)
             else:
                 self._leave_callers.append(call_id)
                 self.leave(VacancyReason.RESIGNED)
@@ -82,6 +101,7 @@ class TraderTerm:
 
     def on_caller_left(self, call_id: int) -> None:
         self._pending.caller_left(call_id)
+        self._reports.caller_left(call_id)
 
     def _on_buy(self, call_id: int, request: PurchaseRequest) -> None:
         outcome = self._pending.outcome(request)
@@ -139,6 +159,19 @@ class TraderTerm:
         else:
             self._reads.outcome(call_id, call)
 
+    def _on_report(self, call_id: int, call: ReportStock) -> None:
+        self._open_for_business()
+        if len(self._reports) >= self._ctx.settings.timing.max_pending:
+            raise PostClosed(why="too many wait already")
+        self._reports.take_in(call_id, call)
+
+    def _on_ask_reversals(self, call_id: int, call: AskReversals) -> None:
+        known = self._reports.reversals_for(call)
+        if known is not None:
+            self._answer(call_id, known)
+        else:
+            self._reads.reversals(call_id, call)
+
     def _answer(self, call_id: int, reply: Reply | WireError) -> None:
         self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
@@ -155,6 +188,11 @@ class TraderTerm:
                 self._committer.append(left_behind)
             else:
                 self.ended = Ended(reason=leaving_for)
+        elif self._reports.ready:  # Somebody has paid for what there is not: that does not wait for others.
+            entry = self._drafter.next_entry(self.sales)
+            if entry.recounts or self._pending:
+                self._group_commit.begins(len(self._pending))
+                self._committer.append(entry)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
             self._group_commit.begins(len(self._pending))
             self._committer.append(self._drafter.next_entry(self.sales))
@@ -167,6 +205,7 @@ class TraderTerm:
 
     def on_ledger(self, operation: Operation, result: Result) -> None:
         self._reads.on_ledger(operation, result)
+        self._reports.on_ledger(operation, result)
         settled = self._committer.on_ledger(operation, result)
         if isinstance(settled, Appended):
             entry = self._committer.entry
@@ -176,7 +215,7 @@ class TraderTerm:
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
             self.ended = Ended(reason=VacancyReason.DEPOSED, post=self._post_of(settled))
-        if settled is not None:
+        if settled is not None or self._reports.ready:
             self.pump()
 
     def on_ledger_timer(self) -> None:
@@ -192,6 +231,7 @@ class TraderTerm:
 
     def _on_appended(self, entry: TradeEntry) -> None:
         self._ctx.perform(self._state.take_in(entry))
+        self._on_taken_back(entry)
         for deposit in entry.deposits:
             self._pending.settle_deposit(deposit)
         told: dict[str, list[Outcome]] = {}
@@ -204,13 +244,27 @@ class TraderTerm:
             self._pending.on_queued(accepted)
         self._ctx.count("decisions", len(entry.outcomes))
         self._ctx.count("commits")
-        for name, sales in told.items():
-            seller = self._ctx.members.get(rank_of(name))
-            if seller is not None and seller.up:
-                self._ctx.emit(NotifySales(seller=seller, sales=tuple(sales)))
+        self._notify(told)
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
         if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
             self.leave(VacancyReason.RESIGNED)
+
+    def _on_taken_back(self, entry: TradeEntry) -> None:
+        """What the entry took back is known from now on; the sellers are answered, and the buyers told."""
+        if not entry.recounts:
+            return
+        told: dict[str, list[Outcome]] = {}
+        for outcome in entry.reversals:
+            self._pending.take_back(outcome)
+            told.setdefault(outcome.request.buyer, []).append(outcome)
+        self._reports.on_appended(entry)
+        self._notify(told)
+
+    def _notify(self, told: Mapping[str, list[Outcome]]) -> None:
+        for name, sales in told.items():
+            customer = self._ctx.members.get(rank_of(name))
+            if customer is not None and customer.up:
+                self._ctx.emit(NotifySales(customer=customer, sales=tuple(sales)))
 
     def _on_already_recorded(self, recorded: AlreadyRecorded) -> None:
         """Somebody asked again for what was recorded long ago: it is answered, and the entry drawn up without it."""
@@ -221,7 +275,9 @@ class TraderTerm:
             # One that still held something would be in stock, and would have been known.
             self._pending.settle_deposit(msgspec.structs.replace(deposit, remaining=0))
         self._ctx.count("asked_again")
-        if len(self._pending) == before:  # The next entry would be the same, and be refused again.
+        if recorded.reversals:
+            self._reports.look_again()
+        elif len(self._pending) == before:  # The next entry would be the same, and be refused again.
             self.ended = Ended(reason=VacancyReason.BOOKS_CHANGED)
 
     # -- leaving -------------------------------------------------------------------------------------------
@@ -240,6 +296,7 @@ class TraderTerm:
         refusal = not_in_office(trader, term, self._ctx.members)
         self._pending.refuse(refusal)
         self._reads.refuse(refusal)
+        self._reports.refuse(refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)
         self._ctx.cancel_timer("ledger")

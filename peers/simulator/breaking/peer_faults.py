@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from peers.core.calls import Resign
-from peers.core.inputs import Leave, PeerGone
-from peers.core.names import ROLES, role_in
+from peers.core.inputs import Leave, LoseGoods, PeerGone
+from peers.core.names import ROLES, peer_name, role_in
 from peers.simulator.breaking.strangers import Stranger
 from peers.simulator.breaking.targets import Begin, Undo, can_spare, target_of
 from peers.simulator.environment.environment import Environment
@@ -34,6 +34,7 @@ class PeerFaults:
             "false_alarm": self._false_alarm,
             "clock_jump": self._clock_jump,
             "strangers": self._strangers,
+            "goods_lost": self._goods_lost,
         }
 
     def _target(self, fault: Fault) -> Process | None:
@@ -84,7 +85,7 @@ class PeerFaults:
             return
         if sponsor.view.is_vacant:
             self._record.saw("a peer came while the post was vacant")
-        process = lives.begin(rank, role, sponsor)
+        process = lives.begin(rank, role, sponsor, self._environment.judge.handed_over(peer_name(role, rank)))
         self._record.note(process, f"comes, by way of {sponsor.name}")
 
     def _leave(self, fault: Fault) -> None:
@@ -139,6 +140,14 @@ class PeerFaults:
         if process is not None:
             process.jump_ms += Random(fault.key).randint(-5000, 5000)
             self._record.note(process, f"has its time of day set, {process.jump_ms} ms off")
+
+    def _goods_lost(self, fault: Fault) -> None:
+        sellers = [p for p in self._lives.live() if p.view.me.role != "buyer" and p.started]
+        if sellers:
+            process = sellers[fault.key % len(sellers)]
+            self._record.note(process, f"loses {fault.strength:.0%} of its goods")
+            lost = LoseGoods(share=fault.strength)
+            self._schedule.push(self._schedule.now_s, self._lives.arrive, process, lost)
 
     # -- what people ask of them ---------------------------------------------------------------------------
 

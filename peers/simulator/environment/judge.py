@@ -20,9 +20,22 @@ from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger
 from db.schema.documents import Document
 from peers.core.commands import NotifySales, Respond
-from peers.core.journal import JOURNALED, journal_line
+from peers.core.inputs import HandedOver
+from peers.core.journal import JOURNALED, handed_over_in, journal_line
 from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
-from peers.core.reports import Answered, Asked, Deposited, Earned, Elected, Offered, Rejected, Report
+from peers.core.reports import (
+    Answered,
+    Asked,
+    CannotFill,
+    Deposited,
+    Earned,
+    Elected,
+    GotBack,
+    Offered,
+    Rejected,
+    Report,
+    TookBack,
+)
 from peers.core.settings import Settings
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Breach, Record
@@ -47,6 +60,9 @@ class Judge:
         self._offers: dict[str, Offer] = {}
         # By the uri of a process, the numbers of the sales it was told of.
         self._heard: dict[str, set[int]] = {}
+        # By the uri of a process, the requests that it cannot fill, and those whose reversal it was told of.
+        self._unfilled: dict[str, set[str]] = {}
+        self._told_back: dict[str, set[str]] = {}
         self._trader_of: dict[int, str] = {}
         self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
             Asked: self._on_asked,
@@ -55,6 +71,9 @@ class Judge:
             Offered: self._on_offered,
             Deposited: self._on_deposited,
             Earned: self._on_earned,
+            CannotFill: self._on_cannot_fill,
+            TookBack: self._on_taken_back,
+            GotBack: self._on_taken_back,
             Elected: self._on_elected,
         }
 
@@ -92,6 +111,26 @@ class Judge:
     def _on_earned(self, process: Process, report: Earned) -> None:
         self._heard.setdefault(process.uri, set()).add(report.outcome.seq)
         self._witnessed.add((report.peer, "earned", report.outcome.request.request_id))
+
+    def _on_cannot_fill(self, process: Process, report: CannotFill) -> None:
+        self._heard.setdefault(process.uri, set()).add(report.outcome.seq)
+        self._unfilled.setdefault(process.uri, set()).add(report.outcome.request.request_id)
+
+    def _on_taken_back(self, process: Process, report: TookBack | GotBack) -> None:
+        outcome = report.outcome
+        self._check_outcome(process, outcome)
+        kind = "took_back" if isinstance(report, TookBack) else "got_back"
+        self._witnessed.add((report.peer, kind, outcome.request.request_id))
+        told = self._told_back.setdefault(process.uri, set())
+        if outcome.request.request_id in told:
+            again = f"{report.peer} was told twice that {outcome.request.request_id} was taken back"
+            self._record.violate("compensated_whole", again)
+        told.add(outcome.request.request_id)
+
+    def handed_over(self, name: str) -> tuple[HandedOver, ...]:
+        """What a peer gave to buyers in its lives so far, by its journal."""
+        lines = (entry for entry in self._journals if entry.peer == name)
+        return handed_over_in({"kind": entry.kind, "sale": entry.sale} for entry in lines)
 
     def _on_elected(self, _process: Process, report: Elected) -> None:
         first = self._trader_of.setdefault(report.term, report.peer)
@@ -180,12 +219,24 @@ class Judge:
                     invariant="nothing_invented", what=f"{document['seller']} never offered {document['_id']}"
                 )
 
+    def _uncompensated(self, process: Process, documents: dict[str, list[Document]]) -> Iterator[Breach]:
+        """What a peer could not fill was taken back, and of all that was, on either side, it was told."""
+        told = self._told_back.get(process.uri, set())
+        undone = {document["_id"]: document for document in documents["requests"] if "taken_back" in document}
+        for request_id in sorted(self._unfilled.get(process.uri, set()) - undone.keys()):
+            what = f"{process.name} cannot fill {request_id}, and it was not taken back"
+            yield Breach(invariant="compensated_whole", what=what)
+        for request_id, document in undone.items():
+            if process.name in (document["buyer"], document["seller"]) and request_id not in told:
+                what = f"{request_id} was taken back, and {process.name} was not told"
+                yield Breach(invariant="compensated_whole", what=what)
+
     def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
         post = self._ledger.post
         sold: dict[str, set[int]] = {}
         for document in documents["requests"]:
-            if document["status"] == "sold":
+            if document["status"] == "sold" and "taken_back" not in document:
                 sold.setdefault(document["seller"], set()).add(document["seq"])
         for process in live:
             view, waits_for = process.view, self._asked.get(process.uri)
@@ -202,6 +253,7 @@ class Judge:
                 continue  # A trader neither buys nor sells, and asks again once it is out of office.
             if waits_for is not None:
                 breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
+            breaches += self._uncompensated(process, documents)
             missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())
             if missed:
                 what = f"{process.name} has not heard of the sales {sorted(missed)}"

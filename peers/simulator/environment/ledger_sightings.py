@@ -45,6 +45,12 @@ class LedgerSightings:
             saw("requests shared an entry")
         if entry.queued and entry.outcomes:
             saw("an entry had no room for all")
+        for undone in entry.reversals:
+            saw("a sale was taken back")
+            if undone.term != entry.term:
+                saw("a sale was taken back under a later trader than it was made")
+        if any(recount.deposit.remaining for recount in entry.recounts if recount.returned):
+            saw("goods of a sale that was taken back were on offer again")
         for outcome in entry.outcomes:
             if outcome.accepted.queued_term != entry.term:
                 saw("a request queued under one trader was decided under another")

@@ -6,7 +6,7 @@ from random import Random
 from typing import get_args
 
 from peers.core.commands import CancelTimer, Command, SetTimer
-from peers.core.inputs import Input, Now, Received, Start, TimerFired, TimerName
+from peers.core.inputs import HandedOver, Input, Now, Received, Start, TimerFired, TimerName
 from peers.core.membership.members import Member
 from peers.core.messages import MemberNews
 from peers.core.names import Role, peer_name
@@ -59,12 +59,14 @@ class Lives:
             self._history.on_birth(process)
         return process
 
-    def begin(self, rank: int, role: Role, sponsor: Process) -> Process:
-        """A newcomer, or one that comes back: `sponsor` is told of it, and gives it what it knows."""
+    def begin(self, rank: int, role: Role, sponsor: Process, handed_over: tuple[HandedOver, ...] = ()) -> Process:
+        """A newcomer, or one that comes back: `sponsor` is told of it, and gives it what it knows. `handed_over` is
+        what its journal says."""
         process = self.create(self.member(rank, role))
         me = process.view.me
         self._handle(sponsor, Received(sender=rank, incarnation=me.incarnation, message=MemberNews(members=(me,))))
-        self._schedule.push(self._schedule.now_s, self.arrive, process, Start(snapshot=sponsor.peer.snapshot()))
+        start = Start(snapshot=sponsor.peer.snapshot(), handed_over=handed_over)
+        self._schedule.push(self._schedule.now_s, self.arrive, process, start)
         return process
 
     def live(self) -> list[Process]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from peers.core.calls import Call, Failure, MakeDeposit, Reply, Unreachable, check_call
+from peers.core.calls import Call, Failure, MakeDeposit, Reply, ReportStock, Unreachable, check_call
 from peers.core.commands import CallTrader, NotifySales, Respond, Send
 from peers.core.inputs import CallCompleted, CallerLeft, PeerGone, Received, RequestReceived, SalesNotified
 from peers.core.settings import Settings
@@ -69,6 +69,7 @@ class Network:
         self._calls: dict[int, _Waiting] = {}
         self._last_call = 0
         self._deposits_asked: set[str] = set()
+        self._taken_back_asked: set[str] = set()
 
     # -- links ---------------------------------------------------------------------------------------------
 
@@ -104,10 +105,10 @@ class Network:
         self._judge.on_told(source, command)
         copies = 1
         if not self.weather.clear:
-            if (source.rank, command.seller.rank) in self.weather.cuts:
+            if (source.rank, command.customer.rank) in self.weather.cuts:
                 return
             copies, at_s = self._mistreat(at_s)
-        target = self._lives.by_uri.get(command.seller.uri)
+        target = self._lives.by_uri.get(command.customer.uri)
         for copy in range(copies if target is not None else 0):
             self._schedule.push(at_s + copy * HOP_S, self._lives.arrive, target, SalesNotified(sales=command.sales))
 
@@ -219,6 +220,10 @@ class Network:
         return self._last_call
 
     def _note(self, target: Process, call: Call) -> None:
+        if isinstance(call, ReportStock) and call.unfilled and target.view.in_office:
+            if not self._taken_back_asked.isdisjoint(call.unfilled):
+                self._record.saw("a sale was asked to be taken back twice")
+            self._taken_back_asked.update(call.unfilled)
         if isinstance(call, MakeDeposit) and target.view.in_office:
             if call.offer.deposit_id in self._deposits_asked:
                 self._record.saw("a deposit was asked for twice")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from db.audit.invariants import check_books
-from peers.core.ledger.log import OfficeEntry
+from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import AlreadyRecorded, Append, Appended, Loaded, Operation, Taken
 from peers.core.market.records import Outcome
 from peers.core.names import Role, peer_name
@@ -45,6 +45,10 @@ class Checks:
                 self._saw("a request or deposit of old was asked for again")
             elif isinstance(result, Appended) and operation.entry.trader != peer_name(self._roles[rank], rank):
                 raise Violated(f"one_trader_a_term: {rank} writes as {operation.entry.trader}")
+            elif (
+                isinstance(result, Appended) and isinstance(operation.entry, TradeEntry) and operation.entry.reversals
+            ):
+                self._saw("a sale was taken back")
         elif isinstance(result, Loaded):
             if result.queue:
                 self._saw("a successor found a queue")

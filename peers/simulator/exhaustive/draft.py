@@ -124,7 +124,7 @@ class Draft:
             self._answer(rank, command)
         elif isinstance(command, NotifySales):
             self._laws.checks.check_told(self.ledger, command.sales)
-            self.put(("any", rank, command.seller.rank), SalesNotified(sales=command.sales))
+            self.put(("any", rank, command.customer.rank), SalesNotified(sales=command.sales))
         elif isinstance(command, Stop):
             self.crash(rank)
 

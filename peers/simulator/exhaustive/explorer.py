@@ -15,7 +15,7 @@ from typing import Any
 
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import Resign
-from peers.core.inputs import CallCompleted, PeerGone, RequestReceived, SalesNotified, Start, TimerFired
+from peers.core.inputs import CallCompleted, LoseGoods, PeerGone, RequestReceived, SalesNotified, Start, TimerFired
 from peers.core.ledger.port import Append
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import peer_name
@@ -97,6 +97,11 @@ class Explorer:
                 yield f"{rank} timer {name} at {due_s:.3f}", draft.node()
 
     def _fail(self, node: Node) -> Iterator[tuple[str, Node]]:
+        for rank, alive in enumerate(node.up if self._walk.losses else ()):
+            if alive:
+                draft = self._fault(node)
+                draft.handle(rank, LoseGoods(share=1.0))
+                yield f"# {rank} loses its goods", draft.node()
         for rank in self.checks.in_office(node):
             draft = self._fault(node)
             draft.crash(rank)

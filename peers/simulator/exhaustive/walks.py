@@ -15,7 +15,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     is asked to resign; a link's message or a call is lost; the answer to an entry is lost, and it stands or does not.
 
     `books_behind`: the books are made at any time after the entry, or never, if their maker dies. `begins_with`: the
-    walk begins when nothing is on its way and this is the next timer.
+    walk begins when nothing is on its way and this is the next timer. `losses`: one more fault is that a seller loses
+    all that it has deposited.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     books_behind: bool = False
     begins_with: TimerName | None = None
+    losses: bool = False
 
 
 _HURRY: dict[str, Any] = {
@@ -72,6 +74,7 @@ WALKS = (
     _MARKET,
     msgspec.structs.replace(_MARKET, faults=2),
     msgspec.structs.replace(_MARKET, name="a market of three, the books behind", books_behind=True),
+    msgspec.structs.replace(_MARKET, name="a market of three, goods lost", losses=True),
 )
 
 

@@ -39,8 +39,9 @@ def _counted(verdict: Verdict) -> str:
     counts = verdict.counts
     torn = f" ({counts.torn_lines} torn)" if counts.torn_lines else ""
     cut = f" ({counts.cut:,} cut)" if counts.cut else ""
+    back = f" ({counts.reversals:,} taken back)" if counts.reversals else ""
     return (
-        f"{counts.requests:,} requests ({counts.sales:,} sold, {counts.unavailable:,} unavailable, "
+        f"{counts.requests:,} requests ({counts.sales:,} sold{back}, {counts.unavailable:,} unavailable, "
         f"{counts.queued:,} queued), {counts.deposits:,} deposits, {counts.elections:,} elections, "
         f"{counts.entries:,} log entries{cut}, "
         f"{counts.journal_entries:,} journal entries{torn}; sold for {counts.amount:,}: "

@@ -24,12 +24,15 @@ from peers.core.reports import (
     Elected,
     ElectionStarted,
     EntryRefused,
+    GoodsLost,
+    GotBack,
     LeftOffice,
     Lost,
     Opened,
     Report,
     Returned,
     Slept,
+    TookBack,
 )
 from peers.output import forgiving
 
@@ -43,6 +46,9 @@ _CONDENSED: dict[type[Report], tuple[str, str]] = {
     Deposited: ("deposit", "deposits"),
     Earned: ("payment to sellers", "payments to sellers"),
     Slept: ("nap", "naps"),
+    GoodsLost: ("loss of goods", "losses of goods"),
+    TookBack: ("sale taken back", "sales taken back"),
+    GotBack: ("refund", "refunds"),
 }
 _NEWS: dict[type[Report], tuple[str, str]] = {
     ElectionStarted: ("election begun", "elections begun"),
@@ -57,6 +63,9 @@ _STYLES: dict[type[Report], str] = {
     Opened: "dim",
     Earned: "dim",
     Deposited: "cyan",
+    GoodsLost: "magenta",
+    TookBack: "magenta",
+    GotBack: "magenta",
 }
 
 

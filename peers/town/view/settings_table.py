@@ -68,12 +68,16 @@ def _rows(group: BaseModel, prefix: str) -> Iterator[SettingRow]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _allowed(name: str, field: FieldInfo) -> str:
+    if field.annotation is bool:
+        return "true, false"
     choices = get_args(field.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return ", ".join(choices)

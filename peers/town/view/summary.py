@@ -23,6 +23,8 @@ MOST_ROWS = 20
 def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
     """Returns the summary's sentences."""
     lines = [f"{_count(tally.purchases, 'purchase')}{_speed(tally)}, {tally.unavailable:,} asked for in vain"]
+    if tally.taken_back:
+        lines.append(f"{_count(tally.taken_back, 'sale')} taken back, for the seller did not have the goods")
     if latencies_ms:
         lines.append(
             f"from asking to being told: median {statistics.median(latencies_ms):.1f} ms, "

@@ -25,7 +25,9 @@ from peers.core.ledger.log import Entry, OfficeEntry
 from peers.core.ledger.port import (
     AlreadyRecorded,
     Appended,
+    FindReversals,
     FindSales,
+    Found,
     Load,
     Loaded,
     LookUp,
@@ -35,7 +37,18 @@ from peers.core.ledger.port import (
 )
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Deposit, Outcome
-from tests.helpers.deals import accepted, at, election, office, sold, stock, trade, unavailable
+from tests.helpers.deals import (
+    accepted,
+    at,
+    election,
+    office,
+    recount,
+    sold,
+    stock,
+    taken_back,
+    trade,
+    unavailable,
+)
 from tests.helpers.log_trader import COLLECTIONS, by_id, summary, written
 
 Books = Database[dict[str, Any]]
@@ -114,6 +127,32 @@ class TwoLedgers(RuleBasedStateMachine):
         made = self._append(entry)
         return multiple() if made is None else made
 
+    @rule(target=to_make, data=st.data())
+    def take_back(self, data: st.DataObject) -> Any:
+        """Sales are undone, some perhaps a second time, and deposits counted anew."""
+        post = self.state.post
+        sales = [each for each in self.memory._known.values() if isinstance(each, Outcome) and each.sale is not None]
+        some = data.draw(st.lists(st.sampled_from(sales), max_size=3, unique_by=id) if sales else st.just([]))
+        reversals = tuple(
+            taken_back(each, number, term=post.term, trader=post.trader or "")
+            for number, each in enumerate(some, start=post.reversals + 1)
+        )
+        deposits = {each.sale.deposit for each in some if each.sale is not None}
+        if self.memory._deposits_in:
+            deposits |= data.draw(st.sets(st.sampled_from(sorted(self.memory._deposits_in)), max_size=2))
+        recounts = []
+        for deposit_id in sorted(deposits):
+            deposit = self.memory._as_left(deposit_id)
+            returned = sum(each.request.quantity for each in some if each.sale and each.sale.deposit == deposit_id)
+            most = deposit.remaining + returned
+            off = data.draw(st.integers(0, most))
+            recounts.append(recount(deposit, left=deposit.remaining, returned=returned, written_off=off))
+        if not recounts:
+            return multiple()
+        entry = trade(reversals=reversals, recounts=tuple(recounts), term=post.term, trader=post.trader or "")
+        made = self._append(entry)
+        return multiple() if made is None else made
+
     @rule(back=st.integers(0, 4), data=st.data())
     def write_late(self, back: int, data: st.DataObject) -> None:
         """The entry of a trader that was deposed, or the same one again."""
@@ -146,7 +185,16 @@ class TwoLedgers(RuleBasedStateMachine):
 
     @rule(numbers=st.lists(NUMBERS, max_size=4))
     def look_up(self, numbers: list[int]) -> None:
-        operation = LookUp(request_ids=tuple(f"r{number}" for number in numbers))
+        operation = LookUp(
+            request_ids=tuple(f"r{number}" for number in numbers),
+            deposit_ids=tuple(dict.fromkeys(f"d{number % 5}" for number in numbers)),
+        )
+        ours, theirs = (ledger.perform(operation) for ledger in (self.mongo, self.memory))
+        assert _told(ours, looked_up=True) == _told(theirs, looked_up=True)
+
+    @rule(customer=st.sampled_from(["seller0", "seller1", "buyer0", "buyer1"]), after=st.integers(0, 4))
+    def find_reversals(self, customer: str, after: int) -> None:
+        operation = FindReversals(customer=customer, after=after, limit=2)
         self._same(self.mongo.perform(operation), self.memory.perform(operation))
 
     @rule(seller=SELLERS, after_seq=st.integers(0, 8), limit=st.integers(1, 3))
@@ -192,10 +240,11 @@ class TwoLedgers(RuleBasedStateMachine):
         assert _told(ours) == _told(theirs)
 
 
-def _told(result: Result) -> Result:
-    """What is told of a deposit that comes again is that it is there, not what it still holds."""
-    if not isinstance(result, AlreadyRecorded):
+def _told(result: Result, *, looked_up: bool = False) -> Result:
+    """What is told of a deposit by its id is that it is there, not what it still holds."""
+    if not isinstance(result, AlreadyRecorded) and not looked_up:
         return result
+    assert isinstance(result, AlreadyRecorded | Found)
     deposits = tuple(msgspec.structs.replace(each, remaining=0) for each in result.deposits)
     return msgspec.structs.replace(result, deposits=deposits)
 

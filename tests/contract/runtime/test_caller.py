@@ -154,11 +154,11 @@ def test_a_seller_that_hangs_does_not_hold_up_telling_others(served: tuple[Serve
     hung.trader.mood = "hangs"
     for seq in range(20):
         for seller in (hung, fine):
-            teller.tell(NotifySales(seller=seller.member, sales=(sale(seq),)))
+            teller.tell(NotifySales(customer=seller.member, sales=(sale(seq),)))
     wait_until(lambda: fine.trader.heard == list(range(20)), what="all told", deadline_s=4)
     teller.rest()
     hung.trader.release.set()
-    teller.tell(NotifySales(seller=fine.member, sales=(sale(20),)))
+    teller.tell(NotifySales(customer=fine.member, sales=(sale(20),)))
     wait_until(lambda: fine.trader.heard[-1] == 20, what="told after a rest", deadline_s=4)
     teller.stop()
     teller.join(2.0)

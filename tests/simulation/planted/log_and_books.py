@@ -67,7 +67,7 @@ def retry_at_the_next_place() -> Iterator[None]:
         yield
 
 
-@mistake(65, 875)
+@mistake(235, 380)
 def read_from_the_primary_alone() -> Iterator[None]:
     """A candidate goes past an entry that a majority does not have."""
     apply = LedgerRoad._apply
@@ -136,7 +136,7 @@ def anothers_entry_taken_for_ours() -> Iterator[None]:
         yield
 
 
-@mistake(4, 28)
+@mistake(6, 31)
 def books_made_without_guard() -> Iterator[None]:
     """What is made late replaces what is newer."""
     make = MemoryLedger.make
@@ -153,7 +153,7 @@ def books_made_without_guard() -> Iterator[None]:
         yield
 
 
-@mistake(114, 123)
+@mistake(68, 123)
 def made_is_said_too_early() -> Iterator[None]:
     """`posts` says that the books are made when only some documents are."""
     in_part = LedgerRoad._make_in_part
@@ -193,7 +193,7 @@ def fold_forgets_what_was_sold() -> Iterator[None]:
         yield
 
 
-@mistake(216, 448)
+@mistake(690, 900)
 def fold_draws_twice_from_newer_books() -> Iterator[None]:
     """A successor draws once more what the books have drawn already."""
     begin = PostState.__init__
@@ -206,7 +206,7 @@ def fold_draws_twice_from_newer_books() -> Iterator[None]:
         yield
 
 
-@mistake(4, 5)
+@mistake(3, 5)
 def successor_trusts_the_books_alone() -> Iterator[None]:
     """A new trader goes to the end of the log without taking in what the books do not have yet."""
 

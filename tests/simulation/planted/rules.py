@@ -74,7 +74,7 @@ def buyer_in_office_buys() -> Iterator[None]:
         yield
 
 
-@mistake(1, 2)
+@mistake(1, 3)
 def commission_rounded_down() -> Iterator[None]:
     def split(amount: Any, commission_rate: Any) -> Any:
         commission = (amount * commission_rate).quantize(CENT, rounding=ROUND_DOWN)
@@ -117,7 +117,7 @@ def nobody_knocks() -> Iterator[None]:
         yield
 
 
-@mistake(1, 2)
+@mistake(1, 22)
 def gives_up_after_one_try() -> Iterator[None]:
     """A customer that hears nothing does not ask again."""
     on_reply = RetryingCall.on_reply

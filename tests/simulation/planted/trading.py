@@ -100,14 +100,14 @@ def seller_told_before_append() -> Iterator[None]:
             sale = outcome.sale
             seller = self._ctx.members.get(rank_of(sale.seller)) if sale is not None else None
             if seller is not None:
-                self._ctx.emit(NotifySales(seller=seller, sales=(outcome,)))
+                self._ctx.emit(NotifySales(customer=seller, sales=(outcome,)))
         return entry
 
     with patch.object(EntryDrafter, "next_entry", hasty):
         yield
 
 
-@mistake(6, 17)
+@mistake(1, 6)
 def tie_broken_by_arrival() -> Iterator[None]:
     """First come, first served, whatever the clocks say."""
 
@@ -142,7 +142,7 @@ def successor_counts_from_one() -> Iterator[None]:
         yield
 
 
-@mistake(1, 2)
+@mistake(1, 3)
 def clock_not_merged() -> Iterator[None]:
     def deaf(*_: Any) -> bool:
         return False

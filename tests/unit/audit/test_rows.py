@@ -13,6 +13,7 @@ from peers.core.journal import journal_line
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.reports import Answered
+from tests.helpers.deals import taken_back
 
 STAMPS = [LamportStamp(lamport=17), VectorStamp(vector={"buyer0": 3, "seller1": 40}), VectorStamp(vector={})]
 
@@ -34,8 +35,12 @@ def outcome(request: pytest.FixtureRequest) -> Outcome:
 
 @pytest.mark.parametrize("form", [BSON, PLAIN])
 def test_a_sale_is_read_in_full(outcome: Outcome, form: Form) -> None:
-    row = read_request(outcome_document(outcome, form) | {"at": 7})
+    undone = taken_back(outcome, 1)
+    row = read_request(outcome_document(undone, form) | {"at": 7})
     assert None not in msgspec.structs.astuple(row)
+    assert row.taken_back is not None
+    assert None not in msgspec.structs.astuple(row.taken_back)
+    assert row.taken_back.amount == row.amount
     assert (row.queued_at, row.decided_at) == (1_700_000_000_123, 1_700_000_000_124)
     assert (row.price, row.amount, row.earned) == (Decimal("7.20"), Decimal("14.40"), Decimal("11.52"))
     assert row.order == derived_order(row.clock, row.buyer, row.id)

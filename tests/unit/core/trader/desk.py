@@ -245,7 +245,7 @@ class Desk:
             elif isinstance(command, Perform):
                 self.under_way.append(command.operation)
             elif isinstance(command, NotifySales):
-                self.told += [(command.seller.name, outcome) for outcome in command.sales]
+                self.told += [(command.customer.name, outcome) for outcome in command.sales]
             elif isinstance(command, Publish):
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer):

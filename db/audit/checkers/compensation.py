@@ -1,0 +1,155 @@
+"""`compensated_whole`: a sale that was taken back gave back goods and money, once, and both sides were told.
+
+With a log, a reversal names a sale that an earlier entry decided, word for word; it is the only one of that sale,
+its number is the next, it gives back exactly what was paid, to the cent, and in the same entry exactly the units that
+were sold come back to the deposit. Without one, of each request the books say the same by themselves.
+
+That both sides were told only their journals can say. Who was gone in time need not have heard, so a peer is held to
+it if it wrote a line of its journal long after the reversal; and while the town is at work, word may be on its way.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import ClassVar
+
+from db.audit.checkers.acknowledgements import subject_of
+from db.audit.findings import Checker, Finding
+from db.audit.log_rows import EntryRow
+from db.audit.rows import JournalEntry, RequestRow
+
+TOLD_WITHIN_MS = 30_000
+"""How long after a reversal a peer that is well must have heard of it. No setting: that takes one heartbeat or two,
+and the two times are those of two machines."""
+
+_NO_SALE = 0
+_MOST_MISSING = 10_000
+"""Numbers of decisions that may be missing at a time; where more are, `decided_once` says enough."""
+
+_TOLD = ("got_back", "took_back")
+_MONEY = ("amount", "commission", "earned")
+
+
+class CompensatedWhole(Checker):
+    """Sales that were taken back. Feed it the lines of journals too."""
+
+    name: ClassVar[str] = "compensated_whole"
+
+    def __init__(self, not_calm: str = "") -> None:
+        super().__init__()
+        self.not_calm = not_calm
+        self.reversals = 0
+        # The number of the last reversal that the log is known to have.
+        self._last = 0
+        # By number of decision, a checksum of the sale: that of each is kept, for any may be taken back.
+        self._sales = array("q")
+        self._entry: EntryRow | None = None
+        # By id of request, who is to be told of a reversal, and when it was, in milliseconds.
+        self._undone: dict[str, tuple[tuple[str | None, str | None], int | None]] = {}
+        # Without a log: the numbers of the reversals.
+        self._numbers: list[int | None] = []
+        # By peer, the time of the newest line of its journal; and who says to have heard of which.
+        self._newest_ms: dict[str, int] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    # -- the log -------------------------------------------------------------------------------------------
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._entry = row
+        if row.cut or row.misplaced:
+            self._last += len(row.new_reversals)
+            return
+        undone = [outcome for outcome, _ in row.reversals]
+        if tuple(outcome.id for outcome in undone) != row.new_reversals:
+            self.violate(row.name, what="its new_reversals are not those of the sales that it takes back")
+        sold: dict[str | None, int] = {}
+        for outcome in undone:
+            sold[outcome.deposit] = sold.get(outcome.deposit, 0) + (outcome.quantity or 0)
+        returned: dict[str | None, int] = {}
+        for recount, _ in row.recounts:
+            deposit_id = recount.deposit.id
+            if deposit_id in returned:
+                self.violate(deposit_id, row.name, what="it is counted anew twice")
+            returned[deposit_id] = returned.get(deposit_id, 0) + (recount.returned or 0)
+        for deposit in sold.keys() | returned.keys():
+            due, came = sold.get(deposit, 0), returned.get(deposit, 0)
+            if due != came:
+                what = f"sales of {due} out of it are taken back, and {came} come back to it"
+                self.violate(str(deposit), row.name, what=what)
+
+    def request(self, row: RequestRow) -> None:
+        if row.seq is not None and 0 < row.seq <= len(self._sales) + _MOST_MISSING:
+            while len(self._sales) < row.seq:
+                self._sales.append(_NO_SALE)
+            self._sales[row.seq - 1] = _checksum(row) if row.sold else _NO_SALE
+        if row.taken_back is not None:  # There is no log: the books say it themselves.
+            self._judge(row)
+            self._numbers.append(row.taken_back.number)
+
+    def reversal(self, row: RequestRow) -> None:
+        if row.id in self._undone:
+            self.violate(row.id, what="its sale is taken back a second time")
+            return
+        seq = row.seq or 0
+        if not (0 < seq <= len(self._sales) and self._sales[seq - 1] == _checksum(row)):
+            self.violate(row.id, what=f"what is taken back is not what was sold to it before, as seq {row.seq}")
+        self._judge(row)
+        if self._entry is not None and not self._entry.cut and row.at == self._entry.place:
+            self._judge_here(row, self._entry)
+
+    def _judge(self, row: RequestRow) -> None:
+        self.reversals += 1
+        taken_back = row.taken_back
+        self._undone[row.id] = ((row.buyer, row.seller), taken_back.taken_back_at if taken_back else None)
+        if not row.sold or taken_back is None:
+            self.violate(row.id, what=f"it is {row.status}, and its sale is taken back by {taken_back}")
+            return
+        for field in _MONEY:
+            paid, back = getattr(row, field), getattr(taken_back, field)
+            if paid != back:
+                self.violate(row.id, what=f"its {field} was {paid}; given back was {back}")
+
+    def _judge_here(self, row: RequestRow, entry: EntryRow) -> None:
+        """Judges what only an entry that is whole can say."""
+        self._last += 1
+        taken_back = row.taken_back
+        if taken_back is None:
+            return
+        if taken_back.number != self._last:
+            self.violate(row.id, what=f"it is reversal {taken_back.number}; the next number is {self._last}")
+        if (taken_back.term, taken_back.trader) != (entry.term, entry.trader):
+            by = f"taken back by {taken_back.trader} in term {taken_back.term}"
+            self.violate(row.id, entry.name, what=f"{by}; its entry is {entry.trader}'s, of {entry.term}")
+
+    # -- journals ------------------------------------------------------------------------------------------
+
+    def journal_entry(self, entry: JournalEntry) -> None:
+        """Takes in a line of a journal."""
+        self._newest_ms[entry.peer] = max(entry.at_ms, self._newest_ms.get(entry.peer, 0))
+        if entry.kind in _TOLD:
+            subject = subject_of(entry)
+            if subject is not None:
+                self._told.add((entry.peer, subject[1]))
+
+    def finish(self) -> Finding:
+        numbers = sorted(number or 0 for number in self._numbers)
+        if numbers != list(range(1, len(numbers) + 1)):
+            self.violate(what=f"reversals are not numbered from 1 without gaps: {numbers[:5]} and so on")
+        if not self.not_calm:
+            self._check_told()
+        return super().finish()
+
+    def _check_told(self) -> None:
+        for request_id, (sides, at_ms) in self._undone.items():
+            for side in sides:
+                newest_ms = self._newest_ms.get(side or "")
+                if newest_ms is None or at_ms is None or newest_ms < at_ms + TOLD_WITHIN_MS:
+                    continue
+                if (side, request_id) not in self._told:
+                    self.violate(request_id, what=f"its sale was taken back, and {side} was not told")
+
+
+def _checksum(row: RequestRow) -> int:
+    """Never 0, and nearly always another for another sale."""
+    money = (row.price, row.amount, row.commission, row.earned)
+    return hash((row.id, row.buyer, row.seller, row.deposit, row.item, row.quantity, row.term, money)) or 1
