@@ -120,7 +120,10 @@ ROWS: dict[str, dict[str, object]] = {
         "the ring closes over those that are gone": ["buyer0", "buyer1", "buyer3", "seller4", "seller6"],
         "trade goes on in term": 2,
     },
-    "ring-seller": {"left of what it had deposited": [5]},
+    "ring-seller": {
+        "what was sold while it was gone is taken back": YES,
+        "what it had handed over before stays sold": YES,
+    },
 }
 
 
