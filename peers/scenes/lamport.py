@@ -10,7 +10,7 @@ from peers.core.names import rank_of
 from peers.core.reports import Answered, Deposited, Earned, ElectionStarted, LeftOffice, Opened, Slept
 from peers.scenes.hearing import is_sale
 from peers.scenes.pending import leave_pending
-from peers.scenes.scene import Scene
+from peers.scenes.scene import UNHURRIED, Scene
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import NotSeen
 
@@ -167,6 +167,7 @@ SCENES = (
         look_at="peers join one by one; rank 2 comes last and starts; the highest wins, and everybody knows it.",
         roles="buyers=3,sellers=3",
         script=_election,
+        settings=UNHURRIED,
         starter=2,
         trades=False,
     ),
@@ -202,7 +203,7 @@ SCENES = (
         "the old one deposits goods again.",
         roles="buyers=3,sellers=3",
         script=_resignation,
-        settings={"market.think_s": 0.02},
+        settings={**UNHURRIED, "market.think_s": 0.02},
     ),
     Scene(
         name="lamport-5",

@@ -15,6 +15,9 @@ Market = Literal["lamport", "vector", "ring"]
 
 HOST = "127.0.0.1"
 
+UNHURRIED: dict[str, object] = {"timing.election_s": 0.5}
+"""For scenes in which it matters who starts an election: the others wait for longer before they start one."""
+
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One scene. `title` is its row in the report of that market, `look_at` what the audience should look at.

@@ -10,7 +10,7 @@ from peers.core.reports import Answered, Deposited, Earned, ElectionStarted, Rep
 from peers.scenes.customers import stock_of
 from peers.scenes.hearing import is_sale
 from peers.scenes.pending import leave_pending
-from peers.scenes.scene import Scene
+from peers.scenes.scene import UNHURRIED, Scene
 from peers.scenes.stage import Stage
 
 _QUIET: dict[str, object] = {"market.resign_probability": 0.0, "market.restock_probability": 0.0}
@@ -205,7 +205,7 @@ SCENES = (
         "election, and rank 5 wins. The former trader keeps its role here.",
         roles="sellers=2,buyers=2,merchants=2",
         script=_first_election,
-        settings={**_QUIET, "market.demotion": "own"},
+        settings={**_QUIET, **UNHURRIED, "market.demotion": "own"},
     ),
     Scene(
         name="TC_06",
@@ -214,7 +214,7 @@ SCENES = (
         look_at="5 fails and 4 wins; 4 fails and 5 wins again: whoever failed sits out one election only.",
         roles="sellers=2,buyers=2,merchants=2",
         script=_alternation,
-        settings={**_QUIET, "market.demotion": "own"},
+        settings={**_QUIET, **UNHURRIED, "market.demotion": "own"},
     ),
     Scene(
         name="TC_07",

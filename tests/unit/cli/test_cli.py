@@ -70,7 +70,7 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
         assert command in said
 
 
-@pytest.mark.parametrize("command", ["run", "status", "audit"])
+@pytest.mark.parametrize("command", ["run", "status", "audit", "scene"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke([command, "--help"]) == 0
     said = capsys.readouterr().out
