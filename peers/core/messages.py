@@ -57,12 +57,14 @@ class MemberNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tr
 class ElectionMessage(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The head of what any election algorithm says: the post after `after_term` is vacant, and why.
 
-    `attempt` counts the rounds for one vacancy.
+    `attempt` counts the rounds for one vacancy. `incarnation` is the one of the trader that is gone, as far as the
+    sender knows it.
     """
 
     after_term: int
     attempt: int
     reason: VacancyReason
+    incarnation: int = 0
 
     def begun_by(self) -> int | None:
         """Returns the rank of who began the election, None where the message does not say."""
@@ -82,11 +84,12 @@ class Coordinator(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=T
 
 
 class Vacancy(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The trader of `term` has left office; `barred` are the ranks that take no part in the next `barred_for`
-    elections."""
+    """The trader of `term`, in `incarnation`, has left office. `barred` are the ranks that take no part in the next
+    `barred_for` elections."""
 
     term: int
     reason: VacancyReason
+    incarnation: int = 0
     barred: tuple[int, ...] = ()
     barred_for: int = 0
 

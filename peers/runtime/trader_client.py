@@ -76,31 +76,62 @@ class TraderClient:
 
 
 class _CallQueue:
-    """Asks one thing after the other. A call under way is broken off once somebody else is to be asked."""
+    """Asks one thing after the other, always of whoever is to be asked now."""
 
     def __init__(self, timeout_s: float, replied: OnCompleted) -> None:
         self._timeout_s = timeout_s
         self._replied = replied
+        self._asker: _Asker | None = None
+        # Those of earlier traders that have not ended: one that is still connecting cannot be hurried.
+        self._retired: list[_Asker] = []
+
+    def put(self, ask: CallTrader) -> None:
+        uri, asker = ask.trader.uri, self._asker
+        if asker is None or asker.uri != uri:
+            self.stop()
+            asker = self._asker = _Asker(uri, self._timeout_s, self._replied)
+        asker.put(ask)
+
+    def stop(self) -> None:
+        self._retired = [asker for asker in self._retired if asker.is_running]
+        if self._asker is not None:
+            self._asker.stop()
+            self._retired.append(self._asker)
+            self._asker = None
+
+    def join(self, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        for asker in self._retired:
+            asker.join(max(0.0, deadline_s - time.monotonic()))
+
+
+class _Asker:
+    """The thread that asks one trader, and owns the connection. Once stopped, a call under way is broken off.
+
+    A connection that is only being made cannot be broken off: where the trader was cut off, that takes as long as a
+    call may. So the next trader is asked by another thread, and does not wait for this one."""
+
+    def __init__(self, uri: str, timeout_s: float, replied: OnCompleted) -> None:
+        self.uri = uri
+        self._replied = replied
         self._waiting: deque[CallTrader] = deque()
         self._wake_up = WakeUp()
-        self._lock = threading.Lock()
-        self._connection: RpcConnection | None = None
+        self._connection = RpcConnection(uri, timeout_s)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="asking", daemon=True)
         self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
     def put(self, ask: CallTrader) -> None:
         self._waiting.append(ask)
-        with self._lock:
-            if self._connection is not None and self._connection.uri != ask.trader.uri:
-                self._connection.cut()
         self._wake_up.ring()
 
     def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            if self._connection is not None:
-                self._connection.cut()
+        self._stopped = True
+        self._connection.cut()
         self._wake_up.ring()
 
     def join(self, timeout_s: float) -> None:
@@ -112,20 +143,8 @@ class _CallQueue:
             self._wake_up.wait()
             while self._waiting and not self._stopped:
                 ask = self._waiting.popleft()
-                self._replied(ask.ask_id, self._reply(self._connection_to(ask.trader.uri), ask.call))
-        if self._connection is not None:
-            self._connection.close()
-
-    def _connection_to(self, uri: str) -> RpcConnection:
-        connection = self._connection
-        if connection is not None and connection.uri == uri:
-            return connection
-        if connection is not None:
-            connection.close()
-        fresh = RpcConnection(uri, self._timeout_s)
-        with self._lock:
-            self._connection = fresh
-        return fresh
+                self._replied(ask.ask_id, self._reply(self._connection, ask.call))
+        self._connection.close()
 
     @staticmethod
     def _reply(connection: RpcConnection, call: Call) -> Reply | Failure:

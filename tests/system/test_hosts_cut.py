@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 SEED = 4
 PEERS = 3
-CUT_S = 6.0
+CUT_S = 5.0
 _STEADY_S = 3.0
 
 
@@ -83,7 +83,7 @@ def cut(town: Network, what: str, ways: set[tuple[int, int]], *, changes: int) -
     print(f"{what}: {changed} changes of trader, {changed_after} after it")
     assert longest_s < SOON_S
     assert after_s < SOON_S
-    assert changed <= changes
+    assert changed + changed_after <= changes, f"{changed} in the cut, {changed_after} after it"
     audited(town.machines[0])
 
 
@@ -107,10 +107,8 @@ def test_the_traders_host_is_cut_off_from_the_database(town: Network, way: str) 
         wait_until(lambda: town.trader() != trader, "another trader", deadline_s=10)
         assert host_of(town, town.trader(), others[0]) is not host
         town.wait_for_trade(at_s)
-        host.says("books away", after=said, deadline_s=10)
-    said_by_old = host.text[said:]
-    assert f"{trader} leaves office" in said_by_old
-    assert "does not reach the books" in said_by_old or "cannot be reached, trade pauses" in said_by_old
+        host.says(f"{trader} leaves office", after=said, deadline_s=10)
+        host.says("books away)", after=said, deadline_s=1)
 
 
 @pytest.mark.parametrize("way", ["heard by nobody", "hears nobody"])
@@ -139,7 +137,7 @@ def test_sides_that_are_cut_from_each_other_trade_on(town: Network) -> None:
     passed(_STEADY_S, before_s)
     before = rate(town, before_s, time.time())
     with cut(town, "sides", both_ways(far, {host.number for host in near}), changes=1) as at_s:
-        passed(CUT_S, at_s)
+        passed(CUT_S - 0.5, at_s)
         during = rate(town, at_s + 1.0, time.time())
         print(f"sides: {before:.1f} decisions a second before, {during:.1f} during the cut, by two of three hosts")
         assert during > before / 3

@@ -51,6 +51,11 @@ class Incumbency:
         return self._term.sales if self._term is not None else 0
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether there is a term that goes on, and the ledger answers."""
+        return self._term is not None and self._term.ended is None and not self._watch.is_in_doubt
+
+    @property
     def may_win(self) -> bool:
         """Whether the log may have this peer's office entry at any moment."""
         return self._bid is not None and self._bid.is_writing

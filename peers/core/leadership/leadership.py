@@ -71,7 +71,7 @@ class Leadership:
     def on_hint(self, trader: str, term: int) -> None:
         """A peer that is not in office named one that is."""
         named = self._ctx.members.get(rank_of(trader))
-        if named is not None and named.up:
+        if named is not None and named.up and term > self._ctx.view.term:
             self._learn(_filled(term, named))
 
     def on_lost(self, rank: int, reason: VacancyReason) -> None:
@@ -83,6 +83,8 @@ class Leadership:
         """News of members: was the trader among them?"""
         for member in fresh:
             view = self._ctx.view
+            if member.rank == self._ctx.me.rank and self._machine.state is LeadershipState.TRADER:
+                self._show_at_work()
             held = member.rank == view.trader and member.rank != self._ctx.me.rank and not view.vacant
             if held and (not member.up or member.incarnation > view.incarnation):
                 self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
@@ -108,11 +110,25 @@ class Leadership:
             self._learn_filled(view, sender)
 
     def _learn_vacant(self, view: LeadershipView) -> None:
+        if self._machine.state is LeadershipState.TRADER and self._incumbency.is_at_work:
+            self._refute(view)
+            return
         self._machine.find_vacant(view)
         if self._ctx.in_office:  # Voted out, it finishes what is under way, and lets the election be held.
             self._incumbency.leave(VacancyReason.SUSPECTED)
         self.elections.stop()
         self.elections.on_vacant(started=False)
+
+    def _refute(self, view: LeadershipView) -> None:
+        """Others take this trader for gone, and it is at work: it shows so with a new incarnation."""
+        self._gossip.refute(view.incarnation)
+        self._show_at_work()
+
+    def _show_at_work(self) -> None:
+        """Holds the post in its present incarnation too, and tells everybody."""
+        ctx, term = self._ctx, self._ctx.view.term
+        self._machine.refute(_filled(term, ctx.me))
+        self._gossip.flood(Coordinator(term=term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
 
     def _learn_filled(self, view: LeadershipView, sender: int | None) -> None:
         ctx = self._ctx
@@ -135,7 +151,7 @@ class Leadership:
             customer.on_new_trader()
 
     def on_vacancy(self, sender: int, vacancy: Vacancy) -> None:
-        view = LeadershipView(term=vacancy.term, vacant=True, reason=vacancy.reason)
+        view = LeadershipView(term=vacancy.term, incarnation=vacancy.incarnation, reason=vacancy.reason)
         newer = view.is_newer_than(self._ctx.view)
         # A heartbeat may have brought the vacancy sooner, but not who is barred.
         barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term, vacancy.barred_for)
@@ -160,7 +176,7 @@ class Leadership:
     def _find_gone(self, *, started: bool, reason: VacancyReason = VacancyReason.CRASHED) -> None:
         """The trader of the present term is gone. That spreads as news of a member."""
         view = self._ctx.view
-        self._machine.find_vacant(LeadershipView(term=view.term, trader=view.trader, reason=reason))
+        self._machine.find_vacant(view.vacated(reason))
         self.elections.on_vacant(started=started)
 
     # -- standing for it -----------------------------------------------------------------------------------
@@ -176,11 +192,14 @@ class Leadership:
 
     def on_election_message(self, sender: int, message: ElectionMessage) -> None:
         view = self._ctx.view
-        if message.after_term < view.term:
+        vacancy = LeadershipView(
+            term=message.after_term, incarnation=message.incarnation, vacant=True, reason=message.reason
+        )
+        self._learn(vacancy)
+        if self._ctx.view.is_same_vacancy(vacancy):
+            self.elections.on_message(sender, message)
+        elif view.is_newer_than(vacancy):
             self._correct(sender)
-            return
-        self._learn(LeadershipView(term=message.after_term, vacant=True, reason=message.reason))
-        self.elections.on_message(sender, message)
 
     def _correct(self, sender: int) -> None:
         """Tells one who lives in the past what the post is."""
@@ -189,7 +208,8 @@ class Leadership:
             found = Coordinator(term=view.term, trader=view.trader, incarnation=view.incarnation)
             self._gossip.send(sender, found)
         else:
-            self._gossip.send(sender, Vacancy(term=view.term, reason=reason_of(view)))
+            told = Vacancy(term=view.term, incarnation=view.incarnation, reason=reason_of(view))
+            self._gossip.send(sender, told)
 
     # -- office --------------------------------------------------------------------------------------------
 
@@ -240,13 +260,18 @@ class Leadership:
             self._withdraw()
 
     def _withdraw(self) -> None:
-        term, barred = self._ctx.view.term, (self._ctx.me.rank,)
         self._machine.withdraw_bid()
         self._incumbency.drop_bid()
-        elections = self._ctx.settings.market.barred_elections
-        self.elections.eligibility.bar(barred, term, elections)
-        self._gossip.flood(Vacancy(term=term, reason=VacancyReason.BOOKS_AWAY, barred=barred, barred_for=elections))
+        self._sit_out(VacancyReason.BOOKS_AWAY, self._ctx.settings.market.barred_elections)
         self.elections.on_books_away()
+
+    def _sit_out(self, reason: VacancyReason, elections: int) -> None:
+        """Tells everybody that the post is vacant, and that this peer takes no part in so many elections for it."""
+        view, barred = self._ctx.view, (self._ctx.me.rank,) if elections else ()
+        self.elections.eligibility.bar(barred, view.term, elections)
+        self._gossip.flood(
+            Vacancy(term=view.term, incarnation=view.incarnation, reason=reason, barred=barred, barred_for=elections)
+        )
 
     def on_period(self) -> None:
         """A trader may resign by chance; and it makes way where there is no trade without it, or less than there
@@ -296,10 +321,7 @@ class Leadership:
         self.elections.cost.on_term_over()
         ctx.say(LeftOffice(peer=ctx.name, term=term, reason=reason, sales=self._incumbency.sales))
         self._incumbency.close(None, term)
-        elections = self._elections_to_sit_out(reason)
-        barred = (ctx.me.rank,) if elections else ()
-        self.elections.eligibility.bar(barred, term, elections)
-        self._gossip.flood(Vacancy(term=term, reason=reason, barred=barred, barred_for=elections))
+        self._sit_out(reason, self._elections_to_sit_out(reason))
         self._on_demoted()
         self.elections.on_vacant(started=not reason.is_orderly)
 

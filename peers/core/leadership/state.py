@@ -43,6 +43,7 @@ class LeadershipEvent(Enum):
     BID_LOST = "another was faster"
     BID_WITHDRAWN = "does not reach the books"
     TOLD_TO_LEAVE = "resigns or leaves"
+    REFUTED = "shows that it is at work"
     VOTED_OUT = "others take it for gone"
     TERM_OVER = "its term ends"
     DEPOSED = "a later term stands"
@@ -72,6 +73,7 @@ TRANSITIONS: Table[LeadershipState, LeadershipEvent] = make_table(
         },
         _S.TRADER: {
             _E.TOLD_TO_LEAVE: _S.LEAVING,
+            _E.REFUTED: _S.TRADER,
             _E.VOTED_OUT: _S.LEAVING,
             # A trader that cannot go on gives the post back without leaving first.
             _E.TERM_OVER: _S.ELECTING,
@@ -88,10 +90,12 @@ LeadershipTransition = Transition[LeadershipState, LeadershipEvent]
 
 
 class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer believes of the post. Views are ordered: a later term is newer, and within a term *vacant* is.
+    """What a peer believes of the post. Views are ordered as records of members are (see `Member`): a later term is
+    newer, within a term a later incarnation of its trader, and within that *vacant* is.
 
     `trader` is the rank of who holds (or held) the post of `term`, None where that is not known; `incarnation` is
-    the one in which it took office: a later one of the same peer does not hold it. `reason` says why it is vacant.
+    the one in which it took office, or in which it refuted last that it was gone: a later one of the same peer does
+    not hold it. `reason` says why it is vacant.
     """
 
     term: int = 0
@@ -100,11 +104,15 @@ class LeadershipView(msgspec.Struct, frozen=True, kw_only=True):
     vacant: bool = True
     reason: VacancyReason | None = VacancyReason.START
 
+    def vacated(self, reason: VacancyReason) -> LeadershipView:
+        """Returns what follows when the trader of this view does not hold the post any more."""
+        return msgspec.structs.replace(self, vacant=True, reason=reason)
+
     def is_same_vacancy(self, other: LeadershipView) -> bool:
         return self.vacant and other.vacant and self.term == other.term
 
     def is_newer_than(self, other: LeadershipView) -> bool:
-        return (self.term, self.vacant) > (other.term, other.vacant)
+        return (self.term, self.incarnation, self.vacant) > (other.term, other.incarnation, other.vacant)
 
 
 class LeadershipMachine:
@@ -172,6 +180,11 @@ class LeadershipMachine:
         """The log has our office entry. Raises IllegalTransition unless this peer was a candidate."""
         self._see(view, self._become(LeadershipEvent.BID_WON))
 
+    def refute(self, view: LeadershipView) -> None:
+        """Others took this trader for gone, and it is at work. Raises IllegalTransition for a view that is not newer,
+        or unless it is in office and stays."""
+        self._see(view, self._become(LeadershipEvent.REFUTED))
+
     def leave_office(self, reason: VacancyReason) -> None:
         """Takes in nothing more; one who leaves already goes on. Raises IllegalTransition if not in office."""
         if self.state is not LeadershipState.LEAVING:
@@ -206,4 +219,4 @@ class LeadershipMachine:
     def _give_up(self, reason: VacancyReason) -> None:
         view = self._view
         self._leaving_for = None
-        self._view = LeadershipView(term=view.term, trader=view.trader, vacant=True, reason=reason)
+        self._view = view.vacated(reason)

@@ -222,7 +222,7 @@ class Gossip:
         mine = next((m for m in fresh if m.rank == ctx.me.rank), None)
         if mine is not None and not ctx.departing:
             fresh = [m for m in fresh if m.rank != ctx.me.rank]
-            fresh += self._refute(mine.incarnation)
+            fresh += self._come_back(mine.incarnation)
         if fresh:
             self.relink()  # This comes first, so that the news crosses the new edges too.
             told = MemberNews(members=tuple(fresh))
@@ -231,7 +231,11 @@ class Gossip:
                 self.send(sender, told)  # Whoever takes us for gone has no link to us, so the flood misses it.
         return fresh
 
-    def _refute(self, reported: int) -> list[Member]:
+    def refute(self, reported: int) -> None:
+        """Others take this peer, in the incarnation `reported`, for gone: it shows them a later one."""
+        self.flood(MemberNews(members=tuple(self._come_back(max(reported, self._ctx.me.incarnation)))))
+
+    def _come_back(self, reported: int) -> list[Member]:
         ctx = self._ctx
         ctx.me = msgspec.structs.replace(ctx.me, incarnation=reported + 1)
         ctx.say(Returned(peer=ctx.name, incarnation=ctx.me.incarnation))

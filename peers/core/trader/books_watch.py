@@ -20,6 +20,11 @@ class BooksWatch:
         self._looked_s = ctx.now.mono_s
         self._is_asked = False  # For a sign of life that has not come.
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the ledger was asked for a sign of life that has not come."""
+        return self._is_asked
+
     def on_ledger(self, operation: Operation, result: Result) -> None:
         """Takes in whatever the ledger answers."""
         if isinstance(operation, Reach):

@@ -27,6 +27,7 @@ class Lives:
         # By rank, its newest life, up or not: that is what the name server knows.
         self.registered: dict[int, Process] = {}
         self.by_uri: dict[str, Process] = {}
+        self._is_calm = False
         self.inputs = 0  # How many inputs peers have handled.
         self.interpreters: dict[type[Command], Handler] = {
             SetTimer: self._set_timer,
@@ -53,6 +54,7 @@ class Lives:
     def create(self, member: Member) -> Process:
         """A process that has not begun yet."""
         process = Process(member, self._settings, f"{self._seed} {member.uri}")
+        process.buys = not self._is_calm
         self.all.append(process)
         self.by_uri[member.uri] = self.registered[member.rank] = process
         if self._history is not None:
@@ -68,6 +70,12 @@ class Lives:
         start = Start(snapshot=sponsor.peer.snapshot(), handed_over=handed_over)
         self._schedule.push(self._schedule.now_s, self.arrive, process, start)
         return process
+
+    def calm_down(self) -> None:
+        """From now on nobody begins to buy, nor is a trader's end left to chance; nor for who comes back later."""
+        self._is_calm = True
+        for process in self.all:
+            process.buys = False
 
     def live(self) -> list[Process]:
         """Processes that are up, hung ones included, by rank."""

@@ -82,6 +82,10 @@ class Draft:
             faults=self.faults,
         )
 
+    def incarnation(self, rank: int) -> int:
+        """Which one that peer is in."""
+        return self._laws.peers.get(self.peers[rank]).view.me.incarnation
+
     # -- roads ---------------------------------------------------------------------------------------------
 
     def put(self, road: Road, thing: Thing) -> None:
@@ -142,7 +146,7 @@ class Draft:
         if not self.up[to]:
             self.put(("any", to, rank), PeerGone(rank=to, incarnation=command.to.incarnation))
             return
-        event = Received(sender=rank, incarnation=0, message=command.message)
+        event = Received(sender=rank, incarnation=self.incarnation(rank), message=command.message)
         if isinstance(command.message, ClockNews):
             self.handle(to, event)
         else:
@@ -194,4 +198,4 @@ class Draft:
         self.asks = {key: asked for key, asked in self.asks.items() if key[0] != rank and asked != rank}
         for other, alive in enumerate(self.up):
             if alive:
-                self.put(("any", rank, other), PeerGone(rank=rank, incarnation=0))
+                self.put(("any", rank, other), PeerGone(rank=rank, incarnation=self.incarnation(rank)))

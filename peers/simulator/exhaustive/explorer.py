@@ -112,7 +112,7 @@ class Explorer:
             for other, alive in enumerate(node.up):
                 if alive and other != rank:
                     draft = self._fault(node)
-                    draft.handle(other, PeerGone(rank=rank, incarnation=0))
+                    draft.handle(other, PeerGone(rank=rank, incarnation=draft.incarnation(rank)))
                     yield f"# {other} takes {rank} for gone", draft.node()
         for road, things in sorted(node.roads, key=lambda each: each[0]):
             yield from self._lose(node, road, things[0])

@@ -46,8 +46,7 @@ class World:
     def _calm_down(self, _: None, __: None) -> None:
         self.faults.end_all()
         environment = self.environment
-        for process in environment.lives.all:
-            process.buys = False
+        environment.lives.calm_down()
         latest_s = environment.schedule.now_s + self.scenario.calm_s / 2
         environment.schedule.push(latest_s, self._last_customer, None, None)
 

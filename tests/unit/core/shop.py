@@ -85,7 +85,14 @@ class Shop:
         self.happens(Received(sender=NEIGHBOUR.rank, incarnation=1, message=message))
 
     def loses_the_trader(self, term: int = 1) -> None:
-        self.hears(Vacancy(term=term, reason=VacancyReason.RESIGNED, barred=(TRADER.rank,)))
+        self.hears(
+            Vacancy(
+                term=term,
+                incarnation=TRADER.incarnation,
+                reason=VacancyReason.RESIGNED,
+                barred=(TRADER.rank,),
+            )
+        )
 
     def gets_a_trader(self, trader: Member = NEIGHBOUR, *, term: int = 2) -> None:
         self.hears(Coordinator(term=term, trader=trader.rank, incarnation=trader.incarnation))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from peers.core.context import Context
 from peers.core.leadership.election_cost import ElectionCost
 from peers.core.leadership.elections.base import ElectionAlgorithm, patience_s
@@ -157,12 +159,18 @@ class ElectionPart:
         return self.eligibility.eligible(after_term, attempt)
 
     def flood(self, message: ElectionMessage | Coordinator, *, but: int | None = None) -> None:
-        term = message.term if isinstance(message, Coordinator) else message.after_term + 1
-        self.cost.count(self._gossip.flood(message, but=but), term)
+        if isinstance(message, Coordinator):
+            self.cost.count(self._gossip.flood(message, but=but), message.term)
+        else:
+            self.cost.count(self._gossip.flood(self._dated(message), but=but), message.after_term + 1)
 
     def send(self, rank: int, message: ElectionMessage) -> None:
-        self._gossip.send(rank, message)
+        self._gossip.send(rank, self._dated(message))
         self.cost.count(1, message.after_term + 1)
+
+    def _dated(self, message: ElectionMessage) -> ElectionMessage:
+        """Returns it with the incarnation of the trader that is gone, by which one that is not can refute it."""
+        return msgspec.structs.replace(message, incarnation=self._ctx.view.incarnation)
 
     def nominate(self, after_term: int) -> None:
         self._on_nominated(after_term)

@@ -15,12 +15,12 @@ from peers.core.state_machine import IllegalTransition
 Act = Callable[[LeadershipMachine], None]
 
 
-def held(term: int, by: int = 1) -> LeadershipView:
-    return LeadershipView(term=term, trader=by, vacant=False, reason=None)
+def held(term: int, by: int = 1, *, incarnation: int = 0) -> LeadershipView:
+    return LeadershipView(term=term, trader=by, incarnation=incarnation, vacant=False, reason=None)
 
 
-def vacant(term: int) -> LeadershipView:
-    return LeadershipView(term=term, reason=VacancyReason.CRASHED)
+def vacant(term: int, *, incarnation: int = 0) -> LeadershipView:
+    return LeadershipView(term=term, incarnation=incarnation, reason=VacancyReason.CRASHED)
 
 
 def next_term(machine: LeadershipMachine) -> int:
@@ -35,6 +35,7 @@ ACTS: dict[Event, Act] = {
     Event.BID_WON: lambda m: m.take_office(held(next_term(m))),
     Event.BID_LOST: lambda m: m.lose_bid(),
     Event.BID_WITHDRAWN: lambda m: m.withdraw_bid(),
+    Event.REFUTED: lambda m: m.refute(held(m.view.term, incarnation=m.view.incarnation + 1)),
     Event.TOLD_TO_LEAVE: lambda m: m.leave_office(VacancyReason.RESIGNED),
     Event.TERM_OVER: lambda m: m.end_term(VacancyReason.RESIGNED),
     Event.DEPOSED: lambda m: m.be_deposed(),
@@ -92,6 +93,29 @@ def test_an_older_view_never_follows_on_a_newer(view: LeadershipView) -> None:
     with pytest.raises(IllegalTransition, match="does not follow on"):
         machine.find_vacant(view) if view.vacant else machine.follow(view)
     assert machine.view == vacant(3)
+
+
+def test_within_a_term_a_later_incarnation_is_newer_and_within_that_a_vacancy() -> None:
+    views = [
+        held(1),
+        vacant(1),
+        held(1, incarnation=1),
+        vacant(1, incarnation=1),
+        held(2),
+        vacant(2),
+    ]
+    for older, view in enumerate(views):
+        assert [other.is_newer_than(view) for other in views] == [i > older for i in range(len(views))]
+
+
+def test_who_refutes_stays_in_office_and_one_who_leaves_does_not_refute() -> None:
+    machine = machine_that_is(State.TRADER)
+    machine.refute(held(machine.view.term, incarnation=5))
+    assert machine.state is State.TRADER
+    assert machine.view.incarnation == 5
+    machine.leave_office(VacancyReason.RESIGNED)
+    with pytest.raises(IllegalTransition):
+        machine.refute(held(machine.view.term, incarnation=6))
 
 
 def test_the_first_reason_for_leaving_stays() -> None:
