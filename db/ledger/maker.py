@@ -239,18 +239,20 @@ def say_made(database: Database[Document], gathered: Round, *, forced: bool = Fa
 
 
 def catch_up(database: Database[Document]) -> int:
-    """Makes the books from the log as far as it goes, from wherever they are; returns the last place.
+    """Makes the books from the log as far as it goes now, from wherever they are; returns the last place made.
 
+    What comes meanwhile is not waited for: far from the database, one would never be done while the market goes on.
     For books that were left behind, deleted, or restored from an older state. Raises LedgerError where the log cannot
     say (it was cut, or is older than the books, or is not sound), PyMongoError where the database does not answer.
     """
+    newest = database["log"].find_one({}, {"_id": 1}, sort=[("_id", -1)])
     while True:
         if read_made(database) is None:
             empty = post_document(PostState().post, NOWHERE)
             _write(database, {"insert": "posts", "documents": [empty]}, forced=True)
         with pymongo.timeout(10 * PATIENCE_S):
             loaded = read_loaded(database, most_entries=MOST_DOCUMENTS // 4)
-        if not loaded.entries:
+        if not loaded.entries or newest is None or loaded.made >= newest["_id"]:
             return loaded.made
         state = PostState(place=loaded.made, post=loaded.post, queue=loaded.queue, stock=loaded.stock)
         backlog = Backlog()

@@ -10,8 +10,8 @@ from peers.simulator.scenario import draw_scenario
 COMMON = range(1, 40)
 RARE = (48, 61, 169, 327, 690, 1343, 1954, 2383)
 """Seeds that take what hardly any does: a candidate that does not reach the books, or leaves the market, or hears of
-a later vacancy; one told to leave that is voted out too. If one no longer does, `bazaar simulate` names the row, and
-over some thousand seeds others are found."""
+a later vacancy; a trader that is voted out while the books do not answer, or while it leaves. If one no longer
+does, `bazaar simulate` names the row, and over some thousand seeds others are found."""
 
 
 def test_schedules_take_every_transition() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from peers.town.directory import graph_is_sound
@@ -37,18 +38,23 @@ def settled(hosts: list[Host], peers: int, *, deadline_s: float = 30.0) -> None:
         return len(graph) == peers and graph_is_sound(graph)
 
     wait_until(joined_up, f"{peers} peers in one graph, by their own state files", deadline_s=deadline_s)
-    for host in hosts:
-        seen: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(len(hosts)) as pool:  # Most of a status is the start of its process.
+        for looked in [pool.submit(_see_all, host, peers, deadline_s) for host in hosts]:
+            looked.result()
 
-        def look(host: Host = host, seen: list[dict[str, Any]] = seen) -> bool:
-            seen[:] = host.status().get("peers", [])
-            graph = graph_of(seen)
-            return len(graph) == peers == len(seen) and graph_is_sound(graph)
 
-        try:
-            wait_until(look, f"{peers} peers in one graph", deadline_s=deadline_s)
-        except AssertionError as error:
-            raise AssertionError(f"{error}, seen from {host.address}: {seen}") from error
+def _see_all(host: Host, peers: int, deadline_s: float) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        seen[:] = host.status().get("peers", [])
+        graph = graph_of(seen)
+        return len(graph) == peers == len(seen) and graph_is_sound(graph)
+
+    try:
+        wait_until(look, f"{peers} peers in one graph", deadline_s=deadline_s)
+    except AssertionError as error:
+        raise AssertionError(f"{error}, seen from {host.address}: {seen}") from error
 
 
 def audited(host: Host) -> None:
