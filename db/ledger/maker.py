@@ -155,7 +155,8 @@ class BooksMaker:
             try:
                 self._attempt(gathered)
             except (PyMongoError, LedgerError) as error:
-                why = str(error)
+                # What follows are the server's own words, at length, with its clock: another text each time.
+                why = str(error).partition(", full error:")[0]
                 if not isinstance(error, PyMongoError) or not is_passing(error):
                     self._warn_once(f"the books cannot be made: {why}")
             else:

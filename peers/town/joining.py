@@ -28,7 +28,7 @@ from peers.town.books import Books
 from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
-from peers.town.machines.lease import name_servers_in_books
+from peers.town.machines.lease import name_servers_in_books, say_in_use
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
 from peers.town.own_books import joined_books
@@ -143,9 +143,10 @@ class Joining:
         await join_market(self._processes, specs, known)
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
+        self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         if self._own_directory:
             self._directory.write_town(self._state(books, "open"))
-        self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
+            await asyncio.to_thread(say_in_use, self._directory, self._host)
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
         return books

@@ -83,6 +83,20 @@ def held(directory: Directory, host: str, *, release: bool) -> Iterator[None]:
         keeper.join(_RENEW_S)
 
 
+def say_in_use(directory: Directory, host: str) -> None:
+    """Has the books say that the terminal of `directory` uses them, at once: who begins just now is not to miss it.
+    Books that are away are told later."""
+    state = directory.running_town()
+    if state is None or not state.mongo_uri:
+        return
+    with contextlib.suppress(LedgerError):
+        terminals = Terminals(state.mongo_uri, state.database)
+        try:
+            terminals.renew(_name_of(directory), _place(directory, state, host))
+        finally:
+            terminals.close()
+
+
 def _keep(directory: Directory, host: str, ended: threading.Event, release: bool) -> None:
     terminals: Terminals | None = None
     ours = _name_of(directory)
