@@ -24,6 +24,8 @@ class Context:
         self.settings = settings
         self.rng = rng
         self.clock = make_clock(settings.clock, me.name)
+        # The beginning of each id of a request or deposit, so that ids stay unique when this peer is started again.
+        self.id_prefix = f"{me.name}-{me.incarnation:x}-"
         self.members = Membership([me], [])
         # The neighbours of each rank that is up. Only `Gossip` writes it.
         self.graph: Adjacency = {}

@@ -24,8 +24,6 @@ class Buyer:
         self._call = RetryingCall(ctx, "ask")
         self._number = 0
         self._bought = 0
-        # The beginning of each id, so that ids stay unique when the same peer is started again.
-        self._prefix = f"{ctx.name}-{ctx.me.incarnation:x}-"
         # The item that was not to be had the last time; another is picked next.
         self._last_item: str | None = None
         self._resting = False
@@ -56,7 +54,7 @@ class Buyer:
         others = [item for item in market.items if item != self._last_item]
         self._number += 1
         return PurchaseRequest(
-            request_id=f"{self._prefix}{self._number}",
+            request_id=f"{self._ctx.id_prefix}{self._number}",
             buyer=self._ctx.name,
             item=self._ctx.rng.choice(others or market.items),
             quantity=self._ctx.rng.randint(1, market.quantity_max),
@@ -117,7 +115,7 @@ class Buyer:
         request_id, call = outcome.request.request_id, self._call.call
         if isinstance(call, Buy) and call.request.request_id == request_id:
             self._in_vain.add(request_id)  # Its answer is still on its way.
-        if request_id in self._in_vain or not request_id.startswith(self._prefix):
+        if request_id in self._in_vain or not request_id.startswith(self._ctx.id_prefix):
             return
         was_done = self._done()
         self._bought -= 1

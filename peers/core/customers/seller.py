@@ -31,7 +31,6 @@ class Seller:
         self._ctx = ctx
         self._watch = watch
         self._holdings = Holdings(lost_before=ctx.settings.market.loss_after_crash)
-        self._session_prefix = f"{ctx.name}-{ctx.me.incarnation:x}-"
         # By id of deposit: the sales that cannot be filled, by id of request, until they are taken back.
         self._unfilled: dict[str, dict[str, Outcome]] = {}
         # The deposits of which something is missing that the trader does not know of yet, and those to report next.
@@ -157,7 +156,7 @@ class Seller:
         self._number += 1
         self._last_offered = ctx.rng.choice(others or market.items)
         offer = Offer(
-            deposit_id=f"{self._session_prefix}d{self._number}",
+            deposit_id=f"{ctx.id_prefix}d{self._number}",
             seller=ctx.name,
             item=self._last_offered,
             quantity=ctx.rng.randint(market.stock_min, market.stock) if market.stock_min else market.stock,
@@ -202,7 +201,7 @@ class Seller:
         """What an earlier life deposited, and the trader still sells, is not there."""
         for deposit in deposits:
             deposit_id = deposit.offer.deposit_id
-            if not deposit_id.startswith(self._session_prefix):
+            if not deposit_id.startswith(self._ctx.id_prefix):
                 self._missing[deposit_id] = None
                 self._reports_due[deposit_id] = None
 

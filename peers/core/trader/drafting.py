@@ -50,7 +50,8 @@ class EntryDrafter:
         outcomes = self._decide_in_order(waiting, deposits, recounts, sales)
         ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
         late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
-        late = late[: _that_fit(late, _ROOM - sum(map(_size, waiting[: len(outcomes)])))]
+        if late:
+            late = late[: _that_fit(late, _ROOM - sum(map(_size, waiting[: len(outcomes)])))]
         new = [each for each in waiting[: len(outcomes)] if not each.queued] + late
         return self.entry(
             deposits=deposits,
@@ -103,8 +104,10 @@ class EntryDrafter:
         to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
         goods = Draft(self._state.stock, deposits, (recount.deposit for recount in recounts))
         outcomes: list[Outcome] = []
-        for place, pending in enumerate(waiting[: _that_fit(waiting, _ROOM)]):
-            if len(outcomes) == timing.max_batch or to_go <= 0:
+        room = _ROOM
+        for place, pending in enumerate(waiting):
+            room -= _size(pending)
+            if room < 0 or len(outcomes) == timing.max_batch or to_go <= 0:
                 break
             outcome = decide(
                 pending.accepted,

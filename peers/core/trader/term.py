@@ -36,6 +36,7 @@ from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result,
 from peers.core.ledger.post_state import PostState
 from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
+from peers.core.market.resignation import is_resignation_due
 from peers.core.market.rules import require_may_deposit
 from peers.core.membership.clocks import VectorStamp
 from peers.core.names import rank_of
@@ -246,7 +247,7 @@ class TraderTerm:
         self._ctx.count("commits")
         self._notify(told)
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
-        if 0 < self._ctx.settings.market.resign_after_sales <= self.sales:
+        if is_resignation_due(self.sales, self._ctx.settings.market.resign_after_sales):
             self.leave(VacancyReason.RESIGNED)
 
     def _on_taken_back(self, entry: TradeEntry) -> None:

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.membership.overlay_graph import distances
 from peers.core.messages import ElectionMessage
 
 AT_THE_START = 5
@@ -124,6 +125,11 @@ class Rounds:
 
     def _patience_s(self) -> float:
         return patience_s(self._peers.ctx, self._reason)
+
+    def _round_trip_hops(self) -> int:
+        """How many hops it is to the farthest peer and back."""
+        ctx = self._peers.ctx
+        return 2 * max(distances(ctx.graph, ctx.me.rank).values(), default=0)
 
     def _announcement_s(self) -> float:
         """How long to wait in this round for somebody to take office."""

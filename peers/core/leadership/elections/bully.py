@@ -17,7 +17,6 @@ from typing import ClassVar
 
 from peers.core.leadership.elections.base import NOBODY, Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.membership.overlay_graph import distances
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
@@ -154,6 +153,4 @@ class Bully(Rounds):
             self._peers.nominate(self._round[0])
 
     def _patience_s(self) -> float:
-        ctx = self._peers.ctx
-        hops = 2 * max(distances(ctx.graph, ctx.me.rank).values(), default=0)
-        return super()._patience_s() * (1 + HOP_PART * max(0, hops - NEAR_HOPS))
+        return super()._patience_s() * (1 + HOP_PART * max(0, self._round_trip_hops() - NEAR_HOPS))

@@ -23,7 +23,6 @@ from typing import ClassVar
 
 from peers.core.leadership.elections.base import Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.membership.overlay_graph import distances
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
@@ -163,9 +162,8 @@ class Echo(Rounds):
         self._join(wave, parent=sender)
         below = self._below_the_highest()
         if self._objects:
-            ctx = self._peers.ctx
-            hops = 2 * max(distances(ctx.graph, rank).values(), default=0)
-            self._wait(self._patience_s() * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * below + HOP_PART * hops))
+            hops = HOP_PART * self._round_trip_hops()
+            self._wait(self._patience_s() * (HOLD_FROM + (HOLD_TO - HOLD_FROM) * below + hops))
         else:
             self._wait(self._announcement_s() * (1.5 + below))
 
