@@ -1,8 +1,9 @@
 """What people see while a town runs: plain lines, as many as a person can follow.
 
 Trade is told line by line while it is slow enough to read. When it is not, a few lines a second are shown as
-samples and the rest is counted in one line. So are, apart from trade, losses and elections begun, should there be a
-storm of them; traders that take office or leave it, and everything the town itself has to say, always get through.
+samples and the rest is counted in one line. So are, should there be a storm of them, losses and elections begun, and
+goods lost and sales taken back, each apart from trade, so that what is frequent does not hide what is rare. Traders
+that take office or leave it, and everything the town itself has to say, always get through.
 The terminal going away must not stop the town from ending in order, so that only silences it.
 """
 
@@ -46,6 +47,8 @@ _CONDENSED: dict[type[Report], tuple[str, str]] = {
     Deposited: ("deposit", "deposits"),
     Earned: ("payment to sellers", "payments to sellers"),
     Slept: ("nap", "naps"),
+}
+_UNDOING: dict[type[Report], tuple[str, str]] = {
     GoodsLost: ("loss of goods", "losses of goods"),
     TookBack: ("sale taken back", "sales taken back"),
     GotBack: ("refund", "refunds"),
@@ -82,6 +85,7 @@ class Console:
         self._quiet = quiet
         self._clock = clock
         self._for_trade = _Allowance(clock)
+        self._for_undoing = _Allowance(clock)
         self._for_news = _Allowance(clock)
         self._withheld: Counter[tuple[str, str]] = Counter()
         self.purchases = 0
@@ -105,14 +109,14 @@ class Console:
             self.purchases += 1
         if sentence is None:
             return
-        news, trade = _NEWS.get(type(report)), _kind(report)
-        kind, allowance = (news, self._for_news) if news is not None else (trade, self._for_trade)
-        if trade is not None and self._quiet:
+        news, undoing, trade = _NEWS.get(type(report)), _UNDOING.get(type(report)), _kind(report)
+        if self._quiet and (undoing or trade) is not None:
             return
-        if kind is None or allowance.may_print():
-            self.say(sentence, _STYLES.get(type(report), ""))
-        else:
-            self._withheld[kind] += 1
+        for kind, allowance in ((news, self._for_news), (undoing, self._for_undoing), (trade, self._for_trade)):
+            if kind is not None and not allowance.may_print():
+                self._withheld[kind] += 1
+                return
+        self.say(sentence, _STYLES.get(type(report), ""))
 
     def tick(self) -> None:
         """To be called once a second: sums up what was not printed."""
@@ -148,7 +152,7 @@ class _Allowance:
 
 
 def _kind(report: Report) -> tuple[str, str] | None:
-    """What a report counts as where it is not printed; None for what is always printed."""
+    """What a report of trade counts as where it is not printed; None for what is none."""
     if isinstance(report, Answered):
         sold = report.outcome.sale is not None
         return ("purchase", "purchases") if sold else ("request in vain", "requests in vain")

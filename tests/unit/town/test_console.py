@@ -10,7 +10,7 @@ import pytest
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Accepted, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp
-from peers.core.reports import Answered, Asked, Elected, ElectionStarted, Lost, Slept
+from peers.core.reports import Answered, Asked, Elected, ElectionStarted, GoodsLost, Lost, Slept
 from peers.town.view.console import LINES_A_SECOND, Console
 
 
@@ -129,3 +129,12 @@ def test_a_reader_that_is_gone_does_not_stop_the_town(clock: Clock) -> None:
     console.say("one")
     console.tell(answered())
     console.close()
+
+
+def test_a_flood_of_trade_does_not_hide_what_is_taken_back(out: io.StringIO, clock: Clock) -> None:
+    console = Console(out=out, clock=clock)
+    for _ in range(500):
+        console.tell(answered())
+    console.tell(GoodsLost(peer="seller1", deposit="d1", item="fish", units=2, holds=3))
+    console.tick()
+    assert "seller1 lost 2 fish" in out.getvalue()
