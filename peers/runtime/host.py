@@ -110,6 +110,7 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
         incarnation=spec.incarnation,
         nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
         books_s=spec.books_s,
+        area=spec.area,
     )
 
 
@@ -284,6 +285,8 @@ class PeerHost:
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself, BadRequest if
         the newcomer does not answer at its own address: nobody is let in, and elected, that nobody can call."""
+        if member.area != self.member.area:  # It looked for its own, and found this peer where one of them was.
+            raise PostClosed(why=f"{self.name} is of another area")
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
         call_back(member)

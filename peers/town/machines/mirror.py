@@ -16,8 +16,8 @@ from peers.core.membership.members import Member
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a name server is to list: peers of this machine and of others, who is gone, and the trader of `term` if it
-    is elsewhere (the one here registers itself). `nameserver` is the process it is to be listed in."""
+    """What a name server is to list of an area: peers of this machine and of others, who is gone, and the trader of
+    `term` if it is elsewhere (the one here registers itself). `nameserver` is the process it is to be listed in."""
 
     nameserver: int | None
     here: tuple[Member, ...]
@@ -26,6 +26,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     trader: Member | None
     term: int
     card: Mapping[str, str]
+    area: str = ""
 
 
 def bring_up_to_date(names: NameServerClient, wanted: Wanted, ours: Collection[str]) -> None:
@@ -48,7 +49,7 @@ def bring_up_to_date(names: NameServerClient, wanted: Wanted, ours: Collection[s
 
 
 def _list_trader(names: NameServerClient, wanted: Wanted) -> None:
-    listed = names.trader()
+    listed = names.trader(wanted.area)
     if wanted.trader is not None:
         names.register_trader(wanted.trader, wanted.term)
     elif listed is not None:
