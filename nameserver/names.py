@@ -23,6 +23,12 @@ CARD = "town.card"
 CLOSING = "closing"
 """Tag of the card by which a town says that it is over. That nothing answers says no such thing."""
 
+AREAS = "areas"
+"""Tag of the card of a town with several posts: what areas there are (`peers.town.areas` writes it)."""
+
+HERE = "here"
+"""Tag of the same card: the names of those areas that the peers of that machine are of."""
+
 _PEER = "bazaar.peer"
 
 

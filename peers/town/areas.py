@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from nameserver.names import AREAS
 from peers.books_address import address_given
 from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge
@@ -67,10 +68,10 @@ def write_areas(areas: Iterable[AreaBooks]) -> str:
 def read_areas(card: Mapping[str, str]) -> tuple[AreaBooks, ...]:
     """Returns the areas that a town's card tells of, in their order; none where it has but one post. SettingsError if
     it tells of them in another way."""
-    if "areas" not in card:
+    if AREAS not in card:
         return ()
     try:
-        return msgspec.json.decode(card["areas"], type=tuple[AreaBooks, ...])
+        return msgspec.json.decode(card[AREAS], type=tuple[AreaBooks, ...])
     except msgspec.MsgspecError as error:
         raise SettingsError("the town tells of its areas in another way: use the same version everywhere") from error
 

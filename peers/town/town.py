@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from db.audit.report import EXIT_CODES, worst
+from nameserver.names import AREAS
 from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.errors import TownError
@@ -235,7 +236,7 @@ class Town:
             card["mongo_uri"] = books.uri
         named = [market for market in self.markets if market.name]
         if named:
-            card["areas"] = write_areas(
+            card[AREAS] = write_areas(
                 AreaBooks(
                     name=market.name,
                     database=market.books.database,

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from nameserver.client import NameServerClient
+from nameserver.client import NameServerClient, Registered
 from peers.core.membership.members import Member
+from peers.core.names import ROLES
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,30 @@ def bring_up_to_date(names: NameServerClient, wanted: Wanted, ours: Collection[s
     _list_trader(names, wanted)
     if names.card() is None:
         names.leave_card(wanted.card)
+
+
+def copy_area(names: NameServerClient, area: str, source: NameServerClient) -> None:
+    """Lists an area that no peer here is of as another machine does, which has peers of it. So any name server will
+    do to look up whoever it is, and to search all areas. TownError if one of the two does not answer."""
+    there = {peer.name: peer for peer in source.peers() if peer.area == area}
+    listed = {peer.name: peer for peer in names.peers() if peer.area == area}
+    for name, peer in there.items():
+        if name not in listed or listed[name].uri != peer.uri:
+            names.register(_member_of(peer))
+    for name in listed.keys() - there.keys():
+        names.unregister(listed[name])
+    trader, known = source.trader(area), names.trader(area)
+    holder = next((peer for peer in there.values() if trader is not None and peer.uri == trader.uri), None)
+    if trader is not None and holder is not None:
+        names.register_trader(_member_of(holder), trader.term)
+    elif known is not None:
+        names.unregister_trader(Member(rank=0, name="", role="buyer", uri=known.uri, incarnation=0, area=area))
+
+
+def _member_of(peer: Registered) -> Member:
+    """A peer that is only known by name, for its entry."""
+    role = next((role for role in ROLES if role == peer.role), ROLES[0])
+    return Member(rank=peer.rank or 0, name=peer.name, role=role, uri=peer.uri, incarnation=0, area=peer.area)
 
 
 def _list_trader(names: NameServerClient, wanted: Wanted) -> None:

@@ -9,22 +9,23 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from nameserver.client import NameServerClient
-from nameserver.names import CLOSING
+from nameserver.names import AREAS, CLOSING, HERE
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
+from peers.town.areas import read_areas
 from peers.town.directory import Directory, Machines
-from peers.town.machines.mirror import Wanted, bring_up_to_date
-from peers.town.machines.remembered import meet, remembered, say_closing
+from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
+from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 
@@ -35,6 +36,7 @@ _LOOK_S = 0.25
 _AGAIN_S = 10.0  # A name server that lost an entry by whatever mishap has it again after that long.
 _MEET_S = 1.0
 _ANSWER_S = 2.0
+_MOST_ASKED = 4
 _SILENT_S = 5.0  # A name server that runs and says nothing for that long is hung.
 _RETRY_S = 1.0
 
@@ -68,6 +70,9 @@ class Registry:
         self._listed: tuple[Wanted, ...] | None = None
         self._listed_s = self._answered_s = self._met_s = 0.0
         self._meeting: asyncio.Task[None] | None = None
+        self._other_areas: Set[str] = frozenset()
+        self._copying: asyncio.Task[None] | None = None
+        self._copied_s = 0.0
         self._chores: set[asyncio.Task[Any]] = set()
         self._there: Counter[str] = Counter()  # How many peers each other machine had, by its name server.
         self._away: set[str] = set()
@@ -92,6 +97,10 @@ class Registry:
     async def open(self, machines: Machines, card: dict[str, str], *, remembers: bool) -> None:
         """Lists the peers here and the town's card. `remembers`: the directory is this terminal's, and keeps the
         other machines' addresses. TownError if the name server does not answer."""
+        here = [group.area for group in self._groups]
+        self._other_areas = {each.name for each in read_areas(card)} - {*here}
+        if AREAS in card:
+            card = {**card, HERE: ",".join(here)}
         self.machines, self._card, self._remembers = machines, card, remembers
         self._there = Counter(self._elsewhere())
         if remembers:
@@ -113,6 +122,7 @@ class Registry:
                 await self._mind_silence()
             self._note_machines()
             self._mind_meeting()
+            self._mind_other_areas()
 
     def _ask_a_peer(self) -> None:
         for group in self._groups:
@@ -264,6 +274,26 @@ class Registry:
                 meet(ours, believed, away, self.machines.town)
 
         self._meeting = asyncio.create_task(asyncio.to_thread(work))
+
+    def _mind_other_areas(self) -> None:
+        """Has the areas that no peer here is of listed as the other machines list them."""
+        now_s = time.monotonic()
+        if not self._other_areas or now_s - self._copied_s < _MEET_S or not self.machines.nameservers:
+            return
+        if self._copying is None or self._copying.done():
+            self._copied_s = now_s
+            self._copying = self._chore(self._copy_areas)
+
+    def _copy_areas(self) -> None:
+        wanted = set(self._other_areas)
+        for found in who_answers(self.machines.nameservers[:_MOST_ASKED], self.machines.town):
+            theirs = wanted & {*found.card.get(HERE, "").split(",")}
+            wanted -= theirs
+            with suppress(TownError), self.names() as names:
+                source = NameServerClient(*split_endpoint(found.nameserver), _ANSWER_S)
+                with source:
+                    for area in theirs:
+                        copy_area(names, area, source)
 
     def _is_meeting(self) -> bool:
         return self._meeting is not None and not self._meeting.done()
