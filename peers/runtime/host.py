@@ -13,7 +13,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,11 +58,12 @@ from peers.endpoints import endpoint
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
-from peers.rpc.public_form import Reader
+from peers.rpc.public_form import Document, Reader
 from peers.rpc.reactor import Afterwards
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
+from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
 from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
@@ -110,6 +111,7 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
         incarnation=spec.incarnation,
         nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
         books_s=spec.books_s,
+        area=spec.area,
     )
 
 
@@ -164,6 +166,8 @@ class PeerHost:
             ports=spec.ports,
         )
         self.member = _member_of(spec, self._server.uri)
+        nameserver = (spec.nameserver_host, spec.nameserver_port)
+        self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.search)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
         # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
@@ -265,6 +269,15 @@ class PeerHost:
                 raise
         return pass_on(uri, method, argument, self._timeout_s)
 
+    @property
+    def areas(self) -> Collection[str]:
+        """The areas of the town."""
+        return self._area_search.areas
+
+    def search_areas(self, item: str | None, areas: Collection[str] | None) -> Document:
+        """Searches in several areas; see `AreaSearch.search`."""
+        return self._area_search.search(item, areas)
+
     def status(self) -> Status:
         """What the core says of itself."""
         with self._lock:
@@ -287,6 +300,8 @@ class PeerHost:
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself, BadRequest if
         the newcomer does not answer at its own address: nobody is let in, and elected, that nobody can call."""
+        if member.area != self.member.area:  # It looked for its own, and found this peer where one of them was.
+            raise PostClosed(why=f"{self.name} is of another area")
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
         call_back(member)

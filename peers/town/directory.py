@@ -21,6 +21,7 @@ from typing import IO, Literal, TypeVar
 import msgspec
 import psutil
 
+from db.audit.journals import AREAS
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
@@ -35,7 +36,11 @@ Phase = Literal["starting", "open", "closing", "closed"]
 
 
 class TownState(msgspec.Struct, frozen=True, kw_only=True):
-    """`town.json`. `term` and `trader` are what the town last heard; the books know better."""
+    """`town.json`. `term` and `trader` are what the town last heard; the books know better.
+
+    `areas` are those of a town with several posts. Each area has a file like this too, in its own folder, with what
+    differs there: books, term, trader. `books` says there whose database has them: the town's, one of the area's own
+    that the town runs, or one whose address was given."""
 
     phase: Phase
     pid: int
@@ -56,6 +61,8 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     term: int = 0
     trader: str | None = None
     started_at_ms: int = 0
+    areas: tuple[str, ...] = ()
+    books: Literal["town", "own", "given"] = "town"
 
 
 class Machines(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +93,14 @@ def _warn(line: str) -> None:
 
 
 class Directory:
-    """Paths and state files of one town. `warn` is told, in one line, of each file that cannot be understood."""
+    """Paths and state files of one town, or of one area of it, which has a folder of the same shape. `warn` is told,
+    in one line, of each file that cannot be understood."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None] = _warn) -> None:
+    def __init__(
+        self, path: Path, warn: Callable[[str], None] = _warn, *, town: Directory | None = None, area: str = ""
+    ) -> None:
+        self.area_name = area
+        self._town = town
         self._warn = warn
         self._warned_of: set[Path] = set()
         self._derived = DerivedFiles(warn)
@@ -96,7 +108,8 @@ class Directory:
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
         self.mongo = self.path / "mongo"
-        self.tls = self.path / "tls"
+        self.tls: Path = self.path / "tls" if town is None else town.tls
+        self._areas = self.path / AREAS
         self.network_json = self.path / "network.json"
         self.network_png = self.path / "network.png"
         self._peers = self.path / "peers"
@@ -118,6 +131,19 @@ class Directory:
             why = error.strerror or error
             raise TownError(f"{self.path} cannot be written to ({why}): choose another place with --dir") from error
 
+    def area(self, name: str) -> Directory:
+        """Returns the folder of an area; of the only one of a town with one post ("") that is the town's own."""
+        return Directory(self._areas / name, self._warn, town=self, area=name) if name else self
+
+    def areas(self) -> list[Directory]:
+        """Returns the folders of all areas that are known here, in the order of the town; this one if there is but
+        one."""
+        there = [path.name for path in self._areas.iterdir()] if self._areas.is_dir() else []
+        state = self.read_town() if there else None
+        listed = state.areas if state is not None else ()
+        ordered = [*(name for name in listed if name in there), *sorted(set(there) - set(listed))]
+        return [self.area(name) for name in ordered] or [self]
+
     def claim(self) -> bool:
         """Makes this process the town of the directory; False if another is. `let_go` must follow either way."""
         lock = (self.path / "lock").open("a")
@@ -132,6 +158,8 @@ class Directory:
 
     def has_gone(self) -> bool:
         """Whether the directory was removed since `claim`, even if there is another in its place."""
+        if self._town is not None:
+            return self._town.has_gone()
         try:
             found = (self.path / "lock").stat()
         except FileNotFoundError:
@@ -164,6 +192,8 @@ class Directory:
 
     def in_use(self) -> bool:
         """Whether a town runs here, started or starting. TownError if the directory cannot be read."""
+        if self._town is not None:
+            return self._town.in_use()
         try:
             with (self.path / "lock").open("r") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -179,13 +209,14 @@ class Directory:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
         for file in (self._machines, self.path / "replication.json"):
             file.unlink(missing_ok=True)
-        for path in (self.mongo, self.journals):
+        for path in (self.mongo, self.journals, self._areas):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)
         self.journals.mkdir()
 
     def has_journals(self) -> bool:
-        return any(path.stat().st_size for path in self.journals.glob("*.jsonl"))
+        """Whether anybody has ever told of trade here, at whichever post."""
+        return any(path.stat().st_size for area in self.areas() for path in area.journals.glob("*.jsonl"))
 
     def write_town(self, state: TownState) -> None:
         """Writes down what the town says of itself. The password of its books, if they have one, is kept apart, in a
