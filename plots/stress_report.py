@@ -51,8 +51,9 @@ def as_text(figures: Figures) -> list[str]:
     """Returns the figures, a line each."""
     loop = "closed loop" if figures.rate is None else f"open loop at {figures.rate:g} a second"
     who = f"{figures.customers} customers" if figures.customers > 1 else "1 customer"
+    end = ", interrupted" if figures.interrupted else ""
     lines = [
-        f"{who} for {figures.took_s:.1f} s, {loop} (seed {figures.seed}){', interrupted' if figures.interrupted else ''}",
+        f"{who} for {figures.took_s:.1f} s, {loop} (seed {figures.seed}){end}",
         f"  purchases   {figures.answered:,} answered, {figures.per_s:,.0f} a second; {figures.sold:,} sold",
     ]
     if figures.p50_ms is not None:

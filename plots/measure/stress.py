@@ -118,8 +118,8 @@ class Stress:
         return answered, sum(sum(tally.errors.values()) for tally in self._tallies)
 
     def run(self, tick: Callable[[float], None]) -> Figures:
-        """Runs it; `tick` is called about ten times a second with the seconds that have passed. Returns the figures. A
-        first Ctrl-C ends it early, a second raises. TownError if the town does not answer at the beginning."""
+        """Runs it; `tick` is called about ten times a second with the seconds that have passed. Returns the figures.
+        A first Ctrl-C ends it early, a second raises. TownError if the town does not answer at the beginning."""
         load = self._load
         with self._customer("hand") as hand:
             for item in ITEMS:
