@@ -32,7 +32,7 @@ _PAGE = 1000  # The trader gives so many sales, or reversals, in one answer.
 class Customer:
     """One customer, for one thread, of the town whose name server is at `host` and `port`.
 
-    `clock` is the kind that the town runs; where it is None, the trader is asked before the first request.
+    `clock` is the kind that the town runs (lamport or vector); None has the trader asked before the first request.
     `timeout_s` bounds one call, `patience_s` all tries to have one thing answered, unless a call says otherwise
     (`within_s`). Between tries it waits as `peers.customer.backoff` says; `breaker` may be shared by several
     customers. With the `directory` of a town it keeps a journal there for the audit; with a `record` it never asks
@@ -51,7 +51,7 @@ class Customer:
         port: int,
         *,
         name: str | None = None,
-        clock: str | None = "lamport",
+        clock: str | None = None,
         timeout_s: float = 2.0,
         patience_s: float = 30.0,
         directory: Path | None = None,

@@ -119,9 +119,15 @@ class AskedRecord:
     def asked(self, request: AskedFor) -> None:
         """Writes down that `request` is about to be sent; returns once the disk has it. TownError if it cannot be
         written: then it must not be sent."""
-        if request.id not in self._unanswered:
+        if request.id in self._unanswered:
+            return
+        # First, for a Ctrl-C may come while it is written: it is kept then, whether or not it was sent.
+        self._unanswered[request.id] = request
+        try:
             self._append(_Line(asked=request), durable=True)
-            self._unanswered[request.id] = request
+        except TownError:
+            del self._unanswered[request.id]
+            raise
 
     def settled(self, request_id: str, outcome: dict[str, Any] | None = None) -> None:
         """Writes down that nobody waits for this any more: it was answered, refused for good, or let go. TownError

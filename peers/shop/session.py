@@ -56,7 +56,6 @@ def visit(options: ShopOptions) -> int:
             place.host,
             place.port,
             name=name,
-            clock=None,
             patience_s=options.patience_s,
             directory=place.directory,
             record=record,

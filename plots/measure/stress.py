@@ -159,7 +159,6 @@ class Stress:
             load.host,
             load.port,
             name=f"stress-{self._run_id}-{name}",
-            clock=None,
             patience_s=load.patience_s,
             directory=load.directory,
             breaker=self._breaker,
