@@ -68,6 +68,11 @@ class CircuitBreaker:
             self._next_try_s = now_s + self._open_s
             return 0.0
 
+    def blocked_s(self, now_s: float) -> float:
+        """Returns what `admit` would, and lets nobody through."""
+        with self._lock:
+            return 0.0 if self._next_try_s is None else max(self._next_try_s - now_s, 0.0)
+
     def succeeded(self) -> None:
         """A try was answered, by whatever: the circuit is closed."""
         if not self._failures:

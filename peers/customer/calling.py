@@ -86,10 +86,9 @@ class TraderCalls:
             except BadRequest:
                 raise
             except (CallFailed, TownError, WireError) as error:
-                wait_s = self._wait_s(error, backoff)
-                if self._given_up.is_set() or time.monotonic() + wait_s > deadline_s:
+                told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
+                if not self._wait(backoff.next_s(told_s), deadline_s):
                     raise NoAnswer(method, within_s, error) from error
-            self._given_up.wait(wait_s)
 
     def _try(self, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
         """One try. Raises what it ended with, and tells the breaker."""
@@ -109,12 +108,17 @@ class TraderCalls:
         self._breaker.succeeded()
         return answer
 
-    def _wait_s(self, error: Exception, backoff: Backoff) -> float:
-        wait_s = backoff.next_s(error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0)
-        # While the circuit is open, who has begun to ask waits with the others until a try may go through.
-        while (blocked_s := self._breaker.admit(time.monotonic() + wait_s)) > 0.0:
-            wait_s += blocked_s
-        return wait_s
+    def _wait(self, wait_s: float, deadline_s: float) -> bool:
+        """Waits, and goes on waiting while the circuit is open, with all others; False if the next try would come too
+        late, or all patience has ended."""
+        while True:
+            now_s = time.monotonic()
+            wait_s = max(wait_s, self._breaker.blocked_s(now_s))
+            if now_s + wait_s > deadline_s or self._given_up.wait(wait_s):
+                return False
+            wait_s = self._breaker.admit(time.monotonic())
+            if not wait_s:
+                return True
 
     def _bound(self, connection: RpcConnection, deadline_s: float) -> None:
         """Has no call last (much) longer than the deadline."""

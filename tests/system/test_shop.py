@@ -18,11 +18,12 @@ from typing import IO, Any
 
 import pytest
 
+from peers.cli.main import invoke
 from peers.customer import CircuitOpen, Customer, NoAnswer
 from peers.customer.breaker import CircuitBreaker, CircuitState
 from tests.helpers.bare_python import run_bare
 from tests.helpers.waiting import DEADLINE_S, wait_until
-from tests.system.helpers.town import BAZAAR, Town, bazaar, running_town
+from tests.system.helpers.town import BAZAAR, Town, running_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -87,7 +88,7 @@ def test_one_command_for_programs(town: Town) -> None:
     assert float(earned["earned"]) == pytest.approx(float(earned["paid"]) * 0.8)
 
 
-def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path) -> None:
+def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, says in (
         (("--dir", str(tmp_path)), "no town runs in"),
         (("--dir", str(town.directory), "--nameserver", "nonsense"), "is not host:port"),
@@ -95,10 +96,10 @@ def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path) -> None:
         (("xyzzy", "--dir", str(town.directory)), "there is no command xyzzy"),
         (("--stress", "0", "--dir", str(town.directory)), "from 1 to"),
     ):
-        done = bazaar("shop", *arguments)
-        assert done.returncode == 2
-        assert says in done.stderr
-        assert done.stderr.count("\n") == 1
+        assert invoke(["shop", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1
 
 
 # -- killed between asking and hearing ---------------------------------------------------------------------------
