@@ -65,7 +65,7 @@ class TwoPosts:
 
         return wait_until(look, f"a trader of {area} after term {after}")
 
-    def sells(self, area: str, more: int = 5) -> None:
+    def sells(self, area: str, more: int = 3) -> None:
         """Waits until so many more sales are recorded there."""
         before = self._sales(area)
         wait_until(lambda: self._sales(area) >= before + more, f"{more} more sales in {area}")
@@ -98,7 +98,7 @@ def _of(status: Document, area: str) -> list[Document]:
 
 
 def test_two_posts_trade_fail_and_are_searched_apart_and_audited_together(posts: TwoPosts) -> None:
-    options = ("--roles", "merchants=8", "--set", "market.resign_after_sales=0", "--think-s", "0.02")
+    options = ("--roles", "merchants=8", "--set", "market.resign_after_sales=0", "--think-s", "0.25")
     town = posts.start("--areas", "north,south", *options)
     try:
         for area in (NORTH, SOUTH):
