@@ -21,7 +21,7 @@ from plots.draw.__main__ import draw_saved
 from plots.experiments.estimate import Estimate, spoken
 from plots.experiments.registry import EXPERIMENTS
 from plots.measure.experiments.elections import staggered
-from plots.results.experiments import algorithms, buyers, clocks, nodes, response, sequential
+from plots.results.experiments import algorithms, buyers, clocks, nodes, posts, response, sequential
 from plots.results.experiments.elections import read_rounds
 from plots.results.experiments.kind import Options, Step
 from plots.results.experiments.record import worst
