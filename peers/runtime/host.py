@@ -65,7 +65,7 @@ from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
-from peers.runtime.journal import Journal, handed_over_before
+from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
 from peers.runtime.links.links import Links
@@ -147,6 +147,7 @@ class PeerHost:
         lost = settings.market.loss_after_crash
         self._handed_over = handed_over_before(Path(spec.directory), spec.name) if lost else ()
         self._journal = Journal(Path(spec.directory), spec.name)
+        self._noted_first = NotedFirst(self._journal, spec.name, on_report)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
         self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies)
@@ -174,7 +175,7 @@ class PeerHost:
             Respond: lambda command: self._calls.answer(command.call_id, command.reply),
             SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
             CancelTimer: lambda command: self._timers.cancel(command.timer),
-            CallTrader: self._trader_client.ask,
+            CallTrader: lambda command: self._noted_first.then(lambda: self._trader_client.ask(command)),
             NotifySales: self._sale_notifier.tell,
             SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
             HoldPost: self._hold_post,
@@ -291,8 +292,10 @@ class PeerHost:
         return self._exchange.deliver(parcel)
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
-        """The trader tells of sales."""
-        self._feed(SalesNotified(sales=sales))
+        """The trader tells of sales. A seller that cannot note them leaves them for when it next asks."""
+        with self._lock:
+            if not self._noted_first.is_behind:
+                self._step(SalesNotified(sales=sales))
 
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself, BadRequest if
@@ -346,6 +349,7 @@ class PeerHost:
         now = Now(mono_s=time.monotonic(), wall_ms=time.time_ns() // 1_000_000)
         claimed: Operation | None = None
         try:
+            self._noted_first.look()
             for command in self._core.handle(event, now):
                 if isinstance(command, Send):
                     if back is not None and command.to.rank == sender:
@@ -372,8 +376,9 @@ class PeerHost:
 
     def _publish(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
-            self._journal.note(report, now.wall_ms)
-        elif isinstance(report, Returned | Demoted):
+            self._noted_first.publish(report, now.wall_ms)
+            return
+        if isinstance(report, Returned | Demoted):
             self._exchange.incarnation = report.incarnation
         self._on_report(report)
 

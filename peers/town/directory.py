@@ -27,6 +27,7 @@ from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
+from peers.town.derived_files import DerivedFiles
 
 _T = TypeVar("_T")
 # File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
@@ -102,6 +103,7 @@ class Directory:
         self._town = town
         self._warn = warn
         self._warned_of: set[Path] = set()
+        self._derived = DerivedFiles(warn)
         self.path = path.absolute()
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
@@ -219,9 +221,13 @@ class Directory:
     def write_town(self, state: TownState) -> None:
         """Writes down what the town says of itself. The password of its books, if they have one, is kept apart, in a
         file for its owner only, so that everything else can be shown around."""
-        if state.mongo_uri and state.mongo_uri != self._kept_address:
-            self._keep_address(state.mongo_uri)
-        write_json(self._town_json, msgspec.structs.replace(state, mongo_uri=without_secrets(state.mongo_uri)))
+
+        def write() -> None:
+            if state.mongo_uri and state.mongo_uri != self._kept_address:
+                self._keep_address(state.mongo_uri)
+            write_json(self._town_json, msgspec.structs.replace(state, mongo_uri=without_secrets(state.mongo_uri)))
+
+        self._write(self._town_json, write)
 
     def _keep_address(self, address: str) -> None:
         if has_secret(address):
@@ -252,8 +258,9 @@ class Directory:
         return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
+        path = self._peers / f"{state.name}.json"
         # The next town has no use for these many files, so they need not survive a loss of power.
-        write_json(self._peers / f"{state.name}.json", state, durable=False)
+        self._write(path, lambda: write_json(path, state, durable=False))
 
     def peers_changed_ns(self) -> int | None:
         """Returns when a peer's file last changed; None if that is so recent that the next change may look alike."""
@@ -262,7 +269,7 @@ class Directory:
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""
-        found = [self._read(path, PeerState) for path in self._peers.glob("*.json")]
+        found = [self._read_derived(path, PeerState) for path in self._peers.glob("*.json")]
         return sorted((state for state in found if state is not None), key=lambda state: state.rank)
 
     def forget_peers(self, names: Iterable[str] | None = None) -> None:
@@ -272,24 +279,14 @@ class Directory:
             (self._peers / f"{stem}.json").unlink(missing_ok=True)
 
     def write_network(self, graph: dict[str, list[str]]) -> None:
-        """Writes the graph down. Where that cannot be done it is said, once: nobody's trade depends on that file."""
-        try:
-            write_json(self.network_json, graph)
-        except OSError as error:
-            self.check()
-            why = error.strerror or error
-            self._warn_once(self.network_json, f"{self.network_json} cannot be written ({why}): it is left as it is")
+        self._write(self.network_json, lambda: write_json(self.network_json, graph))
 
     def read_network(self) -> dict[str, list[str]] | None:
         """Returns the graph as it was last written down; None if it was not, or that cannot be read or understood."""
-        try:
-            return self._read(self.network_json, dict[str, list[str]])
-        except TownError as error:
-            self._warn_once(self.network_json, f"{error}: it counts as missing")
-            return None
+        return self._read_derived(self.network_json, dict[str, list[str]])
 
     def write_machines(self, machines: Machines) -> None:
-        write_json(self._machines, machines)
+        self._write(self._machines, lambda: write_json(self._machines, machines))
 
     def read_machines(self) -> Machines | None:
         """Returns which machines this one has been in a town with; None if in none, or that cannot be understood."""
@@ -298,6 +295,22 @@ class Directory:
     def has_private_books(self) -> bool:
         """Whether a town has kept books of its own here, whatever `town.json` says."""
         return (self.mongo / "data").is_dir()
+
+    def retry_writing(self) -> None:
+        """Writes what could not be written before; to be called now and then while a town runs."""
+        self._derived.retry()
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        """Has `write` put a file at `path`, now or later. TownError if the directory was removed since `claim`."""
+        if not self._derived.write(path, write):
+            self.check()
+
+    def _read_derived(self, path: Path, kind: type[_T]) -> _T | None:
+        try:
+            return self._read(path, kind)
+        except TownError as error:
+            self._warn_once(path, f"{error}: it counts as missing")
+            return None
 
     def _read(self, path: Path, kind: type[_T]) -> _T | None:
         try:

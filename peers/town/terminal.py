@@ -131,10 +131,11 @@ class Terminal:
         self.registry.forget(member)
 
     def install_signals(self, kill_hard: Callable[[], None]) -> None:
-        """One Ctrl-C ends in order, a second one kills. What this process was started to ignore it ignores."""
+        """One Ctrl-C ends in order, a second one kills. Of the other signals, what this process was started to ignore
+        it ignores; a Ctrl-C is ignored in the background jobs of all scripts, which says nothing."""
         self._kill_hard = kill_hard
         loop = asyncio.get_running_loop()
-        for number in heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, *heeded(signal.SIGTERM, signal.SIGHUP)):
             loop.add_signal_handler(number, self._interrupted)
 
     def _interrupted(self) -> None:
@@ -194,6 +195,7 @@ class Terminal:
             if time.monotonic() - ticked >= 1:
                 ticked = time.monotonic()
                 self.console.tick()
+                self.directory.retry_writing()
             await asyncio.sleep(_FLUSH_S)
 
     def flush(self) -> None:
