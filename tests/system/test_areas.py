@@ -33,7 +33,7 @@ class TwoPosts:
         command = [*BAZAAR, "run", "localhost", "8", "--dir", str(self.directory), "--quiet", *options]
         town = RunningTown(command, self.directory, self.directory.parent / f"out{len(self._clients)}.txt")
         town.says("the markets open")
-        self._clients.append(MongoClient(self.status()["mongo_uri"], serverSelectionTimeoutMS=5000))
+        self._clients.append(MongoClient(town.state()["mongo_uri"], serverSelectionTimeoutMS=5000))
         return town
 
     def join(self, *options: str) -> RunningTown:
@@ -74,8 +74,8 @@ class TwoPosts:
         return int(self.books(area).requests.count_documents({"status": "sold"}))
 
     def customer(self, area: str, name: str) -> Customer:
-        server = self.status()["nameserver"]
-        return Customer(server["host"], server["port"], name=name, area=area)
+        state = json.loads((self.directory / "town.json").read_text())
+        return Customer(state["nameserver_host"], state["nameserver_port"], name=name, area=area)
 
 
 @pytest.fixture

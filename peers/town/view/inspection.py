@@ -68,10 +68,18 @@ def _kind_of(directory: Directory) -> GraphKind:
     return state.graph if state is not None else "random"
 
 
-def inspect_members(directory: Directory, mongo: str | None) -> MembersReport:
-    """Compares what the members of the database hold, found as `inspect` finds it; TownError if nobody says where."""
-    with _books(directory, mongo) as (uri, database):
-        return compare_members(uri, database)
+def inspect_members(directory: Directory, mongo: str | None) -> dict[str, MembersReport]:
+    """Compares what the members of the database hold, found as `inspect` finds it, by area; in a town with one post
+    under an empty name. TownError if nobody says where it is."""
+    areas, running = directory.areas(), directory.in_use()
+    with _books(directory, mongo) as home:
+        if mongo is not None or areas == [directory]:
+            return {"": compare_members(*home)}
+        found = {}
+        for area in areas:
+            with _books_of(area, home, running=running) as (uri, database):
+                found[area.area_name] = compare_members(uri, database)
+        return found
 
 
 @contextlib.contextmanager
