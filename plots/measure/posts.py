@@ -100,16 +100,17 @@ def take_turns(town: BenchTown, crowd: Crowd, setup: Setup, turns: int, turn_s: 
 
 
 def _users(town: BenchTown, crowd: Crowd) -> Mapping[str, Sequence[psutil.Process]]:
-    """Who there is to use processors, by `USERS`."""
+    """Who there is to use processors, by `USERS`. What runs only for a moment, as to draw the graph, is not counted."""
     terminal = psutil.Process(town.state.pid)
-    family = [terminal, *terminal.children(recursive=True)]
     traders = {_trader_pid(town, area) for area in town.areas or ("",)}
-    mongods = {process.pid for process in family if process.name() == "mongod"}
+    peers = {peer.pid for peer in town.everybody().values()}
+    nameserver = town.state.nameserver_pid
+    others = [*sorted(peers - traders), *([nameserver] if nameserver is not None else [])]
     return {
-        "mongod": [process for process in family if process.pid in mongods],
-        "traders": [process for process in family if process.pid in traders],
+        "mongod": [child for child in terminal.children() if child.name() == "mongod"],
+        "traders": [psutil.Process(pid) for pid in traders],
         "customers": [psutil.Process(pid) for pid in crowd.pids],
-        "others": [process for process in family if process.pid not in mongods | traders],
+        "others": [terminal, *map(psutil.Process, others)],
     }
 
 
