@@ -100,7 +100,7 @@ def take_turns(town: BenchTown, crowd: Crowd, setup: Setup, turns: int, turn_s: 
 
 
 def _users(town: BenchTown, crowd: Crowd) -> Mapping[str, Sequence[psutil.Process]]:
-    """Who there is to use processors, by `USERS`. What runs only for a moment, as to draw the graph, is not counted."""
+    """Who there is to use processors, by `USERS`. What runs for a moment only, as to draw the graph, is left out."""
     terminal = psutil.Process(town.state.pid)
     traders = {_trader_pid(town, area) for area in town.areas or ("",)}
     peers = {peer.pid for peer in town.everybody().values()}
