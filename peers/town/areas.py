@@ -145,6 +145,11 @@ def check_areas(areas: Iterable[AreaPlan]) -> None:
         raise SettingsError(f"{len(names)} areas are too many: {MOST_AREAS} at most")
 
 
+def given_books(areas: Iterable[AreaPlan]) -> list[str]:
+    """Returns the addresses that were given for books of areas."""
+    return [area.books for area in areas if area.whose == "given"]
+
+
 def database_of_area(database: str, area: str, *, shared: bool = False) -> str:
     """Returns the database that an area's books are in, `database` being that of the town: one of its own, or the
     town's where all areas are to share one stock. This is the only place that says so."""

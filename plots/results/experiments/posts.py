@@ -52,7 +52,7 @@ def plan(options: Options) -> PostsPlan:
     """The plan for these options; SettingsError for what cannot be measured."""
     options.only("posts", "market")
     return PostsPlan(
-        posts=(1, 2, 4),
+        posts=(1, 2) if options.quick else (1, 2, 4),
         own=(2,) if options.quick else (2, 4),
         rounds=1 if options.quick else 3,
         turns=2 if options.quick else 4,

@@ -168,7 +168,7 @@ def posts_run(out: Path) -> None:
     rows = []
     for _, number, own in plan.towns():
         for turn in range(plan.turns):
-            rate = {1: 1000, 2: 1600 if own else 1500}.get(number, 1400)
+            rate = 1000 if number == 1 else 1600 if own else 1500
             rows.append(
                 PostsTurn(
                     posts=number,

@@ -212,13 +212,8 @@ def test_of_clocks_the_largest_counts(tmp_path: Path) -> None:
 def test_posts_are_compared_with_one_and_say_who_used_the_processors(tmp_path: Path) -> None:
     RUNS["posts"](tmp_path)
     rates = posts.read_rates(tmp_path)
-    assert [rate.name for rate in rates] == [
-        "1 post",
-        "2 posts, one mongod",
-        "4 posts, one mongod",
-        "2 posts, a mongod each",
-    ]
-    assert [rate.per_s for rate in rates] == [1000, 1500, 1400, 1600]
+    assert [rate.name for rate in rates] == ["1 post", "2 posts, one mongod", "2 posts, a mongod each"]
+    assert [rate.per_s for rate in rates] == [1000, 1500, 1600]
     assert rates[0].cpu_ms == pytest.approx({"mongod": 0.5, "traders": 0.3, "customers": 0.6, "others": 0.1})
     most, limit, cost = posts.find(tmp_path).sentences
     assert "the most, 1,600, came from 2 posts, a mongod each: 1.60 times as many" in most

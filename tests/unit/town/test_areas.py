@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from peers.core.membership.graph_kinds import first_graph, is_sound
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.errors import SettingsError
+from peers.errors import LedgerError, SettingsError
 from peers.town.areas import (
     MOST_AREAS,
     ONLY,
@@ -188,6 +188,13 @@ def test_one_post_does_not_become_several(directory: Directory) -> None:
     with pytest.raises(SettingsError, match="of a town with one post"):
         with_areas(options(NORTH), directory)
     assert with_areas(options(), directory).areas == ()
+
+
+def test_fresh_empties_no_books_that_are_elsewhere() -> None:
+    with pytest.raises(SettingsError, match="empty those of --area yourself"):
+        options(AreaPlan(name="north", books=URI), fresh=True).check()
+    with pytest.raises(LedgerError, match="address"):
+        options(AreaPlan(name="north", books="mongo:/nothing")).check()
 
 
 def test_a_database_for_one_area_is_on_loopback(directory: Directory) -> None:
