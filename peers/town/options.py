@@ -15,7 +15,7 @@ from peers.books_address import ENVIRONMENT
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
-from peers.town.areas import AreaPlan, check_areas, check_size
+from peers.town.areas import AreaPlan, check_areas, check_size, given_books
 from peers.town.presets import find_preset
 from peers.town.room import check_room
 
@@ -94,11 +94,15 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         check_areas(self.areas)
         if self.replicas is not None:
             self._check_replicas(self.replicas)
-        if self.mongo is not None:
-            # Imported here, for it imports the database driver, which takes a while.
-            from db.address import database_of
+        elsewhere = given_books(self.areas)
+        if self.fresh and elsewhere:
+            raise SettingsError("--fresh empties only books of the town's own: empty those of --area yourself")
+        for address in (*elsewhere, self.mongo):
+            if address is not None:
+                # Imported here, for it imports the database driver, which takes a while.
+                from db.address import database_of
 
-            database_of(self.mongo)
+                database_of(address)
         if self.tls and self.insecure:
             raise SettingsError("--tls encrypts and --insecure does not: give one of them")
         if self.fresh and self.nameserver:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from plots.results.experiments import algorithms, buyers, clocks, elections, nodes, response, sequential
+from plots.results.experiments import algorithms, buyers, clocks, elections, nodes, posts, response, sequential
 from plots.results.experiments.kind import Options
 from plots.results.experiments.record import Record, write_record
+from plots.results.posts import PostsTurn
 from plots.results.rows import write_rows
 from plots.results.samples import Sample, stamp, write_samples
 
@@ -160,6 +161,33 @@ def clocks_run(out: Path) -> None:
     write_rows(out / clocks.DATA, clocks.Stamped, rows)
 
 
+def posts_run(out: Path) -> None:
+    """Two posts sell 1.5 times as much as one, and 1.6 times with a mongod each."""
+    plan = posts.plan(QUICK)
+    keep(out, "posts", plan)
+    rows = []
+    for _, number, own in plan.towns():
+        for turn in range(plan.turns):
+            rate = 1000 if number == 1 else 1600 if own else 1500
+            rows.append(
+                PostsTurn(
+                    posts=number,
+                    own=own,
+                    turn=turn,
+                    customers=plan.customers,
+                    answered=rate,
+                    took_s=1.0,
+                    p50_ms=5.0,
+                    p99_ms=20.0,
+                    mongod_s=0.5,
+                    traders_s=0.3 * number,
+                    customers_s=0.6,
+                    others_s=0.1,
+                )
+            )
+    write_rows(out / posts.TURNS, PostsTurn, rows)
+
+
 RUNS: dict[str, Callable[[Path], None]] = {
     "sequential": sequential_run,
     "elections": elections_run,
@@ -168,5 +196,6 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "nodes": nodes_run,
     "algorithms": algorithms_run,
     "clocks": clocks_run,
+    "posts": posts_run,
 }
 """Each writes a run of that experiment into a folder."""
