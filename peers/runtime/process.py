@@ -77,10 +77,16 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     threading.excepthook = lambda args: _die(log, args.exc_value)
     reporter = TownReporter(channel, log, quiet=spec.quiet)
     orders = _Orders(channel)
-    keep_entries = make_settings(spec.settings).ledger.keep_entries
+    rules = make_settings(spec.settings).ledger
     host = PeerHost(
         spec,
-        make_ledger=lambda: MongoLedger(spec.mongo_uri, spec.database, warn=log.error, keep_entries=keep_entries),
+        make_ledger=lambda: MongoLedger(
+            spec.mongo_uri,
+            spec.database,
+            warn=log.error,
+            keep_entries=rules.keep_entries,
+            write_level=rules.write_level,
+        ),
         log=log,
         on_report=reporter.report,
         on_stop=orders.departed,

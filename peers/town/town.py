@@ -17,7 +17,7 @@ from peers.core.membership.graph_kinds import first_graph
 from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
-from peers.core.settings import Settings
+from peers.core.settings import LedgerSettings, Settings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
@@ -29,6 +29,7 @@ from peers.town.machines.remembered import listens, who_answers
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.replication import what_is_kept
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
@@ -200,6 +201,10 @@ class Town:
         which = f"mongod (process {mongod.pid})" if mongod else "the database given"
         what = f"term {self._since.term}, {self._since.seq:,} decisions so far" if self._since.term else "empty"
         self._console.say(f"books: {which}, {what}")
+        replicas = self._services.replicas
+        kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
+        if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
+            self._console.say(kept)
         self._console.say(f"name server: {server.host} port {server.port} (process {server.pid})")
         self._write_state(
             nameserver_host=server.host,
