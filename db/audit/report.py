@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from db.audit.findings import Finding, Verdict
+from db.audit.findings import LOST, Finding, Verdict
 
-Answer = Literal["holds", "violated", "could not tell"]
+Answer = Literal["holds", "violated", "could not tell", "could be lost at this level"]
 
-EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2}
+EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2, LOST: 1}
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,11 +28,13 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
             return "could not tell"
         if self.verdict.violated:
             return "violated"
+        if self.verdict.lost:
+            return LOST
         return "holds" if self.verdict.holds else "could not tell"
 
     @property
     def exit_code(self) -> int:
-        """Returns the exit code: 0 holds, 1 violated, 2 could not tell."""
+        """Returns the exit code: 0 holds, 1 violated or something that was told is lost, 2 could not tell."""
         return EXIT_CODES[self.answer]
 
 
@@ -47,6 +49,7 @@ def to_json(report: AuditReport) -> str:
         "database": report.database,
         "seconds": round(report.seconds, 3),
         "violated": verdict.violated if verdict else (),
+        "lost": verdict.lost if verdict else 0,
         "counts": verdict.counts if verdict else None,
         "invariants": {
             finding.invariant: _finding_body(finding) for finding in (verdict.findings if verdict else ())

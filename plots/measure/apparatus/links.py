@@ -1,0 +1,168 @@
+"""The links of a replica set on one machine: a process that stands in front of each member, and can cut it off.
+
+Members and clients know each member by the address of its link, so all that is said to it goes through here. Who says
+it is told by the process that the other end of a connection belongs to; so a member can be cut off from the other
+members alone, while clients still reach it, or from everybody. What is cut off hears nothing and is not refused
+either, as if a cable had been pulled. When it is healed, the connections from before break.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Literal
+
+import msgspec
+import psutil
+
+HOST = "127.0.0.1"
+_CHUNK = 1 << 16
+
+From = Literal["members", "everybody"]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process is told: from whom to cut `member` off; or, with None, to heal. `pids` are the members'."""
+
+    member: int | None = None
+    cut_from: From = "everybody"
+    pids: tuple[int, ...] = ()
+
+
+class _Link:
+    """One connection to a member. `caller` is the port at its other end."""
+
+    def __init__(self, member: int, caller: int) -> None:
+        self.member = member
+        self.caller = caller
+        self.writers: list[asyncio.StreamWriter] = []
+        self.is_cut = False
+        self._broken = asyncio.Event()
+
+    def hang_up(self) -> None:
+        self._broken.set()
+        for writer in self.writers:
+            writer.transport.abort()
+
+    async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                if self.is_cut:
+                    await self._broken.wait()
+                writer.write(data)
+                await writer.drain()
+        if self.is_cut:
+            await self._broken.wait()
+        self.hang_up()
+
+
+class _Exchange:
+    """All links, in the process of its own."""
+
+    def __init__(self, targets: list[int]) -> None:
+        self._targets = targets
+        self._links: set[_Link] = set()
+        self._order = Order()
+
+    async def run(self) -> None:
+        servers = [
+            await asyncio.start_server(partial(self._serve, member), HOST, 0) for member in range(len(self._targets))
+        ]
+        ports = [server.sockets[0].getsockname()[1] for server in servers]
+        print(msgspec.json.encode(ports).decode(), flush=True)
+        orders = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+        while line := await orders.readline():
+            self._obey(msgspec.json.decode(line, type=Order))
+            print("done", flush=True)
+
+    def _obey(self, order: Order) -> None:
+        healed = [link for link in self._links if link.is_cut]
+        self._order = order
+        for link in healed:
+            link.hang_up()
+        owners = _owners(order.pids) if order.member is not None else {}
+        for link in self._links:
+            link.is_cut = self._cuts(link, owners)
+
+    def _cuts(self, link: _Link, owners: Mapping[int, int]) -> bool:
+        order, caller = self._order, owners.get(link.caller)
+        if order.member is None:
+            return False
+        reaches_it = link.member == order.member and (order.cut_from == "everybody" or caller is not None)
+        return reaches_it or caller == order.member
+
+    async def _serve(self, member: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = _Link(member, writer.get_extra_info("peername")[1])
+        link.writers.append(writer)
+        self._links.add(link)
+        try:
+            if self._order.member is not None:
+                link.is_cut = self._cuts(link, _owners(self._order.pids))
+            if link.is_cut:
+                await link.pump(reader, writer)
+                return
+            with suppress(OSError):
+                there, back = await asyncio.open_connection(HOST, self._targets[member])
+                link.writers.append(back)
+                await asyncio.gather(link.pump(reader, back), link.pump(there, writer))
+        finally:
+            link.hang_up()
+            self._links.discard(link)
+
+
+def _owners(pids: tuple[int, ...]) -> dict[int, int]:
+    """By local port, the member whose process has it."""
+    found: dict[int, int] = {}
+    for member, pid in enumerate(pids):
+        with suppress(psutil.Error):
+            connections = psutil.Process(pid).net_connections("tcp4")
+            found |= {each.laddr.port: member for each in connections if each.raddr}
+    return found
+
+
+class Links:
+    """The process, seen from whoever measures; `ports` are those of the links, in the order of `targets`. Ends with
+    its context."""
+
+    def __init__(self, targets: list[int]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "plots.measure.apparatus.links", *map(str, targets)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # A Ctrl-C is for the experiment, which ends it.
+        )
+        assert self._process.stdout is not None
+        self.ports: list[int] = msgspec.json.decode(self._process.stdout.readline(), type=list[int])
+
+    def cut(self, member: int, cut_from: From, pids: tuple[int, ...]) -> None:
+        """Cuts that member off; `pids` are the processes of all members."""
+        self._tell(Order(member=member, cut_from=cut_from, pids=pids))
+
+    def heal(self) -> None:
+        """Lets everybody reach everybody."""
+        self._tell(Order())
+
+    def _tell(self, order: Order) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._process.stdin.flush()
+        self._process.stdout.readline()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_Exchange([int(each) for each in sys.argv[1:]]).run())
