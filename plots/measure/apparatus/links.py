@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import msgspec
-import psutil
 
 HOST = "127.0.0.1"
 _CHUNK = 1 << 16
@@ -39,6 +39,7 @@ class _Link:
     def __init__(self, member: int, caller: int) -> None:
         self.member = member
         self.caller = caller
+        self.accepted_s = time.monotonic()
         self.writers: list[asyncio.StreamWriter] = []
         self.is_cut = False
         self._broken = asyncio.Event()
@@ -67,6 +68,10 @@ class _Exchange:
         self._targets = targets
         self._links: set[_Link] = set()
         self._order = Order()
+        # By local port, the member whose process had it when that was last looked up, and when.
+        self._owners: dict[int, int] = {}
+        self._looked_s = 0.0
+        self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         servers = [
@@ -78,20 +83,30 @@ class _Exchange:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
         while line := await orders.readline():
-            self._obey(msgspec.json.decode(line, type=Order))
+            await self._obey(msgspec.json.decode(line, type=Order))
             print("done", flush=True)
 
-    def _obey(self, order: Order) -> None:
+    async def _obey(self, order: Order) -> None:
         healed = [link for link in self._links if link.is_cut]
-        self._order = order
+        self._order, self._looked_s = order, 0.0
         for link in healed:
             link.hang_up()
-        owners = _owners(order.pids) if order.member is not None else {}
-        for link in self._links:
-            link.is_cut = self._cuts(link, owners)
+        for link in tuple(self._links):
+            await self._judge(link)
 
-    def _cuts(self, link: _Link, owners: Mapping[int, int]) -> bool:
-        order, caller = self._order, owners.get(link.caller)
+    async def _judge(self, link: _Link) -> None:
+        """Finds out whether the link is cut just now."""
+        if self._order.member is None:
+            return
+        # Connections come by the dozen when some are cut, and to look up whose they are takes a while.
+        async with self._looking:
+            if self._looked_s < link.accepted_s:
+                self._looked_s = time.monotonic()
+                self._owners = await asyncio.to_thread(_owners, self._order.pids)
+        link.is_cut = self._cuts(link)
+
+    def _cuts(self, link: _Link) -> bool:
+        order, caller = self._order, self._owners.get(link.caller)
         if order.member is None:
             return False
         reaches_it = link.member == order.member and (order.cut_from == "everybody" or caller is not None)
@@ -102,8 +117,7 @@ class _Exchange:
         link.writers.append(writer)
         self._links.add(link)
         try:
-            if self._order.member is not None:
-                link.is_cut = self._cuts(link, _owners(self._order.pids))
+            await self._judge(link)
             if link.is_cut:
                 await link.pump(reader, writer)
                 return
@@ -117,13 +131,14 @@ class _Exchange:
 
 
 def _owners(pids: tuple[int, ...]) -> dict[int, int]:
-    """By local port, the member whose process has it."""
-    found: dict[int, int] = {}
+    """By local port, the member whose process has it; as the kernel lists it, which takes some milliseconds."""
+    members: dict[str, int] = {}
     for member, pid in enumerate(pids):
-        with suppress(psutil.Error):
-            connections = psutil.Process(pid).net_connections("tcp4")
-            found |= {each.laddr.port: member for each in connections if each.raddr}
-    return found
+        for each in Path(f"/proc/{pid}/fd").glob("*"):
+            with suppress(OSError):  # It was closed meanwhile.
+                members[str(each.readlink()).removeprefix("socket:[").removesuffix("]")] = member
+    rows = map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {int(row[1].partition(":")[2], 16): members[row[9]] for row in rows if row[9] in members}
 
 
 class Links:

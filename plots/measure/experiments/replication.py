@@ -66,10 +66,10 @@ def measure(plan: ReplicationPlan, shop: Workshop) -> None:
         place = shop.out / f"members-{level}"
         with shop.step(plan.blows_title(level)), Members(place) as members:
             _strike(plan, level, shop, members, strikes)
+        write_rows(shop.out / STRIKES, Strike, strikes)
         shutil.rmtree(place, ignore_errors=True)  # Hundreds of megabytes.
     write_rows(shop.out / PURCHASES, Purchase, purchases)
     write_rows(shop.out / RATES, Rate, rates)
-    write_rows(shop.out / STRIKES, Strike, strikes)
 
 
 @contextmanager
