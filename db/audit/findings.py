@@ -93,7 +93,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        return tuple(violation for finding in self.findings for violation in finding.violations)
+        return tuple(each for finding in self.findings if finding.state != LOST for each in finding.violations)
 
     def of(self, invariant: str) -> Finding:
         """The finding of that name; KeyError if there is none."""
