@@ -2,8 +2,8 @@
 
 Members and clients know each member by the address of its link, so all that is said to it goes through here. Who says
 it is told by the process that the other end of a connection belongs to; so a member can be cut off from the other
-members alone, while clients still reach it, or from everybody. What is cut off hears nothing and is not refused
-either, as if a cable had been pulled. When it is healed, the connections from before break.
+members alone, while clients still reach it, or from everybody. Connections from before hear nothing more, as if a
+cable had been pulled, and break when it is healed; a new one breaks after a while, as an attempt to connect would.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 
 HOST = "127.0.0.1"
 _CHUNK = 1 << 16
+_CONNECT_S = 2.0  # An attempt to connect fails after so long.
 
 From = Literal["members", "everybody"]
 
@@ -119,7 +120,7 @@ class _Exchange:
         try:
             await self._judge(link)
             if link.is_cut:
-                await link.pump(reader, writer)
+                await asyncio.sleep(_CONNECT_S)
                 return
             with suppress(OSError):
                 there, back = await asyncio.open_connection(HOST, self._targets[member])

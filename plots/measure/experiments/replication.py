@@ -66,7 +66,6 @@ def measure(plan: ReplicationPlan, shop: Workshop) -> None:
         place = shop.out / f"members-{level}"
         with shop.step(plan.blows_title(level)), Members(place) as members:
             _strike(plan, level, shop, members, strikes)
-        write_rows(shop.out / STRIKES, Strike, strikes)
         shutil.rmtree(place, ignore_errors=True)  # Hundreds of megabytes.
     write_rows(shop.out / PURCHASES, Purchase, purchases)
     write_rows(shop.out / RATES, Rate, rates)
@@ -117,6 +116,7 @@ def _strike(
         for each in plan.blows:
             for number in range(1, each.times + 1) if each.level == level else ():
                 strikes.append(_one(members, uri, witnesses, level, each.blow, number))
+                write_rows(shop.out / STRIKES, Strike, strikes)  # All of them take long, and one may fail.
                 done += 1
                 shop.done(done / times)
         members.wait_whole()

@@ -118,7 +118,7 @@ def plan(options: Options) -> ReplicationPlan:
     )
     many: tuple[tuple[WriteLevel, Blow, int], ...] = (
         *(("majority", blow, 20) for blow in BLOWS),
-        *(("two", blow, 20) for blow in BLOWS if blow in ("killed", "split")),
+        ("two", "killed", 20),
         *(("one", blow, 20) for blow in BLOWS if blow in ("killed", "split")),
     )
     return ReplicationPlan(
