@@ -13,8 +13,8 @@ from peers.files import write_json
 
 _WHAT_IS_KEPT = {
     "majority": "a purchase is told once most members have it on disk, and a fail-over loses none",
-    "two": "a purchase is told once two members have it on disk; with three, a fail-over loses none, "
-    "with more, it may lose the last ones, and the audit shows which",
+    "two": "a purchase is told once two members have it on disk; a fail-over may lose the last ones, "
+    "though hardly ever with three members, and the audit shows which",
     "one": "a purchase is told once one member has it on disk; a fail-over may lose the last ones, "
     "and the audit shows which",
 }

@@ -41,8 +41,7 @@ def test_at_level_one_the_loss_is_counted_and_audited(tmp_path: Path) -> None:
         (strike,) = strikes
         assert strike.lost > 0
         town = next(tmp_path.glob("town-*"))
-        place, _, options = members.uri.partition("?")
-        uri = f"{place}one?{options}"
+        uri = members.uri("one")
         report = inspect(Directory(town), uri)
         assert report.verdict is not None
         assert (report.answer, report.exit_code) == (LOST, 1), str(report.verdict)

@@ -6,17 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
-
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 from db.audit.members import MembersReport, compare_members
+from db.mongod import single_members
+from peers.endpoints import split_endpoint
 from peers.scenes.stage import Stage
 from peers.town.replicas import Replicas
-
-_ANSWER_MS = 2000
 
 
 def _replicas(stage: Stage) -> Replicas:
@@ -56,19 +52,16 @@ async def kill_primary(stage: Stage) -> str:
 @asynccontextmanager
 async def held_back(stage: Stage) -> AsyncIterator[str]:
     """Has one member that is not primary take nothing in for as long as this lasts, though it answers; gives its
-    address. PyMongoError if it does not take that."""
+    address. LedgerError if it does not take that."""
     replicas = _replicas(stage)
     member = next(process for process in replicas.processes if process is not replicas.primary)
-    uri = f"mongodb://{member.address}/?directConnection=true"
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=_ANSWER_MS) as client:
-        await asyncio.to_thread(client.admin.command, "fsync", lock=True)
+    member_port = split_endpoint(member.address)[1]
+    with ExitStack() as stack:
+        await asyncio.to_thread(stack.enter_context, single_members.held_back(member_port))
         stage.say(f"{member.address} takes nothing in just now, and falls behind")
-        try:
-            yield member.address
-        finally:
-            with suppress(PyMongoError):
-                await asyncio.to_thread(client.admin.command, "fsyncUnlock")
-            stage.say(f"{member.address} goes on")
+        yield member.address
+        await asyncio.to_thread(stack.close)
+        stage.say(f"{member.address} goes on")
 
 
 async def compared(stage: Stage) -> MembersReport:

@@ -9,25 +9,18 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS
-from db.mongod.set_of_one import FAILOVER_SETTINGS, SET_NAME
+from db.mongod.single_members import address_of_set, begin_set, is_whole, takes_writes
 from peers.errors import TownError
 from peers.waiting import wait_until
 from plots.measure.apparatus.links import HOST, Links
 from plots.results.experiments.replication import Blow
 
-Client = MongoClient[dict[str, Any]]
 _PATIENCE_S = 60.0
-_ANSWER_MS = 1000
 
 
 class Members:
@@ -46,11 +39,7 @@ class Members:
             with ThreadPoolExecutor(len(self._processes)) as pool:
                 list(pool.map(MongodProcess.start, self._processes))
             self._links = Links([process.port for process in self._processes])
-            hosts = [{"_id": number, "host": address} for number, address in enumerate(self._addresses)]
-            with self._direct(0) as client:
-                client.admin.command(
-                    "replSetInitiate", {"_id": SET_NAME, "members": hosts, "settings": FAILOVER_SETTINGS}
-                )
+            begin_set(self._processes[0].port, self._addresses)
             self.wait_whole()
         except BaseException:
             self.close()
@@ -74,20 +63,9 @@ class Members:
         assert self._links is not None
         return [f"{HOST}:{port}" for port in self._links.ports]
 
-    @property
-    def uri(self) -> str:
-        """The address for a town."""
-        return f"mongodb://{','.join(self._addresses)}/?replicaSet={SET_NAME}"
-
-    def client(self) -> Client:
-        """A client of the whole set."""
-        return Client(self.uri, serverSelectionTimeoutMS=10 * _ANSWER_MS, socketTimeoutMS=10 * _ANSWER_MS)
-
-    def _direct(self, number: int) -> Client:
-        """A client of one member, past its link."""
-        port = self._processes[number].port
-        uri = f"mongodb://{HOST}:{port}/?directConnection=true"
-        return Client(uri, serverSelectionTimeoutMS=_ANSWER_MS, socketTimeoutMS=_ANSWER_MS)
+    def uri(self, database: str) -> str:
+        """The address of a database there, for a town."""
+        return address_of_set(self._addresses, database)
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -97,27 +75,16 @@ class Members:
             raise TownError(f"the members do not all follow one primary within {_PATIENCE_S:g} s")
 
     def _is_whole(self) -> bool:
-        reached = []
-        for number in range(len(self._processes)):
-            with suppress(PyMongoError), self._direct(number) as client:
-                status = client.admin.command("replSetGetStatus")
-                states = sorted(each["stateStr"] for each in status["members"])
-                if states != ["PRIMARY", *["SECONDARY"] * (len(self._processes) - 1)]:
-                    return False
-                reached.append(max(each["optimeDate"] for each in status["members"]))
-        return len(reached) == len(self._processes) and (max(reached) - min(reached)).total_seconds() <= 1
+        return is_whole([process.port for process in self._processes])
 
     def primary(self, *, other_than: int | None = None) -> int:
         """The number of the present primary, which is not to be `other_than`; that one is not even asked. TownError
         if there is none for long."""
 
         def look() -> int | None:
-            for number in range(len(self._processes)):
-                if number == other_than:
-                    continue
-                with suppress(PyMongoError), self._direct(number) as client:
-                    if client.admin.command("hello")["isWritablePrimary"]:
-                        return number + 1  # So that the first is not taken for none.
+            for number, process in enumerate(self._processes):
+                if number != other_than and takes_writes(process.port):
+                    return number + 1  # So that the first is not taken for none.
             return None
 
         found = wait_until(look, _PATIENCE_S, look_s=0.05)

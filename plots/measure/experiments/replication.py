@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from db.address import database_of
+from db.queries import Queries
 from peers.core.names import WriteLevel
 from peers.errors import TownError
 from plots.measure.apparatus.customers import Buying, Spec
@@ -109,8 +110,7 @@ def _strike(
     plan: ReplicationPlan, level: WriteLevel, shop: Workshop, members: Members, strikes: list[Strike]
 ) -> None:
     """Has one primary after another fall at that level."""
-    place, _, options = members.uri.partition("?")
-    uri = f"{place}{level}?{options}"
+    uri = members.uri(level)
     times, done = plan.times(level), 0
     with _town("falls", plan, level, shop, "--mongo", uri) as town, _witnesses(town) as witnesses:
         for each in plan.blows:
@@ -162,7 +162,7 @@ def _one(
         number=number,
         pause_ms=max(later - earlier for earlier, later in pairwise(since)) * 1000,
         told=len(since) - 1,
-        lost=len(recent) - _recorded(members, uri, recent),
+        lost=len(recent) - _recorded(uri, recent),
     )
 
 
@@ -179,11 +179,7 @@ def _wait_for_trade(witnesses: Sequence[Witness]) -> None:
     wait_for(has_traded, "trade", _PATIENCE_S)
 
 
-def _recorded(members: Members, uri: str, request_ids: list[str]) -> int:
+def _recorded(uri: str, request_ids: list[str]) -> int:
     """How many of these the log has."""
-    with members.client() as client:
-        log = client[database_of(uri)]["log"]
-        found: set[str] = set()
-        for entry in log.find({"new_requests": {"$in": request_ids}}, {"new_requests": 1}):
-            found.update(entry["new_requests"])
-    return len(found.intersection(request_ids))
+    with Queries(uri, database_of(uri)) as books:
+        return len(books.in_log(request_ids))
