@@ -39,7 +39,7 @@ class RecountRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A document of `log`. Of one that was `cut`, only place and new ids are left.
+    """A document of `log`. Of one that was `cut`, only place, new ids and write level are left.
 
     `misplaced` is empty, or says why the entry cannot be taken in at all: it has no place, or its place is taken.
     """
@@ -62,6 +62,7 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     new_reversals: tuple[str, ...] = ()
     reversals: tuple[tuple[RequestRow, Document], ...] = ()
     recounts: tuple[tuple[RecountRow, Document], ...] = ()
+    write_level: str | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +99,7 @@ def read_entry(document: Document, last: int) -> EntryRow:
         reversals=_rows(document, "reversals", read_request, malformed),
         recounts=_rows(document, "recounts", _read_recount, malformed),
         malformed=tuple(malformed),
+        write_level=text(get("write_level")),
     )
 
 

@@ -208,6 +208,7 @@ POSTS = Collection(
 _IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
 _DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
 _ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
+_LEVEL: Json = {"enum": ["two", "one"]}  # A majority goes without saying.
 _NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS, "new_reversals": _IDS}
 
 LOG = Collection(
@@ -228,9 +229,16 @@ LOG = Collection(
                 },
                 optional=[*_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
             ),
-            _exactly({**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT}),
-            # The body was cut away behind the books. The place stays taken, and so do the ids.
-            _exactly({"_id": _whole(0), "cut": {"enum": [True]}, **_NEW}, optional=[*_NEW]),
+            _exactly(
+                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "write_level": _LEVEL},
+                optional=["write_level"],
+            ),
+            # The body was cut away behind the books. The place stays taken, and so do the ids; and what says that
+            # something of the term could be lost.
+            _exactly(
+                {"_id": _whole(0), "cut": {"enum": [True]}, **_NEW, "term": _whole(1), "write_level": _LEVEL},
+                optional=[*_NEW, "term", "write_level"],
+            ),
         ]
     },
     indexes=[

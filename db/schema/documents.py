@@ -186,6 +186,8 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
     }
     if isinstance(entry, OfficeEntry):
         document["reason"] = entry.reason
+        if entry.write_level != "majority":
+            document["write_level"] = entry.write_level
         return document
     parts: dict[str, list[Any]] = {
         "new_requests": list(entry.new_requests),
@@ -334,7 +336,12 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
     written_at_ms = ms_from(document["written_at"])
     if document["kind"] == "office":
         return OfficeEntry(
-            entry_id=entry_id, term=term, trader=trader, written_at_ms=written_at_ms, reason=document["reason"]
+            entry_id=entry_id,
+            term=term,
+            trader=trader,
+            written_at_ms=written_at_ms,
+            reason=document["reason"],
+            write_level=document.get("write_level", "majority"),
         )
     return TradeEntry(
         entry_id=entry_id,

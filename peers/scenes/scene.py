@@ -10,8 +10,9 @@ import msgspec
 
 from peers.scenes.stage import Stage
 from peers.town.options import RunOptions, parse_roles, parse_settings
+from peers.town.presets import find_preset
 
-Market = Literal["lamport", "vector", "ring"]
+Market = Literal["lamport", "vector", "ring", "replicated"]
 
 HOST = "127.0.0.1"
 
@@ -47,6 +48,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
             directory=directory,
             seed=1,
             roles=roles,
+            usual_replicas=find_preset(self.market).replicas,
             starter=self.starter,
             trades=self.trades,
             picture=False,

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from db.queries import RecordedSale
 from peers.core.leadership.state import LeadershipState
@@ -29,6 +29,7 @@ from peers.scenes.hearing import DEADLINE_S, Hearing
 from peers.scenes.verdict import Fact, NotSeen
 from peers.town.books import Books
 from peers.town.options import RunOptions
+from peers.town.replicas import Replicas
 from peers.town.town import Town
 
 # None is an option: they only bound how late a scene goes on.
@@ -70,6 +71,11 @@ class Stage:
         """Returns what that peer says of itself. CallFailed if it does not answer."""
         return await asyncio.to_thread(_call, self._uri(name), "status")
 
+    async def search_at(self, name: str) -> list[Document]:
+        """Returns what that peer says is on offer. CallFailed or WireError if it does not answer."""
+        found: Any = await asyncio.to_thread(_call, self._uri(name), "search")
+        return list(found)
+
     async def clock(self, name: str) -> int:
         """Returns the time of that peer's own clock: of a vector, the sum. CallFailed likewise."""
         clock = (await self.status(name))["clock"]
@@ -98,6 +104,11 @@ class Stage:
         books = self._town.services.books
         assert books is not None
         return books
+
+    @property
+    def replicas(self) -> Replicas | None:
+        """The members of the books that are the town's own."""
+        return self._town.services.replicas
 
     async def in_books(self, question: Callable[[Books], _T]) -> _T:
         """Asks the books, which are brought up to the log first. LedgerError if they cannot be read."""

@@ -46,6 +46,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     mongo: str | None = None
     replicas: int | None = None
+    # What the market wants where `replicas` is not given, and the books are the town's own.
+    usual_replicas: int = 1
     nameserver: str | None = None
     nameserver_port: int = 0
     advertise: str | None = None

@@ -116,6 +116,7 @@ def command(
         "market.think_s": think_s,
         "market.resign_after_sales": resign_after,
     }
+    preset = find_preset(market) if market is not None else None
     options = RunOptions(
         host=host,
         n=parse_count(n),
@@ -126,13 +127,14 @@ def command(
         mongo=address_given(mongo),
         replicas=replicas,
         areas=parse_areas(areas, area or ()),
+        usual_replicas=preset.replicas if preset is not None else 1,
         nameserver=nameserver,
         nameserver_port=nameserver_port,
         ports=parse_ports(peer_ports) if peer_ports is not None else None,
         advertise=advertise,
         invite=invite,
         fresh=fresh,
-        merchants=merchants or (market is not None and find_preset(market).merchants),
+        merchants=merchants or (preset is not None and preset.merchants),
         roles=parse_roles(roles) if roles is not None else None,
         slow_peer=slow_peer,
         quiet=quiet,

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from peers.core.market.records import Accepted, Deposit, Outcome
+from peers.core.names import WriteLevel
 
 EntryKind = Literal["office", "queue", "decide"]
 
@@ -23,13 +24,17 @@ NOWHERE = -1
 
 
 class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
-    """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant."""
+    """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant.
+
+    `write_level` is how many members have an entry of this term before anybody is told of it. The office entry itself
+    is always a majority's."""
 
     entry_id: str
     term: int
     trader: str
     written_at_ms: int
     reason: str
+    write_level: WriteLevel = "majority"
 
     @property
     def kind(self) -> EntryKind:

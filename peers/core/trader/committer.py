@@ -11,7 +11,17 @@ from enum import Enum
 
 from peers.core.context import Context
 from peers.core.ledger.log import Entry
-from peers.core.ledger.port import AlreadyRecorded, Append, Appended, LedgerAway, Operation, Result, Taken, Unknown
+from peers.core.ledger.port import (
+    AlreadyRecorded,
+    Append,
+    Appended,
+    EndLost,
+    LedgerAway,
+    Operation,
+    Result,
+    Taken,
+    Unknown,
+)
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.state_machine import StateMachine, Table, make_table
 
@@ -37,7 +47,7 @@ class CommitEvent(Enum):
     UNANSWERED = "no answer"
     UNREACHED = "not reached"
     TRIED_AGAIN = "tried again"
-    OVERTAKEN = "another's entry stands there"
+    OVERTAKEN = "another's entry stands there, or the end before it is lost"
 
 
 _S, _E = CommitState, CommitEvent
@@ -57,7 +67,7 @@ COMMIT_TRANSITIONS: Table[CommitState, CommitEvent] = make_table(
 )
 """All that may happen. A deposed trader writes nothing more."""
 
-Settled = Appended | AlreadyRecorded | Taken
+Settled = Appended | AlreadyRecorded | Taken | EndLost
 """How the entry under way ended."""
 
 
@@ -106,8 +116,8 @@ class Committer:
             self._machine.fire(CommitEvent.UNREACHED if isinstance(result, LedgerAway) else CommitEvent.UNANSWERED)
             self._ctx.set_timer("ledger", RETRY_LEDGER_S)
             return None
-        assert isinstance(result, Appended | AlreadyRecorded | Taken)
-        if isinstance(result, Taken):
+        assert isinstance(result, Settled)
+        if isinstance(result, Taken | EndLost):
             self._machine.fire(CommitEvent.OVERTAKEN)
             return result
         self._machine.fire(CommitEvent.SETTLED)

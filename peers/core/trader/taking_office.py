@@ -14,7 +14,7 @@ import msgspec
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry
-from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
+from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Post
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
@@ -75,7 +75,7 @@ class TakingOffice:
             self._bidding = Bidding.OVER
             made = self._state.take_in(self._committer.entry)
             return Won(self._state, (*self._to_make, made))
-        if isinstance(settled, Taken):
+        if isinstance(settled, Taken | EndLost):
             self._ctx.count("office_place_taken")
             self._read()
         return None
@@ -117,6 +117,7 @@ class TakingOffice:
                 trader=self._ctx.name,
                 written_at_ms=self._ctx.now.wall_ms,
                 reason=self._reason.value,
+                write_level=self._ctx.settings.ledger.write_level,
             )
         )
         return None

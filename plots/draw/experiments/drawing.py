@@ -7,7 +7,17 @@ from pathlib import Path
 
 from peers.errors import SettingsError
 from plots.draw import style
-from plots.draw.experiments import algorithms, buyers, clocks, elections, nodes, posts, response, sequential
+from plots.draw.experiments import (
+    algorithms,
+    buyers,
+    clocks,
+    elections,
+    nodes,
+    posts,
+    replication,
+    response,
+    sequential,
+)
 from plots.results.experiments.record import read_record
 
 from matplotlib.figure import Figure  # isort: skip - after the style has chosen how to draw
@@ -21,6 +31,7 @@ _FIGURES: dict[str, Callable[[Path], Figure]] = {
     "algorithms": algorithms.draw,
     "clocks": clocks.draw,
     "posts": posts.draw,
+    "replication": replication.draw,
 }
 """By experiment, from its folder."""
 

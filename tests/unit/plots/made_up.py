@@ -8,7 +8,17 @@ from typing import Any
 
 import msgspec
 
-from plots.results.experiments import algorithms, buyers, clocks, elections, nodes, posts, response, sequential
+from plots.results.experiments import (
+    algorithms,
+    buyers,
+    clocks,
+    elections,
+    nodes,
+    posts,
+    replication,
+    response,
+    sequential,
+)
 from plots.results.experiments.kind import Options
 from plots.results.experiments.record import Record, write_record
 from plots.results.posts import PostsTurn
@@ -188,6 +198,34 @@ def posts_run(out: Path) -> None:
     write_rows(out / posts.TURNS, PostsTurn, rows)
 
 
+def replication_run(out: Path) -> None:
+    """At level one every fall loses three purchases; elsewhere none does."""
+    plan = replication.plan(QUICK)
+    keep(out, "replication", plan)
+    waits = {"majority": 3.0, "two": 2.5, "one": 1.5}
+    purchases = [
+        replication.Purchase(level=level, number=number, latency_ms=waits[level] + number % 3)
+        for level in plan.levels
+        for number in range(1, 21)
+    ]
+    rates = [replication.Rate(level=level, customers=16, per_s=1000.0 / waits[level]) for level in plan.levels]
+    strikes = [
+        replication.Strike(
+            level=each.level,
+            blow=each.blow,
+            number=number,
+            pause_ms=1900.0 + 100 * number,
+            told=40,
+            lost=3 if each.level == "one" else 0,
+        )
+        for each in plan.blows
+        for number in range(1, 4)
+    ]
+    write_rows(out / replication.PURCHASES, replication.Purchase, purchases)
+    write_rows(out / replication.RATES, replication.Rate, rates)
+    write_rows(out / replication.STRIKES, replication.Strike, strikes)
+
+
 RUNS: dict[str, Callable[[Path], None]] = {
     "sequential": sequential_run,
     "elections": elections_run,
@@ -197,5 +235,6 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "algorithms": algorithms_run,
     "clocks": clocks_run,
     "posts": posts_run,
+    "replication": replication_run,
 }
 """Each writes a run of that experiment into a folder."""

@@ -21,7 +21,7 @@ from plots.draw.__main__ import draw_saved
 from plots.experiments.estimate import Estimate, spoken
 from plots.experiments.registry import EXPERIMENTS
 from plots.measure.experiments.elections import staggered
-from plots.results.experiments import algorithms, buyers, clocks, nodes, posts, response, sequential
+from plots.results.experiments import algorithms, buyers, clocks, nodes, posts, replication, response, sequential
 from plots.results.experiments.elections import read_rounds
 from plots.results.experiments.kind import Options, Step
 from plots.results.experiments.record import worst
@@ -219,6 +219,20 @@ def test_posts_are_compared_with_one_and_say_who_used_the_processors(tmp_path: P
     assert "the most, 1,600, came from 2 posts, a mongod each: 1.60 times as many" in most
     assert "the processors are the limit: 1.80 of 2 cores" in limit
     assert "1.50 (1 post)" in cost
+
+
+def test_what_falls_cost_is_summed_up_by_level_and_blow(tmp_path: Path) -> None:
+    RUNS["replication"](tmp_path)
+    falls = replication.read_falls(tmp_path)
+    assert [(each.level, each.blow, each.lost, each.losing) for each in falls] == [
+        ("majority", "killed", 0, 0),
+        ("two", "killed", 0, 0),
+        ("one", "split", 9, 3),
+    ]
+    assert {each.pause_ms.p50 for each in falls} == {2100.0}
+    sentences = " ".join(replication.find(tmp_path).sentences)
+    assert "At level majority 3 falls lost no purchase that was told; trade went on after 2.1 s." in sentences
+    assert "At level one 3 falls lost 9 purchases that were told" in sentences
 
 
 @given(st.integers(1, 9), st.integers(1, 50), st.floats(0.001, 2))
