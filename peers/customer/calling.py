@@ -60,6 +60,11 @@ class TraderCalls:
         return self._names
 
     @property
+    def trader(self) -> str:
+        """The name of who was last found in office, empty for nobody yet."""
+        return self._trader_name
+
+    @property
     def uri(self) -> str:
         """The address of the trader that is asked, empty while there is none."""
         return self._trader.uri if self._trader is not None else ""

@@ -104,6 +104,11 @@ class Customer:
     def tries(self) -> int:
         return self._calls.tries
 
+    @property
+    def last_trader(self) -> str:
+        """Who was in office when it last asked, empty for nobody yet."""
+        return self._calls.trader
+
     # -- trading -------------------------------------------------------------------------------------------
 
     def buy(
@@ -141,8 +146,7 @@ class Customer:
 
     def search(self, item: str | None = None, *, within_s: float | None = None) -> list[Document]:
         """Returns what is on offer of `item`, or of all items, a row for each deposit."""
-        found: list[Document] = self.ask("search", item, within_s=within_s)
-        return found
+        return list(self.ask("search", item, within_s=within_s))
 
     def _ask_once(self, method: str, argument: Document, within_s: float | None) -> Document:
         asked = AskedFor(
@@ -219,20 +223,10 @@ class Customer:
         record knows, so nothing without one."""
         known = {each["request_id"]: each for each in self._record.outcomes} if self._record is not None else {}
         if known:
-            for each in self._reversals():
+            for each in _reversals(self):
                 if each.request.request_id in known:
                     known[each.request.request_id] = outcome_dict(each)
         return list(known.values())
-
-    def _reversals(self) -> list[Outcome]:
-        found: list[Outcome] = []
-        after = 0
-        while True:
-            reply = unpack_reversals(self.ask("reversals", self.name, after))
-            found += reply.reversals
-            after = reply.upto
-            if len(reply.reversals) < _PAGE:
-                return found
 
     def earnings(self) -> Earnings:
         """Returns what it has sold and earned, and what it still has on offer, as the books have it."""
@@ -282,6 +276,18 @@ class Customer:
     def _note(self, kind: str, **payload: Any) -> None:
         if self._journal is not None:
             self._journal.write(_now_ms(), kind, **payload)
+
+
+def _reversals(customer: Customer) -> list[Outcome]:
+    """Asks for all sales to or by a customer that were taken back."""
+    found: list[Outcome] = []
+    after = 0
+    while True:
+        reply = unpack_reversals(customer.ask("reversals", customer.name, after))
+        found += reply.reversals
+        after = reply.upto
+        if len(reply.reversals) < _PAGE:
+            return found
 
 
 def _now_ms() -> int:

@@ -184,15 +184,18 @@ class Stage:
         """Joins the links of a peer that was cut off, if it still runs."""
         self._town.processes.tell(name, CutLinks(neighbours=(), seconds=0.0, way="both"))
 
-    def kill_database(self) -> None:
-        """Kills the member of the database that takes the writes, with SIGKILL. NotSeen if it is not the town's own,
-        or does not run."""
+    async def kill_database(self) -> None:
+        """Kills the member of the database that takes the writes, with SIGKILL, once others could take over where
+        there are to be several. NotSeen if it is not the town's own, or does not run."""
         replicas = self._town.services.replicas
-        mongod = replicas.primary if replicas is not None else None
-        pid = mongod.pid if mongod is not None else None
-        if pid is None:
+        if replicas is None:
             raise NotSeen("the database is not this town's own, and cannot be killed")
-        os.kill(pid, signal.SIGKILL)
+
+        async def writer() -> int | None:
+            primary = replicas.primary if replicas.is_safe or not replicas.is_several else None
+            return primary.pid if primary is not None else None
+
+        os.kill(await self.until(writer, "a database that may be killed"), signal.SIGKILL)
 
     @asynccontextmanager
     async def connections(self, name: str, count: int) -> AsyncIterator[list[RpcConnection]]:

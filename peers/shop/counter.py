@@ -76,11 +76,13 @@ class Counter:
 
     def _look(self) -> Reply:
         rows = self._customer.search()
-        return Reply(command="look", lines=sentences.look(rows), data={"offers": rows})
+        lines = sentences.look(rows, self._customer.last_trader)
+        return Reply(command="look", lines=lines, data={"offers": rows})
 
     def _search(self, item: str | None = None) -> Reply:
         rows = self._customer.search(item)
-        return Reply(command="search", lines=sentences.search(rows, item), data={"offers": rows})
+        lines = sentences.search(rows, item, self._customer.last_trader)
+        return Reply(command="search", lines=lines, data={"offers": rows})
 
     def _purchases(self) -> Reply:
         outcomes = self._customer.purchases()

@@ -48,27 +48,35 @@ def request(asked: AskedFor) -> str:
     return f"to {verb} {goods}{price} at {at}"
 
 
-def look(rows: Iterable[Document]) -> list[str]:
-    """What is on offer, a line for each item."""
+def look(rows: Iterable[Document], trader: str) -> list[str]:
+    """What is for sale, a line for each item; what `trader`, who is in office, has deposited is not."""
     by_item: dict[str, list[Document]] = {}
+    withheld: list[str] = []
     for row in rows:
-        by_item.setdefault(row["item"], []).append(row)
-    if not by_item:
-        return ["nothing is on offer just now"]
+        if row["seller"] == trader:
+            withheld.append(f"{row['remaining']} {row['item']}")
+        else:
+            by_item.setdefault(row["item"], []).append(row)
     table = [("item", "units", "from", "sellers")]
     for item, deposits in sorted(by_item.items()):
         units = sum(int(row["remaining"]) for row in deposits)
         sellers = dict.fromkeys(row["seller"] for row in deposits)
         table.append((item, str(units), str(min(Decimal(row["price"]) for row in deposits)), ", ".join(sellers)))
-    return _columns(table)
+    lines = _columns(table) if by_item else ["nothing is for sale just now"]
+    if withheld:
+        lines.append(f"{trader} is in office, and sells nothing meanwhile: {', '.join(withheld)}")
+    return lines
 
 
-def search(rows: Sequence[Document], item: str | None) -> list[str]:
+def search(rows: Sequence[Document], item: str | None, trader: str) -> list[str]:
     """Each deposit, the next to sell first."""
     if not rows:
         return [f"nobody offers {item or 'anything'} just now"]
     table = [("item", "price", "units", "seller")]
-    return _columns(table + [(row["item"], row["price"], str(row["remaining"]), row["seller"]) for row in rows])
+    for row in rows:
+        who = f"{row['seller']} (in office, sells nothing meanwhile)" if row["seller"] == trader else row["seller"]
+        table.append((row["item"], row["price"], str(row["remaining"]), who))
+    return _columns(table)
 
 
 def purchases(outcomes: Sequence[Document]) -> list[str]:

@@ -195,14 +195,13 @@ def _converse(session: _Session, history: Path, prompt: str) -> None:
 
     read = make_reader(history, lambda: sorted(session.items))
     while True:
+        line = ""
         try:
             line = read(prompt)
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
-            return
-        try:
             if not session.serve_line(line):
                 return
+        except EOFError:
+            return
         except KeyboardInterrupt:
-            session.interrupted()
+            if line:
+                session.interrupted()

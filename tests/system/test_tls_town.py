@@ -79,6 +79,7 @@ def test_members_trade_and_strangers_do_not(town: RunningTown, tmp_path: Path) -
     town.says("bought")
     assert bought(state, town.directory / "tls").startswith("answered")
     assert bought(state, None).startswith("refused")
+    assert "is in office" in said([*BAZAAR, "shop", "trader", "--dir", str(town.directory)])
 
     status = said([*BAZAAR, "status", "--json", "--dir", str(town.directory)])
     peers = json.loads(status)["peers"]

@@ -33,7 +33,7 @@ _LOAD = "Many customers"
 
 def command(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]", help="A command; none: those of the standard input.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="A command; none: those of the standard input.")
     ] = None,
     directory: DirOption = Path(".bazaar"),
     nameserver: Annotated[

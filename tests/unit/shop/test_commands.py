@@ -80,6 +80,22 @@ def test_nobody_goes_by_the_name_of_a_peer(monkeypatch: pytest.MonkeyPatch) -> N
         assert rank_of(name) == NO_RANK
 
 
+def test_what_the_trader_has_on_offer_is_not_for_sale() -> None:
+    rows = [
+        {"item": "boar", "price": "6.00", "remaining": 16, "seller": "seller4"},
+        {"item": "fish", "price": "7.20", "remaining": 5, "seller": "seller3"},
+        {"item": "fish", "price": "5.00", "remaining": 2, "seller": "olga"},
+    ]
+    assert sentences.look(rows, "seller4") == [
+        "item  units  from  sellers",
+        "fish  7      5.00  seller3, olga",
+        "seller4 is in office, and sells nothing meanwhile: 16 boar",
+    ]
+    assert sentences.look(rows[:1], "seller4")[0] == "nothing is for sale just now"
+    assert "in office" in sentences.search(rows, None, "seller4")[1]
+    assert "in office" not in sentences.search(rows, None, "seller0")[1]
+
+
 def test_a_failover_is_told_in_a_word() -> None:
     lost, found = TraderLost(trader="seller5", why="reset"), TraderFound(trader="seller4", term=3, after="seller5")
     assert sentences.news(lost) == "the trader seller5 is gone; asking again, with the same id …"
