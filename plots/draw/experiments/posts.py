@@ -34,28 +34,32 @@ def _draw_rates(axes: Axes, rates: list[PostsRate]) -> None:
     shared = [rate for rate in rates if not rate.own]
     # One post has one mongod either way, so both lines begin there.
     own = [*(rate for rate in shared if rate.posts == 1), *(rate for rate in rates if rate.own)]
-    for series, colour, mark, label, below in (
-        (shared, style.BLUE, "o-", "one mongod", -1),
-        (own, style.ORANGE, "s--", "a mongod each", 1),
+    for series, colour, mark, label in (
+        (shared, style.BLUE, "o-", "one mongod"),
+        (own, style.ORANGE, "s--", "a mongod each"),
     ):
         posts = [rate.posts for rate in series]
         axes.plot(posts, [rate.per_s for rate in series], mark, color=colour, markersize=4, label=label)
         low, high = [rate.worst_turn_per_s for rate in series], [rate.best_turn_per_s for rate in series]
         axes.fill_between(posts, low, high, color=colour, alpha=0.15, linewidth=0)
-        for rate in series if below < 0 else [rate for rate in series if rate.own]:
-            axes.annotate(
-                f"{rate.per_s:,.0f}",
-                (rate.posts, rate.per_s),
-                xytext=(0, 7 * below - (4 if below < 0 else 0)),
-                textcoords="offset points",
-                ha="center",
-                fontsize=7.5,
-                color=colour,
-            )
-    axes.set_ylim(0, 1.25 * max(rate.best_turn_per_s for rate in rates))
+    for rate in rates:
+        # Of two towns with as many posts, the label of the faster stands above.
+        other = next((each for each in rates if each.posts == rate.posts and each is not rate), None)
+        above = other is None or rate.per_s >= other.per_s
+        axes.annotate(
+            f"{rate.per_s:,.0f}",
+            (rate.posts, rate.per_s),
+            xytext=(0, 6 if above else -13),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color=style.ORANGE if rate.own else style.BLUE,
+            bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
+        )
+    axes.set_ylim(0, 1.35 * max(rate.best_turn_per_s for rate in rates))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
     axes.set_title("purchases a second")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper right")
     counts(axes, sorted({rate.posts for rate in rates}), "posts")
 
 

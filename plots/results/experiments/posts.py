@@ -73,10 +73,9 @@ def read_rates(folder: Path) -> list[PostsRate]:
 def find(folder: Path) -> Findings:
     """Sums up the data in `folder`; SettingsError if there are none."""
     made, rates, cores = read_plan(folder, PostsPlan), read_rates(folder), read_record(folder).cores
-    first, best = rates[0], max(rates, key=lambda rate: rate.per_s)
+    best = max(rates, key=lambda rate: rate.per_s)
     sentences = (
-        f"{first.name} reached {first.per_s:,.0f} purchases a second with {made.customers} customers; the most, "
-        f"{best.per_s:,.0f}, came from {best.name}: {best.per_s / first.per_s:.2f} times as many.",
+        _fastest(rates, made.customers),
         _limit(best, cores),
         "Processor time of a purchase, in ms: "
         + ", ".join(f"{_cpu_ms(each):.2f} ({each.name})" for each in rates)
@@ -109,14 +108,25 @@ def find(folder: Path) -> Findings:
     return Findings(sentences=sentences, tables=(table,))
 
 
+def _fastest(rates: list[PostsRate], customers: int) -> str:
+    first, best = rates[0], max(rates, key=lambda rate: rate.per_s)
+    reached = f"{first.name} reached {first.per_s:,.0f} purchases a second with {customers} customers"
+    if best is first:
+        second = max(rates[1:], key=lambda rate: rate.per_s, default=first)
+        return f"{reached}, and more posts no more: {second.name} reached {second.per_s:,.0f}."
+    times = f"{best.per_s / first.per_s:.2f} times as many"
+    return f"{reached}; the most, {best.per_s:,.0f}, came from {best.name}: {times}."
+
+
 def _limit(rate: PostsRate, cores: int) -> str:
     """Says what the most posts were limited by, as far as the processors show it."""
     used = sum(rate.cores.values())
     most = max(USERS, key=lambda user: rate.cores[user])
     shares = ", ".join(f"{user} {rate.cores[user]:.2f}" for user in USERS)
     if used > _FULL * cores:
-        return f"There the processors are the limit: {used:.2f} of {cores} cores were at work, most of all {most}."
-    return f"There {used:.2f} of {cores} cores were at work ({shares}): others had the rest, or all waited."
+        at_work = f"{used:.2f} of {cores} cores were at work, most of all {most} ({shares})"
+        return f"At {rate.name} the processors are the limit: {at_work}."
+    return f"At {rate.name} {used:.2f} of {cores} cores were at work ({shares}): others had the rest, or all waited."
 
 
 def _cpu_ms(rate: PostsRate) -> float:
