@@ -31,7 +31,9 @@ FAILOVER_SETTINGS = {
     "electionTimeoutMillis": 1000,
     "heartbeatIntervalMillis": 200,
     "heartbeatTimeoutSecs": 2,
-    "catchUpTimeoutMillis": 2000,
+    # Whoever is elected has all that a majority had. Waiting for longer is waiting for the one that fell; meanwhile
+    # the others find that they cannot copy from the new primary yet, and only look again a second later.
+    "catchUpTimeoutMillis": 200,
     # Everybody copies from the primary. Otherwise one copies from another, and if that one's disk stalls, the first
     # stays behind with it for half a minute: then a majority has nothing new, though only one member is unwell.
     "chainingAllowed": False,

@@ -180,7 +180,7 @@ class LedgerSettings(BaseModel):
     read_preference: Literal["primary", "nearest"] = "primary"
     """Whether only the trader answers a search, or any peer that is asked, from the nearest member."""
     max_staleness_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.0
-    """A search at the nearest member misses nothing that is older than this; 0 where `read_preference` is primary."""
+    """A search at the nearest member misses nothing older than this; what the trader answers misses nothing."""
 
     @model_validator(mode="after")
     def _enough_for_readers(self) -> LedgerSettings:
@@ -194,11 +194,6 @@ class LedgerSettings(BaseModel):
             raise ValueError(
                 f"read_preference nearest needs max_staleness_s of {LEAST_STALENESS_S:g} or more "
                 f"({self.max_staleness_s:g}): it says how much a search may miss"
-            )
-        if self.read_preference == "primary" and self.max_staleness_s:
-            raise ValueError(
-                f"max_staleness_s ({self.max_staleness_s:g}) is for read_preference nearest: "
-                "the trader's answer misses nothing"
             )
         return self
 

@@ -31,7 +31,8 @@ def test_at_level_one_the_loss_is_counted_and_audited(tmp_path: Path) -> None:
         peers=4,
         purchases=1,
         customers=1,
-        duration_s=1.0,
+        turns=1,
+        turn_s=1.0,
         blows=(Blows(level="one", blow="split", times=1),),
     )
     shop = Keeping(tmp_path, 1, lambda _title, _part: None)

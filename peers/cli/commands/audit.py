@@ -1,7 +1,7 @@
 """Check every invariant against the books and the peers' journals.
 
-Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated; 2: it could not
-be told.
+Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated, or something that
+somebody was told is lost, as its write level allows (`could be lost at this level`); 2: it could not be told.
 
 In a town with several posts each is judged by itself, and then what must hold over all of them: that no id was
 decided at two posts, and that the money adds up.

@@ -19,14 +19,17 @@ from db.queries import Queries
 from peers.core.names import WriteLevel
 from peers.errors import TownError
 from plots.measure.apparatus.customers import Buying, Spec
+from plots.measure.apparatus.floor import timed_ms
 from plots.measure.apparatus.members import Members
 from plots.measure.apparatus.prober import Prober
+from plots.measure.apparatus.stats import Turn, rate_of
 from plots.measure.apparatus.towns import BenchTown, wait_for
 from plots.measure.experiments.workshop import Workshop
 from plots.measure.throughput import crowd_of
 from plots.results.experiments.replication import (
     PURCHASES,
     RATES,
+    SPEED,
     STRIKES,
     Blow,
     Purchase,
@@ -38,6 +41,9 @@ from plots.results.rows import write_rows
 
 _WITNESSES = 3
 _WARM_UP = 30
+_TURN = 25  # Purchases in one town before it is the next one's turn.
+_SAFE = "may be lost, and trade goes on"
+"""What a town says once it has all its members."""
 _STEADY = 30  # So many purchases are told before and after a fall, for trade to be going on.
 _PATIENCE_S = 60.0
 _LOST = "audit: could be lost at this level"
@@ -57,19 +63,15 @@ class Witness(Prober):
 
 
 def measure(plan: ReplicationPlan, shop: Workshop) -> None:
-    """Measures each level in turn."""
-    purchases: list[Purchase] = []
-    rates: list[Rate] = []
+    """Measures the speed of all levels in turns, then the falls at each."""
+    with shop.step(SPEED):
+        _measure_speed(plan, shop)
     strikes: list[Strike] = []
     for level in plan.levels:
-        with shop.step(plan.speed_title(level)):
-            _measure_speed(plan, level, shop, purchases, rates)
         place = shop.out / f"members-{level}"
         with shop.step(plan.blows_title(level)), Members(place) as members:
             _strike(plan, level, shop, members, strikes)
         shutil.rmtree(place, ignore_errors=True)  # Hundreds of megabytes.
-    write_rows(shop.out / PURCHASES, Purchase, purchases)
-    write_rows(shop.out / RATES, Rate, rates)
 
 
 @contextmanager
@@ -86,24 +88,54 @@ def _town(name: str, plan: ReplicationPlan, level: WriteLevel, shop: Workshop, *
     shop.discard(town.directory.path, code)
 
 
-def _measure_speed(
-    plan: ReplicationPlan, level: WriteLevel, shop: Workshop, purchases: list[Purchase], rates: list[Rate]
-) -> None:
-    with _town("speed", plan, level, shop) as town:
-        wait_for(lambda: "may be lost, and trade goes on" in town.said.read_text(), "three members", _PATIENCE_S)
-        buyer = Buying(Spec(name="one-by-one", nameserver=town.nameserver, directory=str(town.directory.path)))
-        for number in range(1 - _WARM_UP, plan.purchases + 1):
-            began = time.perf_counter_ns()
-            buyer.once()
-            took_ms = (time.perf_counter_ns() - began) / 1e6
-            if number > 0:
-                purchases.append(Purchase(level=level, number=number, latency_ms=took_ms))
-        buyer.after_turn()
-        buyer.close()
-        with crowd_of(town, plan.customers) as crowd:
-            turn = crowd.closed(plan.customers, plan.duration_s)
-        per_s = turn.latencies_ms.size / max(turn.took_s, plan.duration_s)
-        rates.append(Rate(level=level, customers=plan.customers, per_s=per_s))
+def _measure_speed(plan: ReplicationPlan, shop: Workshop) -> None:
+    """Towns of all levels side by side, each in three members, in turns: a drifting machine hits all alike."""
+    purchases: list[Purchase] = []
+    turns: dict[WriteLevel, list[Turn]] = {level: [] for level in plan.levels}
+    with ExitStack() as stack:
+        towns = {level: stack.enter_context(_town("speed", plan, level, shop)) for level in plan.levels}
+        for town in towns.values():
+            wait_for(lambda town=town: _SAFE in town.said.read_text(), "three members", _PATIENCE_S)  # type: ignore[misc]
+        buyers = {level: _Buyer(town) for level, town in towns.items()}
+        for buyer in buyers.values():
+            stack.callback(buyer.close)
+            buyer.buy(_WARM_UP)
+        for first in range(1, plan.purchases + 1, _TURN):
+            count = min(_TURN, plan.purchases + 1 - first)
+            for level, buyer in buyers.items():
+                took_ms = buyer.buy(count)
+                purchases += [
+                    Purchase(level=level, number=number, latency_ms=each)
+                    for number, each in enumerate(took_ms, start=first)
+                ]
+        crowds = {level: stack.enter_context(crowd_of(town, plan.customers)) for level, town in towns.items()}
+        for _ in range(plan.turns):
+            for level, crowd in crowds.items():
+                turns[level].append(crowd.closed(plan.customers, plan.turn_s))
+    write_rows(shop.out / PURCHASES, Purchase, purchases)
+    rates = {level: rate_of(plan.customers, found) for level, found in turns.items()}
+    write_rows(
+        shop.out / RATES,
+        Rate,
+        [Rate(level=level, customers=plan.customers, per_s=rate.per_s) for level, rate in rates.items()],
+    )
+
+
+class _Buyer:
+    """One customer of a town, who buys one after another."""
+
+    def __init__(self, town: BenchTown) -> None:
+        directory = str(town.directory.path)
+        self._buying = Buying(Spec(name="one-by-one", nameserver=town.nameserver, directory=directory))
+
+    def buy(self, count: int) -> list[float]:
+        """Buys so often; returns what each took, in milliseconds."""
+        took = timed_ms(self._buying.once, count)
+        self._buying.after_turn()
+        return took
+
+    def close(self) -> None:
+        self._buying.close()
 
 
 def _strike(

@@ -25,6 +25,9 @@ Blow = Literal["killed", "frozen", "cut off", "split"]
 
 BLOWS: tuple[Blow, ...] = ("killed", "frozen", "cut off", "split")
 
+SPEED = "speed at all levels"
+"""The title of the step in which speed is measured."""
+
 _STRIKE_S = 9.0
 
 
@@ -37,18 +40,17 @@ class Blows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplicationPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A town of `peers` at each level: first its speed in three members, then one primary after another falls."""
+    """Towns of `peers`, one a level: first their speed in three members, then one primary after another falls.
+
+    Many customers together have `turns` of `turn_s` in each town."""
 
     levels: tuple[WriteLevel, ...]
     peers: int
     purchases: int
     customers: int
-    duration_s: float
+    turns: int
+    turn_s: float
     blows: tuple[Blows, ...]
-
-    def speed_title(self, level: WriteLevel) -> str:
-        """What the step is called in which speed is measured."""
-        return f"speed at level {level}"
 
     def blows_title(self, level: WriteLevel) -> str:
         """What the step is called in which primaries fall."""
@@ -59,15 +61,11 @@ class ReplicationPlan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(each.times for each in self.blows if each.level == level)
 
     def steps(self) -> tuple[Step, ...]:
-        speed = 14 + self.duration_s + 0.005 * self.purchases
-        return tuple(
-            step
-            for level in self.levels
-            for step in (
-                Step(title=self.speed_title(level), seconds=speed),
-                Step(title=self.blows_title(level), seconds=8 + _STRIKE_S * self.times(level)),
-            )
+        speed = 20 + len(self.levels) * (self.turns * self.turn_s + 0.005 * self.purchases)
+        falls = (
+            Step(title=self.blows_title(level), seconds=8 + _STRIKE_S * self.times(level)) for level in self.levels
         )
+        return (Step(title=SPEED, seconds=speed), *falls)
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +124,8 @@ def plan(options: Options) -> ReplicationPlan:
         peers=options.one_size(4),
         purchases=options.purchases or (200 if options.quick else 1000),
         customers=16,
-        duration_s=1.0 if options.quick else 5.0,
+        turns=1 if options.quick else 8,
+        turn_s=1.0,
         blows=tuple(
             Blows(level=level, blow=blow, times=times) for level, blow, times in (few if options.quick else many)
         ),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from peers.core.ledger.port import AlreadyRecorded
+from peers.core.ledger.port import AlreadyRecorded, EndLost
 from peers.core.market.records import Deposit
 from peers.core.trader import pending
+from peers.errors import PostClosed
 from tests.unit.core.trader.checks import FISH, SALT, reason, was_turned_away
 from tests.unit.core.trader.desk import Desk, asked_for
 from tests.unit.core.words import offers, wants
@@ -179,3 +180,14 @@ def test_a_refusal_that_answers_nobody_ends_the_term_rather_than_being_asked_for
     assert reason(desk) == "books changed"
     assert desk.is_idle
     assert buyer.waits  # The buyer is sent on when the term is closed.
+
+
+def test_a_trader_whose_end_of_the_log_is_lost_writes_nothing_more_and_sends_its_callers_on() -> None:
+    desk = Desk(goods=[FISH])
+    buyer = desk.buy(wants("r1"))
+    desk.answers(desk.under_way[0], EndLost())
+    assert reason(desk) == "end of the log lost"
+    assert buyer.waits
+    desk.closes()
+    assert isinstance(buyer.answer, PostClosed)
+    assert not desk.will_retry
