@@ -15,7 +15,6 @@ import pytest
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.hosts import DATABASE, Host, Network, network_of
 from tests.system.helpers.town_of_hosts import (
-    SOON_S,
     audited,
     changes_of_trader,
     ended,
@@ -25,6 +24,7 @@ from tests.system.helpers.town_of_hosts import (
     passed,
     rate,
     settled,
+    soon_s,
 )
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -80,8 +80,8 @@ def cut(town: Network, what: str, ways: set[tuple[int, int]], *, changes: int) -
     after_s, changed_after = town.longest_gap_s(healed_s), changes_of_trader(town, healed_s)
     note(what, longest=longest_s, whole_again=again_s, longest_after=after_s)
     print(f"{what}: {changed} changes of trader, {changed_after} after it")
-    assert longest_s < SOON_S
-    assert after_s < SOON_S
+    assert longest_s < soon_s(town)
+    assert after_s < soon_s(town)
     assert changed + changed_after <= changes, f"{changed} in the cut, {changed_after} after it"
 
 

@@ -10,7 +10,6 @@ import pytest
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.hosts import DATABASE, network_of
 from tests.system.helpers.town_of_hosts import (
-    SOON_S,
     audited,
     changes_of_trader,
     ended,
@@ -20,6 +19,7 @@ from tests.system.helpers.town_of_hosts import (
     passed,
     rate,
     settled,
+    soon_s,
 )
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -53,7 +53,7 @@ def test_delay_and_loss_between_hosts_raise_no_alarm(tmp_path: Path) -> None:
             print(f"{delay_s * 1000:g} ms each way: {sold:.1f} decisions a second")
             assert not alarms, alarms
             assert changes_of_trader(network, at_s) == 0
-            assert longest_s < SOON_S
+            assert longest_s < soon_s(network)
         switch.heal()
         settled(hosts, 3 * PEERS)
         audited(hosts[0])

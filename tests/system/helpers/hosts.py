@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -59,6 +60,8 @@ while True:
         print(json.dumps({"at_s": time.time(), **seen}), flush=True)
     time.sleep(0.05)
 """
+_ROUND_S = 0.06
+"""How long a round of that takes on a machine with nothing else to do."""
 
 
 def _run(*command: str) -> None:
@@ -253,6 +256,11 @@ class Network:
         """What was noted: the newest place with decisions in the log, who is trader, and when."""
         text = self._watch_out.read_text() if self._watch_out.exists() else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def slowness(self) -> float:
+        """How many times as long a round of who watches takes, in the median, as with nothing else to do; 1 or more."""
+        rounds = [b["at_s"] - a["at_s"] for a, b in itertools.pairwise(self.sightings())]
+        return max(1.0, statistics.median(rounds) / _ROUND_S)
 
     def trader(self) -> str:
         """The last that took office, by the books."""

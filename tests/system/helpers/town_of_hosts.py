@@ -12,8 +12,14 @@ from peers.town.directory import graph_is_sound
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, graph_of
 
-SOON_S = 3.0
-"""Within this time there is trade again, whatever happens to a host."""
+_SOON_S = 3.0
+"""Within this time there is trade again, whatever happens to a host, on a machine with nothing else to do."""
+
+
+def soon_s(network: Network) -> float:
+    """Within this time there is trade again on this machine, as busy as it is: as many times as long as a round of who
+    watches the books takes here, beside one with nothing else to do."""
+    return _SOON_S * network.slowness()
 
 
 def opened(network: Network, peers: int, *options: str) -> None:
