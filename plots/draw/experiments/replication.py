@@ -33,9 +33,9 @@ def draw(folder: Path) -> Figure:
     )
     latencies, per_s = read_latencies(folder), read_rates(folder)
     _bars(waits, plan, {level: latencies[level].p50 for level in plan.levels}, "{:.2f}")
-    waits.set_title("milliseconds a purchase, median")
+    waits.set_title("ms a purchase")
     _bars(rates, plan, {level: per_s[level].per_s for level in plan.levels}, "{:,.0f}")
-    rates.set_title(f"purchases a second, {plan.customers} customers")
+    rates.set_title(f"a second, by {plan.customers}")
     _pauses(pauses, folder)
     caption(figure, find(folder), read_record(folder))
     return figure
@@ -68,4 +68,4 @@ def _pauses(axes: Axes, folder: Path) -> None:
     labels = [f"{each.level}\n{each.blow}\n{each.lost:,} lost" for each in falls]
     axes.set_xticks(range(len(falls)), labels, fontsize=6.5)
     axes.set_ylim(bottom=0)
-    axes.set_title("seconds without trade when the primary falls (line: median), and purchases lost")
+    axes.set_title("seconds without trade, purchases lost")
