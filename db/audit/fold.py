@@ -24,6 +24,7 @@ from db.audit.rows import (
     DepositRow,
     Document,
     ElectionRow,
+    HolderRow,
     RequestRow,
     read_deposit,
     read_post,
@@ -160,11 +161,27 @@ class Fold:
 
     def _of_term(self, entry: EntryRow) -> None:
         state, office = self._state, entry.kind == "office"
+        if entry.area:
+            self._of_area(entry)
+            return
         if "term" in state.unknown and entry.place == self._follow.made + 1:
             self._follow.goes_on(entry.term, None if office else entry.trader)
         state.term, state.trader = entry.term, entry.trader
         state.since = entry.written_at if office else state.since
         state.unknown -= _OF_A_TERM if office else {"term", "trader"}
+
+    def _of_area(self, entry: EntryRow) -> None:
+        """Takes in who holds the post of an area. Since when it does is known of those who were seen to begin."""
+        before = self._state.areas.get(entry.area)
+        if entry.kind == "office":
+            since, uri = entry.written_at, entry.uri
+        elif before is None:
+            return
+        else:
+            since, uri = before.since, before.uri
+        self._state.areas[entry.area] = HolderRow(
+            term=entry.term, trader=entry.trader, since=since, uri=uri, written_at=entry.written_at
+        )
 
     def _take_in(self, place: int, row: DepositRow, document: Document) -> None:
         if row.id in self._accounts:
@@ -250,7 +267,8 @@ class Fold:
         """The books speak for what this entry held: their next outcomes, as far as their places go."""
         self._follow.cut(entry.place)
         self.cuts.add(entry.place)
-        self._state.unknown = _OF_A_TERM | {"arrival"}
+        self._state.unknown = _OF_A_TERM | {"arrival", "areas"}
+        self._state.areas.clear()
         self._state.reversals += len(entry.new_reversals)
         self._taken_back_where_cut.update(entry.new_reversals)
         for request_id in entry.new_requests:

@@ -62,6 +62,8 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     new_reversals: tuple[str, ...] = ()
     reversals: tuple[tuple[RequestRow, Document], ...] = ()
     recounts: tuple[tuple[RecountRow, Document], ...] = ()
+    area: str = ""
+    uri: str | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +100,8 @@ def read_entry(document: Document, last: int) -> EntryRow:
         reversals=_rows(document, "reversals", read_request, malformed),
         recounts=_rows(document, "recounts", _read_recount, malformed),
         malformed=tuple(malformed),
+        area=name(get("area")) or "",
+        uri=text(get("uri", "")),
     )
 
 

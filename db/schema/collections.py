@@ -103,8 +103,10 @@ _REQUEST: Json = {
     "queued_term": _whole(1),
     "arrival": _whole(0),
     "at": _whole(0),
+    "area": _TEXT,
 }
-"""`at` is the place in the log of the entry that put the document there."""
+"""`at` is the place in the log of the entry that put the document there; `area` is there where several share the log,
+and then `queued_term` and `term` are terms of that area."""
 _DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE, "concurrent": _FLAG}
 """`concurrent` is there where clocks are vectors."""
 _SOLD: Json = {
@@ -136,12 +138,12 @@ REQUESTS = Collection(
         "anyOf": [
             _exactly(
                 {**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD, "taken_back": _TAKEN_BACK},
-                optional=["concurrent", "taken_back"],
+                optional=["area", "concurrent", "taken_back"],
             ),
-            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
+            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}, optional=["area"]),
             _exactly(
                 {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT},
-                optional=["reason", "concurrent"],
+                optional=["area", "reason", "concurrent"],
             ),
         ]
     },
@@ -173,8 +175,9 @@ _DEPOSIT: Json = _exactly(
         "at": _whole(0),
         # So many units turned out not to be there.
         "written_off": _whole(1),
+        "area": _TEXT,
     },
-    optional=["written_off"],
+    optional=["written_off", "area"],
 )
 
 DEPOSITS = Collection(
@@ -185,6 +188,11 @@ DEPOSITS = Collection(
         Index(name="stock_of", keys=[("seller", 1), ("order", 1)], partial={"remaining": {"$gt": 0}}),
     ],
 )
+
+_HOLDER: Json = _exactly(
+    {"term": _whole(1), "trader": _TEXT, "since": _DATE, "uri": _TEXT, "written_at": _DATE},
+)
+"""Who holds the post of an area: since when, where it is called, and when it wrote to the log last."""
 
 POSTS = Collection(
     name="posts",
@@ -200,14 +208,23 @@ POSTS = Collection(
             "made": _whole(-1),
             # The number of the last sale that was taken back.
             "reversals": _whole(1),
+            # Who is trader of each area, by its name, where several share the log.
+            "areas": {"bsonType": "object", "additionalProperties": _HOLDER},
         },
-        optional=["reversals"],
+        optional=["reversals", "areas"],
     ),
 )
 
 _IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
 _DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
-_ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
+_ENTRY: Json = {
+    "_id": _whole(0),
+    "entry": _TEXT,
+    "term": _whole(1),
+    "trader": _TEXT,
+    "written_at": _DATE,
+    "area": _TEXT,
+}
 _NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS, "new_reversals": _IDS}
 
 LOG = Collection(
@@ -226,9 +243,11 @@ LOG = Collection(
                     "reversals": _DOCUMENTS,
                     "recounts": _DOCUMENTS,
                 },
-                optional=[*_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
+                optional=["area", *_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
             ),
-            _exactly({**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT}),
+            _exactly(
+                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "uri": _TEXT}, optional=["area", "uri"]
+            ),
             # The body was cut away behind the books. The place stays taken, and so do the ids.
             _exactly({"_id": _whole(0), "cut": {"enum": [True]}, **_NEW}, optional=[*_NEW]),
         ]
@@ -247,7 +266,8 @@ ELECTIONS = Collection(
     name="elections",
     schema=_exactly(
         {
-            "_id": _whole(0),
+            # The term; where several areas share the log, the name of the area comes before it.
+            "_id": {"bsonType": ["int", "long", "string"], "minimum": 0},
             "term": _whole(0),
             "algorithm": _TEXT,
             "reason": _TEXT,
@@ -257,7 +277,9 @@ ELECTIONS = Collection(
             "complete": _FLAG,
             "started_at": _DATE,
             "took_ms": {"bsonType": "double", "minimum": 0},
-        }
+            "area": _TEXT,
+        },
+        optional=["area"],
     ),
 )
 

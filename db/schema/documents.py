@@ -21,6 +21,7 @@ from peers.core.market.records import (
     Accepted,
     Deposit,
     ElectionRecord,
+    Holder,
     Offer,
     Outcome,
     Post,
@@ -119,7 +120,7 @@ def _reversal(reversal: Reversal, form: Form) -> Document:
 
 def _request(accepted: Accepted, status: str, form: Form) -> Document:
     request = accepted.request
-    return {
+    document: Document = {
         "_id": request.request_id,
         "buyer": request.buyer,
         "item": request.item,
@@ -131,6 +132,9 @@ def _request(accepted: Accepted, status: str, form: Form) -> Document:
         "queued_term": accepted.queued_term,
         "arrival": accepted.arrival,
     }
+    if accepted.area:
+        document["area"] = accepted.area
+    return document
 
 
 def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = None) -> Document:
@@ -150,6 +154,8 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
     }
     if deposit.written_off:
         document["written_off"] = deposit.written_off
+    if deposit.area:
+        document["area"] = deposit.area
     if at is not None:
         document["at"] = at
     return document
@@ -168,7 +174,19 @@ def post_document(post: Post, made: int, form: Form = BSON) -> Document:
     }
     if post.reversals:
         document["reversals"] = post.reversals
+    if post.areas:
+        document["areas"] = {holder.area: _holder(holder, form) for holder in post.areas}
     return document
+
+
+def _holder(holder: Holder, form: Form) -> Document:
+    return {
+        "term": holder.term,
+        "trader": holder.trader,
+        "since": form.date(holder.since_ms),
+        "uri": holder.uri,
+        "written_at": form.date(holder.written_at_ms),
+    }
 
 
 def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests: bool = True) -> Document:
@@ -184,8 +202,12 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "trader": entry.trader,
         "written_at": form.date(entry.written_at_ms),
     }
+    if entry.area:
+        document["area"] = entry.area
     if isinstance(entry, OfficeEntry):
         document["reason"] = entry.reason
+        if entry.uri:
+            document["uri"] = entry.uri
         return document
     parts: dict[str, list[Any]] = {
         "new_requests": list(entry.new_requests),
@@ -214,8 +236,8 @@ def _recount(recount: Recount, form: Form, place: int) -> Document:
 
 def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
     """A finished election, as it stands in `elections`."""
-    return {
-        "_id": record.term,
+    document: Document = {
+        "_id": f"{record.area} {record.term}" if record.area else record.term,
         "term": record.term,
         "algorithm": record.algorithm,
         "reason": record.reason,
@@ -226,6 +248,9 @@ def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
         "started_at": form.date(record.started_at_ms),
         "took_ms": float(record.took_ms),
     }
+    if record.area:
+        document["area"] = record.area
+    return document
 
 
 def accepted_from(document: Mapping[str, Any]) -> Accepted:
@@ -241,6 +266,7 @@ def accepted_from(document: Mapping[str, Any]) -> Accepted:
         arrival=document["arrival"],
         queued_at_ms=ms_from(document["queued_at"]),
         queued_term=document["queued_term"],
+        area=document.get("area", ""),
     )
 
 
@@ -297,6 +323,7 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
         deposited_at_ms=ms_from(document["deposited_at"]),
         term=document["term"],
         written_off=document.get("written_off", 0),
+        area=document.get("area", ""),
     )
 
 
@@ -318,6 +345,18 @@ def post_from(document: Mapping[str, Any]) -> Post:
         seq=document["seq"],
         arrival=document["arrival"],
         reversals=document.get("reversals", 0),
+        areas=tuple(_holder_from(area, each) for area, each in sorted(document.get("areas", {}).items())),
+    )
+
+
+def _holder_from(area: str, document: Mapping[str, Any]) -> Holder:
+    return Holder(
+        area=area,
+        term=document["term"],
+        trader=document["trader"],
+        since_ms=ms_from(document["since"]),
+        uri=document["uri"],
+        written_at_ms=ms_from(document["written_at"]),
     )
 
 
@@ -334,7 +373,13 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
     written_at_ms = ms_from(document["written_at"])
     if document["kind"] == "office":
         return OfficeEntry(
-            entry_id=entry_id, term=term, trader=trader, written_at_ms=written_at_ms, reason=document["reason"]
+            entry_id=entry_id,
+            term=term,
+            trader=trader,
+            written_at_ms=written_at_ms,
+            reason=document["reason"],
+            area=document.get("area", ""),
+            uri=document.get("uri", ""),
         )
     return TradeEntry(
         entry_id=entry_id,
@@ -347,6 +392,7 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
         new_requests=tuple(document.get("new_requests", ())),
         reversals=tuple(map(outcome_from, document.get("reversals", ()))),
         recounts=tuple(map(_recount_from, document.get("recounts", ()))),
+        area=document.get("area", ""),
     )
 
 
@@ -362,6 +408,7 @@ def election_from(document: Mapping[str, Any]) -> ElectionRecord:
         complete=document["complete"],
         started_at_ms=ms_from(document["started_at"]),
         took_ms=document["took_ms"],
+        area=document.get("area", ""),
     )
 
 

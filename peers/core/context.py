@@ -19,8 +19,10 @@ from peers.core.settings import Settings
 class Context:
     """Shared by the parts of one peer. `now` and the commands belong to the input being handled."""
 
-    def __init__(self, me: Member, settings: Settings, rng: Random) -> None:
+    def __init__(self, me: Member, settings: Settings, rng: Random, area: str = "") -> None:
         self.me = me
+        # The area whose post this peer trades at, where several share one log; "" where there is only one.
+        self.area = area
         self.settings = settings
         self.rng = rng
         self.clock = make_clock(settings.clock, me.name)

@@ -36,6 +36,8 @@ TimerName = Literal[
     "period",
     "ledger",
     "gather",
+    "stand_in_ledger",
+    "stand_in_gather",
 ]
 
 

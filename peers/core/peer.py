@@ -59,10 +59,11 @@ from peers.errors import NotTrader
 
 
 class Peer:
-    """One peer. `trades`: it buys and sells of its own accord, by its role."""
+    """One peer. `trades`: it buys and sells of its own accord, by its role. `area` is the one it belongs to, where
+    several share one log."""
 
-    def __init__(self, me: Member, settings: Settings, rng: Random, *, trades: bool = True) -> None:
-        self._ctx = Context(me, settings, rng)
+    def __init__(self, me: Member, settings: Settings, rng: Random, *, trades: bool = True, area: str = "") -> None:
+        self._ctx = Context(me, settings, rng, area)
         self._gossip = Gossip(self._ctx)
         # One who may find itself in another role has both sides, and uses that of the role it has.
         both = settings.market.demotion == "drawn"

@@ -53,10 +53,12 @@ class Elected(Report, frozen=True, kw_only=True):
     term: int
     pending: int
     took_ms: float
+    area: str = ""
 
     def sentence(self) -> str:
+        where = f" of {self.area}" if self.area else ""
         return (
-            f"{self.peer}: Dear buyers and sellers, My ID is {self.rank}, and I am the new coordinator "
+            f"{self.peer}: Dear buyers and sellers, My ID is {self.rank}, and I am the new coordinator{where} "
             f"(term {self.term}, after {self.took_ms:.0f} ms, {self.pending} pending)"
         )
 

@@ -18,7 +18,7 @@ import msgspec
 
 from db.audit.findings import Checker, Finding
 from db.audit.log_rows import Places
-from db.audit.rows import MAIN_POST, Document, PostRow, whole
+from db.audit.rows import MAIN_POST, Document, HolderRow, PostRow, whole
 
 _MOST_FIELDS = 4
 """The most fields named of one document that differs: enough to find the fault."""
@@ -50,6 +50,7 @@ class FoldedPost(msgspec.Struct, kw_only=True):
     seq: int = 0
     arrival: int = 0
     reversals: int = 0
+    areas: dict[str, HolderRow] = {}
     unknown: frozenset[str] = frozenset()
 
 
@@ -203,6 +204,12 @@ class BooksFollowLog(Checker):
             theirs, ours = getattr(post, field), getattr(state, field)
             if theirs != ours:
                 what = f"its {field} is {theirs}; after the entry at {self.made} the log says {ours}"
+                self.violate(MAIN_POST, what=what)
+        seen = state.areas if "areas" in state.unknown else {**post.areas, **state.areas}
+        for area in sorted(seen):
+            theirs, ours = post.areas.get(area), state.areas.get(area)
+            if theirs != ours:
+                what = f"{area} is {theirs}; after the entry at {self.made} the log says {ours}"
                 self.violate(MAIN_POST, what=what)
 
     def _missing(self, record: str, due: int) -> None:

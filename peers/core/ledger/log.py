@@ -4,6 +4,11 @@ Places are numbered 0, 1, 2, …, and each is taken once. Whoever writes an entr
 so of two who try one place one succeeds, and the other is told and reads what stands there. That is fence, order
 and commit in one: a shared log as in Corfu (Balakrishnan et al., 2012), Tango (2013) and Delos (2020).
 
+Several traders may write to one log, each for an area of its own: then each has a term and a queue of its own, and
+they have one stock. An entry belongs to the area of its writer (`area`, "" where there is only one). To find a place
+taken by an entry of one's own area is to be deposed; by one of another, to be behind, and no more (optimistic
+concurrency control, Kung and Robinson, 1981).
+
 An entry carries an id of its writer's making. An answer that was lost is asked for again by writing the same entry
 at the same place, and the id says whether what stands there is one's own.
 """
@@ -23,13 +28,17 @@ NOWHERE = -1
 
 
 class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
-    """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant."""
+    """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant.
+
+    `uri` is where the traders of other areas reach it, empty where there are none."""
 
     entry_id: str
     term: int
     trader: str
     written_at_ms: int
     reason: str
+    area: str = ""
+    uri: str = ""
 
     @property
     def kind(self) -> EntryKind:
@@ -65,6 +74,7 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     new_requests: tuple[str, ...] = ()
     reversals: tuple[Outcome, ...] = ()
     recounts: tuple[Recount, ...] = ()
+    area: str = ""
 
     @property
     def kind(self) -> EntryKind:

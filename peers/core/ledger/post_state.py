@@ -1,7 +1,8 @@
 """The state of a post: what its log adds up to. A fold, the same for trader, simulator, books and replays.
 
 The state is small, whatever the log's length: the post itself, the requests that wait, the deposits that hold
-something. It may begin at the books, as far as they are made, instead of at the first entry. Some
+something. Where several areas share the log, the state is that of all: a post and a queue for each, and one stock.
+It may begin at the books, as far as they are made, instead of at the first entry. Some
 documents of the books may be newer than that; these are left as they are until the log has caught up (`torn`).
 """
 
@@ -13,7 +14,7 @@ import msgspec
 
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
-from peers.core.market.records import Accepted, Deposit, Post
+from peers.core.market.records import Accepted, Deposit, Holder, Post
 from peers.core.market.stock import Stock
 
 
@@ -40,6 +41,10 @@ class PostState:
         # Deposits of which the books already say more than the log up to `place`.
         self._newer = {each.deposit.offer.deposit_id: each.at for each in stock if each.at > place}
 
+    def queue_of(self, area: str) -> list[Accepted]:
+        """Returns the requests that wait at the post of one area."""
+        return [accepted for accepted in self.queue.values() if accepted.area == area]
+
     def take_in(self, entry: Entry, *, torn: bool = False) -> MakeBooks:
         """Goes one entry further; returns what that changes in the books.
 
@@ -48,7 +53,8 @@ class PostState:
         """
         if isinstance(entry, OfficeEntry):
             return self._take_in_office(entry)
-        if (entry.term, entry.trader) != (self.post.term, self.post.trader):
+        post = self.post.of(entry.area)
+        if (entry.term, entry.trader) != (post.term, post.trader):
             raise UnsoundLog(f"{entry.trader} is not in office for term {entry.term} at place {self.place + 1}")
         self.place += 1
         touched: dict[str, None] = {}
@@ -72,12 +78,24 @@ class PostState:
         )
 
     def _take_in_office(self, entry: OfficeEntry) -> MakeBooks:
-        if entry.term != self.post.term + 1:
-            raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {self.post.term}")
+        term = self.post.of(entry.area).term
+        if entry.term != term + 1:
+            raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {term}")
         self.place += 1
-        self.post = msgspec.structs.replace(
-            self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
-        )
+        if entry.area:
+            holder = Holder(
+                area=entry.area,
+                term=entry.term,
+                trader=entry.trader,
+                since_ms=entry.written_at_ms,
+                uri=entry.uri,
+                written_at_ms=entry.written_at_ms,
+            )
+            self.post = self.post.held(holder)
+        else:
+            self.post = msgspec.structs.replace(
+                self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
+            )
         return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=(), post=self.post)
 
     def _recount(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
@@ -132,7 +150,11 @@ class PostState:
             if outcome.taken_back is None or outcome.taken_back.number != number:
                 raise UnsoundLog(f"the reversals at place {self.place} are not numbered on from {reversals}")
         reversals += len(entry.reversals)
-        return msgspec.structs.replace(self.post, seq=seq, arrival=arrival, reversals=reversals)
+        post = msgspec.structs.replace(self.post, seq=seq, arrival=arrival, reversals=reversals)
+        holder = post.holder(entry.area)
+        if holder is None:
+            return post
+        return post.held(msgspec.structs.replace(holder, written_at_ms=entry.written_at_ms))
 
 
 def state_of(loaded: Loaded) -> tuple[PostState, tuple[MakeBooks, ...]]:

@@ -52,7 +52,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance.
 
-    `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back.
+    `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back. `area` is
+    the one whose trader took it in, and counted that term.
     """
 
     offer: Offer
@@ -60,15 +61,19 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deposited_at_ms: int
     term: int
     written_off: int = 0
+    area: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term."""
+    """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term.
+
+    It waits at the post of `area`, and whoever is trader there decides it."""
 
     request: PurchaseRequest
     arrival: int
     queued_at_ms: int
     queued_term: int
+    area: str = ""
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -126,11 +131,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return "sold" if self.sale else "unavailable"
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the post of an area, since when, where it is called, and when it wrote to the log last."""
+
+    area: str
+    term: int
+    trader: str
+    since_ms: int
+    uri: str
+    written_at_ms: int
+
+
 class Post(msgspec.Struct, frozen=True, kw_only=True):
     """The post of trader: who holds it, since when, and the last running numbers given out.
 
     `seq` counts decisions, `arrival` requests accepted, `reversals` sales taken back. `term` 0 and no trader before
-    the first election.
+    the first election. Where several areas share the log, `areas` say who is trader of each, by name of the area, and
+    nobody is of all of them.
     """
 
     term: int = 0
@@ -139,6 +156,30 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
     arrival: int = 0
     reversals: int = 0
+    areas: tuple[Holder, ...] = ()
+
+    def of(self, area: str) -> Post:
+        """Returns the post as one area has it; "" is the area of a log that is not shared."""
+        if not area:
+            return self
+        holder = self.holder(area)
+        if holder is None:
+            return msgspec.structs.replace(self, term=0, trader=None, since_ms=None)
+        return msgspec.structs.replace(self, term=holder.term, trader=holder.trader, since_ms=holder.since_ms)
+
+    def holder(self, area: str) -> Holder | None:
+        """Returns who holds the post of a named area, None before its first election."""
+        return next((holder for holder in self.areas if holder.area == area), None)
+
+    def held(self, holder: Holder) -> Post:
+        """Returns what follows when `holder` has the post of its area."""
+        others = [each for each in self.areas if each.area != holder.area]
+        return msgspec.structs.replace(self, areas=tuple(sorted([*others, holder], key=lambda each: each.area)))
+
+    def in_office(self) -> tuple[str, ...]:
+        """Returns the names of all who are traders, of whichever area."""
+        traders = tuple(holder.trader for holder in self.areas)
+        return traders if self.trader is None else (self.trader, *traders)
 
 
 class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +198,7 @@ class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     started_at_ms: int
     took_ms: float
+    area: str = ""
 
 
 def clock_of(stamp: Stamp) -> dict[str, object]:

@@ -6,6 +6,7 @@ lowest sells. Nobody buys from itself, and the trader in office neither buys nor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from peers.core.market.money import split
@@ -22,9 +23,9 @@ def may_trade(name: str, trader: str | None) -> bool:
     return name != trader
 
 
-def excluded_sellers(buyer: str, trader: str) -> tuple[str, ...]:
-    """Returns those who sell nothing to `buyer` while `trader` is in office."""
-    return buyer, trader
+def excluded_sellers(buyer: str, traders: Iterable[str]) -> tuple[str, ...]:
+    """Returns those who sell nothing to `buyer` while `traders` are in office."""
+    return buyer, *traders
 
 
 def require_may_deposit(seller: str, trader: str) -> None:
@@ -43,12 +44,14 @@ def decide(
     now_ms: int,
     commission_rate: Decimal,
     concurrent: bool | None = None,
+    fellows: tuple[str, ...] = (),
 ) -> Outcome:
     """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first, and
-    says whether one of those beside it is `concurrent` with it."""
+    says whether one of those beside it is `concurrent` with it, and who else is in office (`fellows`)."""
     request = accepted.request
-    in_office = not may_trade(request.buyer, trader)
-    excluded = excluded_sellers(request.buyer, trader)
+    traders = (trader, *(fellow for fellow in fellows if fellow != trader))
+    in_office = request.buyer in traders
+    excluded = excluded_sellers(request.buyer, traders)
     source = None if in_office else goods.find(request.item, request.quantity, excluded)
     sale = None
     if source is not None:

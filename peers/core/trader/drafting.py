@@ -17,6 +17,7 @@ from peers.core.market.rules import decide
 from peers.core.market.stock import Draft
 from peers.core.membership.clocks import VectorStamp, are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
+from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_reports import StockReports
 
 _SOON_S = 1e-6
@@ -31,18 +32,26 @@ at 64 letters a name it is a quarter of what MongoDB takes."""
 class EntryDrafter:
     """Draws up the entries of one term."""
 
-    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, reports: StockReports) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        state: PostState,
+        pending: PendingRequests,
+        reports: StockReports,
+        seat: Seat = THE_ONLY,
+    ) -> None:
         self._ctx = ctx
         self._state = state
         self._pending = pending
         self._reports = reports
-        self._term = state.post.term
+        self._area = seat.area
+        self._term = state.post.of(seat.area).term
 
     def next_entry(self, sales: int) -> TradeEntry:
         """Returns what is pending, decided as far as there is room, in a term that has made `sales` so far."""
         now_ms = self._ctx.now.wall_ms
         deposits = tuple(
-            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term)
+            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term, area=self._area)
             for offer in self._pending.offers()
         )
         reversals, recounts = self._reports.draw()
@@ -91,6 +100,7 @@ class EntryDrafter:
             new_requests=new_requests,
             reversals=reversals,
             recounts=recounts,
+            area=self._area,
         )
 
     def _decide_in_order(
@@ -118,6 +128,7 @@ class EntryDrafter:
                 now_ms=self._ctx.now.wall_ms,
                 commission_rate=market.commission_rate,
                 concurrent=_is_tied(waiting, place) if self._ctx.settings.clock == "vector" else None,
+                fellows=self._state.post.in_office() if self._area else (),
             )
             outcomes.append(outcome)
             to_go -= outcome.sale is not None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+import msgspec
+
 from peers.core.calls import Reply
 from peers.core.commands import Respond
 from peers.core.context import Context
@@ -108,6 +110,21 @@ class PendingRequests:
     def not_queued(self) -> list[PendingRequest]:
         """The pending requests that only this trader knows of."""
         return [pending for pending in self._requests.values() if not pending.queued]
+
+    def renumber(self, after: int) -> int:
+        """Numbers the requests that only this trader knows of anew, in their order, the first one `after` + 1.
+
+        Returns the last number. To be called when another trader of the same log has used these numbers."""
+        for pending in self.not_queued():
+            after += 1
+            pending.accepted = msgspec.structs.replace(pending.accepted, arrival=after)
+        return after
+
+    def refuse_one(self, request_id: str, refusal: WireError) -> None:
+        """Lets go of a request that waits elsewhere, as it turned out: whoever waits for it here is told so."""
+        pending = self._requests.pop(request_id, None)
+        if pending is not None:
+            self._answer(pending.callers, refusal)
 
     # -- recorded ------------------------------------------------------------------------------------------
 

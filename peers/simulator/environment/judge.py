@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from db.audit.checkers.acknowledgements import subject_of
+from db.audit.checkers.graph import GraphSound
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger
@@ -63,7 +64,8 @@ class Judge:
         # By the uri of a process, the requests that it cannot fill, and those whose reversal it was told of.
         self._unfilled: dict[str, set[str]] = {}
         self._told_back: dict[str, set[str]] = {}
-        self._trader_of: dict[int, str] = {}
+        # By area and term.
+        self._trader_of: dict[tuple[str, int], str] = {}
         self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
             Asked: self._on_asked,
             Answered: self._on_answered,
@@ -133,7 +135,7 @@ class Judge:
         return handed_over_in({"kind": entry.kind, "sale": entry.sale} for entry in lines)
 
     def _on_elected(self, _process: Process, report: Elected) -> None:
-        first = self._trader_of.setdefault(report.term, report.peer)
+        first = self._trader_of.setdefault((report.area, report.term), report.peer)
         if first != report.peer:
             self._record.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
 
@@ -152,7 +154,11 @@ class Judge:
             self._check_outcome(source, outcome)
 
     def _check_outcome(self, source: Process, outcome: Outcome) -> None:
-        if self._ledger.recorded(outcome.request.request_id) != outcome:
+        recorded = self._ledger.recorded(outcome.request.request_id)
+        if source.area and isinstance(recorded, Outcome) and outcome.taken_back is None:
+            # A trader tells of what another area sold once it has read it; by then that may have been taken back.
+            recorded = msgspec.structs.replace(recorded, taken_back=None)
+        if recorded != outcome:
             self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
 
     def _too_early(self, source: Process, what: str) -> None:
@@ -165,7 +171,6 @@ class Judge:
         breaches = list(self._record.breaches)
         live = [p for p in processes if p.up]
         documents = self._ledger.documents()
-        names = {p.rank: p.name for p in live}
         verdict = check_books(
             documents["requests"],
             documents["deposits"],
@@ -173,19 +178,27 @@ class Judge:
             log=documents["log"],
             elections=documents["elections"],
             journals=self._journals,
-            graph={p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live},
-            graph_kind=self._settings.graph,
             commission_rate=self._settings.market.commission_rate,
         )
         breaches += [Breach(invariant=v.invariant, what=str(v)) for v in verdict.violations]
         breaches += [
             Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
         ]
+        for area in sorted({p.area for p in live}):
+            there = [p for p in live if p.area == area]
+            breaches += self._graph(there)
+            breaches += self._clocks(there)
         breaches += self._at_rest(live, documents)
-        breaches += self._clocks(live)
         breaches += self._invented(documents, {process.name for process in processes})
         breaches += self._unwritten()
         return breaches
+
+    def _graph(self, live: list[Process]) -> Iterator[Breach]:
+        """The peers of one area, as they see each other, form a sound graph."""
+        names = {p.rank: p.name for p in live}
+        graph = {p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live}
+        for violation in GraphSound(graph, self._settings.graph).finish().violations:
+            yield Breach(invariant=violation.invariant, what=str(violation))
 
     def _clocks(self, live: list[Process]) -> Iterator[Breach]:
         """What a peer has stamped, everybody has heard of by now. A trader's own clock stays behind, by design."""
@@ -233,13 +246,13 @@ class Judge:
 
     def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
-        post = self._ledger.post
         sold: dict[str, set[int]] = {}
         for document in documents["requests"]:
             if document["status"] == "sold" and "taken_back" not in document:
                 sold.setdefault(document["seller"], set()).add(document["seq"])
         for process in live:
             view, waits_for = process.view, self._asked.get(process.uri)
+            post = self._ledger.post.of(process.area)
             trader = view.trader
             if trader is None or (view.term, trader.name) != (post.term, post.trader):
                 what = (
