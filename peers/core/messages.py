@@ -94,6 +94,24 @@ class Vacancy(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True)
     barred_for: int = 0
 
 
+class FellowBeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The trader of `area`, in `term`, is there: a heartbeat between the traders of areas that share one log.
+
+    `contacts` are some peers of that area. It travels directly, for there are no edges between areas."""
+
+    area: str
+    term: int
+    contacts: tuple[Member, ...]
+
+
+class TakenOver(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """`trader`, who is of another area, stands in for the trader of `area`, and holds its post for `term`."""
+
+    area: str
+    term: int
+    trader: Member
+
+
 class Tally(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """How many messages the sender and those behind it, `peers` in all, sent for the election that gave `term`.
 

@@ -72,6 +72,30 @@ class LeftOffice(Report, frozen=True, kw_only=True):
         return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason.value})"
 
 
+class TookOver(Report, frozen=True, kw_only=True):
+    """A trader stands in for that of another area, which is gone."""
+
+    area: str
+    term: int
+    pending: int
+
+    def sentence(self) -> str:
+        return f"{self.peer}: I have taken over {self.area} (term {self.term}, {self.pending} pending)"
+
+
+class GaveBack(Report, frozen=True, kw_only=True):
+    """A trader stands in for another area no more: `to` is trader there, None where this one is none itself now."""
+
+    area: str
+    term: int
+    to: str | None
+    sales: int
+
+    def sentence(self) -> str:
+        why = f"{self.to} is trader there" if self.to else "I am in office no more"
+        return f"{self.peer} gives {self.area} back after {self.sales} sales (term {self.term}): {why}"
+
+
 class EntryRefused(Report, frozen=True, kw_only=True):
     """The ledger refused a write of a trader that had been deposed without knowing it."""
 
@@ -271,8 +295,8 @@ class Departed(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
-    | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered | Deposited | Offered | Earned
-    | GoodsLost | CannotFill | TookBack | GotBack | Rejected | Slept | Departed
+    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | TookOver | GaveBack | EntryRefused
+    | LeadershipChanged | LedgerTrouble | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered
+    | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

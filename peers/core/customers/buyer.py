@@ -40,7 +40,7 @@ class Buyer:
         ctx = self._ctx
         if self._call.busy or self._resting or ctx.me.role == "seller":
             return
-        if ctx.trader() is None or not is_free_to_trade(ctx):
+        if ctx.whom_to_ask() is None or not is_free_to_trade(ctx):
             self._stalled = True  # `on_new_trader` goes on from here.
             return
         stamp = ctx.tick()

@@ -21,6 +21,7 @@ from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context
 from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
@@ -45,6 +46,11 @@ class Incumbency:
     def ended(self) -> Ended | None:
         """How the term ended, None while there is none or it goes on."""
         return self._term.ended if self._term is not None else None
+
+    @property
+    def post(self) -> Post | None:
+        """The post as the trader in office has read it last, of all areas; None while there is no term."""
+        return self._term.post if self._term is not None else None
 
     @property
     def sales(self) -> int:

@@ -78,6 +78,11 @@ class TraderTerm:
         # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
 
+    @property
+    def post(self) -> Post:
+        """The post of all areas, as far as the log has been read."""
+        return self._state.post
+
     # -- what callers ask ----------------------------------------------------------------------------------
 
     def on_call(self, call_id: int, call: Call) -> None:
@@ -200,13 +205,13 @@ class TraderTerm:
             else:
                 self.ended = Ended(reason=leaving_for)
         elif self._reports.ready:  # Somebody has paid for what there is not: that does not wait for others.
-            entry = self._drafter.next_entry(self.sales)
+            entry = self._drafter.next_entry(self._sales_that_count)
             if entry.recounts or self._pending:
                 self._group_commit.begins(len(self._pending))
                 self._committer.append(entry)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
             self._group_commit.begins(len(self._pending))
-            self._committer.append(self._drafter.next_entry(self.sales))
+            self._committer.append(self._drafter.next_entry(self._sales_that_count))
 
     def on_gather_timer(self) -> None:
         """The wait for more requests is over: the entry is written with those that are there."""
@@ -264,7 +269,7 @@ class TraderTerm:
         self._ctx.count("commits")
         notify(self._ctx, told)
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
-        if is_resignation_due(self.sales, self._ctx.settings.market.resign_after_sales):
+        if is_resignation_due(self._sales_that_count, self._ctx.settings.market.resign_after_sales):
             self.leave(VacancyReason.RESIGNED)
 
     def _on_taken_back(self, entry: TradeEntry) -> None:
@@ -299,6 +304,11 @@ class TraderTerm:
         if not self._seat.stands_in:
             self._ctx.leadership.leave_office(reason)
             self.pump()
+
+    @property
+    def _sales_that_count(self) -> int:
+        """How many sales bring nearer the end of the term; none do of one who stands in for another."""
+        return 0 if self._seat.stands_in else self.sales
 
     @property
     def _leaving_for(self) -> VacancyReason | None:

@@ -135,6 +135,10 @@ class PeerFaults:
             if rng.random() < 0.6:
                 gone = PeerGone(rank=process.rank, incarnation=process.view.me.incarnation)
                 self._schedule.push(self._schedule.now_s + 0.003 * rng.random(), self._lives.arrive, other, gone)
+        for fellow in self._lives.in_office():
+            if fellow.area != process.area and rng.random() < 0.6:
+                gone = PeerGone(rank=process.rank, incarnation=process.view.me.incarnation)
+                self._schedule.push(self._schedule.now_s + 0.003 * rng.random(), self._lives.arrive, fellow, gone)
 
     def _clock_jump(self, fault: Fault) -> None:
         process = self._target(fault)

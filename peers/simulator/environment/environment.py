@@ -29,10 +29,12 @@ from peers.core.reports import (
     Demoted,
     Elected,
     ElectionStarted,
+    GaveBack,
     LeadershipChanged,
     LeftOffice,
     Opened,
     Returned,
+    TookOver,
 )
 from peers.core.settings import Settings
 from peers.simulator.environment.history import History
@@ -136,6 +138,12 @@ class Environment:
                 record.saw("a candidate gave way for want of the books")
         elif isinstance(report, CutOff):
             record.saw("a candidate left the post to a trader that is at work")
+        elif isinstance(report, TookOver):
+            record.saw("a fellow took an area over")
+        elif isinstance(report, GaveBack):
+            record.saw("a fellow gave an area back" if report.to else "a fellow was out of office itself")
+            if report.sales:
+                record.saw("a fellow sold for an area that it stood in for")
         elif isinstance(report, LeftOffice):
             if report.reason is VacancyReason.BOOKS_AWAY:
                 record.saw("a trader gave up office for want of the books")

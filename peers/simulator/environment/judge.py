@@ -36,6 +36,7 @@ from peers.core.reports import (
     Rejected,
     Report,
     TookBack,
+    TookOver,
 )
 from peers.core.settings import Settings
 from peers.simulator.environment.process import Process
@@ -77,6 +78,7 @@ class Judge:
             TookBack: self._on_taken_back,
             GotBack: self._on_taken_back,
             Elected: self._on_elected,
+            TookOver: self._on_took_over,
         }
 
     # -- while it runs -------------------------------------------------------------------------------------
@@ -135,9 +137,15 @@ class Judge:
         return handed_over_in({"kind": entry.kind, "sale": entry.sale} for entry in lines)
 
     def _on_elected(self, _process: Process, report: Elected) -> None:
-        first = self._trader_of.setdefault((report.area, report.term), report.peer)
-        if first != report.peer:
-            self._record.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
+        self._note_trader(report.area, report.term, report.peer)
+
+    def _on_took_over(self, _process: Process, report: TookOver) -> None:
+        self._note_trader(report.area, report.term, report.peer)
+
+    def _note_trader(self, area: str, term: int, trader: str) -> None:
+        first = self._trader_of.setdefault((area, term), trader)
+        if first != trader:
+            self._record.violate("one_trader_a_term", f"{first} and {trader} both hold term {term}")
 
     def on_answer(self, source: Process, command: Respond) -> None:
         """Nobody may be told of what is not recorded yet."""
