@@ -66,6 +66,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at: int | None
     taken_back: ReversalRow | None = None
     area: str = ""
+    foretold: str = ""
 
     @property
     def sold(self) -> bool:
@@ -172,6 +173,7 @@ def read_request(document: Document) -> RequestRow:
         at=whole(get("at")),
         taken_back=_read_reversal(document) if "taken_back" in document else None,
         area=name(get("area")) or "",
+        foretold=name(get("foretold")) or "",
     )
 
 

@@ -107,8 +107,15 @@ _REQUEST: Json = {
 }
 """`at` is the place in the log of the entry that put the document there; `area` is there where several share the log,
 and then `queued_term` and `term` are terms of that area."""
-_DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE, "concurrent": _FLAG}
-"""`concurrent` is there where clocks are vectors."""
+_DECIDED: Json = {
+    "seq": _whole(1),
+    "term": _whole(1),
+    "trader": _TEXT,
+    "decided_at": _DATE,
+    "concurrent": _FLAG,
+    "foretold": {"enum": ["promised", "refused"]},
+}
+"""`concurrent` is there where clocks are vectors, `foretold` where a cache of the stock said something before."""
 _SOLD: Json = {
     "seller": _TEXT,
     "deposit": _TEXT,
@@ -138,12 +145,12 @@ REQUESTS = Collection(
         "anyOf": [
             _exactly(
                 {**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD, "taken_back": _TAKEN_BACK},
-                optional=["area", "concurrent", "taken_back"],
+                optional=["area", "concurrent", "foretold", "taken_back"],
             ),
             _exactly({**_REQUEST, "status": {"enum": ["queued"]}}, optional=["area"]),
             _exactly(
                 {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT},
-                optional=["area", "reason", "concurrent"],
+                optional=["area", "reason", "concurrent", "foretold"],
             ),
         ]
     },

@@ -100,6 +100,8 @@ def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
         document["reason"] = outcome.reason
     if outcome.concurrent is not None:
         document["concurrent"] = outcome.concurrent
+    if outcome.foretold is not None:
+        document["foretold"] = outcome.foretold
     if outcome.taken_back is not None:
         document["taken_back"] = _reversal(outcome.taken_back, form)
     return document
@@ -291,6 +293,7 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         sale=sale,
         reason=document.get("reason"),
         concurrent=document.get("concurrent"),
+        foretold=document.get("foretold"),
         taken_back=_reversal_from(document["taken_back"]) if "taken_back" in document else None,
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.market.records import Deposit, Foretold
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.membership.members import Edge, Member
 
@@ -110,6 +111,20 @@ class TakenOver(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tru
     area: str
     term: int
     trader: Member
+
+
+class StockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """An entry of the sender's, at `place` of the log that traders share, left these deposits so."""
+
+    place: int
+    deposits: tuple[Deposit, ...]
+
+
+class Foretelling(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The trader tells a buyer what will become of its request, out of its cache. The answer to the call is final."""
+
+    request_id: str
+    foretold: Foretold
 
 
 class Tally(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -48,8 +48,10 @@ from peers.core.messages import (
     ClockNews,
     Coordinator,
     FellowBeat,
+    Foretelling,
     Heartbeat,
     MemberNews,
+    StockNews,
     TakenOver,
     Tally,
     Vacancy,
@@ -102,6 +104,8 @@ class Peer:
             Tally: self._on_tally,
             FellowBeat: self._on_fellow_beat,
             TakenOver: self._on_taken_over,
+            StockNews: self._on_stock_news,
+            Foretelling: self._on_foretold,
             **dict.fromkeys(ELECTION_MESSAGES, self._leadership.on_election_message),
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
@@ -203,6 +207,14 @@ class Peer:
         self._gossip.flood(told, but=sender)
         for customer in self._customers:
             customer.on_new_trader()
+
+    def _on_stock_news(self, _sender: int, news: StockNews) -> None:
+        self._incumbency.on_stock_news(news)
+        self._fellows.on_stock_news(news)
+
+    def _on_foretold(self, _sender: int, told: Foretelling) -> None:
+        if self._buyer is not None:
+            self._buyer.on_foretold(told)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
         self._gossip.on_clock(sender, news.clock)

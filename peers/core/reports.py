@@ -196,6 +196,21 @@ class Answered(Report, frozen=True, kw_only=True):
         )
 
 
+class Promised(Report, frozen=True, kw_only=True):
+    """Log: a trader that keeps a cache of the stock promised a buyer what it asks for, before it is recorded."""
+
+    request: PurchaseRequest
+
+
+class PromiseBroken(Report, frozen=True, kw_only=True):
+    """A buyer was promised what it asked for, and was not sold it: another trader had sold it first."""
+
+    request: PurchaseRequest
+
+    def sentence(self) -> str:
+        return f"{self.peer}: promised {self.request.quantity} {self.request.item}, but they were gone: taken back"
+
+
 class Deposited(Report, frozen=True, kw_only=True):
     """A seller was told that its deposit is recorded."""
 
@@ -297,6 +312,7 @@ class Departed(Report, frozen=True, kw_only=True):
 AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | TookOver | GaveBack | EntryRefused
     | LeadershipChanged | LedgerTrouble | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered
-    | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected | Slept | Departed
+    | Promised | PromiseBroken | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected
+    | Slept | Departed
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

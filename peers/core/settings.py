@@ -83,6 +83,10 @@ class MarketSettings(BaseModel):
     """In each period a seller loses some of what it deposited and still holds, with this probability."""
     loss_after_crash: bool = False
     """Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over."""
+    cache: Literal["none", "write-through", "push", "ttl"] = "none"
+    """What traders that share a warehouse keep of its stock at hand, out of which they promise and refuse at once."""
+    cache_ttl_s: Seconds = 1.0
+    """With the cache `ttl`, what was read of the stock counts for so long."""
     slow_after: Annotated[int, Field(ge=0)] = 0
     """A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps."""
     slow_sleep_s: Seconds = 30.0

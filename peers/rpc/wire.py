@@ -20,9 +20,11 @@ from peers.core.messages import (
     ClockNews,
     Coordinator,
     FellowBeat,
+    Foretelling,
     Heartbeat,
     LinkMessage,
     MemberNews,
+    StockNews,
     TakenOver,
     Tally,
     Vacancy,
@@ -37,7 +39,19 @@ if TYPE_CHECKING:
 else:
     # Which messages there are depends on which election algorithms are registered.
     AnyMessage = Union[
-        (Heartbeat, ClockNews, MemberNews, Coordinator, Vacancy, Tally, FellowBeat, TakenOver, *ELECTION_MESSAGES)
+        (
+            Heartbeat,
+            ClockNews,
+            MemberNews,
+            Coordinator,
+            Vacancy,
+            Tally,
+            FellowBeat,
+            TakenOver,
+            StockNews,
+            Foretelling,
+            *ELECTION_MESSAGES,
+        )
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from peers.core.caches.policies import POLICIES
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.market.records import Post
 from peers.simulator.environment.process import Process
@@ -22,6 +23,20 @@ def test_every_invariant_holds_for_many_seeds(peers: int, areas: tuple[str, ...]
     summary = run_seeds(range(1, 61), peers, FaultOptions(), areas=areas, jobs=1)
     assert summary.failures == []
     assert summary.decisions > 1000
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("cache", POLICIES)
+def test_every_invariant_holds_with_each_cache(cache: str) -> None:
+    summary = run_seeds(range(1, 26), 4, FaultOptions(), areas=AREAS, changes=(f"market.cache={cache}",), jobs=1)
+    assert summary.failures == []
+    kept, broken = (
+        summary.sometimes.get(f"a request was promised, and {what}", 0) for what in ("sold", "unavailable")
+    )
+    if cache == "none":
+        assert (kept, broken) == (0, 0)
+    else:
+        assert kept > 10 * broken > 0
 
 
 def test_without_faults_all_areas_have_a_trader_and_trade() -> None:

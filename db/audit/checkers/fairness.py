@@ -18,8 +18,9 @@ not before; and it does not pass over a request whose way into the queue is stil
 
 Where several areas share the log, each has a queue of its own, and all sell from one stock.
 
-Of the sellers that hold enough, the lowest sells. That is judged only where it is certain that a lower deposit was
-on the shelf: it was taken in under an earlier term, or had been sold from before; and its own account must add
+Of the sellers that hold enough, the lowest sells; and where one does, nobody is told that there is nothing, unless a
+cache of the stock had refused the request before (`foretold`). Both are judged only where it is certain that a deposit
+was on the shelf: it was taken in under an earlier term, or had been sold from before; and its own account must add
 up. A seller that is the buyer, or in office, is passed over rightly. What was taken in at the post of another area
 counts once something was sold out of it.
 """
@@ -73,6 +74,8 @@ class LowestClockFirst(Checker):
         self._queue_of(row.area).request(row, row.arrival)
         if row.sold:
             self._shelf.sale(row)
+        elif row.status == "unavailable":
+            self._shelf.refusal(row)
 
     def finish(self) -> Finding:
         for queue in self._queues.values():
@@ -311,6 +314,25 @@ class _ShelfReplay:
         if chosen.held <= 0:
             self._take_off(chosen)
 
+    def refusal(self, row: RequestRow) -> None:
+        """A request found nothing. So nothing that was certainly there was enough, unless a cache had refused it."""
+        if not self.folded or row.foretold == "refused" or row.quantity is None or row.term is None:
+            return
+        self._stock_up(row.area, row.term)
+        neutral = self._neutral(row)
+        if row.buyer == row.trader or row.buyer in self._terms.in_office():
+            return
+        for _, deposit_id in self._items.get(row.item, [])[:_LONGEST_LOOK]:
+            there = self._deposits[deposit_id]
+            if there.held >= row.quantity and there.seller not in neutral and _before(there, row):
+                what = f"seq {row.seq} found nothing, although {there.id} of {there.seller} held {there.held}"
+                self._suspects.append((row.id, there, what))
+                return
+
+    def _neutral(self, row: RequestRow) -> set[str | None]:
+        """Those who sell nothing to the buyer: itself, and who is in office."""
+        return {row.buyer, row.trader, *(self._terms.in_office() if row.area else ())}
+
     def judge(self) -> list[tuple[tuple[str, ...], str]]:
         """Returns the documents and words of each violation that is certain."""
         if self._cut_short:
@@ -323,7 +345,7 @@ class _ShelfReplay:
 
     def _look_below(self, row: RequestRow, quantity: int, chosen: _Shelved) -> None:
         shelf = self._items.get(chosen.item, [])
-        neutral = {row.buyer, row.trader, *(self._terms.in_office() if row.area else ())}
+        neutral = self._neutral(row)
         for looked_at, (order, deposit_id) in enumerate(shelf):
             if order >= chosen.order:
                 return

@@ -18,9 +18,9 @@ from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Holder, Post
 from peers.core.membership.gossip import LATE_FOR
-from peers.core.membership.members import Member
-from peers.core.messages import FellowBeat, TakenOver
-from peers.core.names import rank_of, role_in
+from peers.core.membership.members import Member, trader_at
+from peers.core.messages import FellowBeat, StockNews, TakenOver
+from peers.core.names import rank_of
 from peers.core.reports import GaveBack, TookOver
 from peers.core.trader.seat import Seat
 from peers.core.trader.taking_office import TakingOffice, Won
@@ -109,7 +109,12 @@ class Fellows:
         near = (ctx.members.get(rank) for rank in ctx.neighbours[:MOST_CONTACTS])
         contacts = tuple(member for member in near if member is not None)
         beat = FellowBeat(area=ctx.area, term=ctx.view.term, contacts=contacts)
-        ctx.emit(Send(to=_member_of(holder), message=beat))
+        ctx.emit(Send(to=trader_at(holder.trader, holder.uri), message=beat))
+
+    def on_stock_news(self, news: StockNews) -> None:
+        """A fellow tells what an entry of its own left of the stock."""
+        if self._term is not None:
+            self._term.on_stock_news(news)
 
     # -- standing in ---------------------------------------------------------------------------------------
 
@@ -182,9 +187,3 @@ class Fellows:
         ctx.emit(HoldPost(term=term.term, held=False, area=self._seat.area))
         ctx.say(GaveBack(peer=ctx.name, area=self._seat.area, term=term.term, to=trader, sales=term.sales))
         term.close(trader=trader, term=post.term if post is not None else term.term)
-
-
-def _member_of(holder: Holder) -> Member:
-    """The trader of another area, as far as the log tells who it is: enough to send it something."""
-    name = holder.trader
-    return Member(rank=rank_of(name), name=name, role=role_in(name), uri=holder.uri, incarnation=0)

@@ -23,6 +23,7 @@ from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
+from peers.core.messages import StockNews
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
 from peers.core.trader.seat import Seat
@@ -111,6 +112,11 @@ class Incumbency:
         held, self._held_calls = self._held_calls, []
         for called in held:
             self._term.on_call(called.call_id, called.call)
+
+    def on_stock_news(self, news: StockNews) -> None:
+        """A trader of another area tells what an entry of its own left of the stock."""
+        if self._term is not None:
+            self._term.on_stock_news(news)
 
     def follow(self) -> None:
         """Reads what traders of other areas have written. To be called with each heartbeat."""

@@ -16,6 +16,8 @@ from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 
 Status = Literal["queued", "sold", "unavailable"]
+Foretold = Literal["promised", "refused"]
+"""What a trader says of a request, out of its cache, before it is decided."""
 
 
 class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -110,6 +112,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `seq` is the running number of decision, without gaps; `term` and `trader` say who decided. `concurrent`: neither
     its clock nor that of another that waited beside it in the order came first, so that the fixed order decided. None
     where clocks cannot tell. The decision stands for ever; a sale that was undone afterwards says so in `taken_back`.
+    `foretold` is what the buyer was told before by a trader that keeps a cache of the stock: a promise is kept by a
+    sale, and what was refused so is unavailable, whatever there was in truth.
     """
 
     accepted: Accepted
@@ -121,6 +125,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     concurrent: bool | None = None
     taken_back: Reversal | None = None
+    foretold: Foretold | None = None
 
     @property
     def request(self) -> PurchaseRequest:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from peers.core.market.money import split
-from peers.core.market.records import Accepted, Outcome, Sale
+from peers.core.market.records import Accepted, Foretold, Outcome, Sale
 from peers.core.market.stock import Draft
 from peers.errors import BadRequest
 
 NOT_ON_OFFER = "nobody has enough of it"
+REFUSED_EARLY = "nobody seems to have enough of it"
 BUYER_IN_OFFICE = "the trader in office buys nothing"
 
 
@@ -45,14 +46,18 @@ def decide(
     commission_rate: Decimal,
     concurrent: bool | None = None,
     fellows: tuple[str, ...] = (),
+    foretold: Foretold | None = None,
 ) -> Outcome:
-    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first, and
-    says whether one of those beside it is `concurrent` with it, and who else is in office (`fellows`)."""
+    """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first.
+
+    It says whether one of those beside it is `concurrent` with it, who else is in office (`fellows`), and what the
+    buyer was `foretold` out of a cache, which binds where it was a refusal."""
     request = accepted.request
     traders = (trader, *(fellow for fellow in fellows if fellow != trader))
     in_office = request.buyer in traders
     excluded = excluded_sellers(request.buyer, traders)
-    source = None if in_office else goods.find(request.item, request.quantity, excluded)
+    refused = foretold == "refused"
+    source = None if in_office or refused else goods.find(request.item, request.quantity, excluded)
     sale = None
     if source is not None:
         goods.take(source, request.quantity)
@@ -73,6 +78,7 @@ def decide(
         trader=trader,
         decided_at_ms=now_ms,
         sale=sale,
-        reason=None if sale else BUYER_IN_OFFICE if in_office else NOT_ON_OFFER,
+        reason=None if sale else BUYER_IN_OFFICE if in_office else REFUSED_EARLY if refused else NOT_ON_OFFER,
         concurrent=concurrent,
+        foretold=foretold,
     )

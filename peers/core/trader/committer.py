@@ -83,9 +83,12 @@ COMMIT_TRANSITIONS: Table[CommitState, CommitEvent] = make_table(
 
 
 class Behind(msgspec.Struct, frozen=True):
-    """Other areas have written `entries`, which are to be taken in before anything is appended. There may be none."""
+    """Other areas have written `entries`, which are to be taken in before anything is appended. There may be none.
+
+    `is_end`: there were no more when they were read; None where there may be, False where the log cannot be read."""
 
     entries: tuple[Entry, ...]
+    is_end: bool | None = None
 
 
 Settled = Appended | AlreadyRecorded | Taken | Behind
@@ -178,7 +181,9 @@ class Committer:
         self._machine.fire(CommitEvent.READ)
         self._beaten = 0
         self._place += len(entries)
-        return Behind(entries)
+        if not isinstance(result, ReadEntries):
+            return Behind((), is_end=False)
+        return Behind(entries, is_end=True if len(entries) < operation.limit else None)
 
     def on_timer(self) -> None:
         """Time to write the entry under way again."""

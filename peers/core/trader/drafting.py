@@ -13,7 +13,7 @@ from peers.core.ledger.log import Recount, TradeEntry
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.core.market.resignation import sales_to_go
-from peers.core.market.rules import decide
+from peers.core.market.rules import decide, excluded_sellers
 from peers.core.market.stock import Draft
 from peers.core.membership.clocks import VectorStamp, are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
@@ -129,7 +129,12 @@ class EntryDrafter:
                 commission_rate=market.commission_rate,
                 concurrent=_is_tied(waiting, place) if self._ctx.settings.clock == "vector" else None,
                 fellows=self._state.post.in_office() if self._area else (),
+                foretold=pending.foretold,
             )
+            if pending.foretold == "refused":
+                request, traders = pending.accepted.request, self._state.post.in_office()
+                there = goods.find(request.item, request.quantity, excluded_sellers(request.buyer, traders))
+                pending.in_vain = there is not None
             outcomes.append(outcome)
             to_go -= outcome.sale is not None
         return outcomes

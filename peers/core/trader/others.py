@@ -16,6 +16,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Outcome, PurchaseRequest
 from peers.core.names import rank_of
 from peers.core.trader.pending import PendingRequests
+from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed
 
@@ -23,18 +24,28 @@ from peers.errors import PostClosed
 class OthersEntries:
     """Takes the entries of others into the state of one term, and into what is pending in it."""
 
-    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, reports: StockReports) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        state: PostState,
+        pending: PendingRequests,
+        reports: StockReports,
+        at_hand: StockAtHand,
+    ) -> None:
         self._ctx = ctx
         self._state = state
         self._pending = pending
         self._reports = reports
+        self._at_hand = at_hand
 
     def take_in(self, entries: Iterable[Entry]) -> int:
         """Takes in entries in the order of the log.
 
         Returns the last running number of acceptance: what only this trader knows of is numbered on behind theirs."""
         for entry in entries:
-            self._ctx.perform(self._state.take_in(entry))
+            changes = self._state.take_in(entry)
+            self._ctx.perform(changes)
+            self._at_hand.on_read(changes)
             self._ctx.count("others_entries")
             if isinstance(entry, TradeEntry):
                 self._settle(entry)

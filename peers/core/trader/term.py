@@ -38,6 +38,7 @@ from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRe
 from peers.core.market.resignation import is_resignation_due
 from peers.core.market.rules import require_may_deposit
 from peers.core.membership.clocks import VectorStamp
+from peers.core.messages import StockNews
 from peers.core.trader.committer import Behind, Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
@@ -45,6 +46,7 @@ from peers.core.trader.others import OthersEntries, notify
 from peers.core.trader.pending import PendingRequests, require_same
 from peers.core.trader.reads import LedgerReads
 from peers.core.trader.seat import THE_ONLY, Seat
+from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed, WireError
 
@@ -74,7 +76,8 @@ class TraderTerm:
         self._group_commit = GroupCommit(ctx, seat)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place, seat)
-        self._others = OthersEntries(ctx, state, self._pending, self._reports)
+        self._at_hand = StockAtHand(ctx, state, self._pending, seat)
+        self._others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
         # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
 
@@ -94,7 +97,8 @@ class TraderTerm:
             elif isinstance(call, AskOutcome):
                 self._on_ask_outcome(call_id, call)
             elif isinstance(call, Search):
-                self._answer(call_id, self._state.stock.on_offer(call.item))
+                self._at_hand.search(call_id, call.item)
+                self.pump()
             elif isinstance(call, Standing):
                 self._reads.standing(call_id, call)
             elif isinstance(call, ReportStock):
@@ -137,7 +141,7 @@ class TraderTerm:
             queued_term=self.term,
             area=self._seat.area,
         )
-        self._pending.add(accepted, call_id, self._ctx.now.mono_s)
+        self._at_hand.foretell(self._pending.add(accepted, call_id, self._ctx.now.mono_s))
 
     def _on_deposit(self, call_id: int, offer: Offer) -> None:
         require_may_deposit(offer.seller, self._ctx.name)
@@ -196,7 +200,7 @@ class TraderTerm:
             return
         leaving_for = self._leaving_for
         has_work = self._pending or self._reports.ready
-        if has_work and self._committer.is_beaten:
+        if (has_work and self._committer.is_beaten) or self._at_hand.needs_reading:
             self._committer.read_on()
         elif leaving_for is not None:
             left_behind = self._drafter.queue_all()
@@ -229,6 +233,8 @@ class TraderTerm:
             self._on_appended(entry)
         elif isinstance(settled, Behind):
             self._arrival = self._others.take_in(settled.entries)
+            if settled.is_end is not None:
+                self._at_hand.on_end(complete=settled.is_end)
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
@@ -240,6 +246,10 @@ class TraderTerm:
         """Reads what the traders of other areas have written, if nothing is under way. To be called now and then."""
         if self._seat.area and self._committer.is_idle and self.ended is None:
             self._committer.read_on()
+
+    def on_stock_news(self, news: StockNews) -> None:
+        """A trader of another area tells what an entry of its own left of the stock."""
+        self._at_hand.on_pushed(news.deposits, news.place)
 
     def on_ledger_timer(self) -> None:
         """Time to try again what the ledger could not do."""
@@ -253,7 +263,9 @@ class TraderTerm:
         return Post(term=self.term + 1)
 
     def _on_appended(self, entry: TradeEntry) -> None:
-        self._ctx.perform(self._state.take_in(entry))
+        changes = self._state.take_in(entry)
+        self._ctx.perform(changes)
+        self._at_hand.on_own(entry, changes)
         self._on_taken_back(entry)
         for deposit in entry.deposits:
             self._pending.settle_deposit(deposit)
@@ -323,6 +335,7 @@ class TraderTerm:
         refusal = not_in_office(trader, term, self._ctx.members)
         self._pending.refuse(refusal)
         self._reads.refuse(refusal)
+        self._at_hand.refuse(refusal)
         self._reports.refuse(refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)

@@ -33,6 +33,8 @@ from peers.core.reports import (
     Elected,
     GotBack,
     Offered,
+    PromiseBroken,
+    Promised,
     Rejected,
     Report,
     TookBack,
@@ -66,10 +68,14 @@ class Judge:
         self._unfilled: dict[str, set[str]] = {}
         self._told_back: dict[str, set[str]] = {}
         # By area and term.
+        # By the uri of a process, the requests that it was promised and not told since that the promise was broken.
+        self._promised: dict[str, set[str]] = {}
         self._trader_of: dict[tuple[str, int], str] = {}
         self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
             Asked: self._on_asked,
             Answered: self._on_answered,
+            Promised: self._on_promised,
+            PromiseBroken: self._on_promised,
             Rejected: self._on_rejected,
             Offered: self._on_offered,
             Deposited: self._on_deposited,
@@ -102,6 +108,15 @@ class Judge:
     def _on_answered(self, process: Process, report: Answered) -> None:
         self._asked[process.uri] = None
         self._witnessed.add((report.peer, "told", report.outcome.request.request_id))
+
+    def _on_promised(self, process: Process, report: Promised | PromiseBroken) -> None:
+        request_id = report.request.request_id
+        if isinstance(report, Promised):
+            self._promised.setdefault(process.uri, set()).add(request_id)
+            self._record.saw("a buyer was promised what it asks for")
+        else:
+            self._promised.get(process.uri, set()).discard(request_id)
+            self._record.saw("a promise was broken, and the buyer told")
 
     def _on_rejected(self, process: Process, _report: Rejected) -> None:
         self._asked[process.uri] = None
@@ -258,6 +273,7 @@ class Judge:
         for document in documents["requests"]:
             if document["status"] == "sold" and "taken_back" not in document:
                 sold.setdefault(document["seller"], set()).add(document["seq"])
+        refused = {document["_id"] for document in documents["requests"] if document["status"] == "unavailable"}
         for process in live:
             view, waits_for = process.view, self._asked.get(process.uri)
             post = self._ledger.post.of(process.area)
@@ -275,6 +291,9 @@ class Judge:
             if waits_for is not None:
                 breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
             breaches += self._uncompensated(process, documents)
+            for request_id in sorted(self._promised.get(process.uri, set()) & refused):
+                what = f"{process.name} was promised {request_id}, did not get it, and was not told"
+                breaches.append(Breach(invariant="promises_told", what=what))
             missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())
             if missed:
                 what = f"{process.name} has not heard of the sales {sorted(missed)}"

@@ -58,6 +58,8 @@ class LedgerSightings:
                 saw("a request queued under one trader was decided under another")
             if outcome.sale is None:
                 saw("a request found nothing to be had")
+            if outcome.foretold is not None:
+                saw(f"a request was {outcome.foretold}, and {outcome.status}")
 
     def on_loaded(self, loaded: Loaded) -> None:
         """A candidate has read books and log."""

@@ -8,12 +8,14 @@ from unittest.mock import patch
 
 import msgspec
 
+from peers.core.customers.buyer import Buyer
 from peers.core.leadership.fellows import Fellows
 from peers.core.ledger.log import Entry, OfficeEntry
 from peers.core.ledger.port import Appended, Taken
 from peers.core.ledger.post_state import PostState
 from peers.core.market import rules
 from peers.core.market.records import Holder, Post
+from peers.core.market.stock import Draft
 from peers.core.trader import drafting
 from peers.core.trader.committer import Committer
 from peers.core.trader.others import OthersEntries
@@ -114,4 +116,43 @@ def one_post_for_all_areas() -> Iterator[None]:
         return msgspec.structs.replace(self, term=latest.term, trader=latest.trader, since_ms=latest.since_ms)
 
     with patch.object(Post, "of", common):
+        yield
+
+
+@mistake(1, 2, areas=AREAS, changes=("market.cache=ttl",))
+def early_refusal_unmarked() -> Iterator[None]:
+    """What a cache refused is recorded as if the warehouse had been asked."""
+    decide = rules.decide
+
+    def silent(*given: Any, **fields: Any) -> Any:
+        outcome = decide(*given, **fields)
+        return msgspec.structs.replace(outcome, foretold=None) if outcome.foretold == "refused" else outcome
+
+    with patch.object(drafting, "decide", silent):
+        yield
+
+
+@mistake(1, 2, areas=AREAS, changes=("market.cache=ttl",))
+def broken_promise_not_told() -> Iterator[None]:
+    """A buyer takes what it was promised for sold, and says nothing when it is not."""
+    on_outcome = Buyer._on_outcome
+
+    def trusting(self: Buyer, outcome: Any) -> None:
+        promised, self._promised = self._promised, ""
+        on_outcome(self, outcome)
+        self._promised = promised
+
+    with patch.object(Buyer, "_on_outcome", trusting):
+        yield
+
+
+@mistake(1, 2, areas=AREAS, changes=("market.cache=ttl",))
+def promise_taken_for_a_sale() -> Iterator[None]:
+    """What a cache promises is sold, whatever the warehouse says."""
+    find = Draft.find
+
+    def generous(self: Draft, item: str, quantity: int, excluded: tuple[str, ...]) -> Any:
+        return find(self, item, quantity, excluded) or find(self, item, 0, excluded)
+
+    with patch.object(Draft, "find", generous):
         yield

@@ -212,7 +212,7 @@ def test_who_is_beaten_twice_reads_to_the_end_before_it_writes_again() -> None:
     reading = desk.performed()
     assert reading == ReadOn(place=LAST + 2)
     theirs = (north(), north())
-    assert desk.committer.on_ledger(reading, ReadEntries(entries=theirs)) == Behind(theirs)
+    assert desk.committer.on_ledger(reading, ReadEntries(entries=theirs)) == Behind(theirs, is_end=True)
     following = trade()
     assert desk.begin(following) == at(LAST + 5, following)
 
@@ -235,7 +235,7 @@ def test_where_the_log_was_cut_nobody_can_go_on() -> None:
 def test_what_cannot_be_read_now_is_read_another_time() -> None:
     desk = shared()
     desk.committer.read_on()
-    assert desk.committer.on_ledger(desk.performed(), AWAY) == Behind(())
+    assert desk.committer.on_ledger(desk.performed(), AWAY) == Behind((), is_end=False)
     assert desk.committer.is_idle
 
 
