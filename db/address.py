@@ -12,8 +12,13 @@ from peers.errors import LedgerError
 
 def database_of(uri: str) -> str:
     """Returns the database a MongoDB address names, else the usual one; LedgerError if it is no such address."""
+    return database_in(uri) or DATABASE
+
+
+def database_in(uri: str) -> str | None:
+    """Returns the database a MongoDB address names, None if it names none; LedgerError if it is no such address."""
     database: str | None = parsed(uri)["database"]
-    return database or DATABASE
+    return database
 
 
 def check_reachable(uri: str, timeout_s: float = 2.0) -> None:

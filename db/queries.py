@@ -215,11 +215,12 @@ class Queries:
 
         return self._asked(draw)
 
-    def town(self) -> str:
-        """Returns which town these books are of, a word that no other books have. Raises LedgerError."""
+    def town(self, otherwise: str | None = None) -> str:
+        """Returns which town these books are of, a word that no other books have: those of an area have that of their
+        town, which is theirs from now on if they had none (`otherwise`). Raises LedgerError."""
 
         def claim() -> str:
-            fresh = {"$setOnInsert": {"town": uuid.uuid4().hex}}
+            fresh = {"$setOnInsert": {"town": otherwise or uuid.uuid4().hex}}
             found: Document = self._counters.find_one_and_update(  # type: ignore[assignment]
                 {"_id": TOWN}, fresh, upsert=True, return_document=ReturnDocument.AFTER
             )

@@ -13,11 +13,12 @@ from nameserver.names import (
     CLOSING,
     NAME_SERVER_OBJECT,
     PREFIX,
-    TRADER,
+    is_trader_name,
     name_of,
     number_in,
     read_tags,
     tags_of,
+    trader_name,
     trader_tags_of,
 )
 from peers.core.membership.members import Member
@@ -27,12 +28,13 @@ from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
-    """One peer as the name server knows it."""
+    """One peer as the name server knows it. `area` is empty in a town with one post."""
 
     name: str
     uri: str
     rank: int | None
     role: str | None
+    area: str = ""
 
 
 class RegisteredTrader(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +82,14 @@ class NameServerClient:
     def peers(self) -> list[Registered]:
         """Returns the registered peers, by rank (those without one last); TownError if it does not answer."""
         found = self._call("list", prefix=PREFIX, return_metadata=True)
-        peers = [_registered(name, uri, read_tags(tags)) for name, (uri, tags) in found.items() if name != TRADER]
+        peers = [
+            _registered(name, uri, read_tags(tags)) for name, (uri, tags) in found.items() if not is_trader_name(name)
+        ]
         return sorted(peers, key=lambda peer: (peer.rank is None, peer.rank or 0, peer.name))
 
-    def trader(self) -> RegisteredTrader | None:
-        """Returns who is registered as trader, None if nobody is; TownError if it does not answer."""
-        found = self._look_up(TRADER)
+    def trader(self, area: str = "") -> RegisteredTrader | None:
+        """Returns who is registered as trader of `area`, None if nobody is; TownError if it does not answer."""
+        found = self._look_up(trader_name(area))
         return None if found is None else RegisteredTrader(uri=found[0], term=number_in(found[1], "term") or 0)
 
     def card(self) -> dict[str, str] | None:
@@ -103,9 +107,9 @@ class NameServerClient:
     def register_trader(self, member: Member, term: int) -> None:
         """Registers who is in office for `term`, unless it is there already, or a later trader was faster; TownError
         if it does not answer."""
-        listed = self.trader() or RegisteredTrader(uri="", term=0)
+        listed = self.trader(member.area) or RegisteredTrader(uri="", term=0)
         if listed.term < term or (listed.term == term and listed.uri != member.uri):
-            self._register(TRADER, member.uri, trader_tags_of(member, term))
+            self._register(trader_name(member.area), member.uri, trader_tags_of(member, term))
 
     def unregister(self, member: Member | Registered) -> None:
         """Takes a peer's entry away, unless another has it by now; TownError if it does not answer."""
@@ -113,7 +117,7 @@ class NameServerClient:
 
     def unregister_trader(self, member: Member) -> None:
         """Takes the trader's entry away, unless another has it by now; TownError if it does not answer."""
-        self._take_away(TRADER, member.uri)
+        self._take_away(trader_name(member.area), member.uri)
 
     def leave_card(self, entries: Mapping[str, str]) -> None:
         """Leaves the town's card; TownError if it does not answer."""
@@ -155,7 +159,11 @@ class NameServerClient:
 
 def _registered(full_name: str, uri: str, tags: dict[str, str]) -> Registered:
     return Registered(
-        name=full_name.removeprefix(PREFIX), uri=str(uri), rank=number_in(tags, "rank"), role=tags.get("role")
+        name=full_name.removeprefix(PREFIX),
+        uri=str(uri),
+        rank=number_in(tags, "rank"),
+        role=tags.get("role"),
+        area=tags.get("area", ""),
     )
 
 

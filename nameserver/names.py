@@ -1,7 +1,8 @@
 """What stands at a name server, under which names and with which tags. Nothing else in the project spells them.
 
 A peer is registered as `bazaar.<name>`, and the trader in office also as `bazaar.trader`, each with the same tags:
-`bazaar.peer`, `rank:<n>` and `role:<role>`; the trader's entry says its term besides (`term:<n>`). The town itself
+`bazaar.peer`, `rank:<n>` and `role:<role>`; the trader's entry says its term besides (`term:<n>`). In a town of
+several posts each area has a trader, `bazaar.trader.<area>`, and every peer a tag `area:<area>`. The town itself
 leaves its card as `town.card`, whose tags say where its books are: who joins need know no more than the name server.
 """
 
@@ -22,6 +23,12 @@ CARD = "town.card"
 CLOSING = "closing"
 """Tag of the card by which a town says that it is over. That nothing answers says no such thing."""
 
+AREAS = "areas"
+"""Tag of the card of a town with several posts: what areas there are (`peers.town.areas` writes it)."""
+
+HERE = "here"
+"""Tag of the same card: the names of those areas that the peers of that machine are of."""
+
 _PEER = "bazaar.peer"
 
 
@@ -30,9 +37,20 @@ def name_of(peer: str) -> str:
     return PREFIX + peer
 
 
+def trader_name(area: str) -> str:
+    """Returns the name that the trader of `area` is registered under; "" is the only area of a town with one post."""
+    return f"{TRADER}.{area}" if area else TRADER
+
+
+def is_trader_name(name: str) -> bool:
+    """Whether `name` is that of a trader, of whichever area."""
+    return name == TRADER or name.startswith(f"{TRADER}.")
+
+
 def tags_of(member: Member) -> list[str]:
     """Returns what a peer's entry says of it."""
-    return [_PEER, f"rank:{member.rank}", f"role:{member.role}"]
+    area = [f"area:{member.area}"] if member.area else []
+    return [_PEER, f"rank:{member.rank}", f"role:{member.role}", *area]
 
 
 def trader_tags_of(member: Member, term: int) -> list[str]:

@@ -30,7 +30,7 @@ class Customer:
     """One customer, for one thread. With the `directory` of a town, it keeps a journal there for the audit.
 
     `timeout_s` bounds one call, `patience_s` all tries to have one thing answered. `tries` counts all calls to
-    traders, those in vain included.
+    traders, those in vain included. `area` is whose post it trades at, in a town with several.
 
     Raises BadRequest at once for a name, a quantity, a price or an id beyond the limits of the market
     (`peers.core.market.limits`), and for what the trader refuses; TownError if there is no answer in `patience_s`.
@@ -46,11 +46,13 @@ class Customer:
         timeout_s: float = 2.0,
         patience_s: float = 30.0,
         directory: Path | None = None,
+        area: str = "",
     ) -> None:
         self.name = str(checked("buyer", name or f"customer-{uuid.uuid4().hex[:8]}"))
         self.tries = 0
         self._names = NameServerClient(host, port, timeout_s)
         self._clock: Clock = make_clock(clock, self.name)
+        self._area = area
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._journal = Journal(directory, self.name) if directory is not None else None
@@ -152,7 +154,7 @@ class Customer:
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _find_trader(self) -> RpcConnection:
-        listed = self._names.trader()
+        listed = self._names.trader(self._area)
         if listed is None:
             raise NotTrader(trader=None, term=0)
         connection = RpcConnection(listed.uri, self._timeout_s)

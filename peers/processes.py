@@ -9,8 +9,7 @@ import subprocess
 def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
     """Returns those of these signals that this process may act on.
 
-    Whoever started it may have had it ignore some, and that is respected: `nohup` has the end of the terminal
-    ignored, and a shell the Ctrl-C that is not for its background jobs."""
+    Whoever started it may have had it ignore some, and that is respected: `nohup` does so with a terminal's end."""
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 

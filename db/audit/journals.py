@@ -16,6 +16,8 @@ import msgspec
 from db.audit.rows import JournalEntry
 
 FOLDER = "journals"
+AREAS = "areas"
+"""The folder of a town in which each of its areas has one with its own journals."""
 _TAIL_BYTES = 1 << 16
 """The bytes read at a time from the end: longer than nearly all lines. No setting: any size finds the same."""
 
@@ -35,8 +37,9 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Returns the journals of a town that lives in `directory`, by name."""
-    return sorted((directory / FOLDER).glob("*.jsonl"))
+    """Returns the journals of a town that lives in `directory`, those of all its areas too, or of one area."""
+    folders = (directory, *sorted((directory / AREAS).glob("*")))
+    return [path for folder in folders for path in sorted((folder / FOLDER).glob("*.jsonl"))]
 
 
 def read_journal(path: Path) -> Iterator[JournalEntry | Torn | Unreadable]:

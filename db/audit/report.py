@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -36,10 +36,21 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
         return EXIT_CODES[self.answer]
 
 
+def worst(answers: Iterable[Answer]) -> Answer:
+    """Returns what several answers come to: violated if one is, and what one cannot tell all cannot."""
+    given = set(answers)
+    return next((answer for answer in ("violated", "could not tell") if answer in given), "holds")
+
+
 def to_json(report: AuditReport) -> str:
     """The report as JSON; money as texts."""
+    return msgspec.json.format(msgspec.json.encode(report_body(report)), indent=2).decode()
+
+
+def report_body(report: AuditReport) -> dict[str, object]:
+    """The report as what is to become JSON."""
     verdict = report.verdict
-    body = {
+    return {
         "answer": report.answer,
         "exit_code": report.exit_code,
         "holds": report.answer == "holds",
@@ -48,14 +59,12 @@ def to_json(report: AuditReport) -> str:
         "seconds": round(report.seconds, 3),
         "violated": verdict.violated if verdict else (),
         "counts": verdict.counts if verdict else None,
-        "invariants": {
-            finding.invariant: _finding_body(finding) for finding in (verdict.findings if verdict else ())
-        },
+        "invariants": {finding.invariant: finding_body(finding) for finding in (verdict.findings if verdict else ())},
     }
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
 
 
-def _finding_body(finding: Finding) -> dict[str, object]:
+def finding_body(finding: Finding) -> dict[str, object]:
+    """One invariant, as what is to become JSON."""
     return {
         "state": finding.state,
         "why": finding.why,

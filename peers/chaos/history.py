@@ -106,6 +106,6 @@ class Listener(Console):
         super().__init__(quiet=True, out=out)
         self._history = history
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: Report, area: str = "") -> None:
         self._history.hear(report)
-        super().tell(report)
+        super().tell(report, area)

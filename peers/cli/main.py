@@ -71,6 +71,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # started to ignore them (by nohup, say) goes on doing so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    # A shell has the background jobs of scripts ignore this one, which nobody means: by `kill -INT` they end a town.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     out, err = forgive_output()
     code = invoke(sys.argv[1:] if arguments is None else arguments)
     out.settle()

@@ -89,6 +89,19 @@ ReplicasOption = Annotated[
     int | None,
     typer.Option(metavar="N", help="Members of our own database: 1, or 3 to lose any one.", rich_help_panel=_PLACES),
 ]
+AreasOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,…", help="Several posts, one an area: north,south.", rich_help_panel=_PLACES),
+]
+AreaOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--area",
+        metavar="NAME[=URI|@FILE|own]",
+        help="An area and where its books are; or the one to join.",
+        rich_help_panel=_PLACES,
+    ),
+]
 NameserverOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Join the town of this name server.", rich_help_panel=_PLACES),

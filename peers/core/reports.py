@@ -134,6 +134,18 @@ class LedgerBack(Report, frozen=True, kw_only=True):
         return f"{self.peer}: the books are back, trade goes on"
 
 
+class JournalTrouble(Report, frozen=True, kw_only=True):
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.peer} cannot write its journal ({self.why}), and asks for nothing until it can"
+
+
+class JournalBack(Report, frozen=True, kw_only=True):
+    def sentence(self) -> str:
+        return f"{self.peer} can write its journal again, and goes on"
+
+
 class CutOff(Report, frozen=True, kw_only=True):
     """A candidate found that the trader it cannot reach is at work."""
 
@@ -313,6 +325,6 @@ AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | TookOver | GaveBack | EntryRefused
     | LeadershipChanged | LedgerTrouble | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered
     | Promised | PromiseBroken | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected
-    | Slept | Departed
+    | Slept | Departed | JournalTrouble | JournalBack
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

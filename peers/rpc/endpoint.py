@@ -7,6 +7,7 @@ form. Every method takes any arguments, so that a missing or a surplus one is a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc import public_form, wire
+from peers.rpc.area_form import areas_in, search_arguments
 from peers.rpc.deferred_replies import OnReply
 from peers.rpc.reactor import Afterwards
 from peers.rpc.served_connection import CallAnswer
@@ -41,6 +43,13 @@ class ServedPeer(Protocol):
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """As `call`; but where this peer is not in office, returns what the trader's `method` gave for `argument`."""
+
+    @property
+    def areas(self) -> Collection[str]:
+        """The areas of the town; the peer's own, without a name, where it has one post."""
+
+    def search_areas(self, item: str | None, areas: Collection[str] | None) -> public_form.Document:
+        """Searches in these areas, in all if None; says which did not answer."""
 
     def is_prompt(self, sender: int) -> bool:
         """Whether `deliver` takes in without waiting what comes from the peer of that rank."""
@@ -128,6 +137,11 @@ class PeerEndpoint:
             return reply
         assert isinstance(reply, tuple)
         return public_form.on_offer(reply)
+
+    def search_areas(self, *arguments: Any, **named: Any) -> public_form.Document:
+        """What is on offer in several areas, of one item or of all; names those whose post did not answer."""
+        item, areas = search_arguments(arguments, named)
+        return self._peer.search_areas(self._reader.item(item).item, areas_in(areas, self._peer.areas))
 
     def resign(self, *arguments: Any, **named: Any) -> None:
         """The trader steps down."""

@@ -13,7 +13,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,13 +58,14 @@ from peers.endpoints import endpoint
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
-from peers.rpc.public_form import Reader
+from peers.rpc.public_form import Document, Reader
 from peers.rpc.reactor import Afterwards
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
+from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
-from peers.runtime.journal import Journal, handed_over_before
+from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
 from peers.runtime.links.links import Links
@@ -110,6 +111,7 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
         incarnation=spec.incarnation,
         nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
         books_s=spec.books_s,
+        area=spec.area,
     )
 
 
@@ -145,6 +147,7 @@ class PeerHost:
         lost = settings.market.loss_after_crash
         self._handed_over = handed_over_before(Path(spec.directory), spec.name) if lost else ()
         self._journal = Journal(Path(spec.directory), spec.name)
+        self._noted_first = NotedFirst(self._journal, spec.name, on_report)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
         self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies)
@@ -163,6 +166,8 @@ class PeerHost:
             ports=spec.ports,
         )
         self.member = _member_of(spec, self._server.uri)
+        nameserver = (spec.nameserver_host, spec.nameserver_port)
+        self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.search)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
         # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
@@ -170,7 +175,7 @@ class PeerHost:
             Respond: lambda command: self._calls.answer(command.call_id, command.reply),
             SetTimer: lambda command: self._timers.set(command.timer, command.after_s),
             CancelTimer: lambda command: self._timers.cancel(command.timer),
-            CallTrader: self._trader_client.ask,
+            CallTrader: lambda command: self._noted_first.then(lambda: self._trader_client.ask(command)),
             NotifySales: self._sale_notifier.tell,
             SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
             HoldPost: self._hold_post,
@@ -264,6 +269,15 @@ class PeerHost:
                 raise
         return pass_on(uri, method, argument, self._timeout_s)
 
+    @property
+    def areas(self) -> Collection[str]:
+        """The areas of the town."""
+        return self._area_search.areas
+
+    def search_areas(self, item: str | None, areas: Collection[str] | None) -> Document:
+        """Searches in several areas; see `AreaSearch.search`."""
+        return self._area_search.search(item, areas)
+
     def status(self) -> Status:
         """What the core says of itself."""
         with self._lock:
@@ -278,12 +292,16 @@ class PeerHost:
         return self._exchange.deliver(parcel)
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
-        """The trader tells of sales."""
-        self._feed(SalesNotified(sales=sales))
+        """The trader tells of sales. A seller that cannot note them leaves them for when it next asks."""
+        with self._lock:
+            if not self._noted_first.is_behind:
+                self._step(SalesNotified(sales=sales))
 
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know. PostClosed if this peer has not begun itself, BadRequest if
         the newcomer does not answer at its own address: nobody is let in, and elected, that nobody can call."""
+        if member.area != self.member.area:  # It looked for its own, and found this peer where one of them was.
+            raise PostClosed(why=f"{self.name} is of another area")
         if not self._begun.wait(self._timeout_s / 2):
             raise PostClosed(why="this peer has not begun itself")
         call_back(member)
@@ -331,6 +349,7 @@ class PeerHost:
         now = Now(mono_s=time.monotonic(), wall_ms=time.time_ns() // 1_000_000)
         claimed: Operation | None = None
         try:
+            self._noted_first.look()
             for command in self._core.handle(event, now):
                 if isinstance(command, Send):
                     if back is not None and command.to.rank == sender:
@@ -357,8 +376,9 @@ class PeerHost:
 
     def _publish(self, report: Report, now: Now) -> None:
         if isinstance(report, JOURNALED):
-            self._journal.note(report, now.wall_ms)
-        elif isinstance(report, Returned | Demoted):
+            self._noted_first.publish(report, now.wall_ms)
+            return
+        if isinstance(report, Returned | Demoted):
             self._exchange.incarnation = report.incarnation
         self._on_report(report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -34,9 +35,8 @@ def open_log(directory: Path, peer: str) -> Log:
     """Opens the log of `peer` in a town's directory. Lines are written whole, so several may write to one file."""
     path = directory / "logs" / f"{peer}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab", buffering=0)
     logger = structlog.wrap_logger(
-        structlog.BytesLogger(cast("Any", file)),
+        structlog.BytesLogger(cast("Any", _LogFile(path))),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
@@ -48,6 +48,31 @@ def open_log(directory: Path, peer: str) -> Log:
         peer=peer,
     )
     return cast("Log", logger)
+
+
+class _LogFile:
+    """A log is for people: where the disk is full, lines are left out, and the next that has room says how many."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._left_out = 0
+        self._is_torn = False
+
+    def write(self, line: bytes) -> None:
+        missing = b'{"event": "left out for want of room", "lines": %d}\n' % self._left_out if self._left_out else b""
+        whole = (b"\n" if self._is_torn else b"") + missing + line
+        try:
+            written = os.write(self._file, whole)
+        except OSError:
+            written = 0
+        if written == len(whole):
+            self._left_out, self._is_torn = 0, False
+            return
+        self._left_out += 1
+        self._is_torn = self._is_torn or bool(written)
+
+    def flush(self) -> None:
+        """There is nothing to do: lines are handed to the kernel at once."""
 
 
 def _hide_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

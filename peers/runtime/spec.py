@@ -46,6 +46,9 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tls: str | None = None
     # Whether it buys and sells of its own accord; otherwise all customers come from outside.
     trades: bool = True
+    # The area whose post it trades at, and all areas there are; "" and none in a town with one post.
+    area: str = ""
+    areas: tuple[str, ...] = ()
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -21,6 +21,7 @@ from peers.core.reports import (
     Deposited,
     Earned,
     EntryRefused,
+    JournalTrouble,
     LedgerTrouble,
     Offered,
     Report,
@@ -105,7 +106,7 @@ class TownReporter:
         details = msgspec.to_builtins(report)
         details.pop("peer", None)
         event = details.pop("event")
-        if isinstance(report, LedgerTrouble | EntryRefused):
+        if isinstance(report, LedgerTrouble | JournalTrouble | EntryRefused):
             self._log.warning(event, **details)
         else:
             self._log.info(event, **details)

@@ -34,12 +34,12 @@ class Hearing(Console):
         self._pulse = asyncio.Event()
         self.heard: list[Report] = []
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: Report, area: str = "") -> None:
         """Takes in what a peer tells."""
         self.heard.append(report)
         self._audience.on_report(report)
         self._pulse.set()
-        super().tell(report)
+        super().tell(report, area)
 
     def all(self, kind: type[_R], when: Callable[[_R], bool] = _any, *, peer: str | None = None) -> list[_R]:
         """Returns the reports of that kind so far, of `peer` unless it is None, that are as wanted."""

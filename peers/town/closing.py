@@ -16,9 +16,9 @@ from peers.errors import BazaarError
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from db.audit.report import Answer
     from peers.town.books import Books
+    from peers.town.directory import Directory
     from peers.town.view.console import Console
 
 # None of these is a setting: closing is over in a moment, unless something is wrong; then it must end all the same.
@@ -41,28 +41,30 @@ async def part(
     books: Books,
     console: Console,
     *,
-    directory: Path,
+    directory: Directory,
     since: Post,
     since_ms: int,
     leave: bool,
-) -> int:
-    """Ends the peers of a terminal that is one of several, says what they did, and audits; returns the exit code.
+) -> Answer:
+    """Ends the peers of a terminal that is one of several, says what they did, and audits; returns the answer.
 
     `leave`: the town goes on without them. What others still do is not held against the books: the graph is not
     this terminal's to judge, and what waits in the queue may be decided yet."""
     await finish_in_order(processes, books, leave=leave)
 
-    def balance() -> int:
+    def balance() -> Answer:
         from peers.town.view.balance import Run, print_balance
 
         run = Run(
-            directory=directory,
+            directory=directory.path,
             since=since,
             started_at_ms=since_ms,
             elections=processes.elections,
             peers=frozenset(processes.names),
         )
-        return print_balance(run, books, console, graph=None, calm=False).exit_code
+        if directory.area_name:
+            console.say(f"{directory.area_name}:", "bold")
+        return print_balance(run, books, console, graph=None, calm=False).answer
 
     return await asyncio.to_thread(balance)
 

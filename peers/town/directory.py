@@ -21,11 +21,13 @@ from typing import IO, Literal, TypeVar
 import msgspec
 import psutil
 
+from db.audit.journals import AREAS
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
+from peers.town.derived_files import DerivedFiles
 
 _T = TypeVar("_T")
 # File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
@@ -34,7 +36,11 @@ Phase = Literal["starting", "open", "closing", "closed"]
 
 
 class TownState(msgspec.Struct, frozen=True, kw_only=True):
-    """`town.json`. `term` and `trader` are what the town last heard; the books know better."""
+    """`town.json`. `term` and `trader` are what the town last heard; the books know better.
+
+    `areas` are those of a town with several posts. Each area has a file like this too, in its own folder, with what
+    differs there: books, term, trader. `books` says there whose database has them: the town's, one of the area's own
+    that the town runs, or one whose address was given."""
 
     phase: Phase
     pid: int
@@ -55,6 +61,8 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     term: int = 0
     trader: str | None = None
     started_at_ms: int = 0
+    areas: tuple[str, ...] = ()
+    books: Literal["town", "own", "given"] = "town"
 
 
 class Machines(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,16 +93,23 @@ def _warn(line: str) -> None:
 
 
 class Directory:
-    """Paths and state files of one town. `warn` is told, in one line, of each file that cannot be understood."""
+    """Paths and state files of one town, or of one area of it, which has a folder of the same shape. `warn` is told,
+    in one line, of each file that cannot be understood."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None] = _warn) -> None:
+    def __init__(
+        self, path: Path, warn: Callable[[str], None] = _warn, *, town: Directory | None = None, area: str = ""
+    ) -> None:
+        self.area_name = area
+        self._town = town
         self._warn = warn
         self._warned_of: set[Path] = set()
+        self._derived = DerivedFiles(warn)
         self.path = path.absolute()
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
         self.mongo = self.path / "mongo"
-        self.tls = self.path / "tls"
+        self.tls: Path = self.path / "tls" if town is None else town.tls
+        self._areas = self.path / AREAS
         self.network_json = self.path / "network.json"
         self.network_png = self.path / "network.png"
         self._peers = self.path / "peers"
@@ -116,6 +131,19 @@ class Directory:
             why = error.strerror or error
             raise TownError(f"{self.path} cannot be written to ({why}): choose another place with --dir") from error
 
+    def area(self, name: str) -> Directory:
+        """Returns the folder of an area; of the only one of a town with one post ("") that is the town's own."""
+        return Directory(self._areas / name, self._warn, town=self, area=name) if name else self
+
+    def areas(self) -> list[Directory]:
+        """Returns the folders of all areas that are known here, in the order of the town; this one if there is but
+        one."""
+        there = [path.name for path in self._areas.iterdir()] if self._areas.is_dir() else []
+        state = self.read_town() if there else None
+        listed = state.areas if state is not None else ()
+        ordered = [*(name for name in listed if name in there), *sorted(set(there) - set(listed))]
+        return [self.area(name) for name in ordered] or [self]
+
     def claim(self) -> bool:
         """Makes this process the town of the directory; False if another is. `let_go` must follow either way."""
         lock = (self.path / "lock").open("a")
@@ -130,6 +158,8 @@ class Directory:
 
     def has_gone(self) -> bool:
         """Whether the directory was removed since `claim`, even if there is another in its place."""
+        if self._town is not None:
+            return self._town.has_gone()
         try:
             found = (self.path / "lock").stat()
         except FileNotFoundError:
@@ -162,6 +192,8 @@ class Directory:
 
     def in_use(self) -> bool:
         """Whether a town runs here, started or starting. TownError if the directory cannot be read."""
+        if self._town is not None:
+            return self._town.in_use()
         try:
             with (self.path / "lock").open("r") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -177,20 +209,25 @@ class Directory:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
         for file in (self._machines, self.path / "replication.json"):
             file.unlink(missing_ok=True)
-        for path in (self.mongo, self.journals):
+        for path in (self.mongo, self.journals, self._areas):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)
         self.journals.mkdir()
 
     def has_journals(self) -> bool:
-        return any(path.stat().st_size for path in self.journals.glob("*.jsonl"))
+        """Whether anybody has ever told of trade here, at whichever post."""
+        return any(path.stat().st_size for area in self.areas() for path in area.journals.glob("*.jsonl"))
 
     def write_town(self, state: TownState) -> None:
         """Writes down what the town says of itself. The password of its books, if they have one, is kept apart, in a
         file for its owner only, so that everything else can be shown around."""
-        if state.mongo_uri and state.mongo_uri != self._kept_address:
-            self._keep_address(state.mongo_uri)
-        write_json(self._town_json, msgspec.structs.replace(state, mongo_uri=without_secrets(state.mongo_uri)))
+
+        def write() -> None:
+            if state.mongo_uri and state.mongo_uri != self._kept_address:
+                self._keep_address(state.mongo_uri)
+            write_json(self._town_json, msgspec.structs.replace(state, mongo_uri=without_secrets(state.mongo_uri)))
+
+        self._write(self._town_json, write)
 
     def _keep_address(self, address: str) -> None:
         if has_secret(address):
@@ -221,8 +258,9 @@ class Directory:
         return state if state is not None and psutil.pid_exists(state.pid) else None
 
     def write_peer(self, state: PeerState) -> None:
+        path = self._peers / f"{state.name}.json"
         # The next town has no use for these many files, so they need not survive a loss of power.
-        write_json(self._peers / f"{state.name}.json", state, durable=False)
+        self._write(path, lambda: write_json(path, state, durable=False))
 
     def peers_changed_ns(self) -> int | None:
         """Returns when a peer's file last changed; None if that is so recent that the next change may look alike."""
@@ -231,7 +269,7 @@ class Directory:
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""
-        found = [self._read(path, PeerState) for path in self._peers.glob("*.json")]
+        found = [self._read_derived(path, PeerState) for path in self._peers.glob("*.json")]
         return sorted((state for state in found if state is not None), key=lambda state: state.rank)
 
     def forget_peers(self, names: Iterable[str] | None = None) -> None:
@@ -241,24 +279,14 @@ class Directory:
             (self._peers / f"{stem}.json").unlink(missing_ok=True)
 
     def write_network(self, graph: dict[str, list[str]]) -> None:
-        """Writes the graph down. Where that cannot be done it is said, once: nobody's trade depends on that file."""
-        try:
-            write_json(self.network_json, graph)
-        except OSError as error:
-            self.check()
-            why = error.strerror or error
-            self._warn_once(self.network_json, f"{self.network_json} cannot be written ({why}): it is left as it is")
+        self._write(self.network_json, lambda: write_json(self.network_json, graph))
 
     def read_network(self) -> dict[str, list[str]] | None:
         """Returns the graph as it was last written down; None if it was not, or that cannot be read or understood."""
-        try:
-            return self._read(self.network_json, dict[str, list[str]])
-        except TownError as error:
-            self._warn_once(self.network_json, f"{error}: it counts as missing")
-            return None
+        return self._read_derived(self.network_json, dict[str, list[str]])
 
     def write_machines(self, machines: Machines) -> None:
-        write_json(self._machines, machines)
+        self._write(self._machines, lambda: write_json(self._machines, machines))
 
     def read_machines(self) -> Machines | None:
         """Returns which machines this one has been in a town with; None if in none, or that cannot be understood."""
@@ -267,6 +295,22 @@ class Directory:
     def has_private_books(self) -> bool:
         """Whether a town has kept books of its own here, whatever `town.json` says."""
         return (self.mongo / "data").is_dir()
+
+    def retry_writing(self) -> None:
+        """Writes what could not be written before; to be called now and then while a town runs."""
+        self._derived.retry()
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        """Has `write` put a file at `path`, now or later. TownError if the directory was removed since `claim`."""
+        if not self._derived.write(path, write):
+            self.check()
+
+    def _read_derived(self, path: Path, kind: type[_T]) -> _T | None:
+        try:
+            return self._read(path, kind)
+        except TownError as error:
+            self._warn_once(path, f"{error}: it counts as missing")
+            return None
 
     def _read(self, path: Path, kind: type[_T]) -> _T | None:
         try:

@@ -15,7 +15,10 @@ import random
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from db.address import database_of
+from db.audit.report import EXIT_CODES
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.market.records import Post
 from peers.core.membership.roles import draw_roles, role_to_join_as
@@ -24,6 +27,7 @@ from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
+from peers.town.areas import AreaBooks, AreaPlan, choose_area, read_areas
 from peers.town.books import Books
 from peers.town.closing import part
 from peers.town.directory import Directory, Machines, Phase, TownState
@@ -35,7 +39,7 @@ from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replicas import Replicas
 from peers.town.services import keep_replicas
-from peers.town.terminal import Interrupted, Terminal, make_specs
+from peers.town.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
 
@@ -64,14 +68,17 @@ class Joining:
         self._host = host
         self._nameserver = nameserver
         self._terminal = Terminal(options, directory, console, host, claimed=claimed)
-        self._processes = self._terminal.processes
+        self._area: AreaPeers | None = None  # Known only once the town has said which areas it has.
         # Where the directory is not that of the town, its state files are ours to write.
         self._own_directory = claimed
         self._remembered = directory.read_machines() if claimed else None
         self._registry = self._terminal.registry
+        self._home: Books | None = None  # The books of the town, which has the ranks; mostly those of the area, too.
         self._books: Books | None = None
+        self._is_apart = False  # The books of the area are elsewhere than those of the town.
         self._settings = options.settings
         self._replicas: Replicas | None = None  # Where the books are a set of the town's own.
+        self._town_areas: tuple[str, ...] = ()
         self._seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
 
     async def run(self) -> int:
@@ -92,14 +99,15 @@ class Joining:
         since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
         work = [self._registry.keep()]
         if self._replicas is not None:
-            work.append(keep_replicas(self._replicas, books, self._directory, self._console, self._note_members))
-        await self._terminal.until_over(books, since.seq, *work)
+            assert self._home is not None
+            keeping = keep_replicas(self._replicas, self._home, self._directory, self._console, self._note_members)
+            work.append(keeping)
+        await self._terminal.until_over([(books, since.seq)], *work)
         return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
         options = self._options
-        self._processes.launch()
-        self._registry.launch()
+        self._terminal.launch()
         self._replicas = joined_books(self._directory, self._console, options) if self._own_directory else None
         if self._replicas is not None:  # The others may be waiting for just this member to have a majority.
             await asyncio.to_thread(self._replicas.start_those_of_before)
@@ -112,59 +120,94 @@ class Joining:
         settings = self._settings = settings_in(card)
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
-        books = self._books = Books(uri, card.get("database") or database_of(uri))
+        home = self._home = Books(uri, card.get("database") or database_of(uri))
+        known_areas = read_areas(card)
+        here = choose_area(options.areas, known_areas, [peer.area for peer in found.peers])
+        area = self._area = self._terminal.enter(here.name)
         await self._registry.wait_ready()
         if self._replicas is not None:
             await asyncio.to_thread(self._replicas.join)
-        ranks = await asyncio.to_thread(books.draw_ranks, options.n)
+        ranks = await asyncio.to_thread(home.draw_ranks, options.n)
+        books = self._books = self._books_of(here, home, known_areas)
         await asyncio.to_thread(books.measure_distance)
         seed = self._seed
+        at = f" in {area.name}" if area.name else ""
         self._console.say(
-            f"joining the town at {found.nameserver}: {options.n} more peers, seed {seed}, "
-            f"logs in {self._directory.logs}",
+            f"joining the town at {found.nameserver}{at}: {options.n} more peers, seed {seed}, "
+            f"logs in {area.directory.logs}",
             "bold",
         )
         if self._own_directory:
             self._directory.forget_peers()
-            self._directory.write_town(self._state(books, "starting"))
+            area.directory.forget_peers()
+            self._town_areas = tuple(each.name for each in known_areas)
+            self._write_state("starting")
         specs = make_specs(
             options,
-            self._directory,
+            area.directory,
             books,
             settings,
             host=self._host,
             nameserver=(self._registry.nameserver.host, self._registry.nameserver.port),
             seed=seed,
-            roles=self._draw_roles(ranks, seed, found),
+            roles=self._draw_roles(ranks, seed, [peer.role for peer in found.peers if peer.area == area.name]),
+            areas=tuple(each.name for each in known_areas),
         )
         before = self._remembered
         known = before.nameservers if before is not None and before.town == card.get("town") else ()
         known = remembered((found.nameserver,), known, self._registry.where)
-        await join_market(self._processes, specs, known)
+        await join_market(area.processes, specs, known)
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
         self._terminal.flush()  # Whoever reads the state files once we have said so must find the newcomers there.
         if self._own_directory:
-            self._directory.write_town(self._state(books, "open"))
+            self._write_state("open")
             await asyncio.to_thread(say_in_use, self._directory, self._host)
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
-        self._console.say(f"{joined} joined; Ctrl-C ends what this terminal started, and the town goes on", "bold")
+        self._console.say(
+            f"{joined} joined{at}; Ctrl-C ends what this terminal started, and the town goes on", "bold"
+        )
         return books
 
-    def _draw_roles(self, ranks: range, seed: int, found: Answering) -> dict[int, Role]:
+    def _books_of(self, area: AreaPlan, home: Books, known: Sequence[AreaBooks]) -> Books:
+        """The books of the area, the town's being `home`. SettingsError where nobody says where they are."""
+        told = next((each for each in known if each.name == area.name), None)
+        if told is None:
+            return home
+        self._is_apart = told.given
+        uri = area.books or told.uri or ("" if told.given else home.uri)
+        if not uri:
+            raise SettingsError(
+                f"the books of {area.name} have a password: give their address by --area {area.name}=@FILE"
+            )
+        return Books(uri, told.database)
+
+    def _draw_roles(self, ranks: range, seed: int, present: Sequence[str | None]) -> dict[int, Role]:
         merchants = self._options.merchants
         if self._options.roles is not None:
             return dict(zip(ranks, self._options.roles, strict=True))
         if len(ranks) > 1:
             drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
             return dict(zip(ranks, drawn, strict=True))
-        present = [peer.role for peer in found.peers]
         return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
     def _note_members(self) -> None:
         """Has whoever reads the state here find the books by all their members."""
-        if self._books is not None and self._own_directory:
-            self._directory.write_town(self._state(self._books, "open"))
+        if self._home is not None and self._books is not None and not self._is_apart:
+            self._books.uri = self._home.uri
+        if self._own_directory:
+            self._write_state("open")
+
+    def _write_state(self, phase: Phase) -> None:
+        """Says how the town is, as seen from here, and the area that this terminal is in."""
+        home, books, area = self._home, self._books, self._area
+        if home is None or books is None or area is None:
+            return
+        state = self._state(home, phase)
+        if area.name:
+            own = msgspec.structs.replace(state, mongo_uri=books.uri, database=books.database, areas=())
+            area.directory.write_town(own)
+        self._directory.write_town(state)
 
     def _state(self, books: Books, phase: Phase) -> TownState:
         return TownState(
@@ -182,6 +225,7 @@ class Joining:
             nameserver_pid=self._registry.nameserver.pid if phase != "closed" else None,
             mongo_uri=books.uri,
             database=books.database,
+            areas=self._town_areas,
             started_at_ms=time.time_ns() // 1_000_000,
         )
 
@@ -226,15 +270,17 @@ class Joining:
         else:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        return await part(
-            self._processes,
+        assert self._area is not None
+        answer = await part(
+            self._area.processes,
             books,
             self._console,
-            directory=self._directory.path,
+            directory=self._area.directory,
             since=since,
             since_ms=since_ms,
             leave=not closes,
         )
+        return EXIT_CODES[answer]
 
     async def _close_replicas(self, replicas: Replicas) -> None:
         """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""
@@ -244,21 +290,23 @@ class Joining:
     def _kill_hard(self) -> None:
         if self._replicas is not None:
             self._replicas.kill()
-        self._processes.kill_hard()
+        self._terminal.kill_peers()
         self._registry.nameserver.kill()
 
     async def _end_everything(self) -> None:
         self._terminal.closing = True
-        await self._processes.close()
+        await self._terminal.close_peers()
         if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
             await self._close_replicas(self._replicas)
         await self._registry.close()
-        if self._books is not None:
-            self._books.close()
+        for books in (self._home, self._books):
+            if books is not None:
+                books.close()
         if not self._directory.has_gone():
-            if self._books is not None and self._own_directory:
-                self._directory.write_town(self._state(self._books, "closed"))
-            self._directory.forget_peers(self._processes.names)
+            if self._own_directory:
+                self._write_state("closed")
+            for area in self._terminal.areas:
+                area.directory.forget_peers(area.processes.names)
         self._console.close()
 
 

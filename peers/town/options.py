@@ -15,6 +15,7 @@ from peers.books_address import ENVIRONMENT
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
+from peers.town.areas import AreaPlan, check_areas, check_size
 from peers.town.presets import find_preset
 from peers.town.room import check_room
 
@@ -62,6 +63,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
     tls: bool = False
     picture: bool = True
+    # Those of the town, where it has several posts; of a terminal that joins, the one it joins.
+    areas: tuple[AreaPlan, ...] = ()
     settings: Settings = Settings()
     # What a forked peer runs, as `module:function`; tests put a stand-in here.
     target: str = DEFAULT_TARGET
@@ -88,6 +91,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 "--fresh empties only books of the town's own: empty those of --mongo "
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
+        check_areas(self.areas)
         if self.replicas is not None:
             self._check_replicas(self.replicas)
         if self.mongo is not None:
@@ -119,6 +123,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Raises SettingsError for what the first on a host cannot be."""
         if self.n < 2:
             raise SettingsError("a market needs 2 peers or more (one alone can only join a town that is running)")
+        check_size(self.n, self.roles, self.areas)
 
 
 def parse_count(text: str) -> int:

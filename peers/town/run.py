@@ -12,6 +12,7 @@ import msgspec
 from peers.books_address import address_from_environment
 from peers.errors import TownError
 from peers.rpc.shortcuts import call_directly
+from peers.town.areas_before import with_areas
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached
 from peers.town.machines.arrival import invitation_for, join_invited, settle, with_ports
@@ -74,6 +75,7 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
         # The environment is asked only here: whoever joins a town is told by its card where the books are.
         options = msgspec.structs.replace(options, mongo=address_from_environment())
         options.check()
+    options = with_areas(options, directory)
     options.check_first()
     if options.mongo is not None:
         from db.address import check_reachable

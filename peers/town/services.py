@@ -28,8 +28,8 @@ def _nothing() -> None:
 
 
 class Services:
-    """Database and books of one town. `mongo` is the address of a database that is not ours to run; without one,
-    `make_replicas` gives our own."""
+    """Database and books of one town, or of one area of it. `mongo` is the address of a database that is not ours to
+    run; without one, `make_replicas` gives our own."""
 
     def __init__(
         self,
@@ -37,11 +37,14 @@ class Services:
         console: Console,
         mongo: str | None,
         make_replicas: Callable[[], Replicas],
+        *,
+        area: str = "",
     ) -> None:
         self._directory = directory
         self._console = console
         self._mongo = mongo
         self._make_replicas = make_replicas
+        self._area = area
         self.replicas: Replicas | None = None
         self.books: Books | None = None
         self._opening: asyncio.Task[Post] | None = None
@@ -64,9 +67,10 @@ class Services:
         else:
             uri = self._mongo
         from db.address import database_of
+        from peers.town.areas import database_of_area
         from peers.town.books import Books
 
-        database = database_of(uri)
+        database = database_of_area(database_of(uri), self._area)
         self.books = Books(uri, database)
         if self.replicas is not None and self.replicas.is_several:
             return _open_patiently(self.books)
@@ -77,14 +81,15 @@ class Services:
         assert self._opening is not None
         return await asyncio.shield(self._opening)
 
-    async def keep(self) -> None:
-        """Starts the database again where it dies, for ever. TownError if there is no place left to start it in."""
+    async def keep(self, on_change: Callable[[], None] = _nothing) -> None:
+        """Starts the database again where it dies, for ever. `on_change`: what is to be done when the books are found
+        by other members than before. TownError if there is no place left to start it in."""
         if self.replicas is None:
             return await _for_ever()
         if not self.replicas.is_several:
             return await keep_up(self.replicas, self._directory, self._console)
         assert self.books is not None
-        return await keep_replicas(self.replicas, self.books, self._directory, self._console)
+        return await keep_replicas(self.replicas, self.books, self._directory, self._console, on_change)
 
     async def close(self) -> None:
         """Ends it; what was still starting is waited for, so that nothing is left behind."""

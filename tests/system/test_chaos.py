@@ -25,11 +25,11 @@ from tests.system.helpers.town import BAZAAR, bazaar, processes_of
 pytestmark = pytest.mark.system
 
 SEED = 1
-LASTS_S = 45
+LASTS_S = 30
 
 
 @pytest.mark.timeout(240)
-def test_most_of_a_minute_of_chaos_holds(tmp_path: Path) -> None:
+def test_half_a_minute_of_chaos_holds(tmp_path: Path) -> None:
     out = tmp_path / "found"
     done = bazaar("chaos", "--duration", LASTS_S, "--seed", SEED, "--out", out, timeout_s=220)
     assert done.returncode == 0, done.stdout + done.stderr + (out / "town.log").read_text()[-5000:]

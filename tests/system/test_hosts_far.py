@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 SEED = 7
 PEERS = 3
 LOSS = 0.01
-LASTS_S = 20.0
+LASTS_S = 12.0
 _STAYS_S = 6.0  # Three of the periods at whose end a trader may make way.
 ALARMS = ("is gone", "is away", "leaves office", "had been taken for gone", "starts an election")
 

@@ -80,13 +80,13 @@ def test_state_files_that_a_loss_of_power_left_torn_do_not_keep_the_town(start: 
     assert bazaar("audit", "--dir", str(again.directory)).stderr == ""
 
 
-def test_what_it_was_started_to_ignore_it_ignores(start: Start) -> None:
-    """As under `nohup`, or as a background job of a script."""
+def test_a_background_job_under_nohup_outlives_its_terminal_and_ends_by_kill_int(start: Start) -> None:
+    """`nohup` has it ignore SIGHUP, which is meant, and a shell SIGINT, which is not."""
     town = start(ignores="HUP INT")
     town.says("I am the new coordinator")
     town.note_family()
     # A second signal that the town heeded would kill it at once.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGINT):
         town.process.send_signal(number)
     assert town.wait() == 0, town.text
     town.left_nothing()

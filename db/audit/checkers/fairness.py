@@ -19,8 +19,8 @@ not before; and it does not pass over a request whose way into the queue is stil
 Where several areas share the log, each has a queue of its own, and all sell from one stock.
 
 Of the sellers that hold enough, the lowest sells; and where one does, nobody is told that there is nothing, unless a
-cache of the stock had refused the request before (`foretold`). Both are judged only where it is certain that a deposit
-was on the shelf: it was taken in under an earlier term, or had been sold from before; and its own account must add
+cache of the stock had refused the request before (`foretold`). Both are judged only where it is certain that a lower
+deposit was on the shelf: taken in under an earlier term, or sold from before; and its own account must add
 up. A seller that is the buyer, or in office, is passed over rightly. What was taken in at the post of another area
 counts once something was sold out of it.
 """

@@ -3,6 +3,9 @@
 Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated; 2: it could not
 be told.
 
+In a town with several posts each is judged by itself, and then what must hold over all of them: that no id was
+decided at two posts, and that the money adds up.
+
 `--members` compares what the members of the database hold, each asked by itself, and says how far behind each is.
 
 A password is not for the command line, which everybody on the machine can read: `@FILE` names a file with the
@@ -38,10 +41,11 @@ def command(
     import msgspec
     from rich.console import Console
 
+    from db.audit.posts import town_json
     from db.audit.report import to_json
     from peers.books_address import address_given
     from peers.town.directory import Directory
-    from peers.town.view.audit_report import print_audit
+    from peers.town.view.audit_report import print_town
     from peers.town.view.inspection import inspect, inspect_members
 
     if members:
@@ -54,7 +58,7 @@ def command(
         return compared.exit_code
     report = inspect(Directory(directory), address_given(mongo))
     if as_json:
-        print(to_json(report))
+        print(to_json(report.first) if "" in report.posts else town_json(report))
     else:
-        print_audit(report, Console(highlight=False, markup=False, emoji=False))
+        print_town(report, Console(highlight=False, markup=False, emoji=False))
     return report.exit_code

@@ -15,12 +15,17 @@ How a trader is found is chosen by `--election`:
 - `echo`: a wave floods the graph and comes back, so that the highest knows that all agree
 - `lease`: nobody is asked: who writes the next term into the books first has it
 
+A town may have several posts, each with a market, a trader and books of its own: `--areas north,south`. Their books
+are databases beside each other; `--area north=mongodb://…` (or `=@FILE`) puts those of one elsewhere, and
+`--area north=own` has the town run a `mongod` for them alone. A name server, and a search, cover all.
+
 **Examples**
 
 - `bazaar run localhost 6`
 - `bazaar run localhost 6 --purchases 1000 --quiet`
 - `bazaar run localhost 6 --market vector`, or any mixture: `--clock vector --graph ring --roles buyers=3,sellers=3`
 - `bazaar run 192.0.2.10 4`, then on another machine `bazaar run 192.0.2.10 4 --invite FILE` (see `bazaar invite`)
+- `bazaar run localhost 8 --areas north,south`: two posts; then `bazaar run localhost 2 --area south` joins one
 - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20`
 """
 
@@ -30,6 +35,8 @@ from pathlib import Path
 
 from peers.cli.options import (
     AdvertiseOption,
+    AreaOption,
+    AreasOption,
     ClockOption,
     CountArgument,
     DirOption,
@@ -82,6 +89,8 @@ def command(
     fresh: FreshOption = False,
     mongo: MongoOption = None,
     replicas: ReplicasOption = None,
+    areas: AreasOption = None,
+    area: AreaOption = None,
     nameserver: NameserverOption = None,
     nameserver_port: NameserverPortOption = 0,
     peer_ports: PeerPortsOption = None,
@@ -95,6 +104,7 @@ def command(
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
     from peers.books_address import address_given
+    from peers.town.areas import parse_areas
     from peers.town.options import RunOptions, parse_count, parse_ports, parse_roles, parse_settings
     from peers.town.presets import find_preset
     from peers.town.run import run
@@ -115,6 +125,7 @@ def command(
         seed=seed,
         mongo=address_given(mongo),
         replicas=replicas,
+        areas=parse_areas(areas, area or ()),
         nameserver=nameserver,
         nameserver_port=nameserver_port,
         ports=parse_ports(peer_ports) if peer_ports is not None else None,

@@ -21,7 +21,8 @@ Edge = tuple[int, int]
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One peer as it is known. `uri` is the address to call it at, `nameserver` where the name server of its machine
     is; the core reads neither, beyond whether two peers have the same. `books_s` is how long a question to the books
-    and its answer are on their way from there, in seconds, as its terminal measured it.
+    and its answer are on their way from there, in seconds, as its terminal measured it. `area` is the market that it
+    belongs to, in a town that has several posts; members know only members of their own.
 
     `incarnation` grows with each start of the same peer, and with each report of its end that it refutes.
     """
@@ -34,6 +35,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     up: bool = True
     nameserver: str = ""
     books_s: float = 0.0
+    area: str = ""
 
     def is_beside(self, other: Member) -> bool:
         """Whether both are peers of one machine, or of one terminal."""

@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from nameserver.client import NameServerClient
+from nameserver.client import NameServerClient, Registered
 from peers.core.membership.members import Member
+from peers.core.names import ROLES
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a name server is to list: peers of this machine and of others, who is gone, and the trader of `term` if it
-    is elsewhere (the one here registers itself). `nameserver` is the process it is to be listed in."""
+    """What a name server is to list of an area: peers of this machine and of others, who is gone, and the trader of
+    `term` if it is elsewhere (the one here registers itself). `nameserver` is the process it is to be listed in."""
 
     nameserver: int | None
     here: tuple[Member, ...]
@@ -26,6 +27,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     trader: Member | None
     term: int
     card: Mapping[str, str]
+    area: str = ""
 
 
 def bring_up_to_date(names: NameServerClient, wanted: Wanted, ours: Collection[str]) -> None:
@@ -47,8 +49,32 @@ def bring_up_to_date(names: NameServerClient, wanted: Wanted, ours: Collection[s
         names.leave_card(wanted.card)
 
 
+def copy_area(names: NameServerClient, area: str, source: NameServerClient) -> None:
+    """Lists an area that no peer here is of as another machine does, which has peers of it. So any name server will
+    do to look up whoever it is, and to search all areas. TownError if one of the two does not answer."""
+    there = {peer.name: peer for peer in source.peers() if peer.area == area}
+    listed = {peer.name: peer for peer in names.peers() if peer.area == area}
+    for name, peer in there.items():
+        if name not in listed or listed[name].uri != peer.uri:
+            names.register(_member_of(peer))
+    for name in listed.keys() - there.keys():
+        names.unregister(listed[name])
+    trader, known = source.trader(area), names.trader(area)
+    holder = next((peer for peer in there.values() if trader is not None and peer.uri == trader.uri), None)
+    if trader is not None and holder is not None:
+        names.register_trader(_member_of(holder), trader.term)
+    elif known is not None:
+        names.unregister_trader(Member(rank=0, name="", role="buyer", uri=known.uri, incarnation=0, area=area))
+
+
+def _member_of(peer: Registered) -> Member:
+    """A peer that is only known by name, for its entry."""
+    role = next((role for role in ROLES if role == peer.role), ROLES[0])
+    return Member(rank=peer.rank or 0, name=peer.name, role=role, uri=peer.uri, incarnation=0, area=peer.area)
+
+
 def _list_trader(names: NameServerClient, wanted: Wanted) -> None:
-    listed = names.trader()
+    listed = names.trader(wanted.area)
     if wanted.trader is not None:
         names.register_trader(wanted.trader, wanted.term)
     elif listed is not None:

@@ -9,22 +9,23 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from nameserver.client import NameServerClient
-from nameserver.names import CLOSING
+from nameserver.names import AREAS, CLOSING, HERE
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
+from peers.town.areas import read_areas
 from peers.town.directory import Directory, Machines
-from peers.town.machines.mirror import Wanted, bring_up_to_date
-from peers.town.machines.remembered import meet, remembered, say_closing
+from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
+from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 
@@ -35,26 +36,27 @@ _LOOK_S = 0.25
 _AGAIN_S = 10.0  # A name server that lost an entry by whatever mishap has it again after that long.
 _MEET_S = 1.0
 _ANSWER_S = 2.0
+_MOST_ASKED = 4
 _SILENT_S = 5.0  # A name server that runs and says nothing for that long is hung.
 _RETRY_S = 1.0
 
 
 class Registry:
     """This machine's name server at `host`, which others call `advertised`. `machines` are those of the town, as far
-    as known."""
+    as known. `groups` are the peers here by area; it may grow until the registry is opened."""
 
     def __init__(
         self,
         directory: Directory,
         console: Console,
-        processes: PeerProcesses,
+        groups: Sequence[PeerProcesses],
         host: str,
         port: int,
         advertised: str | None = None,
     ) -> None:
         self._directory = directory
         self._console = console
-        self._processes = processes
+        self._groups = groups
         self._outside = advertised or host
         self.nameserver = NameServerProcess(
             host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
@@ -65,9 +67,12 @@ class Registry:
         self._card: dict[str, str] = {}
         # A connection that is kept, for looking at the card four times a second. Only `_is_closing` asks by it.
         self._watching: NameServerClient | None = None
-        self._listed: Wanted | None = None
+        self._listed: tuple[Wanted, ...] | None = None
         self._listed_s = self._answered_s = self._met_s = 0.0
         self._meeting: asyncio.Task[None] | None = None
+        self._other_areas: Set[str] = frozenset()
+        self._copying: asyncio.Task[None] | None = None
+        self._copied_s = 0.0
         self._chores: set[asyncio.Task[Any]] = set()
         self._there: Counter[str] = Counter()  # How many peers each other machine had, by its name server.
         self._away: set[str] = set()
@@ -92,6 +97,10 @@ class Registry:
     async def open(self, machines: Machines, card: dict[str, str], *, remembers: bool) -> None:
         """Lists the peers here and the town's card. `remembers`: the directory is this terminal's, and keeps the
         other machines' addresses. TownError if the name server does not answer."""
+        here = [group.area for group in self._groups]
+        self._other_areas = {each.name for each in read_areas(card)} - {*here}
+        if AREAS in card:
+            card = {**card, HERE: ",".join(here)}
         self.machines, self._card, self._remembers = machines, card, remembers
         self._there = Counter(self._elsewhere())
         if remembers:
@@ -113,11 +122,13 @@ class Registry:
                 await self._mind_silence()
             self._note_machines()
             self._mind_meeting()
+            self._mind_other_areas()
 
     def _ask_a_peer(self) -> None:
-        alive = self._processes.members()
-        if alive:
-            self._processes.tell(random.choice(alive).name, self._processes.belief.question())
+        for group in self._groups:
+            alive = group.members()
+            if alive:
+                group.tell(random.choice(alive).name, group.belief.question())
 
     async def _look(self) -> None:
         if not self.nameserver.alive():
@@ -163,28 +174,33 @@ class Registry:
         self._console.say(f"the name server is back (process {self.nameserver.pid})", "green")
 
     async def _list(self) -> None:
-        wanted, ours = self._wanted(), frozenset(self._processes.names)
+        wanted, ours = self._wanted(), frozenset(name for group in self._groups for name in group.names)
 
         def work() -> None:
             with self.names() as names:
-                bring_up_to_date(names, wanted, ours)
+                for each in wanted:
+                    bring_up_to_date(names, each, ours)
 
         await asyncio.to_thread(work)
         self._listed, self._listed_s = wanted, time.monotonic()
 
-    def _wanted(self) -> Wanted:
-        ours, believed = self._processes.names, self._processes.belief.snapshot
+    def _wanted(self) -> tuple[Wanted, ...]:
+        return tuple(map(self._wanted_of, self._groups))
+
+    def _wanted_of(self, group: PeerProcesses) -> Wanted:
+        ours, believed = group.names, group.belief.snapshot
         strangers = [m for m in believed.members if m.name not in ours] if believed is not None else []
         elsewhere = tuple(member for member in strangers if member.up)
         trader = next((m for m in elsewhere if believed is not None and m.name == believed.trader), None)
         return Wanted(
             nameserver=self.nameserver.pid,
-            here=tuple(self._processes.members()),
+            here=tuple(group.members()),
             elsewhere=elsewhere,
             gone=tuple(member for member in strangers if not member.up),
             trader=trader,
             term=believed.term if believed is not None and trader is not None else 0,
             card=self._card,
+            area=group.area,
         )
 
     def forget(self, member: Member) -> None:
@@ -206,8 +222,12 @@ class Registry:
 
     def _elsewhere(self) -> list[str]:
         """The name server of each peer of another terminal, as often as it has peers."""
-        ours = self._processes.names
-        return [m.nameserver for m in self._processes.belief.up() if m.name not in ours and m.nameserver]
+        return [
+            m.nameserver
+            for group in self._groups
+            for m in group.belief.up()
+            if m.name not in group.names and m.nameserver
+        ]
 
     def _note_machines(self) -> None:
         now = Counter(self._elsewhere())
@@ -230,7 +250,7 @@ class Registry:
         return host if host != self._outside else where
 
     def _remember_all(self, now: Iterable[str]) -> None:
-        heard_of = reversed(self._processes.belief.nameservers)
+        heard_of = [each for group in self._groups for each in reversed(group.belief.nameservers)]
         known = remembered((*now, *heard_of), self.machines.nameservers, self.where)
         if known != self.machines.nameservers:
             self._remember(msgspec.structs.replace(self.machines, nameservers=known))
@@ -241,13 +261,39 @@ class Registry:
             self._directory.write_machines(machines)
 
     def _mind_meeting(self) -> None:
-        believed, now_s = self._processes.belief.snapshot, time.monotonic()
+        now_s = time.monotonic()
         away = [where for where in self.machines.nameservers if not self._there[where] and where != self.where]
-        if not away or believed is None or now_s - self._met_s < _MEET_S or self._is_meeting():
+        groups = [(group, group.belief.snapshot) for group in self._groups]
+        apart = [(_ours(group), believed) for group, believed in groups if believed is not None]
+        if not away or not apart or now_s - self._met_s < _MEET_S or self._is_meeting():
             return
         self._met_s = now_s
-        ours = [m for m in self._processes.belief.up() if m.name in self._processes.names]
-        self._meeting = asyncio.create_task(asyncio.to_thread(meet, ours, believed, away, self.machines.town))
+
+        def work() -> None:
+            for ours, believed in apart:
+                meet(ours, believed, away, self.machines.town)
+
+        self._meeting = asyncio.create_task(asyncio.to_thread(work))
+
+    def _mind_other_areas(self) -> None:
+        """Has the areas that no peer here is of listed as the other machines list them."""
+        now_s = time.monotonic()
+        if not self._other_areas or now_s - self._copied_s < _MEET_S or not self.machines.nameservers:
+            return
+        if self._copying is None or self._copying.done():
+            self._copied_s = now_s
+            self._copying = self._chore(self._copy_areas)
+
+    def _copy_areas(self) -> None:
+        wanted = set(self._other_areas)
+        for found in who_answers(self.machines.nameservers[:_MOST_ASKED], self.machines.town):
+            theirs = wanted & {*found.card.get(HERE, "").split(",")}
+            wanted -= theirs
+            with suppress(TownError), self.names() as names:
+                source = NameServerClient(*split_endpoint(found.nameserver), _ANSWER_S)
+                with source:
+                    for area in theirs:
+                        copy_area(names, area, source)
 
     def _is_meeting(self) -> bool:
         return self._meeting is not None and not self._meeting.done()
@@ -257,8 +303,9 @@ class Registry:
     async def close_town(self) -> list[str]:
         """Tells all machines that can be reached that the town is over, also those that have just come; returns the
         name servers of those that were told."""
-        for member in self._processes.members():
-            self._processes.tell(member.name, self._processes.belief.question())
+        for group in self._groups:
+            for member in group.members():
+                group.tell(member.name, group.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
         return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
@@ -282,6 +329,11 @@ def port_of_before(host: str, port: int) -> int:
         return port if try_to_bind(host, port) == port else 0
     except OSError:
         return 0
+
+
+def _ours(group: PeerProcesses) -> list[Member]:
+    """Those of the peers here that are up, as they themselves believe."""
+    return [member for member in group.belief.up() if member.name in group.names]
 
 
 def _peers(number: int) -> str:

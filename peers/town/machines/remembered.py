@@ -94,7 +94,7 @@ def introduce(member: Member, nameservers: Iterable[str], ours: Collection[str])
     for nameserver in nameservers:
         try:
             with NameServerClient(*split_endpoint(nameserver), _ANSWER_S) as names:
-                sponsors = names.peers()
+                sponsors = [peer for peer in names.peers() if peer.area == member.area]
             # Peers of other terminals come first, for the last of ours may not have begun yet. Of those the ones on
             # the machine that has just answered do: others may have died with theirs a moment ago.
             here = split_endpoint(nameserver)[0]
@@ -107,17 +107,19 @@ def introduce(member: Member, nameservers: Iterable[str], ours: Collection[str])
 
 
 def meet(ours: Collection[Member], believed: Snapshot, away: Iterable[str], town: str) -> None:
-    """Looks whether machines of which no peer is known to be up are in the town all the same, and has one of ours
-    introduced there. The maps of members that meet so are exchanged by the peers.
+    """Looks whether machines of which no peer is known to be up are in the town all the same, and has one of ours,
+    which are all of one area, introduced to that area there. The maps of members that meet so are exchanged by the
+    peers.
 
     Parts of a town that were cut from each other find each other without this, by their peers' knocking at those who
     count as gone. Those that have never heard of each other, for both have begun anew since, do not."""
     asked = list(away)
     random.shuffle(asked)
     up = {member.uri for member in believed.members if member.up}
+    areas = {member.area for member in ours}
     for found in who_answers(asked[:_MOST_ASKED], town):
-        strangers = [(peer.name, peer.uri) for peer in found.peers if peer.uri not in up]
-        if strangers and ours:
+        strangers = [(peer.name, peer.uri) for peer in found.peers if peer.uri not in up and peer.area in areas]
+        if strangers:
             with suppress(TownError):
                 introduced(random.choice(list(ours)), strangers)
 

@@ -20,15 +20,17 @@ from peers.runtime.spec import PeerSpec
 from peers.town.processes.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
 from peers.waiting import await_until
 
+OnNews = Callable[[Born | Died | None], None]
+
 
 class ForkserverClient:
-    """The forkserver as a subprocess. `on_news` is called in the event loop with Born and Died, with None when the
-    forkserver itself is gone."""
+    """The forkserver as a subprocess, for one terminal."""
 
-    def __init__(self, target: str, log: Path, on_news: Callable[[Born | Died | None], None]) -> None:
+    def __init__(self, target: str, log: Path) -> None:
         self._target = target
         self._log = log
-        self._on_news = on_news
+        # By name of a peer, who ordered it.
+        self._orderers: dict[str, OnNews] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._ready = asyncio.Event()
@@ -59,10 +61,13 @@ class ForkserverClient:
         if self._socket is None:
             raise TownError(f"the peers' forkserver could not start; see {self._log}")
 
-    async def order(self, spec: PeerSpec) -> socket.socket:
-        """Has a peer born; returns the town's end of its channel. TownError if the forkserver is gone."""
+    async def order(self, spec: PeerSpec, on_news: OnNews) -> socket.socket:
+        """Has a peer born; returns the town's end of its channel. TownError if the forkserver is gone.
+
+        `on_news` is called in the event loop with what becomes of it, and with None when the forkserver is gone."""
         if self._socket is None:
             raise TownError(f"the peers' forkserver is gone; see {self._log}")
+        self._orderers[spec.name] = on_news
         packet = msgspec.json.encode(spec)
         assert len(packet) < MAX_PACKET, f"the spec of {spec.name} has {len(packet)} bytes"
         ours, theirs = socket.socketpair()
@@ -109,13 +114,14 @@ class ForkserverClient:
         if not packet:
             self._let_go()
             self._ready.set()
-            self._on_news(None)
+            for on_news in dict.fromkeys(self._orderers.values()):
+                on_news(None)
             return
         news: FromForkserver = msgspec.json.decode(packet, type=FromForkserver)
         if isinstance(news, Preloaded):
             self._ready.set()
         else:
-            self._on_news(news)
+            self._orderers[news.name](news)
 
     def _let_go(self) -> None:
         if self._socket is not None:

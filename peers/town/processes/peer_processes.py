@@ -1,4 +1,4 @@
-"""The peers of one terminal: has them forked, hears what they tell, notices when they die, ends them.
+"""The peers of one terminal in one area: has them forked, hears what they tell, notices when they die, ends them.
 
 A town and a terminal that joined one both have some; what they do with them differs, and is not decided here.
 """
@@ -59,22 +59,24 @@ class _Resident:
 
 
 class PeerProcesses:
-    """All of one terminal's peers. `on_report` hears what they tell, `on_death` of the ends nobody asked for."""
+    """All of one terminal's peers in the area that `directory` is of. `on_report` hears what they tell, `on_death` of
+    the ends nobody asked for."""
 
     def __init__(
         self,
         directory: Directory,
         console: Console,
-        target: str,
+        forkserver: ForkserverClient,
         *,
         on_report: Callable[[Report], None],
         on_death: Callable[[Member], None],
     ) -> None:
+        self.area = directory.area_name
         self._directory = directory
         self._console = console
         self._on_report = on_report
         self._on_death = on_death
-        self._forkserver = ForkserverClient(target, directory.logs / "forkserver.log", self._hear_of_birth)
+        self._forkserver = forkserver
         self._residents: dict[str, _Resident] = {}
         self._changed: set[str] = set()
         self._pulse = asyncio.Event()
@@ -85,10 +87,6 @@ class PeerProcesses:
         self.deaths: list[tuple[str, str]] = []
         # By term, the trader and how long its election took in milliseconds, as the peers told it.
         self.elections: dict[int, tuple[str, float]] = {}
-
-    def launch(self) -> None:
-        """Starts what peers are forked from, without waiting for it."""
-        self._forkserver.launch()
 
     async def start(self, specs: Iterable[PeerSpec]) -> list[Member]:
         """Has these peers born; returns them once all are ready. TownError if one of them cannot.
@@ -105,7 +103,7 @@ class PeerProcesses:
         wanted = []
         for spec in specs:
             channel = Channel(spec.name, self._hear_peer)
-            ours = await self._forkserver.order(spec)
+            ours = await self._forkserver.order(spec, self._hear_of_birth)
             # The peer must be known before the first news of it can come.
             self._residents[spec.name] = _Resident(spec, channel)
             wanted.append(spec.name)
@@ -208,15 +206,13 @@ class PeerProcesses:
             await self._until(lambda: all(r.ended is not None for r in residents), 2.0)
 
     async def close(self) -> None:
-        """Ends what is left of them, and the forkserver."""
+        """Ends what is left of them."""
         await self._kill([resident for resident in self._residents.values() if resident.ended is None])
         for resident in self._residents.values():
             resident.channel.close()
-        await self._forkserver.close()
 
     def kill_hard(self) -> None:
         """Kills everything at once, without waiting."""
-        self._forkserver.kill_all()
         for resident in self._residents.values():
             if resident.ended is None and resident.pid:
                 with suppress(ProcessLookupError):

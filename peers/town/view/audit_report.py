@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from db.audit.findings import Finding, Verdict
-from db.audit.report import AuditReport
+from db.audit.findings import Counts, Finding
+from db.audit.posts import TownReport
+from db.audit.report import Answer, AuditReport
 
 _STYLES = {"holds": "green", "violated": "bold red", "not checked": "dim", "could not tell": "yellow"}
 _STATE_WIDTH = max(map(len, _STYLES))
@@ -16,17 +17,44 @@ def print_audit(report: AuditReport, console: Console) -> None:
     """Prints a line for each invariant, what is wrong below it, and the answer."""
     if report.verdict is not None:
         for finding in report.verdict.findings:
-            _print(console, *_heading(finding))
-            for violation in finding.violations:
-                documents = ", ".join(violation.documents) or "in total"
-                _print(console, f"    {documents}: ", (violation.what, "red"))
-            if finding.found > len(finding.violations):
-                _print(console, f"    … and {finding.found - len(finding.violations):,} more")
-            for note in finding.notes:
-                _print(console, (f"    note: {note}", "dim"))
-        _print(console, _counted(report.verdict))
-    why = f": {report.why}" if report.why else ""
-    _print(console, "audit: ", (report.answer + why, _STYLES[report.answer]), f" ({report.seconds:.1f} s)")
+            _print_finding(console, finding)
+        _print(console, _counted(report.verdict.counts))
+    _print_answer(console, "audit", report.answer, report.why, report.seconds)
+
+
+def print_over_all(report: TownReport, console: Console) -> None:
+    """Prints what holds over all posts of a town, and the answer of all its audits."""
+    for finding in report.findings:
+        _print_finding(console, finding)
+    _print(console, _counted(report.counts))
+    _print_answer(console, f"audit of {len(report.posts)} posts", report.answer, report.why, report.seconds)
+
+
+def print_town(report: TownReport, console: Console) -> None:
+    """Prints the audit of each post, and what holds over all of them; of a town with one post the audit of that."""
+    for name, each in report.posts.items():
+        if name:
+            _print(console, (f"{name}:", "bold"))
+        print_audit(each, console)
+    if len(report.posts) > 1:
+        _print(console, ("over all posts:", "bold"))
+        print_over_all(report, console)
+
+
+def _print_finding(console: Console, finding: Finding) -> None:
+    _print(console, *_heading(finding))
+    for violation in finding.violations:
+        documents = ", ".join(violation.documents) or "in total"
+        _print(console, f"    {documents}: ", (violation.what, "red"))
+    if finding.found > len(finding.violations):
+        _print(console, f"    … and {finding.found - len(finding.violations):,} more")
+    for note in finding.notes:
+        _print(console, (f"    note: {note}", "dim"))
+
+
+def _print_answer(console: Console, what: str, answer: Answer, why: str, seconds: float) -> None:
+    told = f"{answer}: {why}" if why else answer
+    _print(console, f"{what}: ", (told, _STYLES[answer]), f" ({seconds:.1f} s)")
 
 
 def _heading(finding: Finding) -> tuple[str | tuple[str, str], ...]:
@@ -35,8 +63,7 @@ def _heading(finding: Finding) -> tuple[str | tuple[str, str], ...]:
     return state, f"  {finding.invariant}", more
 
 
-def _counted(verdict: Verdict) -> str:
-    counts = verdict.counts
+def _counted(counts: Counts) -> str:
     torn = f" ({counts.torn_lines} torn)" if counts.torn_lines else ""
     cut = f" ({counts.cut:,} cut)" if counts.cut else ""
     back = f" ({counts.reversals:,} taken back)" if counts.reversals else ""

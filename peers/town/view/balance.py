@@ -1,21 +1,23 @@
-"""The last words of a run: its summary, and whether the books balance."""
+"""The last words of a run: its summary, and whether the books balance; of several posts each, and over all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from db.audit.auditing import audit
+from db.audit.posts import PostBooks, TownReport, judge_together
 from db.audit.report import AuditReport
 from peers.core.market.records import Post
 from peers.core.names import GraphKind
 from peers.errors import LedgerError
 from peers.town.books import Books
-from peers.town.view.audit_report import print_audit
+from peers.town.view.audit_report import print_audit, print_over_all
 from peers.town.view.console import Console
-from peers.town.view.summary import latencies_of, print_summary
+from peers.town.view.summary import added_up, latencies_of, lines_of, print_summary
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,66 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     graph: GraphKind = "random"
     peers: frozenset[str] | None = None
     commission_rate: Decimal | None = None
+
+
+class AreaBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to sum up of one area; `name` is empty in a town with one post. `graph`, `calm`: as `audit` has
+    them."""
+
+    name: str
+    books: Books
+    run: Run
+    graph: dict[str, list[str]] | None
+    calm: bool
+
+
+def print_balances(areas: Sequence[AreaBalance], console: Console) -> TownReport:
+    """Prints summary and audit of each area, then of all of them, and returns what came of the audits.
+
+    Areas that share their books are one: all that is in these is theirs together."""
+    reports: dict[str, AuditReport] = {}
+    where: list[PostBooks] = []
+    for shared in _by_books(areas):
+        first, names = shared[0], tuple(each.name for each in shared)
+        of_all = PostBooks(areas=names, uri=first.books.uri, database=first.books.database)
+        if of_all.name:
+            console.say("")
+            console.say(f"{of_all.name}:", "bold")
+        run, graph = first.run, first.graph
+        if len(shared) > 1:
+            elections = {term: each for area in shared for term, each in area.run.elections.items()}
+            directory = first.run.directory.parents[1]
+            run, graph = msgspec.structs.replace(run, elections=elections, directory=directory), None
+        calm = any(each.calm for each in shared)
+        reports[of_all.name] = print_balance(run, first.books, console, graph=graph, calm=calm)
+        where.append(of_all)
+    together = judge_together(reports, where)
+    if len(where) > 1:
+        console.say("")
+        console.say("over all posts:", "bold")
+        _print_total(areas, console)
+        print_over_all(together, console.rich)
+    return together
+
+
+def _by_books(areas: Sequence[AreaBalance]) -> list[list[AreaBalance]]:
+    found: dict[tuple[str, str], list[AreaBalance]] = {}
+    for area in areas:
+        found.setdefault((area.books.uri, area.books.database), []).append(area)
+    return list(found.values())
+
+
+def _print_total(areas: Sequence[AreaBalance], console: Console) -> None:
+    try:
+        tallies = [shared[0].books.tally(shared[0].run.since) for shared in _by_books(areas)]
+    except LedgerError as error:
+        console.warn(str(error))
+        return
+    latencies = [
+        each for area in areas for each in latencies_of(area.run.directory, area.run.started_at_ms, area.run.peers)
+    ]
+    for line in lines_of(added_up(tallies), latencies):
+        console.say(line)
 
 
 def print_balance(

@@ -100,8 +100,8 @@ class Console:
         """Prints a line about something that failed."""
         self.say(line, "red")
 
-    def tell(self, report: Report) -> None:
-        """Prints what a peer has to tell, or counts it."""
+    def tell(self, report: Report, area: str = "") -> None:
+        """Prints what a peer has to tell, or counts it; in a town with several posts with the area it is of."""
         sentence = report.sentence()
         if isinstance(report, Answered) and report.outcome.sale is not None:
             if not self.purchases:
@@ -116,7 +116,7 @@ class Console:
             if kind is not None and not allowance.may_print():
                 self._withheld[kind] += 1
                 return
-        self.say(sentence, _STYLES.get(type(report), ""))
+        self.say(f"{area}: {sentence}" if area else sentence, _STYLES.get(type(report), ""))
 
     def tick(self) -> None:
         """To be called once a second: sums up what was not printed."""

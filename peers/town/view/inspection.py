@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from db.address import database_of
 from db.audit.auditing import audit
 from db.audit.members import MembersReport, compare_members
+from db.audit.posts import PostBooks, TownReport, judge_together
 from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.core.names import GraphKind
 from peers.errors import TownError
+from peers.town.areas import database_of_area
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
 from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
@@ -24,18 +26,45 @@ _SETTLE_S = 3.0
 _LOOK_S = 0.1
 
 
-def inspect(directory: Directory, mongo: str | None) -> AuditReport:
-    """Audits the books of the town in `directory`, or those at `mongo`; starts its mongod where none runs.
+def inspect(directory: Directory, mongo: str | None) -> TownReport:
+    """Audits the books of the town in `directory`, of each post and over all, or those at `mongo`; starts its mongod
+    where none runs.
 
     Where neither says where the books are, the environment may. TownError if nobody does."""
-    running = directory.in_use()
-    state = directory.read_town()
+    areas = directory.areas()
+    if mongo is not None or areas == [directory]:
+        return TownReport(posts={"": _inspect(directory, directory, mongo)})
+    reports: dict[str, AuditReport] = {}
+    where: list[PostBooks] = []
+    with contextlib.ExitStack() as stack:
+        home = stack.enter_context(_books(directory, None))
+        found: dict[tuple[str, str], list[Directory]] = {}
+        for area in areas:
+            found.setdefault(stack.enter_context(_books_of(area, home)), []).append(area)
+        for (uri, database), shared in found.items():
+            books = PostBooks(areas=tuple(area.area_name for area in shared), uri=uri, database=database)
+            judged = shared[0] if len(shared) == 1 else directory
+            reports[books.name] = _judge(judged, directory, uri, database)
+            where.append(books)
+        return judge_together(reports, where)
+
+
+def _inspect(judged: Directory, town: Directory, mongo: str | None) -> AuditReport:
+    with _books(judged, mongo) as (uri, database):
+        return _judge(judged, town, uri, database)
+
+
+def _judge(judged: Directory, town: Directory, uri: str, database: str) -> AuditReport:
+    """Audits these books, those of `judged`: a town with one post, or one of its areas, or all where they share
+    books; then there are several graphs, which are not judged."""
+    running = town.in_use()
+    state = town.read_town()
     kind: GraphKind = state.graph if state is not None else "random"
-    graph = _settled_graph(directory, kind) if running else None
+    has_graph = running and (judged.area_name or judged.areas() == [judged])
+    graph = _settled_graph(judged, town, kind) if has_graph else None
     # A town at work has requests waiting; only one at rest must have none.
     calm = None if running else True
-    with _books(directory, mongo) as (uri, database):
-        return audit(uri, database, directory.path, graph=graph, graph_kind=kind, calm=calm)
+    return audit(uri, database, judged.path, graph=graph, graph_kind=kind, calm=calm)
 
 
 def inspect_members(directory: Directory, mongo: str | None) -> MembersReport:
@@ -55,6 +84,23 @@ def _books(directory: Directory, mongo: str | None) -> Iterator[tuple[str, str]]
             yield uri, (state.database if state is not None else "") or database_of(uri)
     else:
         yield _address_in(directory, state)
+
+
+@contextlib.contextmanager
+def _books_of(area: Directory, home: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """Gives where the books of an area are, those of its town being at `home`; starts those that are its own where
+    they do not run."""
+    state = area.read_town()
+    if state is None or state.books == "town":
+        uri, database = home
+        yield uri, (state.database if state is not None else "") or database_of_area(database, area.area_name)
+    elif state.books == "own" and not area.in_use():
+        from peers.town.replicas import books_at_rest
+
+        with books_at_rest(area.mongo, Console(out=sys.stderr)) as uri:
+            yield uri, state.database
+    else:
+        yield _address_in(area, state)
 
 
 def _address_in(directory: Directory, state: TownState | None) -> tuple[str, str]:
@@ -92,15 +138,16 @@ def _private_books(directory: Directory) -> Iterator[str]:
         directory.let_go()
 
 
-def _settled_graph(directory: Directory, kind: GraphKind) -> dict[str, list[str]] | None:
-    """The live graph, once the peers have joined it up after a loss, or after that long anyway.
+def _settled_graph(area: Directory, town: Directory, kind: GraphKind) -> dict[str, list[str]] | None:
+    """The live graph of an area, once the peers have joined it up after a loss, or after that long anyway.
 
     None where it cannot be told from here, for some of it is on another machine that does not answer."""
     deadline_s = time.monotonic() + _SETTLE_S
     while True:
-        here = directory.read_peers()
+        here = area.read_peers()
         graph: dict[str, list[str]] | None = live_graph(here)
-        elsewhere = [peer for peer in _peers_of(directory) if peer.name not in {state.name for state in here}]
+        everybody = [peer for peer in _peers_of(town) if peer.area == area.area_name]
+        elsewhere = [peer for peer in everybody if peer.name not in {state.name for state in here}]
         if elsewhere:
             graph = _joint_graph(here, elsewhere)
         if (graph is not None and graph_is_sound(graph, kind)) or time.monotonic() > deadline_s:

@@ -51,12 +51,25 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool
     gone: str | None = None
     gone_at_ms: int | None = None
+    area: str = ""
+
+
+class AreaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One area of a town with several posts: who is trader there, and where its books are (none where that is not
+    known here)."""
+
+    name: str
+    term: int
+    trader: str | None
+    mongo_uri: str
+    database: str
 
 
 class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`term` and `trader` are those of the books where they can be read, else what the peers last said. `mongo_uri`
     is as it may be shown, without a password. `members` are those of the database, where it has several, and
-    `outlook` says what may be lost of them."""
+    `outlook` says what may be lost of them. A town with several posts has `areas`, each with a term and a trader, and
+    none of its own."""
 
     directory: str
     pid: int
@@ -69,6 +82,7 @@ class TownStatus(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[PeerStatus, ...]
     members: tuple[BooksMember, ...] = ()
     outlook: str = ""
+    areas: tuple[AreaStatus, ...] = ()
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -80,6 +94,7 @@ class _Known(msgspec.Struct, frozen=True):
     neighbours: tuple[str, ...] = ()
     ended: str | None = None
     ended_at_ms: int | None = None
+    area: str = ""
 
 
 def read_status(directory: Directory) -> TownStatus:
@@ -92,12 +107,13 @@ def read_status(directory: Directory) -> TownStatus:
     registered = _registered(state)
     # Any machine of the town lists the same.
     listed = registered if registered is not None else _listed_elsewhere(directory)
-    known = _known(directory.read_peers(), listed)
+    known = _known([(area.area_name, peer) for area in directory.areas() for peer in area.read_peers()], listed)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        post = pool.submit(_post, state)
+        post = pool.submit(_post, state) if not state.areas else None
+        areas = [pool.submit(_look_at_area, directory.area(name), state) for name in state.areas]
         members = pool.submit(read_members, state)
         peers = tuple(pool.map(_look_at, known))
-        term, trader = post.result()
+        term, trader = post.result() if post is not None else (0, None)
     return TownStatus(
         directory=str(directory.path),
         pid=state.pid,
@@ -112,6 +128,7 @@ def read_status(directory: Directory) -> TownStatus:
         peers=peers,
         members=members.result().members,
         outlook=members.result().outlook,
+        areas=tuple(area.result() for area in areas),
     )
 
 
@@ -136,7 +153,7 @@ def _listed_elsewhere(directory: Directory) -> list[Registered]:
     return []
 
 
-def _known(states: list[PeerState], registered: list[Registered]) -> list[_Known]:
+def _known(states: list[tuple[str, PeerState]], registered: list[Registered]) -> list[_Known]:
     """Those of the state files, and those of terminals elsewhere that only the name server knows."""
     known = {
         state.name: _Known(
@@ -148,11 +165,12 @@ def _known(states: list[PeerState], registered: list[Registered]) -> list[_Known
             state.neighbours,
             state.ended,
             state.ended_at_ms,
+            area,
         )
-        for state in states
+        for area, state in states
     }
     for peer in registered:
-        known.setdefault(peer.name, _Known(peer.name, peer.rank, peer.role, peer.uri))
+        known.setdefault(peer.name, _Known(peer.name, peer.rank, peer.role, peer.uri, area=peer.area))
     return sorted(known.values(), key=lambda peer: (peer.rank is None, peer.rank or 0))
 
 
@@ -175,7 +193,24 @@ def _look_at(peer: _Known) -> PeerStatus:
         alive=answer is not None,
         gone=peer.ended,
         gone_at_ms=peer.ended_at_ms,
+        area=peer.area,
     )
+
+
+def _look_at_area(area: Directory, town: TownState) -> AreaStatus:
+    """How an area is: by its books, where this terminal has them, else by the word of the name server."""
+    state = area.read_town()
+    if state is not None:
+        term, trader = _post(state)
+        uri, database = without_secrets(state.mongo_uri), state.database
+        return AreaStatus(name=area.area_name, term=term, trader=trader, mongo_uri=uri, database=database)
+    term, trader = 0, None
+    with suppress(TownError), find(town.nameserver_host, town.nameserver_port) as names:
+        listed = names.trader(area.area_name)
+        if listed is not None:
+            term = listed.term
+            trader = next((peer.name for peer in names.peers() if peer.uri == listed.uri), None)
+    return AreaStatus(name=area.area_name, term=term, trader=trader, mongo_uri="", database="")
 
 
 def _post(state: TownState) -> tuple[int, str | None]:
@@ -205,15 +240,24 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     out.print(f"books {status.mongo_uri}, database {status.database}", soft_wrap=True)
     if status.outlook:
         out.print(status.outlook, soft_wrap=True)
-    out.print(f"term {status.term}, trader {status.trader or 'none'}")
+    for area in status.areas:
+        where = f", database {area.database}" if area.database else ""
+        elsewhere = f" at {area.mongo_uri}" if area.mongo_uri not in ("", status.mongo_uri) else ""
+        told = f"{area.name}: term {area.term}, trader {area.trader or 'none'}{where}{elsewhere}"
+        out.print(told, soft_wrap=True)
+    if not status.areas:
+        out.print(f"term {status.term}, trader {status.trader or 'none'}")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("peer", "role", "machine", "process", "alive", "neighbours"):
+    of_area = ("area",) if status.areas else ()
+    for heading in ("peer", *of_area, "role", "machine", "process", "alive", "neighbours"):
         table.add_column(heading, no_wrap=heading != "neighbours")
+    traders = {status.trader, *(area.trader for area in status.areas)}
     now_ms = time.time_ns() // 1_000_000
     shown = [peer for peer in status.peers if everybody or _gone_for_s(peer, now_ms) <= GONE_FOR_S]
     for peer in shown:
-        mark = " *" if peer.name == status.trader else ""
-        row = (f"{peer.name}{mark}", peer.role or "-", peer.machine or "-", str(peer.pid or "-"))
+        mark = " *" if peer.name in traders else ""
+        area_of = (peer.area,) if status.areas else ()
+        row = (f"{peer.name}{mark}", *area_of, peer.role or "-", peer.machine or "-", str(peer.pid or "-"))
         table.add_row(*row, _alive(peer, now_ms), ", ".join(peer.neighbours), style=None if peer.alive else "red")
     out.print(table)
     left_out = len(status.peers) - len(shown)

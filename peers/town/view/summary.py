@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
             f"in the median and {max(took):.0f} ms at worst; the last trader was {trader} (term {term})"
         )
     return lines
+
+
+def added_up(tallies: Sequence[RunTally]) -> RunTally:
+    """Returns what all posts did together, but for peers and elections, which are each post's own."""
+    total = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=0, elections={})
+    for tally in tallies:
+        total.purchases += tally.purchases
+        total.unavailable += tally.unavailable
+        total.taken_back += tally.taken_back
+        total.terms += tally.terms
+    total.first_ms = min((each.first_ms for each in tallies if each.first_ms is not None), default=None)
+    total.last_ms = max((each.last_ms for each in tallies if each.last_ms is not None), default=None)
+    return total
 
 
 def table_of(tally: RunTally, own: Collection[str] | None = None) -> Table | None:

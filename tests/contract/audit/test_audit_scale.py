@@ -16,7 +16,7 @@ from tests.fixtures.mongo import Books
 from tests.helpers.bookkeeping import RATE, to_bson
 from tests.helpers.long_books import long_books
 
-SALES = 10_000
+SALES = 5_000
 MOST_BYTES_A_SALE = 1500
 """150 MB for 100,000 sales."""
 

@@ -188,7 +188,39 @@ def test_a_graph_that_cannot_be_written_or_read_ends_nothing_and_is_said_once(tm
         for _ in range(2):
             directory.write_network({})
             assert directory.read_network() is None
+        directory.retry_writing()
+        assert len(said) == 2, "once that it cannot be written, once that it cannot be read"
+        assert all(str(directory.network_json) in line for line in said)
+        directory.network_json.rmdir()
+        directory.retry_writing()
+        assert directory.read_network() == {}
+        assert "can be written again" in said[-1]
+        directory.retry_writing()
+        assert len(said) == 3
     finally:
         directory.let_go()
-    assert len(said) == 1
-    assert str(directory.network_json) in said[0]
+
+
+def test_what_cannot_be_written_is_written_later_as_it_is_then(tmp_path: Path) -> None:
+    said: list[str] = []
+    directory = Directory(tmp_path / "town", said.append)
+    directory.make()
+    directory.claim()
+    place = directory.path / "peers"
+    place.rmdir()
+    place.write_text("in the way")
+    try:
+        directory.write_peer(peer("buyer0", "seller1"))
+        directory.write_peer(peer("seller1"))
+        directory.write_peer(peer("buyer0", ended="killed by SIGKILL"))
+        place.unlink()
+        place.mkdir()
+        assert directory.read_peers() == []
+        directory.retry_writing()
+        assert [(each.name, each.ended) for each in directory.read_peers()] == [
+            ("buyer0", "killed by SIGKILL"),
+            ("seller1", None),
+        ]
+    finally:
+        directory.let_go()
+    assert len(said) == 2

@@ -1,0 +1,291 @@
+"""The market of one area in the terminal that opened the town: its books, its peers, its graph, its end.
+
+A town with one post has one of these. None knows of the others: what fails in one area stays there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from peers.core.market.records import Post
+from peers.core.membership.members import Edge, Member, Snapshot
+from peers.core.names import Role
+from peers.core.settings import Settings
+from peers.errors import TownError
+from peers.runtime.spec import Begin, PeerSpec
+from peers.town.areas import OWN, AreaPlan, Share, address_of_area
+from peers.town.closing import drain, finish_in_order
+from peers.town.directory import TownState, graph_is_sound
+from peers.town.joining import join_market
+from peers.town.options import RunOptions
+from peers.town.population import Population
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.services import Services
+from peers.town.terminal import Terminal, make_specs
+from peers.town.view.picture import Painter
+from peers.waiting import await_until
+
+if TYPE_CHECKING:
+    from peers.town.books import Books
+    from peers.town.replicas import Replicas
+
+_SETTLE_S = 3.0
+"""The peers need this to join the graph up, and to elect, before the market closes. No setting."""
+
+
+class AreaMarket:
+    """One area of a town that is opened here. `share`: what it begins with. Its books are those of the town (`home`
+    in `open_books`) where it is the only one."""
+
+    def __init__(self, terminal: Terminal, options: RunOptions, plan: AreaPlan, share: Share, host: str) -> None:
+        self._terminal = terminal
+        self._options = options
+        self._plan = plan
+        self._share = share
+        self._host = host
+        peers = terminal.enter(plan.name)
+        self.directory = peers.directory
+        self.processes: PeerProcesses = peers.processes
+        self._peers = peers
+        self._painter = Painter(self.directory, wanted=options.picture)
+        self._books: Books | None = None
+        self._population: Population | None = None
+        self._state: TownState | None = None
+        self._settings = options.settings
+        # The database that the town runs for this area alone.
+        self._services: Services | None = None
+        if plan.books == OWN:
+            console = terminal.console
+            self._services = Services(self.directory, console, None, self._own_books, area=plan.name)
+        self.since = Post()
+        self.graph: dict[str, list[str]] = {}
+        """The graph as it was when the market closed."""
+        self.had_trader = False
+
+    @property
+    def name(self) -> str:
+        """The area; empty in a town with one post."""
+        return self._plan.name
+
+    @property
+    def books(self) -> Books:
+        """Its books; only once they are open."""
+        assert self._books is not None
+        return self._books
+
+    @property
+    def population(self) -> Population:
+        """The peers that come and go; only once the market is open."""
+        assert self._population is not None
+        return self._population
+
+    @property
+    def mixture(self) -> str:
+        """Who is in it at the beginning, for people."""
+        roles = self._share.roles
+        return ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
+
+    def _own_books(self) -> Replicas:
+        from peers.town.own_books import founded_books
+
+        return founded_books(self.directory, self._terminal.console, self._options)
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Sets off what takes long; `open_books` waits for it."""
+        self.directory.forget_peers()
+        if self._services is not None:
+            self._services.launch()
+
+    async def open_books(self, home: Books, since: Post) -> None:
+        """Opens the books, those of the town being `home`, which stand at `since`. LedgerError if they cannot be, or
+        TownError if they are another town's."""
+        if not self._plan.name:
+            self._books, self.since = home, since
+            return
+        if self._services is not None:
+            self.since = await self._services.open_books()
+            self._books = self._services.books
+            return
+        books = self._books = _beside(home, self._plan)
+        self.since = await asyncio.to_thread(books.open)
+        if self._plan.books:
+            town, theirs = await asyncio.to_thread(lambda: (home.town(), books.town(home.town())))
+            if theirs != town:
+                raise TownError(
+                    f"the books given for {self._plan.name} are those of another town: name another database, as in "
+                    f"--area {self._plan.name}=mongodb://HOST/DATABASE"
+                )
+
+    async def start(
+        self, home: Books, ranks: Sequence[int], state: TownState, settings: Settings, areas: tuple[str, ...]
+    ) -> list[PeerSpec]:
+        """Takes in what the town is like; returns what the peers of these ranks are to be told."""
+        self._settings = settings
+        await asyncio.to_thread(self.books.measure_distance)
+        self._population = Population(
+            self.processes,
+            home,
+            lambda roles: self._make_specs(roles, state.seed, areas),
+            self._terminal.console.warn,
+        )
+        if self.name:
+            self._state = msgspec.structs.replace(
+                state,
+                mongo_uri=self.books.uri,
+                database=self.books.database,
+                books=self._plan.whose,
+                n=len(self._share.roles),
+                areas=(),
+            )
+            self.directory.write_town(self._state)
+        own = [ranks[place] for place in self._share.places]
+        return self._make_specs(dict(zip(own, self._share.roles, strict=True)), state.seed, areas)
+
+    def _make_specs(self, roles: dict[int, Role], seed: int, areas: tuple[str, ...]) -> list[PeerSpec]:
+        registry = self._terminal.registry
+        return make_specs(
+            self._options,
+            self.directory,
+            self.books,
+            self._settings,
+            host=self._host,
+            nameserver=(registry.nameserver.host, registry.nameserver.port),
+            seed=seed,
+            roles=roles,
+            areas=areas,
+        )
+
+    async def found(self, specs: list[PeerSpec]) -> list[Member]:
+        """Has the first peers born, for `begin`. TownError if one cannot be."""
+        return await self.processes.start(specs)
+
+    async def begin(self, members: list[Member]) -> None:
+        """Opens the market to its first peers."""
+        ranks = [member.rank for member in members]
+        graph = tuple((ranks[low], ranks[high]) for low, high in self._share.edges)
+        await _begin(self.processes, members, graph, self.since.term, self._options.starter)
+
+    async def join_again(self, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
+        """Has the peers join the market, which went on elsewhere. TownError if nobody introduces them."""
+        await join_market(self.processes, specs, nameservers)
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Returns what is to be done all the while."""
+        work: list[Coroutine[Any, Any, None]] = [self._services.keep()] if self._services is not None else []
+        after_s = self._settings.market.return_after_s
+        return [*work, self.population.keep_returning(after_s)] if after_s else work
+
+    def open_picture(self) -> None:
+        """The market is open: the graph is drawn from now on."""
+        self._painter.open()
+
+    def follow(self) -> None:
+        """Keeps the area's file and picture up to date."""
+        self._painter.follow(self.processes.trader)
+        self.write_state(term=max(self._state.term if self._state else 0, self.processes.term))
+        self.write_state(trader=self.processes.trader)
+
+    def write_state(self, **changes: object) -> None:
+        """Writes down what changed; nothing in a town with one post, whose own file says it all."""
+        if self._state is None:
+            return
+        changed = msgspec.structs.replace(self._state, mongo_uri=self.books.uri, **changes)
+        if changed != self._state:
+            self._state = changed
+            self.directory.write_town(changed)
+
+    def is_with(self, home: Books) -> bool:
+        """Whether its books are in the same place as those of the town, and move with them."""
+        return not self._plan.books and self.books is not home
+
+    def follow_books(self, home: Books) -> None:
+        """The books of the town are found at another address: so are those that are with them."""
+        if self.is_with(home):
+            self.books.uri = home.uri
+
+    def which_books(self, of_town: str) -> str:
+        """Says for people where they are; those of the town are `of_town`."""
+        if self._services is not None and self._services.mongod is not None:
+            of_town = f"mongod (process {self._services.mongod.pid})"
+        elif self._plan.books:
+            of_town = "the database given"
+        return f"{of_town}, database {self.books.database}" if self.name else of_town
+
+    def has_sound_graph(self) -> bool:
+        """Whether the live graph is as it should be."""
+        return graph_is_sound(self._peers.graph(), self._settings.graph)
+
+    # -- closing -------------------------------------------------------------------------------------------
+
+    async def settle(self, has_others: Callable[[], bool]) -> None:
+        """Has trade end, and what waits decided. `has_others`: whether there are peers elsewhere, maybe in office."""
+        self._painter.close_market(self.processes.trader)
+        self.processes.rest()
+        if self.processes.alive():
+            await await_until(lambda: self._is_settled(has_others), _SETTLE_S)
+            await drain(self.books)
+        self.graph = self._peers.graph()
+        self.had_trader = self.processes.trader is not None
+
+    def _is_settled(self, has_others: Callable[[], bool]) -> bool:
+        """Whether the peers are done with the last change among them."""
+        self.processes.flush()
+        has_trader = self.processes.trader is not None or has_others()
+        return has_trader and self.has_sound_graph()
+
+    async def finish(self) -> None:
+        """Ends the peers in order."""
+        await finish_in_order(self.processes, self.books)
+
+    async def close(self) -> None:
+        """Lets go of what is the area's own, once its peers have ended."""
+        await self._painter.close()
+        if self._services is not None:
+            await self._services.close()
+        elif self._books is not None and self.name:
+            self._books.close()
+        if not self.directory.has_gone():
+            self.directory.forget_peers()
+            self.write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+
+    def give_up_books(self) -> None:
+        """Kills a mongod of its own whose directory was removed."""
+        if self._services is not None:
+            self._services.give_up_books()
+
+    def kill_hard(self) -> None:
+        """Kills what is the area's own, but for its peers."""
+        self._painter.kill()
+        if self._services is not None:
+            self._services.kill_hard()
+
+
+def _beside(home: Books, plan: AreaPlan) -> Books:
+    """The books of an area that are not in a database of its own that the town runs."""
+    from peers.town.books import Books
+
+    return Books(*address_of_area(home.uri, home.database, plan))
+
+
+async def _begin(
+    processes: PeerProcesses, members: list[Member], edges: tuple[Edge, ...], term: int, starter: int | None
+) -> None:
+    """Has the peers begin, in books that stand at `term`; the one that begins the election is the last."""
+    snapshot = Snapshot(members=tuple(members), edges=edges, term=term, trader=None)
+    # All peers but one are told the same, which is long where there are many, so it is encoded once.
+    others = msgspec.json.encode(Begin(snapshot=snapshot, starts_election=False)) + b"\n"
+    first = members[starter or 0]
+    for member in members:
+        if member is not first:
+            processes.begin(member.name, others)
+            if starter is not None:
+                await processes.opened(member.name)
+    processes.begin(first.name, Begin(snapshot=snapshot, starts_election=True))

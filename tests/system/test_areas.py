@@ -1,0 +1,208 @@
+"""A town with two posts: both trade, one dies without the other, a search covers both, the audit too."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from peers.customer import Customer
+from peers.rpc.rpc_connection import RpcConnection
+from tests.helpers.waiting import wait_until
+from tests.system.helpers.town import BAZAAR
+from tests.system.helpers.towns import RunningTown, bazaar
+
+Document = dict[str, Any]
+NORTH, SOUTH = "north", "south"
+
+
+class TwoPosts:
+    """A town with the areas north and south, and ways to look at it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._clients: list[MongoClient[Document]] = []
+
+    def start(self, *options: str) -> RunningTown:
+        command = [*BAZAAR, "run", "localhost", "8", "--dir", str(self.directory), "--quiet", *options]
+        town = RunningTown(command, self.directory, self.directory.parent / f"out{len(self._clients)}.txt")
+        town.says("the markets open")
+        self._clients.append(MongoClient(self.status()["mongo_uri"], serverSelectionTimeoutMS=5000))
+        return town
+
+    def join(self, *options: str) -> RunningTown:
+        command = [*BAZAAR, "run", "localhost", "1", "--dir", str(self.directory), "--quiet", *options]
+        town = RunningTown(command, self.directory, self.directory.parent / "joined.txt")
+        town.says("Ctrl-C ends what this terminal started")
+        return town
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    def status(self) -> Document:
+        status: Document = json.loads(bazaar("status", "--json", "--dir", str(self.directory)).stdout)
+        return status
+
+    def books(self, area: str) -> Any:
+        return self._clients[-1][f"bazaar_{area}"]
+
+    def post(self, area: str) -> Document:
+        return self.books(area).posts.find_one({"_id": "main"}) or {}
+
+    def trader(self, area: str, *, after: int = 0) -> Document:
+        """Waits for a trader of a term after that one; returns the post then."""
+
+        def look() -> Document | None:
+            post = self.post(area)
+            return post if post.get("term", 0) > after else None
+
+        return wait_until(look, f"a trader of {area} after term {after}")
+
+    def sells(self, area: str, more: int = 5) -> None:
+        """Waits until so many more sales are recorded there."""
+        before = self._sales(area)
+        wait_until(lambda: self._sales(area) >= before + more, f"{more} more sales in {area}")
+
+    def _sales(self, area: str) -> int:
+        return int(self.books(area).requests.count_documents({"status": "sold"}))
+
+    def customer(self, area: str, name: str) -> Customer:
+        server = self.status()["nameserver"]
+        return Customer(server["host"], server["port"], name=name, area=area)
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Iterator[TwoPosts]:
+    posts = TwoPosts(tmp_path / "town")
+    yield posts
+    posts.close()
+
+
+def _ask(peer: Document, method: str, *arguments: object) -> Any:
+    connection = RpcConnection(peer["uri"], 5.0)
+    try:
+        return connection.call(method, *arguments)
+    finally:
+        connection.close()
+
+
+def _of(status: Document, area: str) -> list[Document]:
+    return [peer for peer in status["peers"] if peer["area"] == area and peer["alive"]]
+
+
+def test_two_posts_trade_fail_and_are_searched_apart_and_audited_together(posts: TwoPosts) -> None:
+    options = ("--roles", "merchants=8", "--set", "market.resign_after_sales=0", "--think-s", "0.02")
+    town = posts.start("--areas", "north,south", *options)
+    try:
+        for area in (NORTH, SOUTH):
+            posts.trader(area)
+            posts.sells(area)
+        _a_trader_dies_in_one_area_only(posts)
+        _a_search_covers_both(posts)
+        _who_joins_belongs_to_the_area_it_names(posts)
+        assert bazaar("audit", "--dir", str(posts.directory)).returncode == 0
+        terms = {area: posts.post(area)["term"] for area in (NORTH, SOUTH)}
+        town.interrupt()
+        assert town.wait() == 0, town.text
+        assert "over all posts" in town.text
+        town.left_nothing()
+        _opened_again_both_go_on(posts, terms)
+    finally:
+        town.kill()
+
+
+def _a_trader_dies_in_one_area_only(posts: TwoPosts) -> None:
+    before = {area: posts.post(area) for area in (NORTH, SOUTH)}
+    pids = {peer["name"]: peer["pid"] for peer in posts.status()["peers"]}
+    os.kill(pids[before[NORTH]["trader"]], signal.SIGKILL)
+    after = posts.trader(NORTH, after=before[NORTH]["term"])
+    assert after["trader"] != before[NORTH]["trader"]
+    for area in (NORTH, SOUTH):
+        posts.sells(area)
+    south = posts.post(SOUTH)
+    assert (south["term"], south["trader"]) == (before[SOUTH]["term"], before[SOUTH]["trader"])
+    status = posts.status()
+    assert {area["name"]: area["trader"] for area in status["areas"]} == {
+        NORTH: after["trader"],
+        SOUTH: south["trader"],
+    }
+    for peer in status["peers"]:
+        here = {each["name"] for each in _of(status, peer["area"])}
+        assert {*peer["neighbours"]} <= here or not peer["alive"], "a graph is of one area"
+
+
+def _a_search_covers_both(posts: TwoPosts) -> None:
+    for area, price in ((NORTH, "7.00"), (SOUTH, "8.00")):
+        with posts.customer(area, f"warehouse-{area}") as warehouse:
+            warehouse.deposit("boar", 500, price)
+    status = posts.status()
+    asked = _of(status, NORTH)[0]
+    found = _ask(asked, "search_areas", "boar")
+    assert (found["areas"], found["missing"]) == ([NORTH, SOUTH], [])
+    sellers = {offer["area"]: offer["seller"] for offer in found["offers"] if offer["seller"].startswith("warehouse")}
+    assert sellers == {NORTH: "warehouse-north", SOUTH: "warehouse-south"}
+    assert {each["area"] for each in _ask(asked, "search_areas", "boar", [SOUTH])["offers"]} == {SOUTH}
+    assert all("area" not in offer for offer in _ask(asked, "search", "boar")), "the old search is as it was"
+    with posts.customer(SOUTH, "anna") as anna:
+        assert anna.buy("boar")["seller"] in {offer["seller"] for offer in found["offers"] if offer["area"] == SOUTH}
+    with pytest.raises(Exception, match="must be a list of north, south"):
+        _ask(asked, "search_areas", "boar", ["east"])
+    frozen = [peer["pid"] for peer in _of(status, SOUTH)]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        found = _ask(asked, "search_areas", "boar")
+        assert [each["area"] for each in found["missing"]] == [SOUTH]
+        assert {offer["area"] for offer in found["offers"]} == {NORTH}
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    posts.sells(SOUTH)
+
+
+def _who_joins_belongs_to_the_area_it_names(posts: TwoPosts) -> None:
+    refused = bazaar("run", "localhost", "1", "--dir", str(posts.directory), "--area", "east")
+    assert refused.returncode == 2
+    assert "it has north, south" in refused.stderr
+    joined = posts.join("--area", SOUTH)
+    try:
+        newcomer = max(posts.status()["peers"], key=lambda peer: int(peer["rank"]))
+        assert newcomer["area"] == SOUTH
+
+        def sees_both() -> bool:
+            return bool(_ask(newcomer, "search_areas", "boar")["areas"] == [NORTH, SOUTH])
+
+        wait_until(sees_both, "a newcomer whose own name server lists the other area, too")
+        joined.interrupt()
+        assert joined.wait() == 0, joined.text
+    finally:
+        joined.kill()
+
+
+def _opened_again_both_go_on(posts: TwoPosts, terms: dict[str, int]) -> None:
+    """Without being told again which areas there are. Then an id is recorded in both of them."""
+    town = posts.start()
+    try:
+        for area in (NORTH, SOUTH):
+            posts.trader(area, after=terms[area])
+            posts.sells(area)
+        twice = posts.books(NORTH).requests.find_one({"status": "sold"})
+        posts.books(SOUTH).requests.insert_one({**twice, "seq": 1_000_000})
+        audit = bazaar("audit", "--json", "--dir", str(posts.directory))
+        report = json.loads(audit.stdout)
+        assert audit.returncode == report["exit_code"] == 1
+        assert report["areas"][NORTH]["answer"] == "holds"
+        (violation,) = report["over_all"]["invariants"]["decided_once"]["violations"]
+        assert violation["documents"] == [twice["_id"]]
+        posts.books(SOUTH).requests.delete_one({"_id": twice["_id"]})
+        town.interrupt()
+        assert town.wait() == 0, town.text
+    finally:
+        town.kill()
