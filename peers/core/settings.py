@@ -83,6 +83,8 @@ class MarketSettings(BaseModel):
     """In each period a seller loses some of what it deposited and still holds, with this probability."""
     loss_after_crash: bool = False
     """Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over."""
+    one_stock: bool = False
+    """Whether the areas of a town share one stock, in one log; otherwise each has books of its own."""
     cache: Literal["none", "write-through", "push", "ttl"] = "none"
     """What traders that share a warehouse keep of its stock at hand, out of which they promise and refuse at once."""
     cache_ttl_s: Seconds = 1.0

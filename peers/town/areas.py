@@ -149,11 +149,12 @@ def database_of_area(database: str, area: str, *, shared: bool = False) -> str:
     return database if shared or not area else f"{database}_{area}"
 
 
-def address_of_area(uri: str, database: str, plan: AreaPlan) -> tuple[str, str]:
+def address_of_area(uri: str, database: str, plan: AreaPlan, *, shared: bool = False) -> tuple[str, str]:
     """Returns where an area's books are, address and database, the town's being in `database` at `uri`: in a database
-    named after the area, unless the address that was given names one. LedgerError for an address that is none."""
+    named after the area, unless the address that was given names one, or all areas share one stock. LedgerError for
+    an address that is none."""
     if not plan.books:
-        return uri, database_of_area(database, plan.name)
+        return uri, database_of_area(database, plan.name, shared=shared)
     from db.address import database_in, database_of
 
     given = database_in(plan.books)

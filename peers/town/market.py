@@ -112,7 +112,7 @@ class AreaMarket:
             self.since = await self._services.open_books()
             self._books = self._services.books
             return
-        books = self._books = _beside(home, self._plan)
+        books = self._books = _beside(home, self._plan, shared=self._settings.market.one_stock)
         self.since = await asyncio.to_thread(books.open)
         if self._plan.books:
             town, theirs = await asyncio.to_thread(lambda: (home.town(), books.town(home.town())))
@@ -169,7 +169,8 @@ class AreaMarket:
         """Opens the market to its first peers."""
         ranks = [member.rank for member in members]
         graph = tuple((ranks[low], ranks[high]) for low, high in self._share.edges)
-        await _begin(self.processes, members, graph, self.since.term, self._options.starter)
+        post = self.since.of(self.name) if self._settings.market.one_stock else self.since
+        await _begin(self.processes, members, graph, post.term, self._options.starter)
 
     async def join_again(self, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
         """Has the peers join the market, which went on elsewhere. TownError if nobody introduces them."""
@@ -268,11 +269,11 @@ class AreaMarket:
             self._services.kill_hard()
 
 
-def _beside(home: Books, plan: AreaPlan) -> Books:
+def _beside(home: Books, plan: AreaPlan, *, shared: bool) -> Books:
     """The books of an area that are not in a database of its own that the town runs."""
     from peers.town.books import Books
 
-    return Books(*address_of_area(home.uri, home.database, plan))
+    return Books(*address_of_area(home.uri, home.database, plan, shared=shared))
 
 
 async def _begin(

@@ -14,12 +14,14 @@ _FILES = Path(__file__).parents[1] / "markets"
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """One market: what it is in a sentence, nested values as for `make_settings`, whether some both buy and sell."""
+    """One market: what it is in a sentence, nested values as for `make_settings`, whether some both buy and sell, and
+    which areas it has unless others are asked for, with commas; none for a single post."""
 
     name: str
     about: str
     settings: dict[str, Any]
     merchants: bool = False
+    areas: str | None = None
 
 
 def preset_names() -> tuple[str, ...]:
@@ -33,5 +35,9 @@ def find_preset(name: str) -> Preset:
         raise SettingsError(f"there is no market called {name}; there are {', '.join(preset_names())}")
     values = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
     return Preset(
-        name=name, about=values.pop("about"), merchants=bool(values.pop("merchants", False)), settings=values
+        name=name,
+        about=values.pop("about"),
+        merchants=bool(values.pop("merchants", False)),
+        areas=values.pop("areas", None),
+        settings=values,
     )
