@@ -186,6 +186,19 @@ class Queries:
         pipeline: list[Document] = [{"$match": standing}, {"$group": sums}]
         return self._asked(lambda: tuple(map(_dealings, self._requests.aggregate(pipeline))))
 
+    def count_foretold(self) -> dict[tuple[str, str], int]:
+        """Counts all decisions by what a trader's cache said before ("" where it said nothing) and what became of it.
+
+        Raises LedgerError."""
+        sums = {"_id": {"foretold": "$foretold", "status": "$status"}, "count": {"$sum": 1}}
+        pipeline: list[Document] = [{"$match": {"seq": {"$gt": 0}}}, {"$group": sums}]
+
+        def read() -> dict[tuple[str, str], int]:
+            found = self._requests.aggregate(pipeline)
+            return {(each["_id"].get("foretold", ""), each["_id"]["status"]): each["count"] for each in found}
+
+        return self._asked(read)
+
     def count_taken_back(self, after: int) -> int:
         """Returns how many sales with a number after `after` were taken back. Raises LedgerError."""
         wanted = {"taken_back.number": {"$gte": 1}, "seq": {"$gt": after}}

@@ -209,7 +209,7 @@ class Answered(Report, frozen=True, kw_only=True):
 
 
 class Promised(Report, frozen=True, kw_only=True):
-    """Log: a trader that keeps a cache of the stock promised a buyer what it asks for, before it is recorded."""
+    """Journal: a trader that keeps a cache of the stock promised a buyer what it asks for, before it is recorded."""
 
     request: PurchaseRequest
 

@@ -14,10 +14,11 @@ import msgspec
 
 from peers.errors import SettingsError
 from plots.draw.experiments.drawing import draw_saved
-from plots.measure.experiments import algorithms, buyers, clocks, elections, nodes, response, sequential
+from plots.measure.experiments import algorithms, buyers, caches, clocks, elections, nodes, response, sequential
 from plots.measure.experiments.workshop import Workshop
 from plots.results.experiments import algorithms as algorithms_found
 from plots.results.experiments import buyers as buyers_found
+from plots.results.experiments import caches as caches_found
 from plots.results.experiments import clocks as clocks_found
 from plots.results.experiments import elections as elections_found
 from plots.results.experiments import nodes as nodes_found
@@ -66,6 +67,7 @@ EXPERIMENTS = {
         Experiment(nodes_found.KIND, nodes.measure),
         Experiment(algorithms_found.KIND, algorithms.measure),
         Experiment(clocks_found.KIND, clocks.measure),
+        Experiment(caches_found.KIND, caches.measure),
     )
 }
 

@@ -7,6 +7,7 @@
 - `nodes`: 1200 requests at 5 and 6 peers, and at more
 - `algorithms`: failover time and messages of each election algorithm, as peers are added
 - `clocks`: what Lamport and vector clocks cost, as peers are added
+- `caches`: two traders over one warehouse, with each cache: what it promises in vain, and what it saves
 - `all`: every one of these, and one report of them, `report.html`
 
 Each leaves its data as CSV and a figure in its folder. Every town is audited, and the exit code is that of these.
