@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Left, Version
+from db.audit.leases import LeaseBook
 from db.audit.log_rows import EntryRow, Places, RecountRow, read_entry
 from db.audit.rows import (
     DepositRow,
@@ -71,7 +72,10 @@ class _Account:
         self.settled = book is None
         book = book or {}
         self.at = whole(book.get("at"))
-        self.said = Left(whole(book.get("remaining")), whole(book.get("written_off", 0)))
+        leases = book.get("leases", {})
+        self.said = Left(
+            whole(book.get("remaining")), whole(book.get("written_off", 0)), dict(leases) if leases else {}
+        )
 
 
 class Fold:
@@ -99,6 +103,7 @@ class Fold:
         self._to_be_taken_back: dict[str, tuple[list[Version], Document]] = {}
         # The requests whose sales were taken back at places that were cut.
         self._taken_back_where_cut: set[str] = set()
+        self._leases = LeaseBook()
         self.cuts = Places()
         self.entries = 0
         self.end = -1
@@ -117,6 +122,8 @@ class Fold:
         else:
             self._settle_certain()
             self._of_term(entry)
+            self._touch_leased(place, self._freed_by(entry))
+            self._leases.begin(entry)
             for deposit, given in entry.deposits:
                 self._take_in(place, deposit, given)
             for undone, given in entry.reversals:
@@ -128,6 +135,8 @@ class Fold:
             for waiting, given in entry.queued:
                 self._queue.setdefault(waiting.id, (place, waiting, given))
                 self._state.arrival = max(self._state.arrival, waiting.arrival or 0)
+            self._touch_leased(place, [deposit for deposit, _ in entry.leases])
+            self._leases.finish()
         if self.cuts.count:  # What cut entries decided last may not be known yet.
             self._state.unknown -= {"seq"}
             self._state.unknown |= {"seq"} if self._may_be_cut() else set()
@@ -183,6 +192,18 @@ class Fold:
             term=entry.term, trader=entry.trader, since=since, uri=uri, written_at=entry.written_at
         )
 
+    def _freed_by(self, entry: EntryRow) -> list[str]:
+        """The deposits of which something was leased to an area that has another trader now."""
+        if entry.kind != "office" or not entry.area:
+            return []
+        return [each for each in self._accounts if entry.area in self._leases.of(each)]
+
+    def _touch_leased(self, place: int, deposits: list[str]) -> None:
+        for deposit_id in deposits:
+            account = self._accounts.get(deposit_id)
+            if account is not None:
+                self._touch(place, deposit_id, account)
+
     def _take_in(self, place: int, row: DepositRow, document: Document) -> None:
         if row.id in self._accounts:
             return  # `decided_once` reports it.
@@ -236,6 +257,7 @@ class Fold:
         if account is None:
             return
         self._touch(place, row.deposit.id, account)
+        self._leases.drop(row.deposit.id)
         account.left += (row.returned or 0) - (row.written_off or 0)
         account.written_off += row.written_off or 0
 
@@ -247,6 +269,7 @@ class Fold:
         if account is None or row.deposit is None:
             return
         self._touch(place, row.deposit, account)
+        self._leases.draw(row, account.left)
         account.left -= row.quantity or 0
 
     def _touch(self, place: int, deposit_id: str, account: _Account) -> None:
@@ -376,7 +399,7 @@ class Fold:
         """Compares what the books say is left with what the log has left up to there: once, before that changes."""
         if not account.settled:
             account.settled = True
-            left = Left(account.left, account.written_off)
+            left = Left(account.left, account.written_off, None if self.cuts.count else self._leases.of(deposit_id))
             self._follow.account(deposit_id, account.at, account.said, account.last, left)
 
 

@@ -183,8 +183,10 @@ _DEPOSIT: Json = _exactly(
         # So many units turned out not to be there.
         "written_off": _whole(1),
         "area": _TEXT,
+        # By area, the units that are set aside for its trader.
+        "leases": {"bsonType": "object", "additionalProperties": _whole(1)},
     },
-    optional=["written_off", "area"],
+    optional=["written_off", "area", "leases"],
 )
 
 DEPOSITS = Collection(
@@ -249,8 +251,9 @@ LOG = Collection(
                     "queued": _DOCUMENTS,
                     "reversals": _DOCUMENTS,
                     "recounts": _DOCUMENTS,
+                    "leases": _DOCUMENTS,
                 },
-                optional=["area", *_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
+                optional=["area", *_NEW, "deposits", "decided", "queued", "reversals", "recounts", "leases"],
             ),
             _exactly(
                 {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "uri": _TEXT}, optional=["area", "uri"]

@@ -16,12 +16,13 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from db.schema.collections import POST
-from peers.core.ledger.log import Entry, OfficeEntry, Recount, TradeEntry
+from peers.core.ledger.log import Entry, Leasing, OfficeEntry, Recount, TradeEntry
 from peers.core.market.records import (
     Accepted,
     Deposit,
     ElectionRecord,
     Holder,
+    Lease,
     Offer,
     Outcome,
     Post,
@@ -158,6 +159,8 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
         document["written_off"] = deposit.written_off
     if deposit.area:
         document["area"] = deposit.area
+    if deposit.leases:
+        document["leases"] = {lease.area: lease.units for lease in deposit.leases}
     if at is not None:
         document["at"] = at
     return document
@@ -216,6 +219,8 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "new_deposits": list(entry.new_deposits),
         "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
     }
+    if entry.leases:
+        parts["leases"] = [{"deposit": each.deposit, "units": each.units} for each in entry.leases]
     if entry.recounts or entry.reversals:
         parts["new_reversals"] = list(entry.new_reversals)
         parts["recounts"] = [_recount(recount, form, place) for recount in entry.recounts]
@@ -327,6 +332,7 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
         term=document["term"],
         written_off=document.get("written_off", 0),
         area=document.get("area", ""),
+        leases=tuple(Lease(area=area, units=units) for area, units in sorted(document.get("leases", {}).items())),
     )
 
 
@@ -396,6 +402,7 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
         reversals=tuple(map(outcome_from, document.get("reversals", ()))),
         recounts=tuple(map(_recount_from, document.get("recounts", ()))),
         area=document.get("area", ""),
+        leases=tuple(Leasing(deposit=each["deposit"], units=each["units"]) for each in document.get("leases", ())),
     )
 
 

@@ -85,10 +85,12 @@ class MarketSettings(BaseModel):
     """Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over."""
     one_stock: bool = False
     """Whether the areas of a town share one stock, in one log; otherwise each has books of its own."""
-    cache: Literal["none", "write-through", "push", "ttl"] = "none"
+    cache: Literal["none", "write-through", "push", "ttl", "lease"] = "none"
     """What traders that share a warehouse keep of its stock at hand, out of which they promise and refuse at once."""
     cache_ttl_s: Seconds = 1.0
-    """With the cache `ttl`, what was read of the stock counts for so long."""
+    """What a cache `ttl` has read counts for so long; a cache `lease` gives back what nobody wants for so long."""
+    cache_lease: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 6
+    """A cache `lease` has so many units of each item set aside for it in the log, as far as there are."""
     slow_after: Annotated[int, Field(ge=0)] = 0
     """A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps."""
     slow_sleep_s: Seconds = 30.0

@@ -36,6 +36,7 @@ from typing import ClassVar
 
 from db.audit.checkers.log_checks import Terms, pass_over
 from db.audit.findings import MOST_LISTED, Checker, Finding
+from db.audit.leases import LeaseBook
 from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DECIDED, DepositRow, RequestRow, derived_order, logical_time
 
@@ -276,6 +277,9 @@ class _ShelfReplay:
         # By area.
         self._to_come: dict[str, list[tuple[int, int, _Shelved]]] = {}
         self._terms = Terms(pass_over)
+        self._leases = LeaseBook()
+        # Whether entries were cut, so that nobody knows what was leased.
+        self._is_cut = False
         self._count = count()
         self._suspects: list[tuple[str, _Shelved, str]] = []
         self._cut_short = 0
@@ -284,6 +288,8 @@ class _ShelfReplay:
         """Takes in an entry of the log, before what it decides."""
         self.folded = True
         self._terms.entry(row)
+        self._leases.begin(row)
+        self._is_cut |= row.cut
 
     def deposit(self, row: DepositRow) -> None:
         """Takes in a deposit. When one was counted anew that the books alone tell of, nobody can say."""
@@ -296,6 +302,7 @@ class _ShelfReplay:
     def recount(self, row: DepositRow) -> None:
         """A deposit was counted anew, before anything is sold out of it: it holds what the log says."""
         shelved = self._deposits.get(row.id)
+        self._leases.drop(row.id)
         if shelved is not None and row.remaining is not None:
             shelved.held = row.remaining
             if shelved.held > 0:
@@ -310,6 +317,7 @@ class _ShelfReplay:
         self._stock_up(row.area, row.term)
         self._look_below(row, row.quantity, chosen)
         self._put_on_shelf(chosen)
+        self._leases.draw(row, chosen.held)
         chosen.held -= row.quantity
         if chosen.held <= 0:
             self._take_off(chosen)
@@ -324,10 +332,14 @@ class _ShelfReplay:
             return
         for _, deposit_id in self._items.get(row.item, [])[:_LONGEST_LOOK]:
             there = self._deposits[deposit_id]
-            if there.held >= row.quantity and there.seller not in neutral and _before(there, row):
+            if self._free(there, row) >= row.quantity and there.seller not in neutral and _before(there, row):
                 what = f"seq {row.seq} found nothing, although {there.id} of {there.seller} held {there.held}"
                 self._suspects.append((row.id, there, what))
                 return
+
+    def _free(self, deposit: _Shelved, row: RequestRow) -> int:
+        """How much of a deposit was there for everybody; nothing where nobody knows."""
+        return 0 if self._is_cut and row.area else deposit.held - self._leases.reserved(deposit.id)
 
     def _neutral(self, row: RequestRow) -> set[str | None]:
         """Those who sell nothing to the buyer: itself, and who is in office."""
@@ -353,7 +365,7 @@ class _ShelfReplay:
                 self._cut_short += 1
                 return
             lower = self._deposits[deposit_id]
-            if lower.held < quantity or lower.seller in neutral or not _before(lower, row):
+            if self._free(lower, row) < quantity or lower.seller in neutral or not _before(lower, row):
                 continue
             what = (
                 f"seq {row.seq} was sold out of {chosen.id} (order {chosen.order}) although {lower.id} of "

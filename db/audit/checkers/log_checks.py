@@ -77,7 +77,7 @@ class PlacesAndIds:
             wrong.append("it does not say why the election was held")
         if entry.kind == "queue" and not entry.queued:
             wrong.append("it queues nothing")
-        decides = entry.decided or entry.deposits or entry.recounts or entry.reversals
+        decides = entry.decided or entry.deposits or entry.recounts or entry.reversals or entry.leases
         if entry.kind == "decide" and not decides:
             wrong.append("it decides nothing and takes nothing in")
         outcomes = entry.kind != "decide" and decides

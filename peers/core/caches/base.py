@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+from peers.core.ledger.log import Leasing
 from peers.core.market.records import Deposit, Foretold, PurchaseRequest
+from peers.core.market.stock import Draft
 
 
 class StockCache(Protocol):
@@ -28,6 +30,16 @@ class StockCache(Protocol):
         """Promises, or refuses, what is asked for: as far as is known, and not out of deposits of `excluded`.
 
         None where this cache does not say. What is promised is promised to nobody else until `settle`."""
+
+    def pinned(self, request_id: str) -> str | None:
+        """Returns the deposit of which so much is leased for a promise; None where promises are only believed."""
+
+    @property
+    def has_idle_leases(self) -> bool:
+        """Whether something is leased that nobody has asked for here for a while."""
+
+    def leases(self, goods: Draft) -> tuple[Leasing, ...]:
+        """Returns what the next entry is to set aside, or give back, after what it sells out of `goods`."""
 
     def settle(self, request_id: str) -> None:
         """A request that was foretold something has an outcome by now, or is not this trader's any more."""

@@ -5,17 +5,32 @@ from __future__ import annotations
 from typing import ClassVar
 
 from peers.core.caches.base import StockCache
+from peers.core.caches.leased import Leased
 from peers.core.caches.shelf import Shelf
 from peers.core.commands import Send
 from peers.core.context import Context
+from peers.core.ledger.log import Leasing
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Deposit, Foretold, PurchaseRequest
+from peers.core.market.stock import Draft
 from peers.core.membership.members import trader_at
 from peers.core.messages import StockNews
 from peers.core.trader.seat import Seat
 
 
-class NoCache:
+class _LeasesNothing:
+    """Most policies set nothing aside: what they promise, they only believe to be there."""
+
+    has_idle_leases = False
+
+    def pinned(self, _request_id: str) -> str | None:
+        return None
+
+    def leases(self, _goods: Draft) -> tuple[Leasing, ...]:
+        return ()
+
+
+class NoCache(_LeasesNothing):
     """Nothing is kept: a search reads the log first, and nothing is promised."""
 
     name: ClassVar[str] = "none"
@@ -39,7 +54,7 @@ class NoCache:
     def on_pushed(self, deposits: tuple[Deposit, ...], place: int) -> None: ...
 
 
-class WriteThrough:
+class WriteThrough(_LeasesNothing):
     """The trader's own entries are on the shelf as soon as they stand; those of others once it has read them."""
 
     name: ClassVar[str] = "write-through"
@@ -136,8 +151,8 @@ class TimeToLive(WriteThrough):
             self._read_s = self._ctx.now.mono_s
 
 
-POLICIES: dict[str, type[NoCache | WriteThrough]] = {
-    policy.name: policy for policy in (NoCache, WriteThrough, Pushed, TimeToLive)
+POLICIES: dict[str, type[NoCache | WriteThrough | Leased]] = {
+    policy.name: policy for policy in (NoCache, WriteThrough, Pushed, TimeToLive, Leased)
 }
 """The policies by name, as `market.cache` names them."""
 

@@ -54,6 +54,13 @@ class Recount(msgspec.Struct, frozen=True, kw_only=True):
     written_off: int
 
 
+class Leasing(msgspec.Struct, frozen=True, kw_only=True):
+    """From now on so many units of a deposit are set aside for the area of the entry's writer; 0 gives them back."""
+
+    deposit: str
+    units: int
+
+
 class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     """What a trader in office takes in and decides, in one piece.
 
@@ -62,6 +69,9 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     decided in order, and may draw on all of these; `queued` are requests that are accepted and have to wait.
     `new_requests` are the ids of those among outcomes and queued that the log has not seen before: of these ids, of
     those of deposits, and of those of sales that are taken back, each comes in once.
+
+    `leases` come last. What is leased is sold by its area's trader only, and only to whom that has promised it (the
+    escrow method, O'Neil, 1986). It is free again once the area has another trader, or a deposit is counted anew.
     """
 
     entry_id: str
@@ -75,10 +85,11 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     reversals: tuple[Outcome, ...] = ()
     recounts: tuple[Recount, ...] = ()
     area: str = ""
+    leases: tuple[Leasing, ...] = ()
 
     @property
     def kind(self) -> EntryKind:
-        decides = self.outcomes or self.deposits or self.reversals or self.recounts
+        decides = self.outcomes or self.deposits or self.reversals or self.recounts or self.leases
         return "decide" if decides else "queue"
 
     @property

@@ -14,8 +14,11 @@ import msgspec
 
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
-from peers.core.market.records import Accepted, Deposit, Holder, Post
+from peers.core.market.records import Accepted, Deposit, Holder, Outcome, Post
 from peers.core.market.stock import Stock
+
+_NOBODY = ""
+"""Stands for no area at all, where leases are concerned: who shares the log with nobody leases nothing."""
 
 
 class UnsoundLog(ValueError):
@@ -64,6 +67,7 @@ class PostState:
                 touched[deposit.offer.deposit_id] = None
         emptied = self._recount(entry, torn, touched) if entry.recounts else {}
         drained = emptied | self._draw(entry, torn, touched)
+        self._lease(entry, torn, touched)
         for outcome in entry.outcomes:
             self.queue.pop(outcome.request.request_id, None)
         self.queue.update((accepted.request.request_id, accepted) for accepted in entry.queued)
@@ -96,7 +100,8 @@ class PostState:
             self.post = msgspec.structs.replace(
                 self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
             )
-        return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=(), post=self.post)
+        freed = self._release(entry.area) if entry.area else ()
+        return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=freed, post=self.post)
 
     def _recount(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
         """Puts deposits at what they were counted at; returns those that hold nothing any more."""
@@ -129,13 +134,43 @@ class PostState:
             deposit = self.stock.get(sale.deposit)
             if deposit is None and torn:
                 continue  # The books have this sale already, and nothing was left of the deposit.
-            if deposit is None or deposit.remaining < quantity:
+            leased_to = self._lease_to_draw_on(deposit, outcome) if deposit is not None else None
+            if deposit is None or deposit.remaining < quantity or leased_to == _NOBODY:
                 raise UnsoundLog(f"{quantity} cannot be sold out of {sale.deposit} at place {self.place}")
             touched[sale.deposit] = None
-            self.stock.take(deposit, quantity)
+            self.stock.take(deposit, quantity, leased_to)
             if deposit.remaining == quantity:
-                drained[sale.deposit] = msgspec.structs.replace(deposit, remaining=0)
+                drained[sale.deposit] = msgspec.structs.replace(deposit, remaining=0, leases=())
         return drained
+
+    def _lease_to_draw_on(self, deposit: Deposit, outcome: Outcome) -> str | None:
+        """Returns the area whose lease a sale draws on: None if it need not, `_NOBODY` if it must and may not."""
+        deposit_id, quantity, area = deposit.offer.deposit_id, outcome.request.quantity, outcome.accepted.area
+        if deposit.remaining - self.stock.leased(deposit_id) >= quantity:
+            return None
+        may_draw = outcome.foretold == "promised" and self.stock.leased(deposit_id, area) >= quantity
+        return area if may_draw else _NOBODY
+
+    def _lease(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> None:
+        """Sets goods aside for the area of the entry's writer, or gives them back."""
+        for leasing in entry.leases:
+            if self._newer.get(leasing.deposit, NOWHERE) >= self.place:
+                continue
+            deposit = self.stock.get(leasing.deposit)
+            if deposit is None and torn:
+                continue  # The books have it already, and nothing was left of the deposit.
+            others = self.stock.leased(leasing.deposit) - self.stock.leased(leasing.deposit, entry.area)
+            if deposit is None or others + leasing.units > deposit.remaining:
+                raise UnsoundLog(f"{leasing.units} of {leasing.deposit} cannot be leased at place {self.place}")
+            touched[leasing.deposit] = None
+            self.stock.lease(leasing.deposit, entry.area, leasing.units)
+
+    def _release(self, area: str) -> tuple[Deposit, ...]:
+        """What was leased to an area is free again, for it has another trader; returns the deposits that it is of."""
+        freed = [each for each in self.stock.leased_to(area) if self._newer.get(each, NOWHERE) < self.place]
+        for deposit_id in freed:
+            self.stock.lease(deposit_id, area, 0)
+        return tuple(deposit for deposit in map(self.stock.get, freed) if deposit is not None)
 
     def _post_after(self, entry: TradeEntry) -> Post:
         seq, arrival, reversals = self.post.seq, self.post.arrival, self.post.reversals

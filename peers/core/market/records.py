@@ -51,11 +51,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sort_key(self.clock, self.seller, self.deposit_id)
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """So many units of a deposit are set aside for the trader of `area`."""
+
+    area: str
+    units: int
+
+
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance.
 
     `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back. `area` is
-    the one whose trader took it in, and counted that term.
+    the one whose trader took it in, and counted that term. `leases` are set aside for traders, by area.
     """
 
     offer: Offer
@@ -64,6 +71,7 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     term: int
     written_off: int = 0
     area: str = ""
+    leases: tuple[Lease, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -47,17 +47,21 @@ def decide(
     concurrent: bool | None = None,
     fellows: tuple[str, ...] = (),
     foretold: Foretold | None = None,
+    pinned: str | None = None,
 ) -> Outcome:
     """Decides one request, taking what it sells out of `goods`. The caller brings requests lowest sort key first.
 
     It says whether one of those beside it is `concurrent` with it, who else is in office (`fellows`), and what the
-    buyer was `foretold` out of a cache, which binds where it was a refusal."""
+    buyer was `foretold` out of a cache, which binds where it was a refusal. `pinned` is the deposit of which so much
+    is leased for this promise."""
     request = accepted.request
     traders = (trader, *(fellow for fellow in fellows if fellow != trader))
     in_office = request.buyer in traders
     excluded = excluded_sellers(request.buyer, traders)
     refused = foretold == "refused"
-    source = None if in_office or refused else goods.find(request.item, request.quantity, excluded)
+    source = (
+        None if in_office or refused else goods.find(request.item, request.quantity, excluded, pinned, accepted.area)
+    )
     sale = None
     if source is not None:
         goods.take(source, request.quantity)

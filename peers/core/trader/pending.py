@@ -28,7 +28,7 @@ class PendingRequest:
     buyer was told out of a cache, and `in_vain` says that it was refused so while there was some.
     """
 
-    __slots__ = ("accepted", "callers", "foretold", "in_vain", "queued", "since_s", "sort_key")
+    __slots__ = ("accepted", "callers", "foretold", "in_vain", "pinned", "queued", "since_s", "sort_key")
 
     def __init__(self, accepted: Accepted, *, queued: bool, since_s: float = 0.0) -> None:
         self.accepted = accepted
@@ -38,6 +38,7 @@ class PendingRequest:
         self.callers: list[int] = []
         self.foretold: Foretold | None = None
         self.in_vain = False
+        self.pinned: str | None = None  # The deposit of which so much is leased for its promise.
 
 
 class PendingRequests:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from peers.core.caches.policies import make_cache
 from peers.core.commands import Respond, Send
 from peers.core.context import Context
-from peers.core.ledger.log import TradeEntry
+from peers.core.ledger.log import Leasing, TradeEntry
 from peers.core.ledger.port import MakeBooks
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Deposit, Outcome
 from peers.core.market.rules import excluded_sellers
+from peers.core.market.stock import Draft
 from peers.core.messages import Foretelling
 from peers.core.names import rank_of
 from peers.core.trader.pending import PendingRequest, PendingRequests
@@ -54,11 +55,21 @@ class StockAtHand:
         pending.foretold = self._cache.foretell(request, excluded_sellers(request.buyer, traders))
         if pending.foretold is None:
             return
+        pending.pinned = self._cache.pinned(request.request_id)
         ctx.count(pending.foretold)
         buyer = ctx.members.get(rank_of(request.buyer))
         if buyer is not None and buyer.up:
             told = Foretelling(request_id=request.request_id, foretold=pending.foretold)
             ctx.emit(Send(to=buyer, message=told))
+
+    @property
+    def has_idle_leases(self) -> bool:
+        """Whether something is leased that nobody has asked for here for a while."""
+        return self._cache.has_idle_leases
+
+    def leases(self, goods: Draft) -> tuple[Leasing, ...]:
+        """Returns what the next entry is to set aside, or give back, after what it sells out of `goods`."""
+        return self._cache.leases(goods)
 
     def on_own(self, entry: TradeEntry, changes: MakeBooks) -> None:
         """An entry of this trader stands; the state has it, and who waited is still pending."""

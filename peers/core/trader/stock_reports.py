@@ -144,7 +144,7 @@ class StockReports:
         if not reversals and not off:
             return None
         counted = msgspec.structs.replace(
-            deposit, remaining=left + returned - off, written_off=deposit.written_off + off
+            deposit, remaining=left + returned - off, written_off=deposit.written_off + off, leases=()
         )
         return reversals, Recount(deposit=counted, returned=returned, written_off=off)
 

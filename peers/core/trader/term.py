@@ -72,11 +72,11 @@ class TraderTerm:
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue_of(seat.area))
         self._reports = StockReports(ctx, state, seat)
-        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, seat)
+        self._at_hand = StockAtHand(ctx, state, self._pending, seat)
+        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, seat)
         self._group_commit = GroupCommit(ctx, seat)
         self._reads = LedgerReads(ctx)
         self._committer = Committer(ctx, state.place, seat)
-        self._at_hand = StockAtHand(ctx, state, self._pending, seat)
         self._others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
         # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
@@ -217,6 +217,13 @@ class TraderTerm:
             self._group_commit.begins(len(self._pending))
             self._committer.append(self._drafter.next_entry(self._sales_that_count))
 
+    def _give_back(self) -> None:
+        """Gives back what was leased and is not wanted here, if nothing is under way."""
+        if self._committer.is_idle and self.ended is None and self._at_hand.has_idle_leases and not self._pending:
+            entry = self._drafter.next_entry(self._sales_that_count)
+            if entry.leases:
+                self._committer.append(entry)
+
     def on_gather_timer(self) -> None:
         """The wait for more requests is over: the entry is written with those that are there."""
         self.pump()
@@ -244,6 +251,7 @@ class TraderTerm:
 
     def follow(self) -> None:
         """Reads what the traders of other areas have written, if nothing is under way. To be called now and then."""
+        self._give_back()
         if self._seat.area and self._committer.is_idle and self.ended is None:
             self._committer.read_on()
 

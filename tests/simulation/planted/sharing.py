@@ -151,7 +151,8 @@ def promise_taken_for_a_sale() -> Iterator[None]:
     """What a cache promises is sold, whatever the warehouse says."""
     find = Draft.find
 
-    def generous(self: Draft, item: str, quantity: int, excluded: tuple[str, ...]) -> Any:
+    def generous(self: Draft, item: str, quantity: int, excluded: tuple[str, ...], *more: Any) -> Any:
+        del more
         return find(self, item, quantity, excluded) or find(self, item, 0, excluded)
 
     with patch.object(Draft, "find", generous):
