@@ -35,8 +35,10 @@ def test_every_invariant_holds_with_each_cache(cache: str) -> None:
     )
     if cache == "none":
         assert (kept, broken) == (0, 0)
+    elif cache == "lease":  # Only a seller that has taken office since, or lost its goods, can break a promise.
+        assert kept > 50 * broken
     else:
-        assert kept > 10 * broken > 0
+        assert kept > 5 * broken > 0
 
 
 def test_without_faults_all_areas_have_a_trader_and_trade() -> None:

@@ -3,6 +3,7 @@
 Some units of what people ask for are leased to the trader's area in the log, with entries that are written anyway
 (the escrow method, O'Neil, 1986). They are sold by that trader only, and only to whom it has promised them. For all
 else the warehouse is asked, so nothing is refused early either. What nobody has asked for in a while is given back.
+Two things can still break a promise: the seller of the goods takes office, or loses them.
 """
 
 from __future__ import annotations

@@ -157,3 +157,29 @@ def promise_taken_for_a_sale() -> Iterator[None]:
 
     with patch.object(Draft, "find", generous):
         yield
+
+
+@mistake(1, 2, areas=AREAS, changes=("market.cache=lease",))
+def lease_spent_twice() -> Iterator[None]:
+    """What is set aside for the trader of one area is sold by that of another as well."""
+
+    def whole(*_: Any) -> int:
+        return 0
+
+    def allowed(self: PostState, *_: Any) -> None:
+        del self
+
+    with patch.object(Draft, "_reserved", whole), patch.object(PostState, "_lease_to_draw_on", allowed):
+        yield
+
+
+@mistake(1, 2, areas=AREAS, changes=("market.cache=lease",))
+def lease_outlives_its_trader() -> Iterator[None]:
+    """A successor goes on with what was set aside for its predecessor."""
+
+    def kept(self: PostState, area: str) -> tuple[Any, ...]:
+        del self, area
+        return ()
+
+    with patch.object(PostState, "_release", kept):
+        yield

@@ -14,10 +14,11 @@ from peers.core.caches.policies import POLICIES, make_cache
 from peers.core.commands import Send
 from peers.core.context import Context
 from peers.core.inputs import Now
-from peers.core.ledger.log import Entry
+from peers.core.ledger.log import Entry, Leasing
 from peers.core.ledger.port import MakeBooks
-from peers.core.ledger.post_state import PostState
-from peers.core.market.records import Deposit, PurchaseRequest
+from peers.core.ledger.post_state import PostState, UnsoundLog
+from peers.core.market.records import Deposit, Lease, PurchaseRequest
+from peers.core.market.stock import Draft
 from peers.core.membership.clocks import LamportStamp
 from peers.core.messages import StockNews
 from peers.core.settings import MarketSettings
@@ -73,7 +74,8 @@ class Warehouse:
 
 
 each_policy = pytest.mark.parametrize("policy", POLICIES)
-each_that_promises = pytest.mark.parametrize("policy", [name for name in POLICIES if name != "none"])
+each_that_believes = pytest.mark.parametrize("policy", ["write-through", "push", "ttl"])
+"""Those that promise what they only believe to be there."""
 
 
 def test_every_policy_that_can_be_set_is_there() -> None:
@@ -96,7 +98,7 @@ def test_without_a_cache_a_search_reads_first_and_nothing_is_promised() -> None:
     assert warehouse.says() is None
 
 
-@each_that_promises
+@each_that_believes
 def test_no_more_is_promised_than_there_is_at_hand(policy: str) -> None:
     warehouse = Warehouse(policy)
     assert [warehouse.says(4), warehouse.says(4), warehouse.says(4)] == ["promised", "promised", "refused"]
@@ -104,7 +106,7 @@ def test_no_more_is_promised_than_there_is_at_hand(policy: str) -> None:
     assert warehouse.says(1) == "refused"
 
 
-@each_that_promises
+@each_that_believes
 def test_what_was_promised_is_free_again_once_that_is_settled(policy: str) -> None:
     warehouse = Warehouse(policy)
     assert warehouse.says(9) == "promised"
@@ -113,7 +115,7 @@ def test_what_was_promised_is_free_again_once_that_is_settled(policy: str) -> No
     assert warehouse.says(9) == "promised"
 
 
-@each_that_promises
+@each_that_believes
 def test_own_sales_are_known_at_once(policy: str) -> None:
     warehouse = Warehouse(policy)
     changes = warehouse.takes_in(trades(SOUTH, decided(SOUTH, 7, 1, FISH)))
@@ -121,7 +123,7 @@ def test_own_sales_are_known_at_once(policy: str) -> None:
     assert [each.remaining for each in warehouse.cache.offers("fish") or ()] == [8]
 
 
-@each_that_promises
+@each_that_believes
 def test_what_others_sold_is_not_known_by_itself(policy: str) -> None:
     warehouse = Warehouse(policy)
     warehouse.the_north_sells_all()
@@ -175,7 +177,7 @@ def test_what_is_older_than_its_time_to_live_says_nothing_until_it_was_read_agai
     assert warehouse.says() == "refused"
 
 
-@each_that_promises
+@each_that_believes
 def test_nothing_is_promised_out_of_what_a_trader_or_the_buyer_itself_deposited(policy: str) -> None:
     warehouse = Warehouse(policy)
     request = PurchaseRequest(
@@ -184,3 +186,78 @@ def test_nothing_is_promised_out_of_what_a_trader_or_the_buyer_itself_deposited(
     assert FISH.offer.seller == "seller1"
     assert warehouse.cache.foretell(request, ("seller1",)) == "refused"
     assert FISH.offer.price > Decimal(0)
+
+
+# -- leases ------------------------------------------------------------------------------------------------
+
+
+class Leaseholder(Warehouse):
+    """The south's trader with three of the nine fish set aside for it."""
+
+    def __init__(self, units: int = 3) -> None:
+        super().__init__("lease")
+        self.leases(units)
+
+    def leases(self, units: int) -> None:
+        leasing = Leasing(deposit=FISH.offer.deposit_id, units=units)
+        changes = self.takes_in(msgspec.structs.replace(trades(SOUTH), leases=(leasing,)))
+        self.cache.on_own(changes.deposits, changes.place)
+
+    def sells(self, area: str, quantity: int, *, promised: bool = False) -> None:
+        """A sale of fish is recorded at the post of an area. Raises UnsoundLog if it cannot be."""
+        seq = self.state.post.seq + 1
+        outcome = decided(area, 200 + seq, seq, self.left())
+        request = msgspec.structs.replace(outcome.accepted.request, quantity=quantity)
+        accepted = msgspec.structs.replace(outcome.accepted, request=request)
+        foretold = "promised" if promised else None
+        self.takes_in(trades(area, msgspec.structs.replace(outcome, accepted=accepted, foretold=foretold)))
+
+
+def test_no_more_is_promised_than_is_leased_and_nothing_is_refused() -> None:
+    south = Leaseholder(3)
+    assert [south.says(2), south.says(2), south.says(1)] == ["promised", None, "promised"]
+    assert south.cache.pinned("q1") == FISH.offer.deposit_id
+    assert south.cache.pinned("q2") is None
+
+
+def test_what_is_leased_is_sold_to_nobody_else() -> None:
+    south = Leaseholder(3)
+    south.sells(NORTH, 6)
+    with pytest.raises(UnsoundLog, match="1 cannot be sold"):
+        south.sells(NORTH, 1)
+    with pytest.raises(UnsoundLog, match="1 cannot be sold"):
+        south.sells(SOUTH, 1)
+
+
+def test_what_was_promised_is_sold_out_of_the_lease_where_nothing_else_is_left() -> None:
+    south = Leaseholder(3)
+    south.sells(SOUTH, 1, promised=True)
+    assert south.left().leases == (Lease(area=SOUTH, units=3),), "there was enough besides"
+    south.sells(NORTH, 5)
+    south.sells(SOUTH, 2, promised=True)
+    assert (south.left().remaining, south.left().leases) == (1, (Lease(area=SOUTH, units=1),))
+
+
+def test_a_lease_ends_with_the_term_of_its_trader() -> None:
+    south = Leaseholder(3)
+    freed = south.takes_in(takes_office(SOUTH, 2, "merchant7")).deposits
+    assert [(each.offer.deposit_id, each.leases) for each in freed] == [(FISH.offer.deposit_id, ())]
+    south.sells(NORTH, 9)
+
+
+def test_no_more_can_be_leased_than_there_is() -> None:
+    with pytest.raises(UnsoundLog, match="10 of d1 cannot be leased"):
+        Leaseholder(10)
+
+
+def test_what_people_ask_for_is_leased_and_given_back_when_they_do_not_any_more() -> None:
+    south = Warehouse("lease")
+    assert south.says() is None
+    (wanted,) = south.cache.leases(Draft(south.state.stock))
+    assert wanted == Leasing(deposit=FISH.offer.deposit_id, units=4), "half of what is free, for there are two areas"
+    changes = south.takes_in(msgspec.structs.replace(trades(SOUTH), leases=(wanted,)))
+    south.cache.on_own(changes.deposits, changes.place)
+    south.passes(TTL_S + 0.1)
+    assert south.cache.has_idle_leases
+    assert south.cache.leases(Draft(south.state.stock)) == (Leasing(deposit=FISH.offer.deposit_id, units=0),)
+    assert south.says() is None, "what the entry under way gives back is promised to nobody"
