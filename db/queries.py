@@ -9,7 +9,7 @@ of the books.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,11 +18,13 @@ import msgspec
 from bson.decimal128 import Decimal128
 from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from db.ledger.connection import Document
 from db.refusals import what_to_do
 from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS, TOWN
-from db.schema.documents import election_from, ms_from, post_from
+from db.schema.documents import election_from, post_from
+from db.schema.forms import ms_from
 from peers.core.market.records import ElectionRecord, Post
 from peers.errors import LedgerError
 
@@ -119,6 +121,17 @@ class Queries:
         def read() -> Progress | None:
             found = self._posts.find_one({"_id": POST}, {"made": 1, "seq": 1})
             return None if found is None else Progress(made=found["made"], seq=found["seq"])
+
+        return self._asked(read)
+
+    def in_log(self, request_ids: Collection[str]) -> frozenset[str]:
+        """Returns those of the requests that the log has, as a majority knows it. Raises LedgerError."""
+
+        def read() -> frozenset[str]:
+            wanted = list(request_ids)
+            settled = self._log.with_options(read_concern=ReadConcern("majority"))
+            found = settled.find({"new_requests": {"$in": wanted}}, {"new_requests": 1})
+            return frozenset(each for entry in found for each in entry["new_requests"]).intersection(wanted)
 
         return self._asked(read)
 

@@ -64,6 +64,10 @@ class NameServerClient:
         """Ends the connection; the next question makes another."""
         self._connection.close()
 
+    def limit(self, timeout_s: float) -> None:
+        """Bounds each question from now on by `timeout_s`, above 0."""
+        self._connection.limit(timeout_s)
+
     @property
     def connected(self) -> bool:
         """Whether there is a connection. The next one may be to a new name server, which knows nobody."""

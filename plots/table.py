@@ -29,6 +29,7 @@ def render(report: Report, console: Console) -> None:
         _start,
         _footprint,
         _elections,
+        _posts,
         _against,
     ):
         for row in rows(report):
@@ -190,6 +191,17 @@ def _elections(report: Report) -> list[Row]:
         )
         for each in report.elections
     ]
+
+
+def _posts(report: Report) -> list[Row]:
+    first = report.posts[0].per_s if report.posts else 0.0
+    rows = []
+    for each in report.posts:
+        cores = ", ".join(f"{user} {used:.2f}" for user, used in each.cores.items())
+        beside = f"{each.per_s:,.0f} a second, {each.per_s / first:.2f} times one post's; cores: {cores}"
+        what = f"{each.name}, {each.customers} customers"
+        rows.append((what, f"{shown(each.p50_ms)} ms", f"{shown(each.p99_ms)} ms", beside))
+    return rows
 
 
 def _messages(elections: Elections) -> str:

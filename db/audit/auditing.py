@@ -141,9 +141,9 @@ class _Audit:
                     _read_journals(database, self._directory, checkers)
                 return checkers.finish()
         except ConnectionFailure as error:
-            raise LedgerError(f"no database answers: {_first_words(error)}; is the town's mongod running?") from error
+            raise LedgerError(f"no database answers: {first_words(error)}; is the town's mongod running?") from error
         except (PyMongoError, BSONError) as error:
-            raise LedgerError(f"the database cannot be read: {_first_words(error)}") from error
+            raise LedgerError(f"the database cannot be read: {first_words(error)}") from error
 
     def _read_books(self, client: MongoClient[Documents], database: Database[Documents]) -> tuple[Checkers, _Seen]:
         if "setName" not in client.admin.command("hello"):
@@ -291,6 +291,6 @@ def _read_journals(database: Database[Documents], directory: Path, checkers: Che
                 checkers.journal_entry(entry, records.get(subject) if subject else None)
 
 
-def _first_words(error: Exception) -> str:
+def first_words(error: Exception) -> str:
     """Returns the part of a driver's message that says what is wrong; its view of the whole cluster follows that."""
     return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]

@@ -7,14 +7,17 @@ the memory of whoever looks at them, and nobody reads the ten-thousandth line.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DepositRow, ElectionRow, PostRow, RequestRow
 
-State = Literal["holds", "violated", "not checked", "could not tell"]
+LOST: Final = "could be lost at this level"
+"""The state where something that was told is not recorded, and the write level of its term allows for that."""
+
+State = Literal["holds", "violated", "not checked", "could not tell", "could be lost at this level"]
 
 MOST_LISTED = 20
 """The most violations kept for each invariant. No setting: nobody reads more of them, and all are counted."""
@@ -36,7 +39,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     *Not checked* says that there was nothing to judge by (no journals, no graph, a town that is not calm);
     *could not tell* that there was and it could not be read. `why` says it for both; `notes` say what was
-    left out of a judgement.
+    left out of a judgement. *Could be lost at this level* says that something told is not there, as a write level
+    below a majority allows; `found` and `violations` are those.
     """
 
     invariant: str
@@ -83,8 +87,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(finding.invariant for finding in self.findings if finding.state == "violated")
 
     @property
+    def lost(self) -> int:
+        """How many records that somebody was told of were lost, as their write level allows."""
+        return sum(finding.found for finding in self.findings if finding.state == LOST)
+
+    @property
     def violations(self) -> tuple[Violation, ...]:
-        return tuple(violation for finding in self.findings for violation in finding.violations)
+        return tuple(each for finding in self.findings if finding.state != LOST for each in finding.violations)
 
     def of(self, invariant: str) -> Finding:
         """The finding of that name; KeyError if there is none."""

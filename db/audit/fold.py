@@ -12,13 +12,13 @@ held in memory is what is queued, what is deposited, and what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
 from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Left, Version
+from db.audit.fold_parts import Account, Ahead
 from db.audit.leases import LeaseBook
 from db.audit.log_rows import EntryRow, Places, RecountRow, read_entry
 from db.audit.rows import (
@@ -56,28 +56,6 @@ class StoredBooks(msgspec.Struct, frozen=True, kw_only=True):
     decided: Iterable[Document]
 
 
-class _Account:
-    """A deposit while the log is played: what is left of it, and what the books say about that."""
-
-    __slots__ = ("at", "due", "in_books", "last", "left", "said", "settled", "written_off")
-
-    def __init__(self, left: int, place: int, book: Document | None) -> None:
-        self.left = left
-        self.written_off = 0
-        # The last place of the log that touches it, and the last such place up to which the books are made, or -1.
-        self.last = place
-        self.due = -1
-        self.in_books = book is not None
-        # Whether the books' word on what is left has been judged; there is none to judge without a document.
-        self.settled = book is None
-        book = book or {}
-        self.at = whole(book.get("at"))
-        leases = book.get("leases", {})
-        self.said = Left(
-            whole(book.get("remaining")), whole(book.get("written_off", 0)), dict(leases) if leases else {}
-        )
-
-
 class Fold:
     """A log being played. Feed `entry`, then `finish` once."""
 
@@ -88,11 +66,11 @@ class Fold:
             follow.book_post(read_post(post))
         self._deposits = {str(document.get("_id")): document for document in books.deposits}
         self._undecided = {str(document.get("_id")): document for document in books.undecided}
-        self._decided = _Ahead(books.decided)
+        self._decided = Ahead(books.decided)
         self._state = FoldedPost()
         # By id of request: those that the log has queued and not decided, with the place that queued them.
         self._queue: dict[str, tuple[int, RequestRow, Document]] = {}
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, Account] = {}
         # By id of request: outcomes of the log whose document of the books has not come yet.
         self._late: dict[str, list[Version]] = {}
         # By id of request: documents of the books whose outcome in the log has not come yet.
@@ -213,7 +191,7 @@ class Fold:
         self._open_account(row, place, book)
 
     def _open_account(self, row: DepositRow, place: int, book: Document | None) -> None:
-        account = self._accounts[row.id] = _Account(row.quantity or 0, place, book)
+        account = self._accounts[row.id] = Account(row.quantity or 0, place, book)
         if place <= self._follow.made:
             account.due = place
 
@@ -272,7 +250,7 @@ class Fold:
         self._leases.draw(row, account.left)
         account.left -= row.quantity or 0
 
-    def _touch(self, place: int, deposit_id: str, account: _Account) -> None:
+    def _touch(self, place: int, deposit_id: str, account: Account) -> None:
         """The entry at `place` changes what is left of a deposit."""
         if account.at is None or place > account.at:
             self._settle(deposit_id, account)
@@ -395,38 +373,9 @@ class Fold:
             self._taker.request(read_request(document))
             self._follow.judge_request(request_id, [Version(place, None)], document)
 
-    def _settle(self, deposit_id: str, account: _Account) -> None:
+    def _settle(self, deposit_id: str, account: Account) -> None:
         """Compares what the books say is left with what the log has left up to there: once, before that changes."""
         if not account.settled:
             account.settled = True
             left = Left(account.left, account.written_off, None if self.cuts.count else self._leases.of(deposit_id))
             self._follow.account(deposit_id, account.at, account.said, account.last, left)
-
-
-class _Ahead:
-    """A stream of documents of which the next one can be seen before it is taken."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = iter(documents)
-        self.head: Document | None = next(self._documents, None)
-
-    @property
-    def over(self) -> bool:
-        return self.head is None
-
-    def take(self) -> Document:
-        """Gives the head; only while there is one."""
-        assert self.head is not None
-        taken, self.head = self.head, next(self._documents, None)
-        return taken
-
-    def put_back(self, documents: list[Document]) -> None:
-        """Has these come again, before all others."""
-        if documents:
-            rest = () if self.head is None else (self.head,)
-            self._documents = chain(documents[1:], rest, self._documents)
-            self.head = documents[0]
-
-    def __iter__(self) -> Iterator[Document]:
-        while self.head is not None:
-            yield self.take()

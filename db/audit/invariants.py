@@ -27,7 +27,7 @@ from db.audit.checkers.follow import BooksFollowLog
 from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
-from db.audit.log_rows import EntryRow, RecountRow, place_of
+from db.audit.log_rows import EntryRow, RecountRow, place_of, read_entry
 from db.audit.recorded import Recorded
 from db.audit.rows import (
     DepositRow,
@@ -211,6 +211,8 @@ def decided_once(books: Evidence) -> Finding:
 def acknowledged_is_recorded(books: Evidence) -> Finding:
     """What a buyer or seller was told is what the ledger says, and nothing they were told is missing from it."""
     checker = AcknowledgedIsRecorded()
+    for document in sorted(books.log or (), key=place_of):
+        checker.log_entry(read_entry(document, -1))
     _feed_journals(checker, books)
     return checker.finish()
 

@@ -39,7 +39,7 @@ class RecountRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A document of `log`. Of one that was `cut`, only place and new ids are left.
+    """A document of `log`. Of one that was `cut`, only place, new ids and write level are left.
 
     `misplaced` is empty, or says why the entry cannot be taken in at all: it has no place, or its place is taken.
     """
@@ -65,6 +65,7 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     area: str = ""
     uri: str | None = None
     leases: tuple[tuple[str, int], ...] = ()
+    write_level: str | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +106,7 @@ def read_entry(document: Document, last: int) -> EntryRow:
         area=name(get("area")) or "",
         uri=text(get("uri", "")),
         leases=leases,
+        write_level=text(get("write_level")),
     )
 
 

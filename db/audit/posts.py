@@ -21,6 +21,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from db.audit.auditing import first_words
 from db.audit.findings import MOST_LISTED, Counts, Finding, Violation
 from db.audit.report import EXIT_CODES, Answer, AuditReport, finding_body, report_body, worst
 
@@ -91,7 +92,7 @@ def judge_together(
     try:
         once = _judge_ids(where, timeout_s)
     except (PyMongoError, BSONError, ValueError) as error:
-        return TownReport(posts=posts, why=f"not all books can be read: {str(error)[:200]}")
+        return TownReport(posts=posts, why=f"not all books can be read: {first_words(error)}")
     counts = _total(posts.values())
     unread = [name for name, report in posts.items() if report.verdict is None]
     return TownReport(

@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from db.audit.findings import Finding, Verdict
+from db.audit.findings import LOST, Finding, Verdict
 
-Answer = Literal["holds", "violated", "could not tell"]
+Answer = Literal["holds", "violated", "could not tell", "could be lost at this level"]
 
-EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2}
+EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2, LOST: 1}
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,18 +28,21 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
             return "could not tell"
         if self.verdict.violated:
             return "violated"
+        if self.verdict.lost:
+            return LOST
         return "holds" if self.verdict.holds else "could not tell"
 
     @property
     def exit_code(self) -> int:
-        """Returns the exit code: 0 holds, 1 violated, 2 could not tell."""
+        """Returns the exit code: 0 holds, 1 violated or something that was told is lost, 2 could not tell."""
         return EXIT_CODES[self.answer]
 
 
 def worst(answers: Iterable[Answer]) -> Answer:
-    """Returns what several answers come to: violated if one is, and what one cannot tell all cannot."""
+    """Returns what several answers come to: the worst of them. Something lost weighs more than what is not known."""
     given = set(answers)
-    return next((answer for answer in ("violated", "could not tell") if answer in given), "holds")
+    order: tuple[Answer, ...] = ("violated", LOST, "could not tell")
+    return next((answer for answer in order if answer in given), "holds")
 
 
 def to_json(report: AuditReport) -> str:
@@ -58,6 +61,7 @@ def report_body(report: AuditReport) -> dict[str, object]:
         "database": report.database,
         "seconds": round(report.seconds, 3),
         "violated": verdict.violated if verdict else (),
+        "lost": verdict.lost if verdict else 0,
         "counts": verdict.counts if verdict else None,
         "invariants": {finding.invariant: finding_body(finding) for finding in (verdict.findings if verdict else ())},
     }

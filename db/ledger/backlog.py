@@ -26,6 +26,8 @@ class Round(msgspec.Struct, kw_only=True):
     first: int
     last: int
     post: Post
+    # The id of the last entry.
+    entry_id: str = ""
     # Requests that no entry had before.
     inserts: list[RawBSONDocument] = msgspec.field(default_factory=list)
     # Requests that replace an older document: id, place of the entry, document.
@@ -50,7 +52,7 @@ class Round(msgspec.Struct, kw_only=True):
                 self.replacements.append((request_id, made.place, document))
         for deposit in made.deposits:
             self.deposits[deposit.offer.deposit_id] = made.place, deposit
-        self.last, self.post = made.place, made.post
+        self.last, self.post, self.entry_id = made.place, made.post, made.entry_id
 
 
 def encode_requests(made: MakeBooks) -> tuple[RawBSONDocument, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymongo import MongoClient
@@ -41,13 +42,17 @@ _PASSING_CODES = frozenset((6, 7, 89, 91, 189, 246, 262, 9001, 10107, 11600, 116
 """The error codes after which a later try may succeed: the server was away, closing, interrupted, or no primary."""
 
 
-def connect(uri: str, database: str) -> Database[Document]:
+def connect(
+    uri: str, database: str, *, server_selector: Callable[[Sequence[Any]], Sequence[Any]] | None = None
+) -> Database[Document]:
     """Returns the database, with settled reads and durable writes; connects at the first use.
 
-    Raises LedgerError for an address that is none.
+    `server_selector` picks among the servers that a reading could go to, as the driver has it. Raises LedgerError for
+    an address that is none.
     """
     try:
-        client = MongoClient[Document](uri, connect=False, tz_aware=True, **_CLIENT_OPTIONS)
+        selector: dict[str, Any] = {} if server_selector is None else {"server_selector": server_selector}
+        client = MongoClient[Document](uri, connect=False, tz_aware=True, **_CLIENT_OPTIONS, **selector)
         return client.get_database(database, read_concern=SETTLED, write_concern=DURABLE)
     except (ConfigurationError, ValueError) as error:
         raise LedgerError(f"the database's address is unusable: {error}; mend --mongo") from error

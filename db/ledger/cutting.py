@@ -27,6 +27,8 @@ _BODILESS: list[Document] = [
             "new_requests": "$new_requests",
             "new_deposits": "$new_deposits",
             "new_reversals": "$new_reversals",
+            "write_level": "$write_level",
+            "term": {"$cond": [{"$ifNull": ["$write_level", False]}, "$term", "$$REMOVE"]},
         }
     }
 ]

@@ -66,12 +66,22 @@ Warn = Callable[[str], None]
 class BooksMaker:
     """The thread that makes the books in `database`. `warn` is told once of trouble that does not pass by itself.
 
-    It also cuts the log behind the books, so that `keep_entries` entries stay whole; 0 keeps all.
+    It also cuts the log behind the books, so that `keep_entries` entries stay whole; 0 keeps all. With
+    `waits_for_majority` entries may come that a majority does not have yet, and may be lost: books are made only of
+    those that stand.
     """
 
-    def __init__(self, database: Database[Document], warn: Warn, keep_entries: int = 0) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        warn: Warn,
+        keep_entries: int = 0,
+        *,
+        waits_for_majority: bool = False,
+    ) -> None:
         self._database = database
         self._warn = warn
+        self._waits_for_majority = waits_for_majority
         self._cutter = LogCutter(database, keep_entries) if keep_entries else None
         self._changed = threading.Condition()
         self._backlog = Backlog()
@@ -154,6 +164,8 @@ class BooksMaker:
         while True:
             try:
                 self._attempt(gathered)
+            except _NotYet:
+                tries = -1  # It is a matter of milliseconds, unless the majority is away.
             except (PyMongoError, LedgerError) as error:
                 # What follows are the server's own words, at length, with its clock: another text each time.
                 why = str(error).partition(", full error:")[0]
@@ -193,11 +205,33 @@ class BooksMaker:
 
     def _attempt(self, gathered: Round) -> None:
         with pymongo.timeout(PATIENCE_S):
+            if self._waits_for_majority and not _stands(self._database, gathered):
+                catch_up(self._database)  # Whatever stands at these places now.
+                return
             write_documents(self._database, gathered)
             # Only what a majority knows to be made may be cut, and no later round may come that makes it so.
             if say_made(self._database, gathered, forced=self._cutter is not None):
                 return
         catch_up(self._database)
+
+
+class _NotYet(Exception):
+    """A majority does not have the entry yet."""
+
+
+def _stands(database: Database[Document], gathered: Round) -> bool:
+    """Whether a majority has the round's last entry, and so all of them; False if it was lost with a primary.
+
+    Raises _NotYet as long as only the primary has it, PyMongoError where the database does not answer."""
+    for concern in ("majority", "local"):
+        log = database.get_collection("log", read_concern=ReadConcern(concern))
+        found = log.find_one({"_id": gathered.last}, {"entry": 1, "cut": 1})
+        if found is not None:
+            is_ours = "cut" in found or found["entry"] == gathered.entry_id
+            if is_ours and concern == "local":
+                raise _NotYet
+            return is_ours
+    return False
 
 
 def write_documents(database: Database[Document], gathered: Round) -> None:

@@ -1,5 +1,8 @@
 """The ledger in memory: the same answers as the one in MongoDB, without a server. The log is a list.
 
+Below the write level of a majority it knows up to where a majority has the log (`settle`), and can lose the rest as a
+set does whose primary falls (`lose_end`).
+
 For the simulator, which performs millions of operations and copies whole states, and for tests. It never waits, loses
 nothing and is never away; tests that want such trouble put it between trader and ledger. `documents()` shows log
 and books in the form they have in MongoDB, for the audit to check with the same predicates.
@@ -12,21 +15,15 @@ from typing import Any
 
 import msgspec
 
-from db.schema.documents import (
-    PLAIN,
-    Document,
-    deposit_document,
-    election_document,
-    entry_document,
-    post_document,
-    request_document,
-)
+from db.schema.documents import deposit_document, election_document, entry_document, post_document, request_document
+from db.schema.forms import PLAIN, Document
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
     Done,
+    EndLost,
     FindReversals,
     FindSales,
     Found,
@@ -44,16 +41,23 @@ from peers.core.ledger.port import (
     Taken,
 )
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Holder, Outcome, Post
+from peers.core.names import WriteLevel
 
 _DONE = Done()
 _APPENDED = Appended()
+_END_LOST = EndLost()
 
 
 class MemoryLedger:
     """Log and books in lists and dicts. Records are frozen and shared between copies; only these are copied."""
 
-    def __init__(self) -> None:
+    def __init__(self, write_level: WriteLevel = "majority") -> None:
+        self._write_level: WriteLevel = write_level
         self._log: list[Entry] = []
+        # A majority has the log up to here.
+        self._settled = NOWHERE
+        # What is to be made of the books once a majority has the entry.
+        self._to_make: list[MakeBooks] = []
         # The post after the whole log.
         self._end = Post()
         # By id, the requests as the log leaves them.
@@ -80,7 +84,10 @@ class MemoryLedger:
             case Append():
                 return self._append(operation)
             case MakeBooks():
-                self.make(operation)
+                if operation.place > self._settled:
+                    self._to_make.append(operation)
+                else:
+                    self.make(operation)
                 return _DONE
             case Load():
                 return self._load()
@@ -124,6 +131,25 @@ class MemoryLedger:
         """Up to which entry the books say they are made."""
         return self._made
 
+    def settle(self) -> None:
+        """A majority has the whole log now."""
+        self._settled = self.end
+        to_make, self._to_make = self._to_make, []
+        for changes in to_make:
+            self.make(changes)
+
+    def lose_end(self) -> int:
+        """The primary falls, and what a majority did not have is lost; returns how many entries that were."""
+        lost = self.end - self._settled
+        if lost:
+            kept = MemoryLedger(self._write_level)
+            for place, entry in enumerate(self._log[: self._settled + 1]):
+                kept._append(Append(place=place, entry=entry))
+            for name in ("_requests", "_deposits", "_made", "_post", "_elections", "_settled"):
+                setattr(kept, name, getattr(self, name))
+            self.__dict__.update(kept.__dict__)
+        return lost
+
     def entry_at(self, place: int) -> Entry | None:
         """The entry at `place`, None where there is none yet."""
         return self._log[place] if place < len(self._log) else None
@@ -157,7 +183,12 @@ class MemoryLedger:
         place, entry = operation.place, operation.entry
         if place < len(self._log):
             standing = self._log[place]
+            if place > self._settled:
+                self.settle()  # Whoever finds a place taken is told by whom once a majority has that.
             return _APPENDED if standing.entry_id == entry.entry_id else Taken(entry=standing)
+        below_majority = self._write_level != "majority" and isinstance(entry, TradeEntry)
+        if below_majority and (place > len(self._log) or not place or self._log[place - 1].term != entry.term):
+            return _END_LOST
         if place > len(self._log):
             raise ValueError(f"place {place} is tried, and the log ends at {len(self._log) - 1}")
         if isinstance(entry, TradeEntry):
@@ -179,6 +210,8 @@ class MemoryLedger:
             since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
             self._end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader, since_ms=since_ms)
         self._log.append(entry)
+        if not below_majority:
+            self.settle()
         return _APPENDED
 
     def _note_holder(self, entry: Entry) -> None:
@@ -259,8 +292,8 @@ class MemoryLedger:
             post=self._post,
             queue=tuple(sorted(queue, key=lambda accepted: accepted.request.sort_key)),
             stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.sort_key)),
-            entries=tuple(self._log[self._made + 1 :]),
-            written_at_ms=self._log[-1].written_at_ms if self._log else None,
+            entries=tuple(self._log[self._made + 1 : self._settled + 1]),
+            written_at_ms=self._log[self._settled].written_at_ms if self._settled != NOWHERE else None,
         )
 
     # -- reading: books and log together -------------------------------------------------------------------

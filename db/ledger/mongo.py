@@ -27,6 +27,7 @@ from pymongo.read_concern import ReadConcern
 
 from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
+from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_on, read_place, read_reversals, read_sales
 from db.schema.collections import DATABASE
@@ -38,6 +39,7 @@ from peers.core.ledger.port import (
     Append,
     Appended,
     Done,
+    EndLost,
     FindReversals,
     FindSales,
     Found,
@@ -56,6 +58,7 @@ from peers.core.ledger.port import (
     Unknown,
 )
 from peers.core.market.records import Accepted, Outcome
+from peers.core.names import WriteLevel
 from peers.waiting import wait_until
 
 # None of these is a setting: they bound what happens when somebody takes office or goes, not how fast trade is.
@@ -81,15 +84,23 @@ class MongoLedger:
 
     `warn` is told of trouble with the books that does not pass by itself, from a thread of their own.
     `keep_entries` is how many entries of the log stay whole behind the books; older ones are cut, and 0 keeps all.
+    `write_level` is how many members have a trade entry before it counts as appended (see `levels`).
     """
 
     def __init__(
-        self, uri: str, database: str = DATABASE, *, warn: Callable[[str], None] = _ignore, keep_entries: int = 0
+        self,
+        uri: str,
+        database: str = DATABASE,
+        *,
+        warn: Callable[[str], None] = _ignore,
+        keep_entries: int = 0,
+        write_level: WriteLevel = "majority",
     ) -> None:
         self._uri = uri
         self._name = database
         self._warn = warn
         self._keep_entries = keep_entries
+        self._write_level: WriteLevel = write_level
         self._connecting = threading.Lock()
         self._database: Database[Document] | None = None
         self._maker: BooksMaker | None = None
@@ -139,7 +150,12 @@ class MongoLedger:
                 return None
             if self._database is None or self._maker is None:
                 self._database = connect(self._uri, self._name)
-                self._maker = BooksMaker(self._database, self._warn, self._keep_entries)
+                self._maker = BooksMaker(
+                    self._database,
+                    self._warn,
+                    self._keep_entries,
+                    waits_for_majority=self._write_level != "majority",
+                )
             return self._database, self._maker
 
     # -- the log -------------------------------------------------------------------------------------------
@@ -149,7 +165,13 @@ class MongoLedger:
             return LedgerAway(why="the books are too far behind the log")
         document = self._encode(operation)
         try:
-            database["log"].insert_one(document)
+            if self._write_level == "majority" or not isinstance(operation.entry, TradeEntry):
+                database["log"].insert_one(document)
+            else:
+                insert_behind(database, document, self._write_level)
+        except EndMissing:
+            self._encoded.clear()  # Of entries that may not stand; those that do are encoded again for the books.
+            return EndLost()
         except DuplicateKeyError as error:
             refusal = _refusal(database, operation, error.details or {})
             if isinstance(refusal, Taken | AlreadyRecorded):

@@ -18,19 +18,12 @@ from pymongo.database import Database
 
 from db.ledger.connection import Document
 from db.schema.collections import POST
-from db.schema.documents import (
-    accepted_from,
-    deposit_from,
-    entry_from,
-    ms_from,
-    outcome_from,
-    post_from,
-    request_from,
-)
+from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
+from db.schema.forms import ms_from
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, ReadEntries, StockedDeposit
 from peers.core.ledger.post_state import PostState
-from peers.core.market.records import Accepted, Outcome, Post
+from peers.core.market.records import Accepted, Deposit, Outcome, Post
 from peers.errors import LedgerError
 
 _T = TypeVar("_T")
@@ -62,6 +55,28 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
             entries=entries,
             written_at_ms=entries[-1].written_at_ms if entries else _read_written_at(database, session, made),
         )
+
+    return _consistently(database, read)
+
+
+def read_stock(
+    database: Database[Document], item: str | None, *, most_entries: int = 500
+) -> tuple[tuple[Deposit, ...], int]:
+    """Reads what is on offer of `item`, or of all items, lowest sort key first, and as of which entry; at most
+    `most_entries` beyond the books.
+
+    Raises like `read_loaded`, and UnsoundLog where the entries do not follow from the books.
+    """
+
+    def read(session: ClientSession) -> tuple[tuple[Deposit, ...], int]:
+        post, made = _read_post(database, session)
+        held: Document = {"remaining": {"$gt": 0}} if item is None else {"remaining": {"$gt": 0}, "item": item}
+        found = database["deposits"].find(held, session=session).hint("stock")
+        stock = [StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in found]
+        state = PostState(place=made, post=post, stock=stock)
+        for entry in _read_log(database, session, made, most_entries):
+            state.take_in(entry, torn=True)
+        return state.stock.on_offer(item), state.place
 
     return _consistently(database, read)
 

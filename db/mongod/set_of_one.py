@@ -32,6 +32,9 @@ FAILOVER_SETTINGS = {
     "heartbeatIntervalMillis": 200,
     "heartbeatTimeoutSecs": 2,
     "catchUpTimeoutMillis": 2000,
+    # Everybody copies from the primary. Otherwise one copies from another, and if that one's disk stalls, the first
+    # stays behind with it for half a minute: then a majority has nothing new, though only one member is unwell.
+    "chainingAllowed": False,
 }
 """What a set that is to fail over within seconds is told; the server's own values are for half a minute."""
 

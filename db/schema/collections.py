@@ -234,6 +234,7 @@ _ENTRY: Json = {
     "written_at": _DATE,
     "area": _TEXT,
 }
+_LEVEL: Json = {"enum": ["two", "one"]}  # A majority goes without saying.
 _NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS, "new_reversals": _IDS}
 
 LOG = Collection(
@@ -256,10 +257,15 @@ LOG = Collection(
                 optional=["area", *_NEW, "deposits", "decided", "queued", "reversals", "recounts", "leases"],
             ),
             _exactly(
-                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "uri": _TEXT}, optional=["area", "uri"]
+                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "uri": _TEXT, "write_level": _LEVEL},
+                optional=["area", "uri", "write_level"],
             ),
-            # The body was cut away behind the books. The place stays taken, and so do the ids.
-            _exactly({"_id": _whole(0), "cut": {"enum": [True]}, **_NEW}, optional=[*_NEW]),
+            # The body was cut away behind the books. The place stays taken, and so do the ids; and what says that
+            # something of the term could be lost.
+            _exactly(
+                {"_id": _whole(0), "cut": {"enum": [True]}, **_NEW, "term": _whole(1), "write_level": _LEVEL},
+                optional=[*_NEW, "term", "write_level"],
+            ),
         ]
     },
     indexes=[

@@ -6,16 +6,11 @@ The two forms differ only in how money and times of day are written. `BSON` is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
-from bson.decimal128 import Decimal128
-
 from db.schema.collections import POST
+from db.schema.forms import BSON, Document, Form, money_from, ms_from
 from peers.core.ledger.log import Entry, Leasing, OfficeEntry, Recount, TradeEntry
 from peers.core.market.records import (
     Accepted,
@@ -32,46 +27,6 @@ from peers.core.market.records import (
     clock_of,
 )
 from peers.core.membership.clocks import LamportStamp, VectorStamp
-
-Document = dict[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_TWO_PLACES = (6176 - 2) << 113
-"""The exponent for two places, shifted to where a Decimal128 holds it (IEEE 754)."""
-
-
-@lru_cache(maxsize=4096)
-def decimal128(money: Decimal) -> Decimal128:
-    """Returns `money` (not negative, exact to the cent) as MongoDB keeps it.
-
-    It is made and remembered here because bson's own way shows up in the time of a large commit.
-
-    ValueError for what is no money.
-    """
-    cents = money * 100
-    whole = int(cents)
-    if whole != cents or whole < 0:
-        raise ValueError(f"{money} is not money: not negative, and exact to the cent")
-    return Decimal128.from_bid((_TWO_PLACES | whole).to_bytes(16, "little"))
-
-
-@lru_cache(maxsize=1024)
-def date(ms: int) -> datetime:
-    """Returns a time of day given in milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """How money and times of day are written."""
-
-    money: Callable[[Decimal], object]
-    date: Callable[[int], object]
-
-
-BSON = Form(money=decimal128, date=date)
-PLAIN = Form(money=lambda money: money, date=date)
 
 
 def request_document(record: Accepted | Outcome, at: int, form: Form = BSON) -> Document:
@@ -213,6 +168,8 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         document["reason"] = entry.reason
         if entry.uri:
             document["uri"] = entry.uri
+        if entry.write_level != "majority":
+            document["write_level"] = entry.write_level
         return document
     parts: dict[str, list[Any]] = {
         "new_requests": list(entry.new_requests),
@@ -284,10 +241,10 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         sale = Sale(
             seller=document["seller"],
             deposit=document["deposit"],
-            price=_money_from(document["price"]),
-            amount=_money_from(document["amount"]),
-            commission=_money_from(document["commission"]),
-            earned=_money_from(document["earned"]),
+            price=money_from(document["price"]),
+            amount=money_from(document["amount"]),
+            commission=money_from(document["commission"]),
+            earned=money_from(document["earned"]),
         )
     return Outcome(
         accepted=accepted_from(document),
@@ -306,9 +263,9 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
 def _reversal_from(document: Mapping[str, Any]) -> Reversal:
     return Reversal(
         number=document["number"],
-        amount=_money_from(document["amount"]),
-        commission=_money_from(document["commission"]),
-        earned=_money_from(document["earned"]),
+        amount=money_from(document["amount"]),
+        commission=money_from(document["commission"]),
+        earned=money_from(document["earned"]),
         term=document["term"],
         trader=document["trader"],
         taken_back_at_ms=ms_from(document["taken_back_at"]),
@@ -324,7 +281,7 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
             seller=document["seller"],
             item=document["item"],
             quantity=document["quantity"],
-            price=_money_from(document["price"]),
+            price=money_from(document["price"]),
             clock=_clock_from(document["clock"]),
         ),
         remaining=document["remaining"],
@@ -389,6 +346,7 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
             reason=document["reason"],
             area=document.get("area", ""),
             uri=document.get("uri", ""),
+            write_level=document.get("write_level", "majority"),
         )
     return TradeEntry(
         entry_id=entry_id,
@@ -426,13 +384,3 @@ def _clock_from(clock: Mapping[str, Any]) -> LamportStamp | VectorStamp:
     if "vector" in clock:
         return VectorStamp(vector=dict(clock["vector"]))
     return LamportStamp(lamport=clock["lamport"])
-
-
-def _money_from(value: Decimal128 | Decimal | str) -> Decimal:
-    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
-
-
-def ms_from(value: datetime | str) -> int:
-    """Returns a time of day, in any of the forms, in milliseconds since 1970."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return (moment - _EPOCH) // _MILLISECOND

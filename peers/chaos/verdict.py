@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from db.audit.findings import Finding, State
+from db.audit.findings import LOST, Finding, State
 from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
 from peers.chaos.plan import TRADER_KINDS, Plan
@@ -85,11 +85,12 @@ def judge(
     lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(deaths)]
     violated = [line.invariant for line in lines if line.state == "violated"]
     doubts = _doubts(plan, report, lines, traffic)
-    answer: Answer = "violated" if violated else "could not tell" if doubts else "holds"
+    lost = [line.invariant for line in lines if line.state == LOST]
+    answer: Answer = "violated" if violated else LOST if lost else "could not tell" if doubts else "holds"
     return ChaosVerdict(
         answer=answer,
         exit_code=EXIT_CODES[answer],
-        why=tuple(violated) if violated else tuple(doubts),
+        why=tuple(violated or lost or doubts),
         again=again,
         lines=tuple(lines),
         traffic=traffic,

@@ -115,6 +115,7 @@ def _sale(outcome: Outcome, earned: Decimal) -> Words:
     return {
         "request_id": request.request_id,
         "seq": outcome.seq,
+        "term": outcome.term,
         "item": request.item,
         "quantity": request.quantity,
         "buyer": request.buyer,
@@ -132,6 +133,7 @@ def _reversal(outcome: Outcome) -> Words:
         "request_id": request.request_id,
         "seq": outcome.seq,
         "number": reversal.number,
+        "term": reversal.term,
         "buyer": request.buyer,
         "seller": sale.seller,
         "item": request.item,

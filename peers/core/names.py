@@ -13,6 +13,9 @@ ITEMS = ("fish", "salt", "boar")
 GraphKind = Literal["random", "complete", "ring"]
 """How peers may be linked; see `peers.core.membership.graph_kinds`."""
 
+WriteLevel = Literal["majority", "two", "one"]
+"""How many members of the database have an entry of the log on their disks before anybody is told what it says."""
+
 NO_RANK = 999_999
 """The rank of a customer that is no peer; it is above all others, so that peers come first when clocks tie."""
 

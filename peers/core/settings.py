@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from peers.core.market.limits import MAX_PRICE, MAX_QUANTITY
-from peers.core.names import ITEMS, GraphKind
+from peers.core.names import ITEMS, GraphKind, WriteLevel
 from peers.errors import SettingsError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -170,18 +170,44 @@ LEAST_KEPT = 1000
 """The fewest entries to keep whole behind the books: a slow reader begins at books of some moments ago."""
 
 
+LEAST_STALENESS_S = 0.1
+"""The tightest bound on what a search may miss: to find out how far the log goes takes long as well."""
+
+
 class LedgerSettings(BaseModel):
-    """How much of the log is kept. What a cut entry said is in the books; its place and its ids are kept for good."""
+    """How durable a purchase is before it is told, where searches read, and how much of the log is kept.
+
+    What a cut entry said is in the books; its place and its ids are kept for good."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     """So many of the last entries are kept whole behind the books; 0 means that all are."""
+    write_level: WriteLevel = "majority"
+    """So many members have a sale on disk before it is told; fewer than a majority, and a fail-over may lose it."""
+    read_preference: Literal["primary", "nearest"] = "primary"
+    """Whether only the trader answers a search, or any peer that is asked, from the nearest member."""
+    max_staleness_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.0
+    """A search at the nearest member misses nothing that is older than this; 0 where `read_preference` is primary."""
 
     @model_validator(mode="after")
     def _enough_for_readers(self) -> LedgerSettings:
         if 0 < self.keep_entries < LEAST_KEPT:
             raise ValueError(f"keep_entries must be 0, which keeps all, or at least {LEAST_KEPT}")
+        return self
+
+    @model_validator(mode="after")
+    def _bounded_where_it_is_stale(self) -> LedgerSettings:
+        if self.read_preference == "nearest" and self.max_staleness_s < LEAST_STALENESS_S:
+            raise ValueError(
+                f"read_preference nearest needs max_staleness_s of {LEAST_STALENESS_S:g} or more "
+                f"({self.max_staleness_s:g}): it says how much a search may miss"
+            )
+        if self.read_preference == "primary" and self.max_staleness_s:
+            raise ValueError(
+                f"max_staleness_s ({self.max_staleness_s:g}) is for read_preference nearest: "
+                "the trader's answer misses nothing"
+            )
         return self
 
 
@@ -201,7 +227,16 @@ class Settings(BaseModel):
     timing: TimingSettings = TimingSettings()
     """How fast the peers heartbeat, suspect and vote."""
     ledger: LedgerSettings = LedgerSettings()
-    """How much of the log is kept."""
+    """How durable a purchase is before it is told, where searches read, and how much of the log is kept."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.market.one_stock and self.ledger.write_level != "majority":
+            raise ValueError(
+                f"write_level ({self.ledger.write_level}) must be majority where areas have one_stock, "
+                "for what one trader was told has to be there for the other"
+            )
+        return self
 
 
 def changed(values: Mapping[str, object], changes: Iterable[str]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from typing import Any, NoReturn
 
 import msgspec
@@ -130,6 +131,18 @@ class RpcConnection:
     def fileno(self) -> int:
         """Returns the file number of the socket, to wait on; -1 while there is none."""
         return self._connection.fileno() if self._connection is not None else -1
+
+    def limit(self, timeout_s: float) -> None:
+        """Bounds the calls from now on by `timeout_s`, above 0, instead of what was said before."""
+        if timeout_s == self._timeout_s:
+            return
+        self._timeout_s = timeout_s
+        if self._connection is not None:
+            sock = self._connection.sock
+            if isinstance(sock, ssl.SSLSocket):
+                sock.settimeout(timeout_s)
+            else:
+                keep_time_in_kernel(sock, timeout_s)
 
     def cut(self) -> None:
         """Has a call under way fail at once. From any thread."""

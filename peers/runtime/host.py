@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-from peers.core.calls import Call, Failure, Reply, Status
+from peers.core.calls import Call, Failure, Reply, Search, Status
 from peers.core.commands import (
     CallTrader,
     CancelTimer,
@@ -48,7 +48,7 @@ from peers.core.inputs import (
 )
 from peers.core.journal import JOURNALED
 from peers.core.ledger.port import Ledger, Operation, Result
-from peers.core.market.records import Outcome
+from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
@@ -116,10 +116,19 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
     )
 
 
+class NearestSearch(Protocol):
+    """Who searches in the books near this peer; see `db.ledger.searching`."""
+
+    def search(self, item: str | None) -> tuple[Deposit, ...] | None: ...
+
+    def close(self) -> None: ...
+
+
 class PeerHost:
     """One peer, listening from the start; `register` it, then `begin`.
 
-    `on_report` and `on_stop` are called under the lock and must not block; `on_fault` gets what the core raised.
+    `nearest` answers searches while this peer is not in office. `on_report` and `on_stop` are called under the lock
+    and must not block; `on_fault` gets what the core raised.
     """
 
     def __init__(
@@ -132,6 +141,7 @@ class PeerHost:
         on_stop: Callable[[], None],
         on_fault: Callable[[BaseException], None],
         make_core: MakeCore = make_peer,
+        nearest: NearestSearch | None = None,
     ) -> None:
         settings = make_settings(spec.settings)
         timeout_s = settings.timing.call_timeout_s
@@ -142,6 +152,8 @@ class PeerHost:
         self._lock = threading.Lock()
         self._begun = threading.Event()
         self._ended = False
+        self._nearest = nearest
+        self._in_office = False
         patience_s = ANSWER_WITHIN * timeout_s
         self._replies = DeferredReplies(patience_s, lambda: self._calls.turn_away_the_late())  # noqa: PLW0108 - there are none yet
         # It only matters to a seller that has lost its goods; then this peer's earlier lives are to be read up.
@@ -226,6 +238,8 @@ class PeerHost:
         self._links.drain(0.5)
         self._registration.stop(farewell=farewell)
         self._ledger.close()
+        if self._nearest is not None:
+            self._nearest.close()
 
     def close(self) -> None:
         """Stops, and lets go of everything: for programs that go on afterwards."""
@@ -258,10 +272,15 @@ class PeerHost:
         return self._calls.call_later(call, on_reply, area)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
-        """The same, but where this peer is not in office, asks the trader it knows of and returns what that said.
+        """The same, but where this peer is not in office, asks the trader it knows of and returns what that said. A
+        search it answers from the nearest member of the books instead, where the settings have it so and it can.
 
         WireError where that is the answer, PostClosed if the trader does not answer.
         """
+        if isinstance(call, Search) and self._nearest is not None and not self._in_office:
+            found = self._nearest.search(call.item)
+            if found is not None:
+                return found
         try:
             return self.call(call)
         except NotTrader as refusal:
@@ -388,5 +407,6 @@ class PeerHost:
         if command.area:
             return  # It only stands in for another; its own office goes on.
         self._ledger.hold(command.held)
+        self._in_office = command.held
         if not command.held:
             self._sale_notifier.rest()

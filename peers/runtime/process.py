@@ -24,6 +24,7 @@ from typing import Literal, cast
 import msgspec
 
 from db.ledger.mongo import MongoLedger
+from db.ledger.searching import NearestStock
 from peers.books_address import without_secrets
 from peers.core.settings import make_settings
 from peers.rpc.shortcuts import call_directly
@@ -77,14 +78,24 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     threading.excepthook = lambda args: _die(log, args.exc_value)
     reporter = TownReporter(channel, log, quiet=spec.quiet)
     orders = _Orders(channel)
-    keep_entries = make_settings(spec.settings).ledger.keep_entries
+    rules = make_settings(spec.settings).ledger
+    nearest = None
+    if rules.read_preference == "nearest":
+        nearest = NearestStock(spec.mongo_uri, spec.database, rules.max_staleness_s)
     host = PeerHost(
         spec,
-        make_ledger=lambda: MongoLedger(spec.mongo_uri, spec.database, warn=log.error, keep_entries=keep_entries),
+        make_ledger=lambda: MongoLedger(
+            spec.mongo_uri,
+            spec.database,
+            warn=log.error,
+            keep_entries=rules.keep_entries,
+            write_level=rules.write_level,
+        ),
         log=log,
         on_report=reporter.report,
         on_stop=orders.departed,
         on_fault=fault,
+        nearest=nearest,
     )
     host.register()
     reporter.say(Ready(member=host.member, pid=os.getpid()))

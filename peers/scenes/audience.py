@@ -14,6 +14,7 @@ from peers.core.reports import (
     Demoted,
     Elected,
     ElectionStarted,
+    EntryRefused,
     LeftOffice,
     Lost,
     Opened,
@@ -23,7 +24,7 @@ from peers.core.reports import (
 from peers.scenes.verdict import SceneVerdict
 from peers.town.view.console import Console
 
-_NEWS = (Opened, ElectionStarted, Elected, LeftOffice, Lost, Demoted, Crashes, Slept)
+_NEWS = (Opened, ElectionStarted, Elected, LeftOffice, EntryRefused, Lost, Demoted, Crashes, Slept)
 _WIDTH = 100
 
 

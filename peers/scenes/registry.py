@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from peers.errors import SettingsError
 from peers.scenes import lamport, ring, vector
+from peers.scenes.replicated import scripts as replicated
 from peers.scenes.scene import Scene
 
-SCENES: dict[str, Scene] = {scene.name: scene for scene in (*lamport.SCENES, *vector.SCENES, *ring.SCENES)}
+SCENES: dict[str, Scene] = {
+    scene.name: scene for scene in (*lamport.SCENES, *vector.SCENES, *ring.SCENES, *replicated.SCENES)
+}
 """In the order of the reports, one market after the other."""
 
 

@@ -10,8 +10,9 @@ import msgspec
 
 from peers.scenes.stage import Stage
 from peers.town.options import RunOptions, parse_roles, parse_settings
+from peers.town.presets import find_preset
 
-Market = Literal["lamport", "vector", "ring"]
+Market = Literal["lamport", "vector", "ring", "replicated"]
 
 HOST = "127.0.0.1"
 
@@ -23,7 +24,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One scene. `title` is its row in the report of that market, `look_at` what the audience should look at.
 
     The town is that of the market's preset, with `roles` by rank as for `--roles`, and with `settings` by their
-    dotted names over those of the preset. `starter`, `trades`: as `RunOptions` has them. `script` plays it.
+    dotted names over those of the preset. `starter`, `trades` and `replicas` are as in `RunOptions`. `script` plays
+    it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, object] = {}
     starter: int | None = None
     trades: bool = True
+    replicas: int | None = None
 
     def options(self, directory: Path) -> RunOptions:
         """Returns how its town is run, in `directory`. SettingsError for what cannot be."""
@@ -45,9 +48,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
             directory=directory,
             seed=1,
             roles=roles,
+            usual_replicas=find_preset(self.market).replicas,
             starter=self.starter,
             trades=self.trades,
             picture=False,
+            replicas=self.replicas,
             settings=parse_settings(pairs=(), shortcuts=dict(self.settings), slow_peer=False, market=self.market),
         )
         options.check()

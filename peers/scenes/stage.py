@@ -12,7 +12,8 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from db.queries import RecordedSale
 from peers.core.leadership.state import LeadershipState
@@ -21,17 +22,20 @@ from peers.core.names import Role
 from peers.core.reports import Elected, LeadershipChanged
 from peers.rpc.public_form import Document
 from peers.rpc.rpc_connection import RpcConnection
+from peers.runtime.spec import CutLinks
 from peers.scenes.audience import Audience
 from peers.scenes.customers import SceneCustomer
 from peers.scenes.hearing import DEADLINE_S, Hearing
 from peers.scenes.verdict import Fact, NotSeen
 from peers.town.books import Books
 from peers.town.options import RunOptions
+from peers.town.replicas import Replicas
 from peers.town.town import Town
 
-# Neither is an option: both only bound how late a scene goes on.
+# None is an option: they only bound how late a scene goes on.
 _CALL_S = 10.0
 _LOOK_S = 0.02
+_CUT_S = 120.0
 
 _T = TypeVar("_T")
 
@@ -67,6 +71,11 @@ class Stage:
         """Returns what that peer says of itself. CallFailed if it does not answer."""
         return await asyncio.to_thread(_call, self._uri(name), "status")
 
+    async def search_at(self, name: str) -> list[Document]:
+        """Returns what that peer says is on offer. CallFailed or WireError if it does not answer."""
+        found: Any = await asyncio.to_thread(_call, self._uri(name), "search")
+        return list(found)
+
     async def clock(self, name: str) -> int:
         """Returns the time of that peer's own clock: of a vector, the sum. CallFailed likewise."""
         clock = (await self.status(name))["clock"]
@@ -95,6 +104,11 @@ class Stage:
         books = self._town.services.books
         assert books is not None
         return books
+
+    @property
+    def replicas(self) -> Replicas | None:
+        """The members of the books that are the town's own."""
+        return self._town.services.replicas
 
     async def in_books(self, question: Callable[[Books], _T]) -> _T:
         """Asks the books, which are brought up to the log first. LedgerError if they cannot be read."""
@@ -138,6 +152,61 @@ class Stage:
         for name in names:
             with suppress(ProcessLookupError):
                 os.kill(self._town.processes.pid(name), signal.SIGKILL)
+
+    async def freeze(self, name: str) -> None:
+        """Stops this peer: it does nothing more, and does not know it. `wake` has it go on. NotSeen if it runs on."""
+        pid = self._town.processes.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+
+        async def has_stopped() -> bool | None:
+            # The signal is sent; on a busy machine some of its threads may run on for a moment.
+            return all(_is_stopped(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")) or None
+
+        await self.until(has_stopped, f"that {name} stops")
+
+    def wake(self, name: str) -> None:
+        """Has a frozen peer go on, if it still runs."""
+        with suppress(ProcessLookupError):
+            os.kill(self._town.processes.pid(name), signal.SIGCONT)
+
+    async def cut_off(self, name: str) -> None:
+        """Cuts this peer's links to its neighbours, both ways; customers and the books it still reaches. Returns once
+        it is so; `heal` ends it. NotSeen if it does not come about."""
+        log = self._options.directory / "logs" / f"{name}.log"
+        self._town.processes.tell(name, CutLinks(neighbours=(), seconds=_CUT_S, way="both"))
+
+        async def is_cut() -> bool | None:
+            return "links are cut" in log.read_text(encoding="utf-8") or None
+
+        await self.until(is_cut, f"that {name} is cut off")
+
+    def heal(self, name: str) -> None:
+        """Joins the links of a peer that was cut off, if it still runs."""
+        self._town.processes.tell(name, CutLinks(neighbours=(), seconds=0.0, way="both"))
+
+    def kill_database(self) -> None:
+        """Kills the member of the database that takes the writes, with SIGKILL. NotSeen if it is not the town's own,
+        or does not run."""
+        replicas = self._town.services.replicas
+        mongod = replicas.primary if replicas is not None else None
+        pid = mongod.pid if mongod is not None else None
+        if pid is None:
+            raise NotSeen("the database is not this town's own, and cannot be killed")
+        os.kill(pid, signal.SIGKILL)
+
+    @asynccontextmanager
+    async def connections(self, name: str, count: int) -> AsyncIterator[list[RpcConnection]]:
+        """Gives so many connections to that peer, made and ready, each for one call at a time; and ends them.
+
+        CallFailed if it does not answer."""
+        made = [RpcConnection(self._uri(name), DEADLINE_S) for _ in range(count)]
+        try:
+            for each in made:
+                await asyncio.to_thread(each.call, "ping")
+            yield made
+        finally:
+            for each in made:
+                each.close()
 
     async def join(self, *roles: Role) -> list[str]:
         """Has newcomers join, one after the other; returns their names. BazaarError if one cannot."""
@@ -201,6 +270,14 @@ class Stage:
         if uri is None:
             raise NotSeen(f"{name} has ended")
         return uri
+
+
+def _is_stopped(stat: Path) -> bool:
+    """Whether that thread of a process has stopped, or ended."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except FileNotFoundError:
+        return True
 
 
 def _call(uri: str, method: str) -> Document:

@@ -110,17 +110,18 @@ class AreaMarket:
             return
         if self._services is not None:
             self.since = await self._services.open_books()
-            self._books = self._services.books
-            return
-        books = self._books = _beside(home, self._plan, shared=self._settings.market.one_stock)
-        self.since = await asyncio.to_thread(books.open)
-        if self._plan.books:
-            town, theirs = await asyncio.to_thread(lambda: (home.town(), books.town(home.town())))
-            if theirs != town:
-                raise TownError(
-                    f"the books given for {self._plan.name} are those of another town: name another database, as in "
-                    f"--area {self._plan.name}=mongodb://HOST/DATABASE"
-                )
+            books = self._services.books
+            assert books is not None
+        else:
+            books = _beside(home, self._plan)
+            self.since = await asyncio.to_thread(books.open)
+        self._books = books
+        # Two towns at one post would depose each other's traders without end.
+        if not await asyncio.to_thread(lambda: books.town(home.town()) == home.town()):
+            raise TownError(
+                f"the books of {self.name}, database {books.database}, are those of another town: name another "
+                f"database, as in --area {self.name}=mongodb://HOST/DATABASE, or empty that one yourself"
+            )
 
     async def start(
         self, home: Books, ranks: Sequence[int], state: TownState, settings: Settings, areas: tuple[str, ...]
@@ -269,11 +270,11 @@ class AreaMarket:
             self._services.kill_hard()
 
 
-def _beside(home: Books, plan: AreaPlan, *, shared: bool) -> Books:
+def _beside(home: Books, plan: AreaPlan) -> Books:
     """The books of an area that are not in a database of its own that the town runs."""
     from peers.town.books import Books
 
-    return Books(*address_of_area(home.uri, home.database, plan, shared=shared))
+    return Books(*address_of_area(home.uri, home.database, plan))
 
 
 async def _begin(

@@ -15,7 +15,7 @@ from peers.books_address import ENVIRONMENT
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
-from peers.town.areas import AreaPlan, check_areas, check_size
+from peers.town.areas import AreaPlan, check_areas, check_size, given_books
 from peers.town.presets import find_preset
 from peers.town.room import check_room
 
@@ -46,6 +46,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     mongo: str | None = None
     replicas: int | None = None
+    # What the market wants where `replicas` is not given, and the books are the town's own.
+    usual_replicas: int = 1
     nameserver: str | None = None
     nameserver_port: int = 0
     advertise: str | None = None
@@ -99,11 +101,15 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--area {apart}: all areas have one stock, so their books are in one place")
         if self.replicas is not None:
             self._check_replicas(self.replicas)
-        if self.mongo is not None:
-            # Imported here, for it imports the database driver, which takes a while.
-            from db.address import database_of
+        elsewhere = given_books(self.areas)
+        if self.fresh and elsewhere:
+            raise SettingsError("--fresh empties only books of the town's own: empty those of --area yourself")
+        for address in (*elsewhere, self.mongo):
+            if address is not None:
+                # Imported here, for it imports the database driver, which takes a while.
+                from db.address import database_of
 
-            database_of(self.mongo)
+                database_of(address)
         if self.tls and self.insecure:
             raise SettingsError("--tls encrypts and --insecure does not: give one of them")
         if self.fresh and self.nameserver:
@@ -127,6 +133,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     def as_first(self) -> RunOptions:
         """Returns the options of who opens the market: it has its usual areas, unless others are given."""
         return msgspec.structs.replace(self, areas=self.areas or self.usual_areas)
+
+    def with_stock(self) -> RunOptions:
+        """Returns the same, with areas whose books are together if they are to have one stock."""
+        shared = self.settings.market.one_stock
+        return msgspec.structs.replace(
+            self, areas=tuple(msgspec.structs.replace(area, shared=shared) for area in self.areas)
+        )
 
     def check_first(self) -> None:
         """Raises SettingsError for what the first on a host cannot be."""

@@ -19,7 +19,7 @@ from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
 from peers.town.options import RunOptions
 from peers.town.replicas import Replicas, all_here
-from peers.town.replication import Replication, members_elsewhere, read_replication
+from peers.town.replication import Replication, check_level, members_elsewhere, read_replication
 from peers.town.view.console import Console
 
 
@@ -29,11 +29,12 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     Where other machines can reach the host, the `mongod` listens there, to members that know the password; the port
     is kept from run to run, for the others remember it. Elsewhere it listens on loopback, and all members of a set
     are here. LedgerError if its secrets cannot be kept, TownError if no port is left, SettingsError for a number of
-    members that the books there are not to have.
+    members that the books there are not to have, or that are fewer than the write level asks for.
     """
     home, host = directory.mongo, options.host
     before = read_replication(home)
-    wanted = options.replicas or (before.wanted if before is not None else 1)
+    wanted = options.replicas or max(before.wanted if before is not None else 1, options.usual_replicas)
+    check_level(options.settings.ledger.write_level, wanted)
     if before is not None and wanted < before.wanted:
         raise SettingsError(f"--replicas {wanted}: the books here are in {before.wanted} members; leave that out")
     is_shared = is_secured() and can_be_reached(host)

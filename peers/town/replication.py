@@ -6,7 +6,18 @@ from pathlib import Path
 
 import msgspec
 
+from peers.core.names import WriteLevel
+from peers.core.settings import LedgerSettings
+from peers.errors import SettingsError
 from peers.files import write_json
+
+_WHAT_IS_KEPT = {
+    "majority": "a purchase is told once most members have it on disk, and a fail-over loses none",
+    "two": "a purchase is told once two members have it on disk; a fail-over may lose the last ones, "
+    "though hardly ever with three members, and the audit shows which",
+    "one": "a purchase is told once one member has it on disk; a fail-over may lose the last ones, "
+    "and the audit shows which",
+}
 
 
 class Replication(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +58,20 @@ def members_elsewhere(home: Path) -> list[str]:
     """Returns the addresses of those members of the set in `home` that other machines have."""
     record = read_replication(home)
     return [] if record is None else [each for each in record.known if each not in record.own]
+
+
+def check_level(level: WriteLevel, members: int) -> None:
+    """Raises SettingsError for a write level that so many members cannot reach."""
+    if level == "two" and members < 2:
+        raise SettingsError("ledger.write_level two needs two members or more: give --replicas 3, or another level")
+
+
+def what_is_kept(ledger: LedgerSettings, *, is_several: bool) -> str:
+    """Returns one line for people: what may be lost at this write level, and what a search may miss; empty where the
+    books are in one member, which has all there is."""
+    if not is_several and ledger.write_level == "majority":
+        return ""
+    line = f"write level {ledger.write_level}: {_WHAT_IS_KEPT[ledger.write_level]}"
+    if ledger.read_preference == "nearest":
+        line += f"; any peer answers a search, and misses nothing older than {ledger.max_staleness_s:g} s"
+    return line

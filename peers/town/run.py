@@ -12,6 +12,7 @@ import msgspec
 from peers.books_address import address_from_environment
 from peers.errors import TownError
 from peers.rpc.shortcuts import call_directly
+from peers.town.areas import given_books
 from peers.town.areas_before import with_areas
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached
@@ -75,12 +76,14 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
         # The environment is asked only here: whoever joins a town is told by its card where the books are.
         options = msgspec.structs.replace(options, mongo=address_from_environment())
         options.check()
-    options = with_areas(options.as_first(), directory)
+    options = with_areas(options.as_first(), directory).with_stock()
     options.check_first()
-    if options.mongo is not None:
-        from db.address import check_reachable
+    for address in (*given_books(options.areas), options.mongo):
+        if address is not None:
+            from db.address import check_reachable
 
-        check_reachable(options.mongo)
+            check_reachable(address)
+    if options.mongo is not None:
         from peers.town.machines.lease import check_unused
 
         check_unused(directory, options.mongo, host, given)

@@ -15,6 +15,7 @@ from db.audit.report import EXIT_CODES, worst
 from nameserver.names import AREAS
 from peers.books_address import has_secret
 from peers.core.market.records import Post
+from peers.core.settings import LedgerSettings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.areas import ONLY, AreaBooks, draw_shares, write_areas
@@ -27,6 +28,7 @@ from peers.town.market import AreaMarket
 from peers.town.options import RunOptions
 from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.replication import what_is_kept
 from peers.town.services import Services
 from peers.town.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
@@ -217,6 +219,10 @@ class Town:
             since, of = market.since, f" of {market.name}" if market.name else ""
             what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
             self._console.say(f"books{of}: {market.which_books(which)}, {what}")
+        replicas = self._services.replicas
+        kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
+        if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
+            self._console.say(kept)
         self._console.say(f"name server: {server.host} port {server.port} (process {server.pid})")
         self._write_state(
             nameserver_host=server.host,

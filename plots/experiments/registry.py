@@ -14,7 +14,18 @@ import msgspec
 
 from peers.errors import SettingsError
 from plots.draw.experiments.drawing import draw_saved
-from plots.measure.experiments import algorithms, buyers, caches, clocks, elections, nodes, response, sequential
+from plots.measure.experiments import (
+    algorithms,
+    buyers,
+    caches,
+    clocks,
+    elections,
+    nodes,
+    posts,
+    replication,
+    response,
+    sequential,
+)
 from plots.measure.experiments.workshop import Workshop
 from plots.results.experiments import algorithms as algorithms_found
 from plots.results.experiments import buyers as buyers_found
@@ -22,6 +33,8 @@ from plots.results.experiments import caches as caches_found
 from plots.results.experiments import clocks as clocks_found
 from plots.results.experiments import elections as elections_found
 from plots.results.experiments import nodes as nodes_found
+from plots.results.experiments import posts as posts_found
+from plots.results.experiments import replication as replication_found
 from plots.results.experiments import response as response_found
 from plots.results.experiments import sequential as sequential_found
 from plots.results.experiments.kind import Findings, Kind, Options, Plan
@@ -67,6 +80,8 @@ EXPERIMENTS = {
         Experiment(nodes_found.KIND, nodes.measure),
         Experiment(algorithms_found.KIND, algorithms.measure),
         Experiment(clocks_found.KIND, clocks.measure),
+        Experiment(posts_found.KIND, posts.measure),
+        Experiment(replication_found.KIND, replication.measure),
         Experiment(caches_found.KIND, caches.measure),
     )
 }

@@ -11,7 +11,18 @@ from peers.errors import SettingsError
 OTHERS = ("etcd",)
 """What the trading post can be measured against."""
 
-SECTIONS = ("latency", "throughput", "open-loop", "size", "long-run", "failover", "start", "footprint", "elections")
+SECTIONS = (
+    "latency",
+    "throughput",
+    "open-loop",
+    "size",
+    "long-run",
+    "failover",
+    "start",
+    "footprint",
+    "elections",
+    "posts",
+)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +54,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     long_purchases: int = 200_000
     long_customers: int = 32
     long_pairs: int = 12  # Pairs of turns, one of the old town and one of a fresh one.
+    posts: tuple[int, ...] = (1, 2, 4)  # Numbers of posts on one mongod.
+    posts_own: tuple[int, ...] = (2, 4)  # Numbers of posts that have a mongod each.
+    posts_customers: int = 64
+    posts_rounds: int = 2  # So often a town of each kind is opened.
+    posts_turns: int = 4
+    posts_turn_s: float = 2.0
     against: str = ""  # One of `OTHERS`, or empty.
     against_customers: tuple[int, ...] = (1, 16, 64)
     seed: int = 7
@@ -64,6 +81,11 @@ QUICK = Plan(
     elections=3,
     size_turns=1,
     size_turn_s=4.0,
+    posts_own=(2,),
+    posts_customers=16,
+    posts_rounds=1,
+    posts_turns=2,
+    posts_turn_s=0.6,
     long_purchases=10_000,
     long_pairs=3,
 )

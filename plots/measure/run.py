@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from plots.measure import elections, failover, footprint, lag, latency, long_run, size, start, throughput
+from plots.measure import elections, failover, footprint, lag, latency, long_run, posts, size, start, throughput
 from plots.measure.apparatus.floor import EchoServer
 from plots.measure.apparatus.towns import BenchTown
 from plots.measure.etcd import against
@@ -64,6 +64,8 @@ class _Bench:
         if plan.has("start"):
             for peers in plan.start_peers:
                 self._measure_starts(peers)
+        if plan.has("posts"):
+            self._measure_posts()
         if plan.against:
             self._measure_against()
 
@@ -138,6 +140,17 @@ class _Bench:
         self.report.size, self.samples.sweeps, audits = size.measure(lambda n: self._town(n, "size"), self._plan)
         for peers, codes in audits.items():
             self._note_audits(f"{peers} peers, size", codes)
+
+    def _measure_posts(self) -> None:
+        self._say(f"{', '.join(map(str, self._plan.posts))} posts, in turns")
+        self.report.posts, audits = posts.measure(self._town_of_posts, self._plan)
+        for (number, own), codes in audits.items():
+            self._note_audits(f"{number} posts{', a mongod each' if own else ''}", codes)
+
+    def _town_of_posts(self, setup: posts.Setup) -> BenchTown:
+        folder, peers = self._out / f"posts-{setup[0]}", posts.PEERS_A_POST * setup[0]
+        options, areas = posts.options_of(setup), posts.areas_of(setup[0])
+        return BenchTown(folder, peers, self._plan.seed, options, areas=areas)
 
     def _measure_killed(self, peers: int) -> None:
         self._say(f"{peers} peers: killed")

@@ -10,6 +10,7 @@ from peers.errors import SettingsError
 from peers.files import write_whole
 from plots.results.against import Against
 from plots.results.life import Elections, Failover, Footprint, LongRun, Start
+from plots.results.posts import PostsRate
 from plots.results.speed import Course, Lag, Latency, Load, Sized, Sweep, Throughput
 
 REPORT = "bench.json"
@@ -32,6 +33,7 @@ class Report(msgspec.Struct, kw_only=True):
     start: list[Start] = []
     footprint: list[Footprint] = []
     elections: list[Elections] = []
+    posts: list[PostsRate] = []
     against: Against | None = None
     audit_codes: dict[str, int | None] = {}
     figures: list[str] = []

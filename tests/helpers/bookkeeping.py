@@ -184,7 +184,7 @@ class Clerk:
             "commission": commission,
             "earned": amount - commission,
         }
-        sale = {key: to_wire(request)[key] for key in ("seq", "item", "quantity", "buyer", "price", "earned")}
+        sale = {key: to_wire(request)[key] for key in ("seq", "term", "item", "quantity", "buyer", "price", "earned")}
         self._journal(source["seller"], "earned", sale={"request_id": request["_id"], **sale})
 
     def _journal(self, peer: str, kind: str, **payload: Document) -> None:

@@ -33,12 +33,16 @@ class TwoPosts:
         command = [*BAZAAR, "run", "localhost", "8", "--dir", str(self.directory), "--quiet", *options]
         town = RunningTown(command, self.directory, self.directory.parent / f"out{len(self._clients)}.txt")
         town.says("the markets open")
-        self._clients.append(MongoClient(self.status()["mongo_uri"], serverSelectionTimeoutMS=5000))
+        self._clients.append(MongoClient(town.state()["mongo_uri"], serverSelectionTimeoutMS=5000))
         return town
 
     def join(self, *options: str) -> RunningTown:
-        command = [*BAZAAR, "run", "localhost", "1", "--dir", str(self.directory), "--quiet", *options]
-        town = RunningTown(command, self.directory, self.directory.parent / "joined.txt")
+        """As another machine would: with a directory of its own, and only the name server to go by."""
+        state = json.loads((self.directory / "town.json").read_text())
+        options = ("--nameserver", f"{state['nameserver_host']}:{state['nameserver_port']}", *options)
+        own = self.directory.parent / "joined"
+        command = [*BAZAAR, "run", "localhost", "1", "--dir", str(own), "--quiet", *options]
+        town = RunningTown(command, own, self.directory.parent / "joined.txt")
         town.says("Ctrl-C ends what this terminal started")
         return town
 
@@ -65,7 +69,7 @@ class TwoPosts:
 
         return wait_until(look, f"a trader of {area} after term {after}")
 
-    def sells(self, area: str, more: int = 5) -> None:
+    def sells(self, area: str, more: int = 3) -> None:
         """Waits until so many more sales are recorded there."""
         before = self._sales(area)
         wait_until(lambda: self._sales(area) >= before + more, f"{more} more sales in {area}")
@@ -74,8 +78,8 @@ class TwoPosts:
         return int(self.books(area).requests.count_documents({"status": "sold"}))
 
     def customer(self, area: str, name: str) -> Customer:
-        server = self.status()["nameserver"]
-        return Customer(server["host"], server["port"], name=name, area=area)
+        state = json.loads((self.directory / "town.json").read_text())
+        return Customer(state["nameserver_host"], state["nameserver_port"], name=name, area=area)
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ def _of(status: Document, area: str) -> list[Document]:
 
 
 def test_two_posts_trade_fail_and_are_searched_apart_and_audited_together(posts: TwoPosts) -> None:
-    options = ("--roles", "merchants=8", "--set", "market.resign_after_sales=0", "--think-s", "0.02")
+    options = ("--roles", "merchants=8", "--set", "market.resign_after_sales=0", "--think-s", "0.25")
     town = posts.start("--areas", "north,south", *options)
     try:
         for area in (NORTH, SOUTH):
@@ -175,6 +179,8 @@ def _who_joins_belongs_to_the_area_it_names(posts: TwoPosts) -> None:
     try:
         newcomer = max(posts.status()["peers"], key=lambda peer: int(peer["rank"]))
         assert newcomer["area"] == SOUTH
+        seen = json.loads(bazaar("status", "--json", "--dir", str(joined.directory)).stdout)
+        assert [(each["name"], each["trader"]) for each in seen["areas"]][1] == (SOUTH, posts.post(SOUTH)["trader"])
 
         def sees_both() -> bool:
             return bool(_ask(newcomer, "search_areas", "boar")["areas"] == [NORTH, SOUTH])
@@ -187,8 +193,8 @@ def _who_joins_belongs_to_the_area_it_names(posts: TwoPosts) -> None:
 
 
 def _opened_again_both_go_on(posts: TwoPosts, terms: dict[str, int]) -> None:
-    """Without being told again which areas there are. Then an id is recorded in both of them."""
-    town = posts.start()
+    """Without being told again which areas there are; a third may come. Then an id is recorded in two of them."""
+    town = posts.start("--roles", "merchants=8", "--area", "east=own")
     try:
         for area in (NORTH, SOUTH):
             posts.trader(area, after=terms[area])
@@ -204,5 +210,10 @@ def _opened_again_both_go_on(posts: TwoPosts, terms: dict[str, int]) -> None:
         posts.books(SOUTH).requests.delete_one({"_id": twice["_id"]})
         town.interrupt()
         assert town.wait() == 0, town.text
+        town.left_nothing()
     finally:
         town.kill()
+    at_rest = bazaar("audit", "--dir", str(posts.directory))
+    assert at_rest.returncode == 0, at_rest.stdout
+    assert "east:" in at_rest.stdout, "the area whose mongod is its own"
+    assert "audit of 3 posts: holds" in at_rest.stdout

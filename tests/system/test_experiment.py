@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from matplotlib import image
 
-from plots.results.experiments import algorithms, buyers, clocks, elections, nodes, response
+from plots.results.experiments import algorithms, buyers, clocks, elections, nodes, posts, response
 from plots.results.rows import read_rows
 from plots.results.samples import Sample, read_samples
 from tests.system.helpers.towns import bazaar
@@ -83,6 +83,14 @@ def test_response(tmp_path: Path) -> None:
     assert course.changes
     assert all(before.trader != after.trader for before, after in itertools.pairwise(course.changes))
     assert [change.at_s for change in course.changes] == sorted(change.at_s for change in course.changes)
+
+
+def test_posts(tmp_path: Path) -> None:
+    measured("posts", tmp_path)
+    rates = posts.read_rates(tmp_path)
+    assert [(rate.posts, rate.own) for rate in rates] == [(1, False), (2, False), (2, True)]
+    assert all(rate.per_s > 0 and min(rate.cpu_ms.values()) >= 0 for rate in rates)
+    assert all(rate.cores["mongod"] > 0 and rate.cores["traders"] > 0 for rate in rates)
 
 
 def test_buyers(tmp_path: Path) -> None:

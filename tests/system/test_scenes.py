@@ -124,6 +124,29 @@ ROWS: dict[str, dict[str, object]] = {
         "what was sold while it was gone is taken back": YES,
         "what it had handed over before stays sold": YES,
     },
+    "replicated-1": {
+        "members, of which any one may be lost": 3,
+        "bought": ("sold", "6.00"),
+        "on offer at every peer after that": {"fish": 3, "salt": 4},
+        "peers that answer beside the trader": 3,
+    },
+    "replicated-2": {
+        "trade goes on": YES,
+        "purchases that were told and are lost": [],
+        "purchases that were told twice": 0,
+    },
+    "replicated-3": {
+        "the one that was held back is behind": YES,
+        "and what it has is the same": "holds",
+        "members with the same books": 3,
+        "versions that they have": 1,
+    },
+    "replicated-4": {
+        "purchases": 180,
+        "of these in the books": 180,
+        "left of the goods": {"fish": 320},
+        "the members' books": "holds",
+    },
 }
 
 
@@ -199,7 +222,12 @@ def test_the_command_lists_all_and_what_they_are_about() -> None:
     done = bazaar("scene")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert [line for line in lines if line and not line.startswith(" ")] == ["lamport:", "vector:", "ring:"]
+    assert [line for line in lines if line and not line.startswith(" ")] == [
+        "lamport:",
+        "vector:",
+        "ring:",
+        "replicated:",
+    ]
     for scene in SCENES.values():
         assert any(scene.name in line and scene.title in line for line in lines), scene.name
         assert scene.look_at.split(maxsplit=1)[0] in done.stdout

@@ -49,7 +49,7 @@ def linked() -> list[Path]:
     """Every picture and every document that a README links to, wherever it stands."""
     readmes = [
         path
-        for folder in (".", "db", "peers/rpc", "peers/scenes", "plots")
+        for folder in (".", "db", "peers/rpc", "peers/customer", "peers/scenes", "plots")
         for path in (ROOT / folder).glob("README.md")
     ]
     links = [(readme, link) for readme in readmes for link in re.findall(r"\]\(([^)#:]+)\)", readme.read_text())]

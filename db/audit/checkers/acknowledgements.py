@@ -3,8 +3,10 @@
 A peer's journal is the only witness outside the ledger. Each of its entries is held against the one record it
 speaks of, which whoever feeds the checker looks up; so journals of any length are judged in constant memory.
 
-What was told must be recorded. What was asked need not be (it may never have arrived), but if it is, it must be
-recorded as it was asked. Being told of a sale twice is no contradiction: a seller that came back is told again.
+What was told must be recorded. Where it is not, and its term was told below a majority, it could be lost at that
+write level, which is a state of its own (`db.audit.checkers.levels`). What was asked need not be recorded (it may
+never have arrived), but if it is, it must be recorded as it was asked. Being told of a sale twice is no
+contradiction: a seller that came back is told again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from db.audit.findings import Checker, Finding
+from db.audit.checkers.levels import WriteLevels
+from db.audit.findings import LOST, MOST_LISTED, Checker, Finding, Violation
+from db.audit.log_rows import EntryRow
 from db.audit.rows import DepositRow, JournalEntry, RequestRow, ReversalRow, money, same_clock
 
 Subject = tuple[Literal["request", "deposit"], str]
@@ -49,6 +53,12 @@ class AcknowledgedIsRecorded(Checker):
         self.torn = 0
         self._journals = 0
         self._unreadable: list[str] = []
+        self._levels = WriteLevels()
+        # By id of record, what was told of it and could be lost at its write level.
+        self._lost: dict[str, str] = {}
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._levels.log_entry(row)
 
     def journal(self) -> None:
         """A journal was there, even if empty."""
@@ -72,9 +82,10 @@ class AcknowledgedIsRecorded(Checker):
             return
         if record is None:
             if entry.kind != "asked":
-                self.violate(
+                self._wrong(
+                    entry,
                     subject[1],
-                    what=f"{entry.peer} was told of it ({entry.kind}); the ledger has no such {subject[0]}",
+                    f"{entry.peer} was told of it ({entry.kind}); the ledger has no such {subject[0]}",
                 )
         elif isinstance(record, DepositRow):
             self._deposited(entry, record)
@@ -82,14 +93,35 @@ class AcknowledgedIsRecorded(Checker):
             self._of_request(entry, record)
 
     def finish(self) -> Finding:
+        note = self._levels.note()
+        if note:
+            self._notes.append(note)
         if self._found:
             return super().finish()
+        if self._lost:
+            listed = [
+                Violation(invariant=self.name, documents=(each,), what=what) for each, what in self._lost.items()
+            ]
+            return Finding(
+                invariant=self.name,
+                state=LOST,
+                violations=tuple(listed[:MOST_LISTED]),
+                found=len(listed),
+                notes=tuple(self._notes),
+            )
         if self._unreadable:
             more = f" (and {len(self._unreadable) - 1} more)" if len(self._unreadable) > 1 else ""
             return self.not_judged("could not tell", self._unreadable[0] + more)
         if not self._journals:
             return self.not_judged("not checked", "there are no journals")
         return super().finish()
+
+    def _wrong(self, entry: JournalEntry, record_id: str, what: str) -> None:
+        """What somebody was told is not what is recorded: a violation, unless it could be lost."""
+        if entry.kind != "asked" and self._levels.may_have_lost(payload_of(entry)):
+            self._lost.setdefault(record_id, what)
+        else:
+            self.violate(record_id, what=what)
 
     def _of_request(self, entry: JournalEntry, record: RequestRow) -> None:
         payload = payload_of(entry)
@@ -104,15 +136,15 @@ class AcknowledgedIsRecorded(Checker):
             self._taken_back(entry, payload, record)
             return
         if not record.sold:
-            self.violate(record.id, what=f"{entry.peer} was told that it was sold; the ledger says {record.status}")
+            self._wrong(entry, record.id, f"{entry.peer} was told that it was sold; the ledger says {record.status}")
             return
         self._compare(entry, payload, record, _EARNED)
         self._addressee(entry, record.id, record.seller, "seller")
 
     def _taken_back(self, entry: JournalEntry, payload: Mapping[str, Any], record: RequestRow) -> None:
         if record.taken_back is None:
-            self.violate(
-                record.id, what=f"{entry.peer} was told that its sale was taken back; the ledger has it whole"
+            self._wrong(
+                entry, record.id, f"{entry.peer} was told that its sale was taken back; the ledger has it whole"
             )
             return
         self._compare(entry, payload, record, _REVERSED)
@@ -128,7 +160,7 @@ class AcknowledgedIsRecorded(Checker):
         # Stock only falls, unless sales were taken back, and then something was written off as well. So what is left
         # now may be less than what was left when the seller was told.
         if isinstance(told, int) and now is not None and told < now and not record.written_off:
-            self.violate(record.id, what=f"{entry.peer} was told that {told} remain; the ledger says {now}")
+            self._wrong(entry, record.id, f"{entry.peer} was told that {told} remain; the ledger says {now}")
 
     def _compare(
         self,
@@ -149,11 +181,11 @@ class AcknowledgedIsRecorded(Checker):
             if not (same_clock(theirs, ours) if field == "clock" else theirs == ours):
                 said = f"{entry.peer} {verb} {field} {payload[field]}"
                 named = record_id if isinstance(record, ReversalRow) else record.id
-                self.violate(named, what=f"{said}; the ledger says {ours}")
+                self._wrong(entry, named, f"{said}; the ledger says {ours}")
 
     def _addressee(self, entry: JournalEntry, document: str, owner: str | None, role: str) -> None:
         if entry.peer != owner:
-            self.violate(document, what=f"{entry.peer} was told of it ({entry.kind}); its {role} is {owner}")
+            self._wrong(entry, document, f"{entry.peer} was told of it ({entry.kind}); its {role} is {owner}")
 
 
 def payload_of(entry: JournalEntry) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ def command(
     from rich.console import Console
 
     from db.audit.posts import town_json
-    from db.audit.report import to_json
+    from db.audit.report import EXIT_CODES, to_json, worst
     from peers.books_address import address_given
     from peers.town.directory import Directory
     from peers.town.view.audit_report import print_town
@@ -50,12 +50,18 @@ def command(
 
     if members:
         compared = inspect_members(Directory(directory), address_given(mongo))
+        exit_code = EXIT_CODES[worst(each.answer for each in compared.values())]
         if as_json:
-            body = {"answer": compared.answer, "exit_code": compared.exit_code, **msgspec.structs.asdict(compared)}
+            bodies = {
+                name: {"answer": each.answer, "exit_code": each.exit_code, **msgspec.structs.asdict(each)}
+                for name, each in compared.items()
+            }
+            body = bodies.get("", {"exit_code": exit_code, "areas": bodies})
             print(msgspec.json.format(msgspec.json.encode(body), indent=2).decode())
         else:
-            print("\n".join(compared.lines()))
-        return compared.exit_code
+            for name, each in compared.items():
+                print("\n".join([*([f"{name}:"] if name else []), *each.lines()]))
+        return exit_code
     report = inspect(Directory(directory), address_given(mongo))
     if as_json:
         print(to_json(report.first) if "" in report.posts else town_json(report))

@@ -31,8 +31,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="SECTION",
-            help="latency, throughput, open-loop, size, long-run, failover, start, footprint or elections;"
-            " repeatable.",
+            help="latency, throughput, open-loop, size, long-run, failover, start, footprint, elections or"
+            " posts; repeatable.",
         ),
     ] = None,
     peers: Annotated[

@@ -7,6 +7,8 @@
 - `nodes`: 1200 requests at 5 and 6 peers, and at more
 - `algorithms`: failover time and messages of each election algorithm, as peers are added
 - `clocks`: what Lamport and vector clocks cost, as peers are added
+- `posts`: purchases a second at 1, 2 and 4 posts, on one mongod and on one each
+- `replication`: what each write level costs, and what is lost when a primary falls
 - `caches`: two traders over one warehouse, with each cache: what it promises in vain, and what it saves
 - `all`: every one of these, and one report of them, `report.html`
 

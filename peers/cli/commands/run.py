@@ -118,6 +118,7 @@ def command(
         "market.think_s": think_s,
         "market.resign_after_sales": resign_after,
     }
+    preset = find_preset(market) if market is not None else None
     options = RunOptions(
         host=host,
         n=parse_count(n),
@@ -129,6 +130,7 @@ def command(
         replicas=replicas,
         areas=parse_areas(areas, area or ()),
         usual_areas=parse_areas(preset.areas) if preset is not None else (),
+        usual_replicas=preset.replicas if preset is not None else 1,
         nameserver=nameserver,
         nameserver_port=nameserver_port,
         ports=parse_ports(peer_ports) if peer_ports is not None else None,

@@ -18,6 +18,7 @@ class VacancyReason(StrEnum):
     DEPOSED = "deposed"
     BOOKS_CHANGED = "books changed"
     BOOKS_AWAY = "books away"
+    END_LOST = "end of the log lost"
 
     @property
     def sentence(self) -> str:
@@ -41,4 +42,5 @@ _SENTENCES = {
     VacancyReason.DEPOSED: "was deposed: another's entry stands in the log",
     VacancyReason.BOOKS_CHANGED: "gave up, for the books had been changed by somebody else",
     VacancyReason.BOOKS_AWAY: "does not reach the books",
+    VacancyReason.END_LOST: "gave up, for the end of its log was lost with a primary of the database",
 }

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from peers.core.market.records import Accepted, Deposit, Outcome
+from peers.core.names import WriteLevel
 
 EntryKind = Literal["office", "queue", "decide"]
 
@@ -30,7 +31,8 @@ NOWHERE = -1
 class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
     """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant.
 
-    `uri` is where the traders of other areas reach it, empty where there are none."""
+    `write_level` is how many members have an entry of this term before anybody is told of it. The office entry itself
+    is always a majority's. `uri` is where the traders of other areas reach it, empty where there are none."""
 
     entry_id: str
     term: int
@@ -39,6 +41,7 @@ class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
     reason: str
     area: str = ""
     uri: str = ""
+    write_level: WriteLevel = "majority"
 
     @property
     def kind(self) -> EntryKind:

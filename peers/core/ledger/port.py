@@ -28,8 +28,8 @@ from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Write `entry` at `place`. The caller has read, or written, all places before it.
 
-    Gives Appended, Taken, AlreadyRecorded, Unknown or LedgerAway. After Unknown or LedgerAway the same entry is to be
-    appended at the same place again, before anything else.
+    Gives Appended, Taken, EndLost, AlreadyRecorded, Unknown or LedgerAway. After Unknown or LedgerAway the same entry
+    is to be appended at the same place again, before anything else.
     """
 
     place: int
@@ -75,7 +75,8 @@ class FindReversals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MakeBooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring the books from entry `place` - 1 to entry `place`, which a majority has.
+    """Bring the books from entry `place` - 1 to entry `place`, that of `entry_id`; a majority has it, or will have it
+    if it stands.
 
     `requests` and `deposits` are what the entry changed, as it left them (`new_requests` are the ids of those that
     are in no entry before); `post` is the state after it. Nothing is answered: the ledger does it behind the log, as
@@ -83,6 +84,7 @@ class MakeBooks(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     place: int
+    entry_id: str = ""
     requests: tuple[Accepted | Outcome, ...]
     new_requests: tuple[str, ...]
     deposits: tuple[Deposit, ...]
@@ -103,13 +105,20 @@ Operation = Append | Load | ReadOn | LookUp | FindSales | FindReversals | MakeBo
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """The entry stands at its place, and a majority has it (journaled)."""
+    """The entry stands at its place, and a majority has it (journaled), or what the write level says."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """Another entry stands at that place, and a majority has it. `entry` is None where its body was cut away."""
 
     entry: Entry | None
+
+
+class EndLost(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was written: the place before does not hold an entry of this term (any more).
+
+    Only where a write level lets entries be told before a majority has them: the end of the log was lost with a
+    primary, and whoever wrote it knows more than stands. It has to read again."""
 
 
 class AlreadyRecorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +187,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """It happened."""
 
 
-Result = Appended | Taken | AlreadyRecorded | Unknown | LedgerAway | Loaded | ReadEntries | Found | Done
+Result = (
+    Appended | Taken | EndLost | AlreadyRecorded | Unknown | LedgerAway | Loaded | ReadEntries | Found | Done
+)  # fmt: skip
 
 
 class Ledger(Protocol):

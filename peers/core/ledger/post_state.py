@@ -75,6 +75,7 @@ class PostState:
         deposits = (drained.get(deposit_id) or self.stock.get(deposit_id) for deposit_id in touched)
         return MakeBooks(
             place=self.place,
+            entry_id=entry.entry_id,
             requests=(*entry.outcomes, *entry.queued, *entry.reversals),
             new_requests=entry.new_requests,
             deposits=tuple(deposit for deposit in deposits if deposit is not None),
@@ -101,7 +102,9 @@ class PostState:
                 self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
             )
         freed = self._release(entry.area) if entry.area else ()
-        return MakeBooks(place=self.place, requests=(), new_requests=(), deposits=freed, post=self.post)
+        return MakeBooks(
+            place=self.place, entry_id=entry.entry_id, requests=(), new_requests=(), deposits=freed, post=self.post
+        )
 
     def _recount(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
         """Puts deposits at what they were counted at; returns those that hold nothing any more."""

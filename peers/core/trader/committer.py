@@ -21,6 +21,7 @@ from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
     Appended,
+    EndLost,
     LedgerAway,
     Operation,
     ReadEntries,
@@ -56,7 +57,7 @@ class CommitEvent(Enum):
     UNANSWERED = "no answer"
     UNREACHED = "not reached"
     TRIED_AGAIN = "tried again"
-    OVERTAKEN = "another's entry stands there"
+    OVERTAKEN = "another's entry stands there, or the end before it is lost"
     BEHIND = "another area's entry stands there"
     READS_ON = "reads what others wrote"
     READ = "it has read to the end"
@@ -91,7 +92,7 @@ class Behind(msgspec.Struct, frozen=True):
     is_end: bool | None = None
 
 
-Settled = Appended | AlreadyRecorded | Taken | Behind
+Settled = Appended | AlreadyRecorded | Taken | EndLost | Behind
 """How the entry under way ended, or what was read instead."""
 
 
@@ -155,13 +156,13 @@ class Committer:
             self._machine.fire(CommitEvent.UNREACHED if isinstance(result, LedgerAway) else CommitEvent.UNANSWERED)
             self._ctx.set_timer(self._seat.ledger_timer, RETRY_LEDGER_S)
             return None
-        assert isinstance(result, Appended | AlreadyRecorded | Taken)
-        if isinstance(result, Taken):
-            if result.entry is not None and result.entry.area != self._seat.area:
-                self._machine.fire(CommitEvent.BEHIND)
-                self._beaten += 1
-                self._place += 1
-                return Behind((result.entry,))
+        assert isinstance(result, Appended | AlreadyRecorded | Taken | EndLost)
+        if isinstance(result, Taken) and result.entry is not None and result.entry.area != self._seat.area:
+            self._machine.fire(CommitEvent.BEHIND)
+            self._beaten += 1
+            self._place += 1
+            return Behind((result.entry,))
+        if isinstance(result, Taken | EndLost):
             self._machine.fire(CommitEvent.OVERTAKEN)
             return result
         self._machine.fire(CommitEvent.SETTLED)

@@ -15,7 +15,7 @@ import msgspec
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry
-from peers.core.ledger.port import Appended, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
+from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Holder, Post
 from peers.core.names import rank_of
@@ -83,7 +83,7 @@ class TakingOffice:
             return Won(self._state, (*self._to_make, made), self._state.post.of(self._seat.area))
         if isinstance(settled, Behind):
             self._on_behind(settled)
-        elif isinstance(settled, Taken):
+        elif isinstance(settled, Taken | EndLost):
             self._ctx.count("office_place_taken")
             self._read()
         return None
@@ -142,6 +142,7 @@ class TakingOffice:
                 reason=self._reason.value,
                 area=self._seat.area,
                 uri=self._ctx.me.uri if self._seat.area else "",
+                write_level=self._ctx.settings.ledger.write_level,
             )
         )
 

@@ -31,7 +31,7 @@ from peers.core.commands import Respond
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
-from peers.core.ledger.port import AlreadyRecorded, Appended, Operation, Result, Taken
+from peers.core.ledger.port import AlreadyRecorded, Appended, EndLost, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState
 from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
@@ -246,6 +246,8 @@ class TraderTerm:
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
             self.ended = Ended(reason=VacancyReason.DEPOSED, post=self._post_of(settled))
+        elif isinstance(settled, EndLost):  # What was told of it is lost; who reads again goes on from what stands.
+            self.ended = Ended(reason=VacancyReason.END_LOST)
         if settled is not None or self._reports.ready:
             self.pump()
 

@@ -19,7 +19,7 @@ from db.audit.checkers.graph import GraphSound
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger
-from db.schema.documents import Document
+from db.schema.forms import Document
 from peers.core.commands import NotifySales, Respond
 from peers.core.inputs import HandedOver
 from peers.core.journal import JOURNALED, handed_over_in, journal_line

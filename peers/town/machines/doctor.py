@@ -175,11 +175,17 @@ class Doctor:
         return Finding(what, "wrong", text, "is another program listening there? See logs/nameserver.log there")
 
     def _books(self) -> list[Finding]:
-        """Whether the database can be reached and used from here, and what its clock says."""
+        """Whether the database can be reached and used from here, and what its clock says; each area's own, too."""
         try:
-            uri = self._address_of_books(self._state)
-            if uri is None:
-                return []
+            areas = [area.read_town() for area in self._directory.areas() if area.area_name]
+            uris = [self._address_of_books(self._state), *(area.mongo_uri for area in areas if area is not None)]
+        except BazaarError as error:
+            return [Finding("database", "unknown", str(error), "mend the address of the books")]
+        wanted = dict.fromkeys(uri for uri in uris if uri and not is_hidden(uri))
+        return [finding for uri in wanted for finding in self._books_at(uri)]
+
+    def _books_at(self, uri: str) -> list[Finding]:
+        try:
             hosts = hosts_of(uri)
         except BazaarError as error:
             return [Finding("database", "unknown", str(error), "mend the address of the books")]

@@ -5,12 +5,18 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from db.audit.findings import Counts, Finding
+from db.audit.findings import LOST, Counts, Finding
 from db.audit.posts import TownReport
 from db.audit.report import Answer, AuditReport
 
-_STYLES = {"holds": "green", "violated": "bold red", "not checked": "dim", "could not tell": "yellow"}
-_STATE_WIDTH = max(map(len, _STYLES))
+_STYLES = {
+    "holds": "green",
+    "violated": "bold red",
+    "not checked": "dim",
+    "could not tell": "yellow",
+    LOST: "bold yellow",
+}
+_STATE_WIDTH = len("could not tell")  # The one state that is longer is rare, and its line may be, too.
 
 
 def print_audit(report: AuditReport, console: Console) -> None:

@@ -31,46 +31,55 @@ def inspect(directory: Directory, mongo: str | None) -> TownReport:
     where none runs.
 
     Where neither says where the books are, the environment may. TownError if nobody does."""
-    areas = directory.areas()
+    areas, running = directory.areas(), directory.in_use()
     if mongo is not None or areas == [directory]:
-        return TownReport(posts={"": _inspect(directory, directory, mongo)})
+        graph = _settled_graph(directory, directory) if running else None
+        with _books(directory, mongo) as (uri, database):
+            return TownReport(posts={"": _judge(directory, uri, database, graph, running=running)})
     reports: dict[str, AuditReport] = {}
     where: list[PostBooks] = []
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(_books(directory, None))
         found: dict[tuple[str, str], list[Directory]] = {}
         for area in areas:
-            found.setdefault(stack.enter_context(_books_of(area, home)), []).append(area)
+            place = stack.enter_context(_books_of(area, home, running=running))
+            found.setdefault(place, []).append(area)
         for (uri, database), shared in found.items():
             books = PostBooks(areas=tuple(area.area_name for area in shared), uri=uri, database=database)
-            judged = shared[0] if len(shared) == 1 else directory
-            reports[books.name] = _judge(judged, directory, uri, database)
+            # Where areas share books there are several graphs in these, and none is judged.
+            is_alone = len(shared) == 1
+            graph = _settled_graph(shared[0], directory) if running and is_alone else None
+            judged = shared[0] if is_alone else directory
+            reports[books.name] = _judge(judged, uri, database, graph, running=running)
             where.append(books)
         return judge_together(reports, where)
 
 
-def _inspect(judged: Directory, town: Directory, mongo: str | None) -> AuditReport:
-    with _books(judged, mongo) as (uri, database):
-        return _judge(judged, town, uri, database)
-
-
-def _judge(judged: Directory, town: Directory, uri: str, database: str) -> AuditReport:
-    """Audits these books, those of `judged`: a town with one post, or one of its areas, or all where they share
-    books; then there are several graphs, which are not judged."""
-    running = town.in_use()
-    state = town.read_town()
-    kind: GraphKind = state.graph if state is not None else "random"
-    has_graph = running and (judged.area_name or judged.areas() == [judged])
-    graph = _settled_graph(judged, town, kind) if has_graph else None
+def _judge(
+    judged: Directory, uri: str, database: str, graph: dict[str, list[str]] | None, *, running: bool
+) -> AuditReport:
     # A town at work has requests waiting; only one at rest must have none.
     calm = None if running else True
-    return audit(uri, database, judged.path, graph=graph, graph_kind=kind, calm=calm)
+    return audit(uri, database, judged.path, graph=graph, graph_kind=_kind_of(judged), calm=calm)
 
 
-def inspect_members(directory: Directory, mongo: str | None) -> MembersReport:
-    """Compares what the members of the database hold, found as `inspect` finds it; TownError if nobody says where."""
-    with _books(directory, mongo) as (uri, database):
-        return compare_members(uri, database)
+def _kind_of(directory: Directory) -> GraphKind:
+    state = directory.read_town()
+    return state.graph if state is not None else "random"
+
+
+def inspect_members(directory: Directory, mongo: str | None) -> dict[str, MembersReport]:
+    """Compares what the members of the database hold, found as `inspect` finds it, by area; in a town with one post
+    under an empty name. TownError if nobody says where it is."""
+    areas, running = directory.areas(), directory.in_use()
+    with _books(directory, mongo) as home:
+        if mongo is not None or areas == [directory]:
+            return {"": compare_members(*home)}
+        found = {}
+        for area in areas:
+            with _books_of(area, home, running=running) as (uri, database):
+                found[area.area_name] = compare_members(uri, database)
+        return found
 
 
 @contextlib.contextmanager
@@ -87,14 +96,14 @@ def _books(directory: Directory, mongo: str | None) -> Iterator[tuple[str, str]]
 
 
 @contextlib.contextmanager
-def _books_of(area: Directory, home: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """Gives where the books of an area are, those of its town being at `home`; starts those that are its own where
-    they do not run."""
+def _books_of(area: Directory, home: tuple[str, str], *, running: bool) -> Iterator[tuple[str, str]]:
+    """Gives where the books of an area are, those of its town being at `home`; starts those that are its own unless
+    the town is `running`."""
     state = area.read_town()
     if state is None or state.books == "town":
         uri, database = home
         yield uri, (state.database if state is not None else "") or database_of_area(database, area.area_name)
-    elif state.books == "own" and not area.in_use():
+    elif state.books == "own" and not running:
         from peers.town.replicas import books_at_rest
 
         with books_at_rest(area.mongo, Console(out=sys.stderr)) as uri:
@@ -138,11 +147,11 @@ def _private_books(directory: Directory) -> Iterator[str]:
         directory.let_go()
 
 
-def _settled_graph(area: Directory, town: Directory, kind: GraphKind) -> dict[str, list[str]] | None:
+def _settled_graph(area: Directory, town: Directory) -> dict[str, list[str]] | None:
     """The live graph of an area, once the peers have joined it up after a loss, or after that long anyway.
 
     None where it cannot be told from here, for some of it is on another machine that does not answer."""
-    deadline_s = time.monotonic() + _SETTLE_S
+    deadline_s, kind = time.monotonic() + _SETTLE_S, _kind_of(town)
     while True:
         here = area.read_peers()
         graph: dict[str, list[str]] | None = live_graph(here)

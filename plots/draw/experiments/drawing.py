@@ -7,7 +7,18 @@ from pathlib import Path
 
 from peers.errors import SettingsError
 from plots.draw import style
-from plots.draw.experiments import algorithms, buyers, caches, clocks, elections, nodes, response, sequential
+from plots.draw.experiments import (
+    algorithms,
+    buyers,
+    caches,
+    clocks,
+    elections,
+    nodes,
+    posts,
+    replication,
+    response,
+    sequential,
+)
 from plots.results.experiments.record import read_record
 
 from matplotlib.figure import Figure  # isort: skip - after the style has chosen how to draw
@@ -20,6 +31,8 @@ _FIGURES: dict[str, Callable[[Path], Figure]] = {
     "nodes": nodes.draw,
     "algorithms": algorithms.draw,
     "clocks": clocks.draw,
+    "posts": posts.draw,
+    "replication": replication.draw,
     "caches": caches.draw,
 }
 """By experiment, from its folder."""

@@ -46,6 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     nameserver: tuple[str, int] = ("", 0)
     directory: str = ""
     clock: str = "lamport"
+    area: str = ""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,7 @@ class Buying:
     """Buys, and journals afterwards."""
 
     def __init__(self, spec: Spec) -> None:
-        self.customer = Customer(*spec.nameserver, name=spec.name, clock=spec.clock)
+        self.customer = Customer(*spec.nameserver, name=spec.name, clock=spec.clock, area=spec.area)
         self._journal = Journal(Path(spec.directory), spec.name)
         self._told: list[tuple[int, dict[str, Any]]] = []
 
@@ -214,6 +215,14 @@ class Crowd:
             if process.is_alive():
                 process.kill()
                 process.join()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the customers."""
+        return [process.pid for process, _ in self._members if process.pid is not None]
 
     def closed(self, customers: int, duration_s: float) -> Turn:
         """All ask one thing after another for so long."""

@@ -89,8 +89,8 @@ class PrivateTown:
             raise TownError(f"the town ended with exit code {code}: see {self.said}")
         self.audit_code = code
 
-    def customer(self, name: str) -> Customer:
-        """A customer from outside, with a journal that the audit reads."""
+    def customer(self, name: str, area: str = "") -> Customer:
+        """A customer from outside, with a journal that the audit reads; of that area, where the town has several."""
         assert self._state is not None
         state = self._state
         return Customer(
@@ -98,12 +98,13 @@ class PrivateTown:
             state.nameserver_port,
             name=name,
             clock=self.clock,
-            directory=self.directory.path,
+            directory=self.directory.area(area).path,
+            area=area,
         )
 
-    def stock_up(self, item: str, price: str = "7.00") -> None:
+    def stock_up(self, item: str, price: str = "7.00", area: str = "") -> None:
         """Deposits more of `item` than anybody will buy. The seller is not the customer: nobody buys from itself."""
-        with self.customer("warehouse") as warehouse:
+        with self.customer("warehouse", area) as warehouse:
             warehouse.deposit(item, _STOCK, price)
 
     def _wait_open(self, process: subprocess.Popen[bytes]) -> TownState:

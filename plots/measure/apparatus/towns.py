@@ -52,8 +52,8 @@ def _state(town: PrivateTown) -> TownState:
 class BenchTown(PrivateTown):
     """A town of `peers` whose trader does not resign unasked, with goods that do not run out.
 
-    `options` are more of those of `bazaar run`, `clock` the one that they make it keep; with `trades` its peers trade
-    by themselves.
+    `options` are more of those of `bazaar run`, `clock` and `areas` are what they ask for; with `trades` its peers
+    trade by themselves.
     """
 
     def __init__(
@@ -65,14 +65,17 @@ class BenchTown(PrivateTown):
         *,
         clock: str = "lamport",
         trades: bool = False,
+        areas: tuple[str, ...] = (),
     ) -> None:
         super().__init__(directory, peers, ("--resign-after", "0", *options), seed=seed, clock=clock, trades=trades)
         self.peers = peers
+        self.areas = areas
 
     def __enter__(self) -> BenchTown:
         super().__enter__()
         try:
-            self.stock_up(ITEM)
+            for area in self.areas or ("",):
+                self.stock_up(ITEM, area=area)
         except BaseException:
             self._end()
             raise
@@ -94,7 +97,8 @@ class BenchTown(PrivateTown):
 
     def residents(self) -> dict[str, PeerState]:
         """The peers that run, by name."""
-        return {p.name: p for p in self.directory.read_peers() if p.ended is None and psutil.pid_exists(p.pid)}
+        peers = [peer for area in self.directory.areas() for peer in area.read_peers()]
+        return {p.name: p for p in peers if p.ended is None and psutil.pid_exists(p.pid)}
 
     def everybody(self) -> dict[str, PeerState]:
         """All peers by name, while none has gone yet. TownError if they are not all known in time.

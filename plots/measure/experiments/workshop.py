@@ -55,8 +55,10 @@ class Workshop:
         clock: str = "lamport",
         options: Iterable[str] = (),
         trades: bool = False,
+        areas: tuple[str, ...] = (),
     ) -> Iterator[BenchTown]:
-        """A town that is open within, and audited after. With a `market` the clock is that market's.
+        """A town that is open within, and audited after. With a `market` the clock is that market's. `areas`: those
+        that `options` ask for.
 
         SettingsError for a market that there is not.
         """
@@ -66,7 +68,8 @@ class Workshop:
             chosen = ("--market", market)
         options = (*chosen, *_NOT_UNASKED, *options)
         self._towns += 1
-        town = BenchTown(self.out / f"town-{self._towns}", peers, self.seed, options, clock=clock, trades=trades)
+        folder = self.out / f"town-{self._towns}"
+        town = BenchTown(folder, peers, self.seed, options, clock=clock, trades=trades, areas=areas)
         with town:
             yield town
         self.note_audit(title, town.audit_code)

@@ -85,7 +85,7 @@ def plan(options: Options) -> CachesPlan:
         policies=tuple(POLICIES),
         ratios=(0.5, 1.0) if options.quick else (0.5, 1.5, 1.0),
         buyers=6,
-        run_s=2.0 if options.quick else 12.0,
+        run_s=1.5 if options.quick else 12.0,
     )
 
 

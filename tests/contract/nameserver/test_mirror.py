@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from nameserver.client import NameServerClient
+from nameserver.client import NameServerClient, Registered, RegisteredTrader
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
-from peers.town.machines.mirror import Wanted, bring_up_to_date
+from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from tests.unit.core.words import peer
 
 CARD = {"town": "t", "settings": "{}"}
@@ -92,3 +92,47 @@ def test_a_card_that_is_there_is_kept(names: NameServerClient) -> None:
     names.say_closing()
     bring_up_to_date(names, wants(), ours=())
     assert "closing" in (names.card() or {})
+
+
+def test_each_area_has_a_trader_and_none_is_taken_for_a_peer(names: NameServerClient) -> None:
+    north, south = (msgspec.structs.replace(of(rank), area=area) for rank, area in ((1, "north"), (2, "south")))
+    bring_up_to_date(names, wants(elsewhere=(north,), trader=north, term=3, area="north"), ours=())
+    bring_up_to_date(names, wants(elsewhere=(south,), trader=south, term=8, area="south"), ours=())
+    assert [(peer.name, peer.area) for peer in names.peers()] == [("buyer1", "north"), ("buyer2", "south")]
+    found = [names.trader(area) for area in ("north", "south")]
+    assert [(each.uri, each.term) for each in found if each] == [(north.uri, 3), (south.uri, 8)]
+    assert names.trader() is None, "a town with areas has no other trader"
+    bring_up_to_date(names, wants(gone=(north,), area="north"), ours=())
+    assert names.trader("north") is None
+    assert names.trader("south") is not None
+
+
+def test_an_area_of_others_is_listed_as_they_list_it(names: NameServerClient) -> None:
+    there = [msgspec.structs.replace(of(rank), area="west") for rank in (1, 2)]
+    source = _Listing(there, trader=there[1], term=4)
+    copy_area(names, "west", source)  # type: ignore[arg-type]
+    assert [(peer.name, peer.area) for peer in names.peers()] == [("buyer1", "west"), ("buyer2", "west")]
+    trader = names.trader("west")
+    assert trader is not None
+    assert (trader.uri, trader.term) == (there[1].uri, 4)
+    moved = msgspec.structs.replace(of(2, port=2000), area="west")
+    copy_area(names, "west", _Listing([moved], trader=None, term=0))  # type: ignore[arg-type]
+    assert {peer.name: peer.uri for peer in names.peers()} == {"buyer2": moved.uri}
+    assert names.trader("west") is None
+
+
+class _Listing:
+    """What another machine lists."""
+
+    def __init__(self, members: list[Member], *, trader: Member | None, term: int) -> None:
+        self._members, self._trader, self._term = members, trader, term
+
+    def peers(self) -> list[Registered]:
+        return [
+            Registered(name=each.name, uri=each.uri, rank=each.rank, role=each.role, area=each.area)
+            for each in self._members
+        ]
+
+    def trader(self, area: str) -> RegisteredTrader | None:
+        assert area == "west"
+        return RegisteredTrader(uri=self._trader.uri, term=self._term) if self._trader is not None else None

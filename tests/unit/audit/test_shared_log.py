@@ -13,7 +13,8 @@ from db.audit.invariants import (
     trader_neutral,
 )
 from db.ledger.memory import MemoryLedger
-from db.schema.documents import PLAIN, Document, entry_document
+from db.schema.documents import entry_document
+from db.schema.forms import PLAIN, Document
 from peers.core.ledger.log import Entry, Leasing
 from peers.core.ledger.port import Appended
 from peers.core.ledger.post_state import PostState

@@ -77,6 +77,7 @@ MONEY = {"price": "7.20", "amount": "14.40", "commission": "2.88", "earned": "11
 GIVEN_BACK: dict[str, Any] = {
     "request_id": "buyer0-1",
     "seq": 4,
+    "term": 1,
     "number": 1,
     "buyer": "buyer0",
     "seller": "seller1",
@@ -107,6 +108,7 @@ LINES: list[tuple[Report, dict[str, Any]]] = [
             "sale": {
                 "request_id": "buyer0-1",
                 "seq": 4,
+                "term": 1,
                 "item": "fish",
                 "quantity": 2,
                 "buyer": "buyer0",

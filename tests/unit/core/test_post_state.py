@@ -93,6 +93,7 @@ class History:
         decided = [record for _, record in requests if isinstance(record, Outcome)]
         return MakeBooks(
             place=place,
+            entry_id=self.entries[place].entry_id,
             requests=(
                 *sorted(decided, key=lambda outcome: outcome.seq),
                 *(record for _, record in requests if isinstance(record, Accepted)),

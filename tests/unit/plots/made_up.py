@@ -8,9 +8,21 @@ from typing import Any
 
 import msgspec
 
-from plots.results.experiments import algorithms, buyers, caches, clocks, elections, nodes, response, sequential
+from plots.results.experiments import (
+    algorithms,
+    buyers,
+    caches,
+    clocks,
+    elections,
+    nodes,
+    posts,
+    replication,
+    response,
+    sequential,
+)
 from plots.results.experiments.kind import Options
 from plots.results.experiments.record import Record, write_record
+from plots.results.posts import PostsTurn
 from plots.results.rows import write_rows
 from plots.results.samples import Sample, stamp, write_samples
 
@@ -197,6 +209,61 @@ def caches_run(out: Path) -> None:
     write_rows(out / caches.TOWNS, caches.TownRun, towns)
 
 
+def posts_run(out: Path) -> None:
+    """Two posts sell 1.5 times as much as one, and 1.6 times with a mongod each."""
+    plan = posts.plan(QUICK)
+    keep(out, "posts", plan)
+    rows = []
+    for _, number, own in plan.towns():
+        for turn in range(plan.turns):
+            rate = 1000 if number == 1 else 1600 if own else 1500
+            rows.append(
+                PostsTurn(
+                    posts=number,
+                    own=own,
+                    turn=turn,
+                    customers=plan.customers,
+                    answered=rate,
+                    took_s=1.0,
+                    p50_ms=5.0,
+                    p99_ms=20.0,
+                    mongod_s=0.5,
+                    traders_s=0.3 * number,
+                    customers_s=0.6,
+                    others_s=0.1,
+                )
+            )
+    write_rows(out / posts.TURNS, PostsTurn, rows)
+
+
+def replication_run(out: Path) -> None:
+    """At level one every fall loses three purchases; elsewhere none does."""
+    plan = replication.plan(QUICK)
+    keep(out, "replication", plan)
+    waits = {"majority": 3.0, "two": 2.5, "one": 1.5}
+    purchases = [
+        replication.Purchase(level=level, number=number, latency_ms=waits[level] + number % 3)
+        for level in plan.levels
+        for number in range(1, 21)
+    ]
+    rates = [replication.Rate(level=level, customers=16, per_s=1000.0 / waits[level]) for level in plan.levels]
+    strikes = [
+        replication.Strike(
+            level=each.level,
+            blow=each.blow,
+            number=number,
+            pause_ms=1900.0 + 100 * number,
+            told=40,
+            lost=3 if each.level == "one" else 0,
+        )
+        for each in plan.blows
+        for number in range(1, 4)
+    ]
+    write_rows(out / replication.PURCHASES, replication.Purchase, purchases)
+    write_rows(out / replication.RATES, replication.Rate, rates)
+    write_rows(out / replication.STRIKES, replication.Strike, strikes)
+
+
 RUNS: dict[str, Callable[[Path], None]] = {
     "sequential": sequential_run,
     "elections": elections_run,
@@ -205,6 +272,8 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "nodes": nodes_run,
     "algorithms": algorithms_run,
     "clocks": clocks_run,
+    "posts": posts_run,
+    "replication": replication_run,
     "caches": caches_run,
 }
 """Each writes a run of that experiment into a folder."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from db.audit.journals import journal_files
 from peers.core.names import rank_of
 from peers.errors import TownError
 from peers.town.directory import Directory, PeerState, TownState, live_graph
@@ -224,3 +225,30 @@ def test_what_cannot_be_written_is_written_later_as_it_is_then(tmp_path: Path) -
     finally:
         directory.let_go()
     assert len(said) == 2
+
+
+def test_an_area_has_a_folder_of_the_same_shape_within(directory: Directory) -> None:
+    town = directory
+    assert town.areas() == [town], "a town with one post is its own only area"
+    assert town.area("") is town
+    for name in ("south", "north", "east"):
+        town.area(name).make()
+    state = TownState(phase="open", pid=1, host="127.0.0.1", n=2, seed=3, areas=("north", "south"))
+    town.write_town(state)
+    assert [area.area_name for area in town.areas()] == ["north", "south", "east"], (
+        "as the town has them, then others"
+    )
+    south = town.area("south")
+    south.write_peer(peer("seller1"))
+    assert [peer.name for peer in south.read_peers()] == ["seller1"]
+    assert town.read_peers() == []
+    assert south.tls == town.tls
+    assert town.claim()
+    assert south.in_use(), "the lock is the town's"
+    town.let_go()
+    (south.journals / "seller1.jsonl").write_text("{}\n")
+    assert town.has_journals()
+    assert [path.name for path in journal_files(town.path)] == ["seller1.jsonl"]
+    assert journal_files(town.area("north").path) == []
+    town.empty_books()
+    assert town.areas() == [town]

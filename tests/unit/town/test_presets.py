@@ -22,7 +22,7 @@ def settings(market: str | None = None, *pairs: str) -> Settings:
 
 
 def test_there_are_the_markets_of_the_earlier_systems_and_each_can_be_had() -> None:
-    assert preset_names() == ("lamport", "ring", "vector", "warehouse")
+    assert preset_names() == ("lamport", "replicated", "ring", "vector", "warehouse")
     for name in preset_names():
         assert find_preset(name).about
         settings(name)
@@ -53,7 +53,8 @@ def test_what_is_given_besides_changes_only_that() -> None:
 
 
 def test_a_market_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="no market called fish; there are lamport, ring, vector, warehouse"):
+    there_are = "there are lamport, replicated, ring, vector, warehouse"
+    with pytest.raises(SettingsError, match=f"no market called fish; {there_are}"):
         settings("fish")
 
 

@@ -1,0 +1,106 @@
+"""Trade by hand: a customer at a prompt, from a pipe, or in one command; or many of them (`--stress`).
+
+It finds the town that runs in `--dir` (or `--nameserver`), and goes on through a failover. What was asked for and not
+answered is kept in `DIR/customers/`, so that nothing is bought twice: the next visit says what became of it, also
+after a kill.
+
+Say `help` at the prompt for what you can say: look, search, buy, sell, purchases, earnings, trader, pending, again.
+
+Exit codes: 0 all was done; 2 something could not be done, or was not to be had; 3 something is unanswered, and kept;
+130 it was told to end.
+
+**Examples**
+
+- `bazaar shop`
+- `bazaar shop buy fish 2`
+- `echo "buy fish" | bazaar shop --name anna --json`
+- `bazaar shop --stress 16 --duration 10`
+- `bazaar shop --stress 16 --duration 10 --rate 500`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers.cli.optional_parts import check_there
+from peers.cli.options import DirOption, JsonOption
+
+_LOAD = "Many customers"
+
+
+def command(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]", help="A command; none: those of the standard input.")
+    ] = None,
+    directory: DirOption = Path(".bazaar"),
+    nameserver: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The name server of a town that runs elsewhere.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Who you are; your login name unless given.")] = None,
+    patience: Annotated[float, typer.Option(metavar="S", help="How long to ask for one thing.")] = 30.0,
+    as_json: JsonOption = False,
+    stress: Annotated[
+        int | None, typer.Option(metavar="N", help="N customers who buy as fast as they can.", rich_help_panel=_LOAD)
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R", help="R purchases a second in all, each when it is due (open loop).", rich_help_panel=_LOAD
+        ),
+    ] = None,
+    duration: Annotated[float, typer.Option(metavar="S", help="For so long.", rich_help_panel=_LOAD)] = 10.0,
+) -> int:
+    if stress is not None:
+        return _stress(stress, rate, duration, directory, nameserver, patience, as_json)
+    from peers.shop.session import ShopOptions, visit
+
+    options = ShopOptions(
+        words=tuple(words or ()),
+        directory=directory,
+        nameserver=nameserver,
+        name=name,
+        patience_s=patience,
+        as_json=as_json,
+    )
+    return visit(options)
+
+
+def _stress(
+    customers: int,
+    rate: float | None,
+    duration_s: float,
+    directory: Path,
+    nameserver: str | None,
+    patience_s: float,
+    as_json: bool,
+) -> int:
+    check_there("shop --stress")
+    import random
+
+    import msgspec
+
+    from peers.shop.finding import find_town
+    from plots.measure.stress import Load, Stress
+    from plots.stress_report import Bar, as_text
+
+    place = find_town(directory, nameserver)
+    load = Load(
+        host=place.host,
+        port=place.port,
+        customers=customers,
+        duration_s=duration_s,
+        rate=rate,
+        patience_s=patience_s,
+        directory=place.directory,
+        seed=random.SystemRandom().getrandbits(31),
+    )
+    stress = Stress(load)
+    with Bar(stress, duration_s) as bar:
+        figures = stress.run(bar.tick)
+    print(msgspec.json.encode(figures).decode() if as_json else "\n".join(as_text(figures)))
+    if figures.interrupted:
+        return 130
+    return 0 if figures.answered and not figures.errors else 2

@@ -1,0 +1,174 @@
+"""Asks whoever is trader, until there is an answer, the deadline comes, or the circuit is open."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from nameserver.client import NameServerClient
+from peers.customer.answers import News, OnNews, TraderFound, TraderLost, Waiting
+from peers.customer.backoff import Backoff
+from peers.customer.breaker import CircuitBreaker
+from peers.customer.errors import CircuitOpen, NoAnswer
+from peers.endpoints import endpoint
+from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
+from peers.rpc.public_form import Document
+from peers.rpc.rpc_connection import CallFailed, RpcConnection
+
+_LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.
+
+
+class TraderCalls:
+    """The calls of one customer, for one thread. `timeout_s` bounds one call; `tries` counts them, in vain or not.
+    `area` is whose post it trades at, in a town with several.
+
+    `on_status` gets what a trader says of itself before it is asked anything; `on_news` gets word of what happens
+    while an answer is waited for.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout_s: float,
+        breaker: CircuitBreaker,
+        rng: Random,
+        area: str = "",
+        on_status: Callable[[Document], None],
+        on_news: OnNews | None = None,
+    ) -> None:
+        self.tries = 0
+        self._where = endpoint(host, port)
+        self._names = NameServerClient(host, port, timeout_s)
+        self._area = area
+        self._timeout_s = timeout_s
+        self._breaker = breaker
+        self._rng = rng
+        self._on_status = on_status
+        self._on_news = on_news
+        self._trader: RpcConnection | None = None
+        self._trader_name = ""
+        self._given_up = threading.Event()
+
+    @property
+    def names(self) -> NameServerClient:
+        """The name server, to ask it something else."""
+        return self._names
+
+    @property
+    def uri(self) -> str:
+        """The address of the trader that is asked, empty while there is none."""
+        return self._trader.uri if self._trader is not None else ""
+
+    def close(self) -> None:
+        """Lets go of all connections."""
+        self._drop_trader()
+        self._names.close()
+
+    def give_up(self) -> None:
+        """Ends all patience: what is asked for now ends with NoAnswer at the next try. From any thread."""
+        self._given_up.set()
+
+    def ask(self, method: str, *arguments: object, within_s: float) -> Any:
+        """Calls `method` on whoever is trader, until there is an answer; returns that.
+
+        Raises BadRequest as answered, NoAnswer if there is no answer in `within_s`, CircuitOpen if nothing was sent,
+        as nobody in the town has answered for a while."""
+        blocked_s = self._breaker.admit(time.monotonic())
+        if blocked_s:
+            raise CircuitOpen(self._where, blocked_s)
+        deadline_s = time.monotonic() + within_s
+        backoff = Backoff(self._rng)
+        while True:
+            try:
+                return self._try(method, arguments, deadline_s)
+            except BadRequest:
+                raise
+            except (CallFailed, TownError, WireError) as error:
+                told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
+                if not self._wait(backoff.next_s(told_s), deadline_s):
+                    raise NoAnswer(method, within_s, error) from error
+
+    def _try(self, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
+        """One try. Raises what it ended with, and tells the breaker."""
+        try:
+            connection = self._trader or self._find_trader(deadline_s)
+            self.tries += 1
+            self._bound(connection, deadline_s)
+            answer = connection.call(method, *arguments)
+        except WireError as error:
+            self._breaker.succeeded()  # A refusal is an answer.
+            self._take_in(error)
+            raise
+        except (CallFailed, TownError) as error:
+            self._breaker.failed(time.monotonic())
+            self._lose_trader(str(error))
+            raise
+        self._breaker.succeeded()
+        return answer
+
+    def _wait(self, wait_s: float, deadline_s: float) -> bool:
+        """Waits, and goes on waiting while the circuit is open, with all others; False if the next try would come too
+        late, or all patience has ended."""
+        while True:
+            now_s = time.monotonic()
+            wait_s = max(wait_s, self._breaker.blocked_s(now_s))
+            if now_s + wait_s > deadline_s or self._given_up.wait(wait_s):
+                return False
+            wait_s = self._breaker.admit(time.monotonic())
+            if not wait_s:
+                return True
+
+    def _bound(self, connection: RpcConnection, deadline_s: float) -> None:
+        """Has no call last (much) longer than the deadline."""
+        left_s = max(deadline_s - time.monotonic(), _LEAST_S)
+        connection.limit(min(self._timeout_s, left_s))
+
+    # -- who is trader -------------------------------------------------------------------------------------
+
+    def _find_trader(self, deadline_s: float) -> RpcConnection:
+        self._names.limit(min(self._timeout_s, max(deadline_s - time.monotonic(), _LEAST_S)))
+        listed = self._names.trader(self._area)
+        if listed is None:
+            raise NotTrader(trader=None, term=0)
+        connection = RpcConnection(listed.uri, self._timeout_s)
+        try:
+            self._bound(connection, deadline_s)
+            status = connection.call("status")
+        except BaseException:
+            connection.close()
+            raise
+        self._trader = connection
+        if isinstance(status, dict):
+            self._greet(status)
+        return connection
+
+    def _greet(self, status: Document) -> None:
+        self._on_status(status)
+        if status.get("in_office") is True:
+            before, self._trader_name = self._trader_name, str(status.get("name", ""))
+            self._tell(TraderFound(trader=self._trader_name, term=int(status.get("term", 0)), after=before))
+
+    def _take_in(self, error: WireError) -> None:
+        if isinstance(error, NotTrader):
+            self._lose_trader("it is not in office")
+        elif isinstance(error, PostClosed):
+            self._tell(Waiting(why=error.why))
+
+    def _lose_trader(self, why: str) -> None:
+        """The next try looks up anew who is in office."""
+        self._drop_trader()
+        self._tell(TraderLost(trader=self._trader_name, why=why))
+
+    def _drop_trader(self) -> None:
+        connection, self._trader = self._trader, None
+        if connection is not None:
+            connection.close()
+
+    def _tell(self, news: News) -> None:
+        if self._on_news is not None:
+            self._on_news(news)

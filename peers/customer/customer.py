@@ -1,0 +1,303 @@
+"""The customer itself: search, buy, deposit, outcome, purchases, earnings, who is trader.
+
+The id of a request is made once and sent with every try, so that whatever is tried again happens once. With a record
+(`peers.customer.record`) that holds across the death of this process too.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from peers.core.market.limits import checked, read_price
+from peers.core.market.records import Offer, Outcome, PurchaseRequest
+from peers.core.membership.clocks import Clock, Stamp, VectorStamp, make_clock
+from peers.customer.answers import Earnings, OnNews, Trader
+from peers.customer.breaker import CircuitBreaker
+from peers.customer.calling import TraderCalls
+from peers.customer.errors import CircuitOpen
+from peers.customer.record import AskedFor, AskedRecord
+from peers.errors import BadRequest
+from peers.rpc.public_form import Document, offer_dict, outcome_dict, request_dict, stamp_of
+from peers.rpc.wire import unpack_reversals, unpack_standing
+from peers.runtime.journal import Journal
+
+_PAGE = 1000  # The trader gives so many sales, or reversals, in one answer.
+
+
+class Customer:
+    """One customer, for one thread, of the town whose name server is at `host` and `port`.
+
+    `area` is whose post it trades at, in a town with several. `clock` is the kind that the town runs (lamport or
+    vector); None has the trader asked before the first request.
+    `timeout_s` bounds one call, `patience_s` all tries to have one thing answered, unless a call says otherwise
+    (`within_s`). Between tries it waits as `peers.customer.backoff` says; `breaker` may be shared by several
+    customers. With the `directory` of a town it keeps a journal there for the audit; with a `record` it never asks
+    for the same twice, even if it is killed. `on_news` is told what happens while it waits. `tries` counts all calls
+    to traders, those in vain included.
+
+    Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then),
+    and CircuitOpen, at once, if nobody has answered for a while (it was not done); both are TownErrors. BadRequest is
+    raised at once for a name, a quantity, a price or an id beyond the limits of the market
+    (`peers.core.market.limits`), and for what the trader refuses.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        name: str | None = None,
+        clock: str | None = None,
+        timeout_s: float = 2.0,
+        patience_s: float = 30.0,
+        directory: Path | None = None,
+        area: str = "",
+        record: AskedRecord | None = None,
+        breaker: CircuitBreaker | None = None,
+        on_news: OnNews | None = None,
+        rng: random.Random | None = None,
+        town: str = "",
+    ) -> None:
+        self.name = str(checked("buyer", name or f"customer-{uuid.uuid4().hex[:8]}"))
+        self._clock: Clock | None = make_clock(clock, self.name) if clock is not None else None
+        self._patience_s = patience_s
+        self._record = record
+        self._town = town
+        self._calls = TraderCalls(
+            host,
+            port,
+            timeout_s=timeout_s,
+            breaker=breaker or CircuitBreaker(),
+            rng=rng or random.Random(),
+            area=area,
+            on_status=self._follow,
+            on_news=on_news,
+        )
+        self._journal = Journal(directory, self.name) if directory is not None else None
+        self._session = uuid.uuid4().hex[:8]
+        self._number = 0
+
+    def __enter__(self) -> Customer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of all connections."""
+        self._calls.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def give_up(self) -> None:
+        """Ends its patience: what it asks for now ends with NoAnswer at the next try. From any thread."""
+        self._calls.give_up()
+
+    @property
+    def tries(self) -> int:
+        return self._calls.tries
+
+    # -- trading -------------------------------------------------------------------------------------------
+
+    def buy(
+        self, item: str, quantity: int = 1, *, request_id: str | None = None, within_s: float | None = None
+    ) -> Document:
+        """Buys; returns the outcome as recorded, sold or unavailable. For what it raises, see the class."""
+        purchase = PurchaseRequest(
+            request_id=checked("request_id", request_id or self._fresh_id()),
+            buyer=self.name,
+            item=item,
+            quantity=checked("quantity", quantity),
+            clock=self._stamp(within_s),
+        )
+        return self._ask_once("buy", request_dict(purchase), within_s)
+
+    def deposit(
+        self,
+        item: str,
+        quantity: int,
+        price: str,
+        *,
+        deposit_id: str | None = None,
+        within_s: float | None = None,
+    ) -> Document:
+        """Deposits goods at a price for each; returns the deposit as recorded. For what it raises, see the class."""
+        goods = Offer(
+            deposit_id=checked("deposit_id", deposit_id or self._fresh_id("d")),
+            seller=self.name,
+            item=item,
+            quantity=checked("quantity", quantity),
+            price=read_price(price),
+            clock=self._stamp(within_s),
+        )
+        return self._ask_once("deposit", offer_dict(goods), within_s)
+
+    def search(self, item: str | None = None, *, within_s: float | None = None) -> list[Document]:
+        """Returns what is on offer of `item`, or of all items, a row for each deposit."""
+        found: list[Document] = self.ask("search", item, within_s=within_s)
+        return found
+
+    def _ask_once(self, method: str, argument: Document, within_s: float | None) -> Document:
+        asked = AskedFor(
+            method="buy" if method == "buy" else "deposit",
+            argument=argument,
+            at_ms=_now_ms(),
+            town=self._town,
+        )
+        if self._record is not None:
+            self._record.asked(asked)
+        try:
+            return self.ask_again(asked, within_s=within_s)
+        except CircuitOpen:
+            self.forget(asked)  # It was never sent.
+            raise
+
+    # -- what was asked for before ---------------------------------------------------------------------------
+
+    @property
+    def unanswered(self) -> list[AskedFor]:
+        """What it has asked for and not heard of, in this life or an earlier one; nothing without a record."""
+        return self._record.unanswered if self._record is not None else []
+
+    def ask_again(self, asked: AskedFor, *, within_s: float | None = None) -> Document:
+        """Sends a request once more with its id and contents as they were, so that it happens once; returns what
+        `buy` or `deposit` would have. For what it raises, see the class."""
+        if asked.method == "buy":
+            self._note("asked", request=asked.argument)
+        else:
+            self._note("offered", offer=asked.argument)
+        try:
+            answer: Document = self.ask(asked.method, asked.argument, within_s=within_s)
+        except BadRequest:
+            self.forget(asked)  # Nothing was done, for whoever is asked refuses it.
+            raise
+        if asked.method == "buy":
+            self._note("told", outcome=answer)
+        else:
+            self._note("deposited", deposit=answer)
+        self._settle(asked, answer)
+        return answer
+
+    def look_up(self, asked: AskedFor) -> Document | None:
+        """Returns what became of a request without sending it again: its outcome, or the row of a deposit that holds
+        something; None while it is undecided, never arrived, or of a deposit of which nothing is left."""
+        if asked.method == "buy":
+            found = self.outcome(asked.id)
+            if found is not None:
+                self._note("told", outcome=found)
+        else:
+            found = next((row for row in self.search(asked.item) if row.get("deposit_id") == asked.id), None)
+        if found is not None:
+            self._settle(asked, found)
+        return found
+
+    def forget(self, asked: AskedFor) -> None:
+        """Lets go of a request: nobody will look for its outcome. If it is on its way, it may happen all the same."""
+        if self._record is not None:
+            self._record.settled(asked.id)
+
+    def _settle(self, asked: AskedFor, answer: Document) -> None:
+        if self._record is not None:
+            self._record.settled(asked.id, answer if asked.method == "buy" else None)
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def outcome(self, request_id: str, *, within_s: float | None = None) -> Document | None:
+        """Returns the outcome of a request, None while it is undecided or if it never arrived."""
+        outcome: Document | None = self.ask("outcome", request_id, within_s=within_s)
+        return outcome
+
+    def purchases(self) -> list[Document]:
+        """Returns the outcomes of its purchases, the oldest first, with what was taken back since: those that its
+        record knows, so nothing without one."""
+        known = {each["request_id"]: each for each in self._record.outcomes} if self._record is not None else {}
+        if known:
+            for each in self._reversals():
+                if each.request.request_id in known:
+                    known[each.request.request_id] = outcome_dict(each)
+        return list(known.values())
+
+    def _reversals(self) -> list[Outcome]:
+        found: list[Outcome] = []
+        after = 0
+        while True:
+            reply = unpack_reversals(self.ask("reversals", self.name, after))
+            found += reply.reversals
+            after = reply.upto
+            if len(reply.reversals) < _PAGE:
+                return found
+
+    def earnings(self) -> Earnings:
+        """Returns what it has sold and earned, and what it still has on offer, as the books have it."""
+        sales: list[Outcome] = []
+        while True:
+            reply = unpack_standing(self.ask("standing", self.name, sales[-1].seq if sales else 0))
+            sales += reply.sales
+            if len(reply.sales) < _PAGE:
+                break
+        left: dict[str, int] = {}
+        for each in reply.deposits:
+            left[each.offer.item] = left.get(each.offer.item, 0) + each.remaining
+        return _summed_up(sales, left)
+
+    def trader(self) -> Trader:
+        """Returns who is in office."""
+        status: Document = self.ask("status")
+        return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri)
+
+    def ask(self, method: str, *arguments: object, within_s: float | None = None) -> Any:
+        """Calls any public method (`peers/rpc/README.md`) of whoever is trader, until there is an answer. For what it
+        raises, see the class."""
+        return self._calls.ask(method, *arguments, within_s=self._patience_s if within_s is None else within_s)
+
+    # -- its clock, its ids, its journal -------------------------------------------------------------------------
+
+    def _stamp(self, within_s: float | None) -> Stamp:
+        if self._clock is None:
+            self.ask("status", within_s=within_s)
+        if self._clock is None:
+            self._clock = make_clock("lamport", self.name)
+        return self._clock.tick()
+
+    def _follow(self, status: Document) -> None:
+        """Takes in the trader's clock: a request stamped with an older time would jump the queue."""
+        stamp = stamp_of(status.get("clock"))
+        if stamp is None:
+            return
+        if self._clock is None:
+            self._clock = make_clock("vector" if isinstance(stamp, VectorStamp) else "lamport", self.name)
+        self._clock.merge(stamp)
+
+    def _fresh_id(self, kind: str = "") -> str:
+        self._number += 1
+        return f"{self.name}-{self._session}-{kind}{self._number}"
+
+    def _note(self, kind: str, **payload: Any) -> None:
+        if self._journal is not None:
+            self._journal.write(_now_ms(), kind, **payload)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _summed_up(sales: list[Outcome], left: dict[str, int]) -> Earnings:
+    standing = [(each.request.quantity, each.sale) for each in sales if each.taken_back is None]
+    money = [sale for _, sale in standing if sale is not None]
+    zero = Earnings()
+    return Earnings(
+        sales=len(money),
+        units=sum(quantity for quantity, _ in standing),
+        paid=sum((sale.amount for sale in money), zero.paid),
+        commission=sum((sale.commission for sale in money), zero.commission),
+        earned=sum((sale.earned for sale in money), zero.earned),
+        taken_back=len(sales) - len(money),
+        left=left,
+    )

@@ -1,0 +1,26 @@
+"""How a customer's request may end without an answer."""
+
+from __future__ import annotations
+
+from peers.errors import TownError
+
+
+class NoAnswer(TownError):
+    """Nobody answered in time. Nobody knows whether it was done: ask again with the same id, or for its outcome."""
+
+    def __init__(self, method: str, within_s: float, why: object) -> None:
+        super().__init__(
+            f"no answer to {method} in {within_s:g} s ({why}); whether it was done is not known, so ask again with "
+            "the same id"
+        )
+
+
+class CircuitOpen(TownError):
+    """Nothing was sent, for nobody in the town has answered for a while. `retry_in_s` says when the next try goes
+    through."""
+
+    def __init__(self, where: str, retry_in_s: float) -> None:
+        self.retry_in_s = retry_in_s
+        super().__init__(
+            f"nobody answers in the town at {where}, so nothing was sent; it is tried again in {retry_in_s:.1f} s"
+        )

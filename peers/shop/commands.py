@@ -1,0 +1,78 @@
+"""What may be said at the counter: the words, what they mean, and what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+
+import msgspec
+
+from peers.errors import SettingsError
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do: `name` is a key of COMMANDS, `words` are what follows it."""
+
+    name: str
+    words: tuple[str, ...] = ()
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command is called, how many words may follow it, and what it does."""
+
+    form: str
+    least: int
+    most: int
+    does: str
+
+
+COMMANDS: dict[str, Usage] = {
+    "look": Usage(form="look", least=0, most=0, does="what is on offer, by item"),
+    "search": Usage(
+        form="search [ITEM]", least=0, most=1, does="each deposit of it, in the order in which they sell"
+    ),
+    "buy": Usage(form="buy ITEM [QUANTITY]", least=1, most=2, does="buy, from whoever is next to sell"),
+    "sell": Usage(form="sell ITEM QUANTITY PRICE", least=3, most=3, does="deposit goods, at a price for each"),
+    "purchases": Usage(form="purchases", least=0, most=0, does="what you bought here"),
+    "earnings": Usage(form="earnings", least=0, most=0, does="what you sold, and what it brought you"),
+    "trader": Usage(form="trader", least=0, most=0, does="who is in office"),
+    "pending": Usage(form="pending", least=0, most=0, does="what you asked for and have not heard of: look again"),
+    "again": Usage(form="again", least=0, most=0, does="ask for all of that again, with the ids it had"),
+    "forget": Usage(form="forget", least=0, most=0, does="let go of all of that"),
+    "help": Usage(form="help", least=0, most=0, does="this list"),
+    "quit": Usage(form="quit", least=0, most=0, does="leave; so does Ctrl-D"),
+}
+"""In the order in which `help` lists them."""
+
+_ALIASES = {"exit": "quit", "q": "quit", "?": "help", "ls": "look", "deposit": "sell"}
+
+
+def parse(line: str) -> Command | None:
+    """Returns the command in a line, None for an empty one or a comment (`# …`). SettingsError, which says what to
+    say instead, for what is none."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise SettingsError(f"a quotation mark is left open ({error})") from error
+    return command_of(words) if words else None
+
+
+def command_of(words: list[str]) -> Command:
+    """Returns the command in these words, of which there is at least one. SettingsError likewise."""
+    said, rest = words[0].lower(), tuple(words[1:])
+    name = _ALIASES.get(said, said)
+    usage = COMMANDS.get(name)
+    if usage is None:
+        near = difflib.get_close_matches(said, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "try help"
+        raise SettingsError(f"there is no command {words[0]}: {hint}")
+    if not usage.least <= len(rest) <= usage.most:
+        raise SettingsError(f"say: {usage.form}")
+    return Command(name=name, words=rest)
+
+
+def quantity_in(word: str) -> int:
+    """Returns the whole number in a word; SettingsError if there is none."""
+    if not (word.isascii() and word.isdigit()):
+        raise SettingsError(f"{word} is no quantity: a whole number, from 1")
+    return int(word)

@@ -1,0 +1,187 @@
+"""The counter: carries out commands for one customer, and says what came of each, in words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from peers.core.market.limits import read_price
+from peers.customer.customer import Customer
+from peers.customer.errors import NoAnswer
+from peers.customer.record import AskedFor
+from peers.errors import BadRequest, BazaarError, SettingsError
+from peers.shop import sentences
+from peers.shop.commands import Command, quantity_in
+
+DONE, NOT_DONE, NOT_KNOWN = 0, 2, 3
+"""What came of a command, as an exit code: it was done; it was not; nobody knows yet whether something was bought."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a command: `lines` for people, `data` for programs, and a `code`."""
+
+    command: str
+    lines: list[str]
+    data: dict[str, Any] = {}
+    code: int = DONE
+
+    def as_json(self) -> str:
+        """One line for programs."""
+        return msgspec.json.encode({"command": self.command, "code": self.code, **self.data}).decode()
+
+
+class Counter:
+    """Serves one customer, who has a record, in the town called `town`."""
+
+    def __init__(self, customer: Customer, town: str) -> None:
+        self._customer = customer
+        self._town = town
+        self._does: dict[str, Callable[..., Reply]] = {
+            "look": self._look,
+            "search": self._search,
+            "buy": self._buy,
+            "sell": self._sell,
+            "purchases": self._purchases,
+            "earnings": self._earnings,
+            "trader": self._trader,
+            "pending": self.pending,
+            "again": self._again,
+            "forget": self._forget,
+            "help": lambda: Reply(command="help", lines=sentences.help_lines()),
+        }
+
+    def run(self, command: Command) -> Reply:
+        """Carries out a command other than `quit`; whatever goes wrong is in the reply."""
+        try:
+            return self._does[command.name](*command.words)
+        except NoAnswer as error:
+            return self._unheard(command.name, error)
+        except BazaarError as error:
+            return failed(command.name, error)
+
+    @property
+    def unanswered(self) -> list[AskedFor]:
+        """What the customer has asked this town for and not heard of."""
+        return [asked for asked in self._customer.unanswered if asked.town == self._town]
+
+    def _unheard(self, name: str, error: NoAnswer) -> Reply:
+        if name not in ("buy", "sell", "again"):
+            return failed(name, error)
+        lines = [str(error), "your request is kept: `pending` looks for what became of it, `again` asks again"]
+        return Reply(command=name, lines=lines, data={"error": str(error)}, code=NOT_KNOWN)
+
+    # -- looking around ------------------------------------------------------------------------------------
+
+    def _look(self) -> Reply:
+        rows = self._customer.search()
+        return Reply(command="look", lines=sentences.look(rows), data={"offers": rows})
+
+    def _search(self, item: str | None = None) -> Reply:
+        rows = self._customer.search(item)
+        return Reply(command="search", lines=sentences.search(rows, item), data={"offers": rows})
+
+    def _purchases(self) -> Reply:
+        outcomes = self._customer.purchases()
+        return Reply(command="purchases", lines=sentences.purchases(outcomes), data={"purchases": outcomes})
+
+    def _earnings(self) -> Reply:
+        found = self._customer.earnings()
+        return Reply(
+            command="earnings", lines=sentences.earnings(found), data={"earnings": msgspec.to_builtins(found)}
+        )
+
+    def _trader(self) -> Reply:
+        found = self._customer.trader()
+        line = f"{found.name} is in office (term {found.term})"
+        return Reply(command="trader", lines=[line], data={"trader": msgspec.to_builtins(found)})
+
+    # -- trading -------------------------------------------------------------------------------------------
+
+    def _buy(self, item: str, quantity: str = "1") -> Reply:
+        units = quantity_in(quantity)
+        before = self._same_as("buy", item=item, quantity=units)
+        if before is not None:
+            return self._once_more("buy", before)
+        return self._told("buy", self._customer.buy(item, units), [])
+
+    def _sell(self, item: str, quantity: str, price: str) -> Reply:
+        units = quantity_in(quantity)
+        before = self._same_as("deposit", item=item, quantity=units, price=format(read_price(price), "f"))
+        if before is not None:
+            return self._once_more("sell", before)
+        deposit = self._customer.deposit(item, units, price)
+        return Reply(command="sell", lines=[sentences.deposited(deposit)], data={"deposit": deposit})
+
+    def _same_as(self, method: str, **wanted: object) -> AskedFor | None:
+        """What was asked for in the same words and not answered: to say it again is to ask again."""
+        return next((a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items()), None)
+
+    def _once_more(self, name: str, asked: AskedFor) -> Reply:
+        answer = self._customer.ask_again(asked)
+        line = f"you had asked {sentences.request(asked)} and not heard; asked again, with the same id"
+        if name == "buy":
+            return self._told(name, answer, [line])
+        return Reply(command=name, lines=[line, sentences.deposited(answer)], data={"deposit": answer})
+
+    @staticmethod
+    def _told(name: str, outcome: sentences.Document, lines: list[str]) -> Reply:
+        code = DONE if outcome["status"] == "sold" else NOT_DONE
+        return Reply(command=name, lines=[*lines, sentences.bought(outcome)], data={"outcome": outcome}, code=code)
+
+    # -- what is not answered yet --------------------------------------------------------------------------
+
+    def pending(self) -> Reply:
+        """Looks for what became of everything that is unanswered, and says it. TownError if nobody answers."""
+        lines: list[str] = []
+        answers: list[dict[str, Any]] = []
+        for asked in self.unanswered:
+            found = self._customer.look_up(asked)
+            what = f"you had asked {sentences.request(asked)} and not heard: "
+            if found is not None:
+                lines.append(what + sentences.answered(asked, found))
+                answers.append({"id": asked.id, "answer": found})
+            else:
+                lines.append(f"{what}so far that has not arrived, or is not decided. `again` asks again, with its id")
+        elsewhere = len(self._customer.unanswered) - len(self.unanswered)
+        if elsewhere:
+            lines.append(f"{elsewhere} unanswered requests are of other towns (or of the books before --fresh): kept")
+        left = [asked.id for asked in self.unanswered]
+        return Reply(
+            command="pending",
+            lines=lines or ["all that you asked for was answered"],
+            data={"answered": answers, "unanswered": left},
+            code=NOT_KNOWN if left else DONE,
+        )
+
+    def _again(self) -> Reply:
+        replies = [self._once_more("buy" if a.method == "buy" else "sell", a) for a in self.unanswered]
+        if not replies:
+            return Reply(command="again", lines=["all that you asked for was answered"])
+        return Reply(
+            command="again",
+            lines=[line for reply in replies for line in reply.lines],
+            data={"answers": [reply.data for reply in replies]},
+            code=max(reply.code for reply in replies),
+        )
+
+    def _forget(self) -> Reply:
+        """Also what is of other towns, which nobody here can look for."""
+        forgotten = self._customer.unanswered
+        for asked in forgotten:
+            self._customer.forget(asked)
+        lines = [f"let go of what you asked {sentences.request(asked)}" for asked in forgotten]
+        if lines:
+            lines.append("what was on its way may have been done all the same")
+        return Reply(
+            command="forget",
+            lines=lines or ["there was nothing"],
+            data={"forgotten": [each.id for each in forgotten]},
+        )
+
+
+def failed(name: str, error: BazaarError) -> Reply:
+    """Returns the reply to a command that could not be carried out."""
+    words = str(error) if isinstance(error, SettingsError | BadRequest) else f"that could not be done: {error}"
+    return Reply(command=name, lines=[words], data={"error": str(error)}, code=NOT_DONE)

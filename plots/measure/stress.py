@@ -1,0 +1,267 @@
+"""N customers at once against a running town, as a generator of load: closed loop, or open loop at a given rate.
+
+In a closed loop each asks for the next thing when it has an answer, so a stall of the town shows in few latencies. In
+an open loop a schedule says when each purchase is due, and latency counts from there, however late it was sent. The
+customers are threads of one process: that is enough to keep a town on the same machine busy, and what they cost is in
+the figures. What is sold out they bring themselves, and those deposits are not measured.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from peers.core.names import ITEMS
+from peers.customer import CircuitOpen, Customer, NoAnswer
+from peers.customer.breaker import CircuitBreaker
+from peers.errors import BazaarError, SettingsError, TownError
+from plots.measure.apparatus.schedule import arrivals, deal
+from plots.results.latency import Values
+
+MOST_CUSTOMERS = 1000
+"""More threads than that measure themselves."""
+
+_LOT = 100_000  # Units that one deposit brings: seconds of trade, so that bringing goods is rare.
+_PRICE = "1.00"
+_TICK_S = 0.1
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for. `rate`: purchases a second in all, None for a closed loop. `directory`: the town's, for
+    journals that its audit reads."""
+
+    host: str
+    port: int
+    customers: int
+    duration_s: float
+    rate: float | None = None
+    patience_s: float = 30.0
+    directory: Path | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises SettingsError for what cannot be."""
+        if not 1 <= self.customers <= MOST_CUSTOMERS:
+            raise SettingsError(f"--stress: from 1 to {MOST_CUSTOMERS} customers")
+        if not 0 < self.duration_s < math.inf:
+            raise SettingsError("--duration: more than 0 seconds")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise SettingsError("--rate: more than 0 purchases a second")
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. Latencies in ms, of what was answered; None where nothing was. `late`: how many purchases of
+    an open loop were sent after the next one of the same customer was due already."""
+
+    loop: str
+    interrupted: bool
+    customers: int
+    seed: int
+    rate: float | None
+    took_s: float
+    answered: int
+    sold: int
+    unavailable: int
+    refused: dict[str, int]
+    errors: dict[str, int]
+    asked_again: int
+    per_s: float
+    mean_ms: float | None = None
+    p50_ms: float | None = None
+    p90_ms: float | None = None
+    p99_ms: float | None = None
+    p999_ms: float | None = None
+    max_ms: float | None = None
+    late: int = 0
+
+
+class _Tally:
+    """What one customer was told; only its own thread writes here."""
+
+    def __init__(self) -> None:
+        self.latencies_s: list[float] = []
+        self.sold = 0
+        self.unavailable = 0
+        self.late = 0
+        self.asked_again = 0
+        self.refused: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+
+class Stress:
+    """One run of load."""
+
+    def __init__(self, load: Load) -> None:
+        load.check()
+        self._load = load
+        self._tallies = [_Tally() for _ in range(load.customers)]
+        self._enough = threading.Event()
+        self._breaker = CircuitBreaker()
+        self._supply = threading.Lock()
+        self._supplied: Counter[str] = Counter()
+        self._ready = threading.Barrier(load.customers + 1)
+        self._start_s = 0.0
+        self._end_s = math.inf
+        self._run_id = f"{random.Random(load.seed).getrandbits(24):06x}{time.time_ns() % 100_000:05d}"
+
+    def so_far(self) -> tuple[int, int]:
+        """Returns how many purchases were answered up to now, and how many ended without an answer."""
+        answered = sum(tally.sold + tally.unavailable for tally in self._tallies)
+        return answered, sum(sum(tally.errors.values()) for tally in self._tallies)
+
+    def run(self, tick: Callable[[float], None]) -> Figures:
+        """Runs it; `tick` is called about ten times a second with the seconds that have passed. Returns the figures.
+        A first Ctrl-C ends it early, a second raises. TownError if the town does not answer at the beginning."""
+        load = self._load
+        with self._customer("hand") as hand:
+            for item in ITEMS:
+                self._bring(hand, item, 0)
+        schedules = self._schedules()
+        threads = [
+            threading.Thread(target=self._live, args=(number, next(schedules)), daemon=True)
+            for number in range(load.customers)
+        ]
+        for thread in threads:
+            thread.start()
+        self._start_s = time.monotonic()
+        self._end_s = self._start_s + load.duration_s
+        self._ready.wait()
+        is_interrupted = False
+        while any(thread.is_alive() for thread in threads):
+            try:
+                time.sleep(_TICK_S)
+                tick(min(time.monotonic() - self._start_s, load.duration_s))
+            except KeyboardInterrupt:
+                if is_interrupted:
+                    raise
+                is_interrupted = True
+                self._enough.set()
+        return self._summed_up(time.monotonic() - self._start_s, is_interrupted)
+
+    def _schedules(self) -> Iterator[Values | None]:
+        load = self._load
+        if load.rate is None:
+            yield from [None] * load.customers
+        else:
+            yield from deal(arrivals(load.rate, load.duration_s, load.seed), load.customers)
+
+    def _customer(self, name: str) -> Customer:
+        load = self._load
+        return Customer(
+            load.host,
+            load.port,
+            name=f"stress-{self._run_id}-{name}",
+            patience_s=load.patience_s,
+            directory=load.directory,
+            breaker=self._breaker,
+            rng=random.Random(f"{load.seed}/{name}"),
+        )
+
+    def _live(self, number: int, due_s: Values | None) -> None:
+        """One customer's life."""
+        tally = self._tallies[number]
+        rng = random.Random(f"{self._load.seed}/{number}/items")
+        with self._customer(str(number)) as customer:
+            customer.trader()  # Its connection is made, and it knows the town's clock, before anything is measured.
+            self._ready.wait()
+            for at_s in self._moments(due_s):
+                item = rng.choice(ITEMS)
+                generation = self._supplied[item]
+                began_s = time.monotonic()
+                tally.late += due_s is not None and began_s - at_s > 0.001
+                sold = self._buy(customer, item, tally)
+                if sold is not None:
+                    tally.latencies_s.append(time.monotonic() - (began_s if due_s is None else at_s))
+                if sold is False:
+                    self._restock(customer, item, generation, tally)
+
+    def _moments(self, due_s: Values | None) -> Iterator[float]:
+        """Gives the moment at which each purchase is due, when it has come."""
+        if due_s is None:
+            while (now_s := time.monotonic()) < self._end_s and not self._enough.is_set():
+                yield now_s
+            return
+        for each_s in due_s:
+            at_s = self._start_s + float(each_s)
+            wait_s = at_s - time.monotonic()
+            if self._enough.wait(wait_s) if wait_s > 0 else self._enough.is_set():
+                return
+            yield at_s
+
+    @staticmethod
+    def _buy(customer: Customer, item: str, tally: _Tally) -> bool | None:
+        """Buys one; returns whether it was sold, None if there was no answer."""
+        tries = customer.tries
+        try:
+            outcome = customer.buy(item)
+        except (NoAnswer, CircuitOpen) as error:
+            tally.errors["no answer in time" if isinstance(error, NoAnswer) else "circuit open"] += 1
+            if isinstance(error, CircuitOpen):
+                time.sleep(min(error.retry_in_s, 0.1))  # To fail fast over and over would measure nothing.
+            return None
+        except BazaarError as error:
+            tally.errors[type(error).__name__] += 1
+            return None
+        finally:
+            tally.asked_again += max(customer.tries - tries - 1, 0)
+        if outcome["status"] == "sold":
+            tally.sold += 1
+            return True
+        tally.unavailable += 1
+        tally.refused[str(outcome.get("reason", "unavailable"))] += 1
+        return False
+
+    def _restock(self, customer: Customer, item: str, generation: int, tally: _Tally) -> None:
+        try:
+            self._bring(customer, item, generation)
+        except TownError:
+            tally.errors["deposit not answered"] += 1
+
+    def _bring(self, customer: Customer, item: str, generation: int) -> None:
+        """Deposits goods, unless another did so since they were found to be missing."""
+        with self._supply:
+            if self._supplied[item] == generation:
+                customer.deposit(item, _LOT, _PRICE)
+                self._supplied[item] += 1
+
+    def _summed_up(self, took_s: float, is_interrupted: bool) -> Figures:
+        load, tallies = self._load, self._tallies
+        values = np.asarray([each for tally in tallies for each in tally.latencies_s], dtype=np.float64) * 1000.0
+        refused: Counter[str] = sum((tally.refused for tally in tallies), Counter())
+        errors: Counter[str] = sum((tally.errors for tally in tallies), Counter())
+        figures = Figures(
+            loop="closed" if load.rate is None else "open",
+            interrupted=is_interrupted,
+            customers=load.customers,
+            seed=load.seed,
+            rate=load.rate,
+            took_s=took_s,
+            answered=int(values.size),
+            sold=sum(tally.sold for tally in tallies),
+            unavailable=sum(tally.unavailable for tally in tallies),
+            refused=dict(refused),
+            errors=dict(errors),
+            asked_again=sum(tally.asked_again for tally in tallies),
+            per_s=values.size / took_s,
+            late=sum(tally.late for tally in tallies),
+        )
+        if not values.size:
+            return figures
+        p50, p90, p99, p999 = (float(v) for v in np.percentile(values, [50, 90, 99, 99.9], method="inverted_cdf"))
+        return msgspec.structs.replace(
+            figures,
+            mean_ms=float(values.mean()),
+            p50_ms=p50,
+            p90_ms=p90,
+            p99_ms=p99,
+            p999_ms=p999,
+            max_ms=float(values.max()),
+        )

@@ -1,0 +1,188 @@
+"""What each write level keeps through the fall of a primary: real members, really killed.
+
+The same treatment at every level: the secondaries are killed, the trader writes on, the primary is killed, and the
+others come back. At level one what was acknowledged meanwhile is lost for certain; at a majority nothing can be
+acknowledged meanwhile. (To freeze the secondaries would not do: the primary streams to them, and what the kernel
+holds for them they read when they wake up.)
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from pymongo.errors import PyMongoError
+
+from db.ledger.memory import MemoryLedger
+from db.ledger.mongo import MongoLedger
+from db.schema.prepare import prepare
+from peers.core.ledger.port import Append, Appended, EndLost, Ledger, Load, Loaded, Taken, Unknown
+from tests.helpers.deals import at, office, stock
+from tests.helpers.log_trader import LogTrader, assert_books_follow
+from tests.helpers.mongod_set import MongodSet
+from tests.helpers.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+Lose = Callable[[], object]
+FISH = stock("d1", 1000)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongodSet]:
+    directory = tmp_path_factory.mktemp("levels")
+    try:
+        with MongodSet(directory, 3) as several:
+            yield several
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def name(several: MongodSet) -> str:
+    several.wait_until_complete()
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    prepare(several.uri, name, timeout_s=15.0)
+    return name
+
+
+def sell(trader: LogTrader, *numbers: int) -> list[object]:
+    return [trader.append(trader.entry(trader.sale(each, trader.next_seq, FISH)), 60) for each in numbers]
+
+
+def _has(several: MongodSet, port: int, name: str, end: object) -> bool:
+    """Whether that member has the log up to its end; one that has just come back may not answer yet."""
+    try:
+        with several.direct(port) as direct:
+            return bool(direct[name]["log"].find_one(sort=[("_id", -1)]) == end)
+    except PyMongoError:
+        return False
+
+
+@contextmanager
+def the_primary_alone(several: MongodSet, name: str) -> Iterator[int]:
+    """Within, only the primary is alive; afterwards it is dead, and the others are back and have another."""
+    primary = several.primary
+    others = [port for port in several.ports if port != primary]
+    # What was written before is with a majority, and known to be.
+    with several.client() as client:
+        end = client[name]["log"].find_one(sort=[("_id", -1)])
+    for port in others:
+        wait_until(partial(_has, several, port, name, end), deadline_s=30)
+    for port in others:
+        several.kill(port)
+    yield primary
+    several.kill(primary)
+    for port in others:
+        several.start(port)
+    wait_until(lambda: several.primary != primary, deadline_s=30)
+
+
+def test_at_level_one_a_fall_loses_what_was_acknowledged_and_the_log_stays_whole(
+    several: MongodSet, name: str
+) -> None:
+    trader = LogTrader(MongoLedger(several.uri, name, write_level="one")).take_office()
+    trader.write(deposits=(FISH,))
+    assert sell(trader, 1, 2, 3) == [Appended()] * 3
+    with the_primary_alone(several, name) as fallen:
+        assert sell(trader, 4, 5) == [Appended()] * 2
+    # It knows more than stands, so its next entry would leave a gap: it is told, and nothing is written.
+    assert sell(trader, 6) == [EndLost()]
+    again = LogTrader(MongoLedger(several.uri, name, write_level="one"), "merchant8").take_office(60)
+    assert again.state.post.seq == 3
+    assert sell(again, 7) == [Appended()]
+    # The first trader's books are not made of what is lost, and it is deposed for good.
+    assert isinstance(sell(trader, 6)[0], Taken | EndLost)
+    several.start(fallen)
+    several.wait_until_complete()
+    trader.ledger.close()
+    again.ledger.close()
+    with several.client() as client:
+        books = client[name]
+        assert_books_follow(books)
+        assert [each["seq"] for each in books["requests"].find(sort=[("seq", 1)])] == [1, 2, 3, 4]
+        assert [each["_id"] for each in books["log"].find(sort=[("_id", 1)])] == list(range(again.state.place + 1))
+
+
+def test_at_a_majority_the_same_treatment_loses_nothing(several: MongodSet, name: str) -> None:
+    trader = LogTrader(MongoLedger(several.uri, name)).take_office()
+    trader.write(deposits=(FISH,))
+    assert sell(trader, 1, 2, 3) == [Appended()] * 3
+    with the_primary_alone(several, name) as fallen:
+        entry = trader.entry(trader.sale(4, trader.next_seq, FISH))
+        waits = trader.ledger.perform(Append(place=trader.state.place + 1, entry=entry))
+        assert isinstance(waits, Unknown)
+    assert trader.append(entry, 60) == Appended()
+    assert sell(trader, 5) == [Appended()]
+    several.start(fallen)
+    trader.ledger.close()
+    with several.client() as client:
+        assert client[name]["posts"].count_documents({"seq": 5}) == 1
+        assert_books_follow(client[name])
+
+
+def test_at_level_one_a_fall_that_loses_nothing_is_gone_through(several: MongodSet, name: str) -> None:
+    trader = LogTrader(MongoLedger(several.uri, name, write_level="one")).take_office()
+    trader.write(deposits=(FISH,))
+    sell(trader, 1, 2, 3)
+    several.step_down()  # In order: the next primary has all that this one has.
+    assert sell(trader, 4, 5) == [Appended()] * 2
+    trader.ledger.close()
+    with several.client() as client:
+        assert_books_follow(client[name])
+
+
+# -- both ledgers ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["memory", "mongo"])
+def lossy(request: pytest.FixtureRequest) -> Iterator[tuple[Ledger, Lose]]:
+    """A ledger at level one, and what has it lose the last two entries."""
+    if request.param == "memory":
+        memory = MemoryLedger("one")
+        yield memory, memory.lose_end
+        return
+    books = request.getfixturevalue("books")
+    make = request.getfixturevalue("make_ledger")
+
+    def lose() -> None:
+        last = books["log"].find_one(sort=[("_id", -1)])["_id"]
+        books["log"].delete_many({"_id": {"$gte": last - 1}})
+
+    yield make(write_level="one"), lose
+
+
+def settle(ledger: Ledger) -> None:
+    if isinstance(ledger, MemoryLedger):
+        ledger.settle()
+
+
+def test_a_trader_whose_end_is_lost_is_told_and_writes_nothing(lossy: tuple[Ledger, Lose]) -> None:
+    ledger, lose = lossy
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    trader.write(deposits=(FISH,))
+    sell(trader, 1)
+    settle(ledger)
+    sell(trader, 2, 3)
+    lose()
+    assert sell(trader, 4) == [EndLost()]
+    loaded = ledger.perform(Load())
+    assert isinstance(loaded, Loaded)
+    assert loaded.made + len(loaded.entries) == trader.state.place - 2
+
+
+def test_no_entry_is_written_behind_a_gap_or_another_term(lossy: tuple[Ledger, Lose]) -> None:
+    ledger, _ = lossy
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    trader.write(deposits=(FISH,))
+    entry = trader.entry(trader.sale(1, 1, FISH))
+    assert ledger.perform(at(trader.state.place + 2, entry)) == EndLost()
+    rival = LogTrader(ledger, "merchant8", makes_books=False).take_office()
+    assert rival.term == 2
+    assert ledger.perform(at(rival.state.place + 1, entry)) == EndLost()
+    assert isinstance(ledger.perform(at(trader.state.place + 1, entry)), Taken)
+    assert isinstance(ledger.perform(at(rival.state.place, office(2, "merchant5"))), Taken)

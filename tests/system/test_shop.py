@@ -1,0 +1,296 @@
+"""The counter, with a real town: by hand at a terminal, from a pipe, as a library; through a failover and a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from peers.cli.main import invoke
+from peers.customer import CircuitOpen, Customer, NoAnswer
+from peers.customer.breaker import CircuitBreaker, CircuitState
+from tests.helpers.bare_python import run_bare
+from tests.helpers.waiting import DEADLINE_S, wait_until
+from tests.system.helpers.town import BAZAAR, Town, running_town
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    options = ("--no-trade", "--set", "market.resign_after_sales=0")
+    with running_town(tmp_path_factory.mktemp("shop"), 5, *options) as town:
+        assert shop(town, "sell", "fish", "1000", "7.20", "--name", "olga").returncode == 0
+        yield town
+        # The journals of all who shopped here are held against the books.
+        assert town.stop() == 0, town.output()[-4000:]
+
+
+def shop(town: Town, *arguments: str, says: str = "") -> subprocess.CompletedProcess[str]:
+    command = [*BAZAAR, "shop", *arguments, "--dir", str(town.directory)]
+    return subprocess.run(command, input=says, capture_output=True, text=True, timeout=60, check=False)
+
+
+def nameserver(town: Town) -> tuple[str, int]:
+    where = town.status()["nameserver"]
+    return where["host"], where["port"]
+
+
+def sold_to(town: Town, buyer: str) -> list[dict[str, Any]]:
+    """The sales to a customer, as the log has them; books are made from it."""
+    return list(town.books.requests.find({"buyer": buyer, "status": "sold"}))
+
+
+# -- from a pipe -------------------------------------------------------------------------------------------------
+
+
+def test_commands_from_a_pipe(town: Town) -> None:
+    says = (
+        "look\nsearch fish\nbuy fish 2\nbuy boar\nbyu fish\nbuy dodo\npurchases\nearnings\ntrader\nquit\nbuy fish\n"
+    )
+    done = shop(town, "--name", "anna", says=says)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == ""
+    assert re.search(r"^fish +\d+ +7\.20 +olga$", done.stdout, re.MULTILINE)
+    assert "you bought 2 fish from olga at 7.20, 14.40 in all" in done.stdout
+    assert "no boar for you: nobody has enough of it" in done.stdout
+    assert "there is no command byu: did you mean buy?" in done.stdout
+    assert "item: must be one of fish, salt, boar, not 'dodo'" in done.stdout
+    assert "14.40 spent" in done.stdout
+    assert "you have sold nothing yet" in done.stdout
+    assert "is in office (term" in done.stdout
+    assert len(sold_to(town, "anna")) == 1  # What comes after `quit` is not carried out.
+
+
+def test_one_command_for_programs(town: Town) -> None:
+    host, port = nameserver(town)
+    done = shop(town, "buy", "fish", "--json", "--name", "ben", "--nameserver", f"{host}:{port}")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    said = json.loads(line)
+    assert (said["command"], said["code"], said["outcome"]["seller"]) == ("buy", 0, "olga")
+    earned = json.loads(shop(town, "earnings", "--json", "--name", "olga").stdout)["earnings"]
+    assert float(earned["earned"]) == pytest.approx(float(earned["paid"]) * 0.8)
+
+
+def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, says in (
+        (("--dir", str(tmp_path)), "no town runs in"),
+        (("--dir", str(town.directory), "--nameserver", "nonsense"), "is not host:port"),
+        (("--dir", str(town.directory), "--name", "buyer0"), "the name of a peer"),
+        (("xyzzy", "--dir", str(town.directory)), "there is no command xyzzy"),
+        (("--stress", "0", "--dir", str(town.directory)), "from 1 to"),
+    ):
+        assert invoke(["shop", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1
+
+
+# -- killed between asking and hearing ---------------------------------------------------------------------------
+
+
+@contextmanager
+def visiting(town: Town, name: str, said: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """A shop that reads from a pipe which stays open, and has spoken with the trader already."""
+    command = [*BAZAAR, "shop", "--name", name, "--dir", str(town.directory)]
+    visit = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said, text=True, bufsize=1)
+    try:
+        tell(visit, "trader")
+        wait_until(lambda: "in office" in Path(said.name).read_text(), what="the trader's answer")
+        yield visit
+    finally:
+        visit.kill()
+        visit.wait()
+        if visit.stdin is not None:
+            visit.stdin.close()
+
+
+def tell(visit: subprocess.Popen[str], line: str) -> None:
+    assert visit.stdin is not None
+    visit.stdin.write(line + "\n")
+    visit.stdin.flush()
+
+
+@pytest.mark.parametrize("another_takes_office", [False, True])
+def test_killed_between_asking_and_hearing_it_buys_once(
+    town: Town, tmp_path: Path, another_takes_office: bool
+) -> None:
+    name = f"cleo{another_takes_office:d}"
+    record = town.directory / "customers" / f"{name}.jsonl"
+    trader = town.wait_for_trader()
+    with (tmp_path / "said").open("w") as said, visiting(town, name, said) as visit:
+        frozen = town.signal(trader, signal.SIGSTOP)
+        try:
+            tell(visit, "buy fish 2")
+            wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+            if another_takes_office:
+                town.wait_for_trader(other_than=trader)
+            visit.kill()
+            visit.wait()
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+    assert b'"settled"' not in record.read_bytes()
+    second = shop(town, "--name", name, says="buy fish 2\npurchases\n")
+    assert "you had asked to buy 2 fish at" in second.stderr + second.stdout
+    # Either the first visit's request was served after all, and the second is told, and buys for itself; or it was
+    # not, and to say the same again was to ask for it again. Whatever is in the books, the customer knows of.
+    told = shop(town, "purchases", "--json", "--name", name)
+    assert told.returncode == 0, told.stderr
+    known = {each["request_id"] for each in json.loads(told.stdout)["purchases"]}
+
+    def is_recorded() -> bool:
+        return {each["_id"] for each in sold_to(town, name)} == known
+
+    wait_until(is_recorded, what="the books to have what the customer knows of")
+    first = [each for each in sold_to(town, name) if each["_id"] in str(record.read_bytes())]
+    assert len(known) == len(first) == (1 if "with the same id" in second.stdout else 2)
+
+
+# -- at a terminal -----------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A shop at a terminal of its own."""
+
+    def __init__(self, town: Town, *arguments: str) -> None:
+        self.pid, self._end = pty.fork()
+        if self.pid == 0:  # pragma: no cover
+            environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "120"}
+            command = [*BAZAAR, "shop", *arguments, "--dir", str(town.directory)]
+            os.execve(sys.executable, command, environment)
+        self._shown = b""
+        self._code: int | None = None
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._shown.decode(errors="replace"))
+
+    def types(self, what: str) -> None:
+        os.write(self._end, what.encode())
+
+    def shows(self, words: str) -> None:
+        """Waits until it has shown `words` since it was last asked."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while words not in self.text:
+            assert time.monotonic() < deadline_s, f"no {words!r} in {self.text}"
+            self._read()
+        self._shown = b""
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._end], [], [], 0.1)
+        try:
+            read = os.read(self._end, 65536) if ready else b""
+        except OSError:  # The other end is closed.
+            return False
+        self._shown += read
+        return bool(read) or not ready
+
+    def ends(self) -> int:
+        while self._read():
+            pass
+        self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._code
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._end)
+
+
+def test_a_failover_at_the_prompt(town: Town) -> None:
+    with Terminal(town, "--name", "dora") as terminal:
+        terminal.shows("dora>")
+        terminal.types("buy fish\r")
+        terminal.shows("you bought 1 fish from olga")
+        trader = town.wait_for_trader()
+        os.kill(town.pid_of(trader), signal.SIGKILL)
+        terminal.types("buy fish 3\r")
+        terminal.shows(f"the trader {trader} is gone; asking again, with the same id …")
+        terminal.shows("has taken office (term")
+        terminal.shows("you bought 3 fish from olga")
+        terminal.types("nonsense\x03")  # Ctrl-C ends the line, not the visit.
+        terminal.types("purchases\r")
+        terminal.shows("28.80 spent")
+        terminal.types("\x1b[A")  # The last command again, from the history.
+        terminal.shows("purchases")
+        terminal.types("\x03\x04")
+        assert terminal.ends() == 0
+    history = town.directory / "customers" / "dora.history"
+    assert "buy fish 3" in history.read_text()
+    assert history.stat().st_mode & 0o777 == 0o600
+
+
+def test_ctrl_c_stops_waiting_and_keeps_the_request(town: Town) -> None:
+    with Terminal(town, "--name", "erik") as terminal:
+        terminal.shows("erik>")
+        trader = town.wait_for_trader()
+        frozen = town.signal(trader, signal.SIGSTOP)
+        try:
+            terminal.types("buy fish\r")
+            record = town.directory / "customers" / "erik.jsonl"
+            wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+            terminal.types("\x03")
+            terminal.shows("It is kept: `pending` looks for what became of it")
+            terminal.types("\x04")
+            assert terminal.ends() == 3
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+    done = shop(town, "again", "--name", "erik")
+    assert done.returncode == 0, done.stderr
+    assert len(sold_to(town, "erik")) <= 1
+
+
+# -- many, and the library ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [(), ("--rate", "100")])
+def test_many_customers(town: Town, how: tuple[str, ...]) -> None:
+    done = shop(town, "--stress", "4", "--duration", "1", "--json", *how)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["loop"] == ("open" if how else "closed")
+    assert figures["errors"] == {}
+    assert figures["answered"] == figures["sold"] + figures["unavailable"] > 0
+    assert figures["p50_ms"] <= figures["p90_ms"] <= figures["p99_ms"] <= figures["p999_ms"] <= figures["max_ms"]
+
+
+def test_the_programs_of_the_readme(town: Town, tmp_path: Path) -> None:
+    host, port = nameserver(town)
+    library, bare = (each.replace("127.0.0.1", host).replace("41607", str(port)) for each in PROGRAMS)
+    assert len([line for line in library.splitlines() if line]) <= 10
+    done = subprocess.run([sys.executable, "-c", library], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'status': 'sold'" in done.stdout
+    assert "Earnings(sales=" in done.stdout
+    assert "'status': 'sold'" in run_bare(tmp_path, bare)
+
+
+def test_nobody_there_opens_the_circuit_which_says_when_it_tries_again() -> None:
+    breaker = CircuitBreaker(failures=3, silence_s=0.2, open_s=5.0)
+    with Customer("127.0.0.1", 9, breaker=breaker, timeout_s=0.2) as customer:
+        with pytest.raises(NoAnswer, match="no name server answers"):
+            customer.buy("fish", within_s=1.0)
+        assert breaker.state is CircuitState.OPEN
+        with pytest.raises(CircuitOpen, match="nothing was sent") as refused:
+            customer.buy("fish")
+        assert 0 < refused.value.retry_in_s <= 5.0

@@ -1,0 +1,116 @@
+"""What was asked for and not answered survives a death at any byte; what cannot be understood is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peers.customer.record import FORMAT, MOST_KEPT, AskedFor, AskedRecord, record_in
+from peers.errors import TownError
+
+
+def purchase(number: int) -> AskedFor:
+    argument = {"request_id": f"me-{number}", "buyer": "me", "item": "fish", "quantity": 1, "clock": {"lamport": 1}}
+    return AskedFor(method="buy", argument=argument, at_ms=1000 + number, town="here")
+
+
+def opened(path: Path) -> AskedRecord:
+    return AskedRecord(path, "me")
+
+
+def ids_in(path: Path) -> list[str]:
+    with opened(path) as record:
+        return [asked.id for asked in record.unanswered]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "customers" / "me.jsonl"
+
+
+def test_what_is_unanswered_is_there_the_next_time_with_all_that_was_in_it(path: Path) -> None:
+    with opened(path) as record:
+        for number in (1, 2, 3):
+            record.asked(purchase(number))
+        record.settled("me-2", {"request_id": "me-2", "status": "sold"})
+    with opened(path) as record:
+        assert record.unanswered == [purchase(1), purchase(3)]
+        assert record.outcomes == [{"request_id": "me-2", "status": "sold"}]
+        assert record.warnings == []
+
+
+def test_it_is_on_disk_before_the_request_could_be_sent(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        assert path.read_bytes().endswith(b"\n")
+        assert b"me-1" in path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_one_at_the_same_time_is_refused(path: Path) -> None:
+    with opened(path), pytest.raises(TownError, match="choose another --name"):
+        opened(path)
+    assert ids_in(path) == []
+
+
+def test_torn_at_any_byte_it_has_all_that_was_whole(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        record.asked(purchase(2))
+    whole = path.read_bytes()
+    second = whole.index(b'{"asked":{"method":"buy","argument":{"request_id":"me-2"')
+    for end in range(second, len(whole)):
+        path.write_bytes(whole[:end])
+        with opened(path) as record:
+            assert [asked.id for asked in record.unanswered] == ["me-1"], end
+            assert bool(record.warnings) is (end > second)
+            record.asked(purchase(3))
+        assert ids_in(path) == ["me-1", "me-3"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"form'])
+def test_an_empty_one_and_one_torn_in_its_first_line_are_new(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert ids_in(path) == []
+    assert path.read_bytes().startswith(b'{"format":')
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"format":%d,"customer":"me"}\n' % (FORMAT + 1), "another version"),
+        (b'{"format":%d,"customer":"you"}\n' % FORMAT, "it is that of you"),
+        (b"what is this\n", "line 1"),
+        (b"\xff\xfe\n", "line 1"),
+        (b'{"format":%d,"customer":"me"}\n{"asked": 7}\n' % FORMAT, "line 2"),
+        (b'{"format":%d,"customer":"me"}\n\x00\x00\n{}\n' % FORMAT, "line 2"),
+        (b'{"format":%d,"customer":"me"}\n{"asked":{"method":"buy","argument":{},"at_ms":1}}\n' % FORMAT, "line 2"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_and_left_as_it_is(path: Path, content: bytes, says: str) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(TownError, match=says):
+        opened(path)
+    assert path.read_bytes() == content
+
+
+def test_it_does_not_grow_for_ever(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(0))
+        for number in range(1, MOST_KEPT + 50):
+            record.asked(purchase(number))
+            record.settled(f"me-{number}", {"request_id": f"me-{number}"})
+    with opened(path) as record:
+        assert len(record.outcomes) == MOST_KEPT
+        assert [asked.id for asked in record.unanswered] == ["me-0"]
+    assert path.read_bytes().count(b"\n") == MOST_KEPT + 2
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "customers").write_text("a file")
+    with pytest.raises(TownError, match="choose another --dir"):
+        record_in(tmp_path, "me")

@@ -1,0 +1,53 @@
+"""A search over several areas, in its public form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from peers.errors import BadRequest
+from peers.rpc.area_form import areas_dict, areas_in, search_arguments
+
+KNOWN = ("north", "south")
+
+
+def test_item_and_areas_come_by_position_or_by_name() -> None:
+    assert search_arguments((), {}) == (None, None)
+    assert search_arguments(("fish",), {}) == ("fish", None)
+    assert search_arguments(("fish", ["north"]), {}) == ("fish", ["north"])
+    assert search_arguments(("fish",), {"areas": ["north"]}) == ("fish", ["north"])
+    assert search_arguments((), {"areas": ["north"]}) == (None, ["north"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [(("fish", [], 1), {}), ((), {"area": "north"}), (("fish",), {"item": "salt"})]
+)
+def test_surplus_arguments_are_refused(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="item and areas"):
+        search_arguments(arguments, named)
+
+
+@pytest.mark.parametrize("wrong", [[], "north", ["north", "east"], [["north"]], [{}], 7, {"north": 1}])
+def test_areas_that_there_are_not_are_refused(wrong: object) -> None:
+    with pytest.raises(BadRequest, match="must be a list of north, south"):
+        areas_in(wrong, KNOWN)
+
+
+def test_areas_may_be_left_out() -> None:
+    assert areas_in(None, KNOWN) is None
+    assert areas_in(["south"], KNOWN) == ("south",)
+    with pytest.raises(BadRequest, match="one post"):
+        areas_in(["south"], ("",))
+
+
+def test_every_row_says_its_area_and_who_is_silent_is_named() -> None:
+    found = {"north": [{"item": "fish"}], "west": []}
+    assert areas_dict(("north", "south", "west", "east"), found, {"south": "no trader"}) == {
+        "offers": [{"item": "fish", "area": "north"}],
+        "areas": ["north", "west"],
+        "missing": [
+            {"area": "south", "why": "no trader"},
+            {"area": "east", "why": "it did not answer in time"},
+        ],
+    }
