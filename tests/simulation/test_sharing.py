@@ -20,7 +20,7 @@ AREAS = ("north", "south")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("peers", "areas"), [(3, AREAS), (5, AREAS), (3, ("east", "north", "south"))])
 def test_every_invariant_holds_for_many_seeds(peers: int, areas: tuple[str, ...]) -> None:
-    summary = run_seeds(range(1, 61), peers, FaultOptions(), areas=areas, jobs=1)
+    summary = run_seeds(range(1, 31), peers, FaultOptions(), areas=areas, jobs=1)
     assert summary.failures == []
     assert summary.decisions > 1000
 
@@ -28,7 +28,7 @@ def test_every_invariant_holds_for_many_seeds(peers: int, areas: tuple[str, ...]
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("cache", POLICIES)
 def test_every_invariant_holds_with_each_cache(cache: str) -> None:
-    summary = run_seeds(range(1, 26), 4, FaultOptions(), areas=AREAS, changes=(f"market.cache={cache}",), jobs=1)
+    summary = run_seeds(range(1, 13), 4, FaultOptions(), areas=AREAS, changes=(f"market.cache={cache}",), jobs=1)
     assert summary.failures == []
     kept, broken = (
         summary.sometimes.get(f"a request was promised, and {what}", 0) for what in ("sold", "unavailable")

@@ -36,7 +36,9 @@ def draw(folder: Path) -> Figure:
     for axes in (vain, speed):
         axes.set_ylim(bottom=0)
         axes.set_xlabel("sellers a buyer")
-    speed.legend(loc="lower right")
+        axes.set_xticks(sorted({each.ratio for each in figures}))
+    speed.set_ylim(top=1.2 * max(each.per_s for each in figures))
+    speed.legend(loc="lower right", fontsize=7)
     _draw_waits(waits, by_policy)
     caption(figure, find(folder), read_record(folder))
     return figure
@@ -54,4 +56,5 @@ def _draw_waits(axes: Axes, by_policy: dict[str, list[Figures]]) -> None:
             axes.text(place - 0.2, 0, "none", ha="center", va="bottom", fontsize=7, rotation=90)
     axes.set_title("median milliseconds")
     axes.set_xticks(list(places), list(by_policy), rotation=25)
-    axes.legend(loc="upper right")
+    axes.set_ylim(top=1.35 * max(told))  # The legend has its place above the bars.
+    axes.legend(loc="upper left")
