@@ -23,7 +23,8 @@ from pymongo.read_concern import ReadConcern
 from db.ledger.connection import Document
 from db.refusals import what_to_do
 from db.schema.collections import COUNTERS, ELECTIONS, LOG, POST, POSTS, RANKS, REQUESTS, TOWN
-from db.schema.documents import election_from, ms_from, post_from
+from db.schema.documents import election_from, post_from
+from db.schema.forms import ms_from
 from peers.core.market.records import ElectionRecord, Post
 from peers.errors import LedgerError
 
@@ -197,6 +198,19 @@ class Queries:
         standing = {"seq": {"$gt": after}, "taken_back": {"$exists": False}}
         pipeline: list[Document] = [{"$match": standing}, {"$group": sums}]
         return self._asked(lambda: tuple(map(_dealings, self._requests.aggregate(pipeline))))
+
+    def count_foretold(self) -> dict[tuple[str, str], int]:
+        """Counts all decisions by what a trader's cache said before ("" where it said nothing) and what became of it.
+
+        Raises LedgerError."""
+        sums = {"_id": {"foretold": "$foretold", "status": "$status"}, "count": {"$sum": 1}}
+        pipeline: list[Document] = [{"$match": {"seq": {"$gt": 0}}}, {"$group": sums}]
+
+        def read() -> dict[tuple[str, str], int]:
+            found = self._requests.aggregate(pipeline)
+            return {(each["_id"].get("foretold", ""), each["_id"]["status"]): each["count"] for each in found}
+
+        return self._asked(read)
 
     def count_taken_back(self, after: int) -> int:
         """Returns how many sales with a number after `after` were taken back. Raises LedgerError."""

@@ -12,18 +12,20 @@ held in memory is what is queued, what is deposited, and what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
 from db.audit.checkers.follow import BooksFollowLog, FoldedPost, Left, Version
+from db.audit.fold_parts import Account, Ahead
+from db.audit.leases import LeaseBook
 from db.audit.log_rows import EntryRow, Places, RecountRow, read_entry
 from db.audit.rows import (
     DepositRow,
     Document,
     ElectionRow,
+    HolderRow,
     RequestRow,
     read_deposit,
     read_post,
@@ -54,25 +56,6 @@ class StoredBooks(msgspec.Struct, frozen=True, kw_only=True):
     decided: Iterable[Document]
 
 
-class _Account:
-    """A deposit while the log is played: what is left of it, and what the books say about that."""
-
-    __slots__ = ("at", "due", "in_books", "last", "left", "said", "settled", "written_off")
-
-    def __init__(self, left: int, place: int, book: Document | None) -> None:
-        self.left = left
-        self.written_off = 0
-        # The last place of the log that touches it, and the last such place up to which the books are made, or -1.
-        self.last = place
-        self.due = -1
-        self.in_books = book is not None
-        # Whether the books' word on what is left has been judged; there is none to judge without a document.
-        self.settled = book is None
-        book = book or {}
-        self.at = whole(book.get("at"))
-        self.said = Left(whole(book.get("remaining")), whole(book.get("written_off", 0)))
-
-
 class Fold:
     """A log being played. Feed `entry`, then `finish` once."""
 
@@ -83,11 +66,11 @@ class Fold:
             follow.book_post(read_post(post))
         self._deposits = {str(document.get("_id")): document for document in books.deposits}
         self._undecided = {str(document.get("_id")): document for document in books.undecided}
-        self._decided = _Ahead(books.decided)
+        self._decided = Ahead(books.decided)
         self._state = FoldedPost()
         # By id of request: those that the log has queued and not decided, with the place that queued them.
         self._queue: dict[str, tuple[int, RequestRow, Document]] = {}
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, Account] = {}
         # By id of request: outcomes of the log whose document of the books has not come yet.
         self._late: dict[str, list[Version]] = {}
         # By id of request: documents of the books whose outcome in the log has not come yet.
@@ -98,6 +81,7 @@ class Fold:
         self._to_be_taken_back: dict[str, tuple[list[Version], Document]] = {}
         # The requests whose sales were taken back at places that were cut.
         self._taken_back_where_cut: set[str] = set()
+        self._leases = LeaseBook()
         self.cuts = Places()
         self.entries = 0
         self.end = -1
@@ -116,6 +100,8 @@ class Fold:
         else:
             self._settle_certain()
             self._of_term(entry)
+            self._touch_leased(place, self._freed_by(entry))
+            self._leases.begin(entry)
             for deposit, given in entry.deposits:
                 self._take_in(place, deposit, given)
             for undone, given in entry.reversals:
@@ -127,6 +113,8 @@ class Fold:
             for waiting, given in entry.queued:
                 self._queue.setdefault(waiting.id, (place, waiting, given))
                 self._state.arrival = max(self._state.arrival, waiting.arrival or 0)
+            self._touch_leased(place, [deposit for deposit, _ in entry.leases])
+            self._leases.finish()
         if self.cuts.count:  # What cut entries decided last may not be known yet.
             self._state.unknown -= {"seq"}
             self._state.unknown |= {"seq"} if self._may_be_cut() else set()
@@ -160,11 +148,39 @@ class Fold:
 
     def _of_term(self, entry: EntryRow) -> None:
         state, office = self._state, entry.kind == "office"
+        if entry.area:
+            self._of_area(entry)
+            return
         if "term" in state.unknown and entry.place == self._follow.made + 1:
             self._follow.goes_on(entry.term, None if office else entry.trader)
         state.term, state.trader = entry.term, entry.trader
         state.since = entry.written_at if office else state.since
         state.unknown -= _OF_A_TERM if office else {"term", "trader"}
+
+    def _of_area(self, entry: EntryRow) -> None:
+        """Takes in who holds the post of an area. Since when it does is known of those who were seen to begin."""
+        before = self._state.areas.get(entry.area)
+        if entry.kind == "office":
+            since, uri = entry.written_at, entry.uri
+        elif before is None:
+            return
+        else:
+            since, uri = before.since, before.uri
+        self._state.areas[entry.area] = HolderRow(
+            term=entry.term, trader=entry.trader, since=since, uri=uri, written_at=entry.written_at
+        )
+
+    def _freed_by(self, entry: EntryRow) -> list[str]:
+        """The deposits of which something was leased to an area that has another trader now."""
+        if entry.kind != "office" or not entry.area:
+            return []
+        return [each for each in self._accounts if entry.area in self._leases.of(each)]
+
+    def _touch_leased(self, place: int, deposits: list[str]) -> None:
+        for deposit_id in deposits:
+            account = self._accounts.get(deposit_id)
+            if account is not None:
+                self._touch(place, deposit_id, account)
 
     def _take_in(self, place: int, row: DepositRow, document: Document) -> None:
         if row.id in self._accounts:
@@ -175,7 +191,7 @@ class Fold:
         self._open_account(row, place, book)
 
     def _open_account(self, row: DepositRow, place: int, book: Document | None) -> None:
-        account = self._accounts[row.id] = _Account(row.quantity or 0, place, book)
+        account = self._accounts[row.id] = Account(row.quantity or 0, place, book)
         if place <= self._follow.made:
             account.due = place
 
@@ -219,6 +235,7 @@ class Fold:
         if account is None:
             return
         self._touch(place, row.deposit.id, account)
+        self._leases.drop(row.deposit.id)
         account.left += (row.returned or 0) - (row.written_off or 0)
         account.written_off += row.written_off or 0
 
@@ -230,9 +247,10 @@ class Fold:
         if account is None or row.deposit is None:
             return
         self._touch(place, row.deposit, account)
+        self._leases.draw(row, account.left)
         account.left -= row.quantity or 0
 
-    def _touch(self, place: int, deposit_id: str, account: _Account) -> None:
+    def _touch(self, place: int, deposit_id: str, account: Account) -> None:
         """The entry at `place` changes what is left of a deposit."""
         if account.at is None or place > account.at:
             self._settle(deposit_id, account)
@@ -250,7 +268,8 @@ class Fold:
         """The books speak for what this entry held: their next outcomes, as far as their places go."""
         self._follow.cut(entry.place)
         self.cuts.add(entry.place)
-        self._state.unknown = _OF_A_TERM | {"arrival"}
+        self._state.unknown = _OF_A_TERM | {"arrival", "areas"}
+        self._state.areas.clear()
         self._state.reversals += len(entry.new_reversals)
         self._taken_back_where_cut.update(entry.new_reversals)
         for request_id in entry.new_requests:
@@ -354,38 +373,9 @@ class Fold:
             self._taker.request(read_request(document))
             self._follow.judge_request(request_id, [Version(place, None)], document)
 
-    def _settle(self, deposit_id: str, account: _Account) -> None:
+    def _settle(self, deposit_id: str, account: Account) -> None:
         """Compares what the books say is left with what the log has left up to there: once, before that changes."""
         if not account.settled:
             account.settled = True
-            left = Left(account.left, account.written_off)
+            left = Left(account.left, account.written_off, None if self.cuts.count else self._leases.of(deposit_id))
             self._follow.account(deposit_id, account.at, account.said, account.last, left)
-
-
-class _Ahead:
-    """A stream of documents of which the next one can be seen before it is taken."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = iter(documents)
-        self.head: Document | None = next(self._documents, None)
-
-    @property
-    def over(self) -> bool:
-        return self.head is None
-
-    def take(self) -> Document:
-        """Gives the head; only while there is one."""
-        assert self.head is not None
-        taken, self.head = self.head, next(self._documents, None)
-        return taken
-
-    def put_back(self, documents: list[Document]) -> None:
-        """Has these come again, before all others."""
-        if documents:
-            rest = () if self.head is None else (self.head,)
-            self._documents = chain(documents[1:], rest, self._documents)
-            self.head = documents[0]
-
-    def __iter__(self) -> Iterator[Document]:
-        while self.head is not None:
-            yield self.take()

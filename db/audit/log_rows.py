@@ -62,6 +62,9 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     new_reversals: tuple[str, ...] = ()
     reversals: tuple[tuple[RequestRow, Document], ...] = ()
     recounts: tuple[tuple[RecountRow, Document], ...] = ()
+    area: str = ""
+    uri: str | None = None
+    leases: tuple[tuple[str, int], ...] = ()
     write_level: str | None = None
 
     @property
@@ -80,6 +83,7 @@ def read_entry(document: Document, last: int) -> EntryRow:
     elif place <= last:
         misplaced = f"place {place} was given more than once"
     malformed: list[str] = []
+    leases = _leases(document, malformed)
     return EntryRow(
         place=-1 if place is None else place,
         misplaced=misplaced,
@@ -99,8 +103,23 @@ def read_entry(document: Document, last: int) -> EntryRow:
         reversals=_rows(document, "reversals", read_request, malformed),
         recounts=_rows(document, "recounts", _read_recount, malformed),
         malformed=tuple(malformed),
+        area=name(get("area")) or "",
+        uri=text(get("uri", "")),
+        leases=leases,
         write_level=text(get("write_level")),
     )
+
+
+def _leases(document: Document, malformed: list[str]) -> tuple[tuple[str, int], ...]:
+    given = document.get("leases")
+    if given is None:
+        return ()
+    rows = given if isinstance(given, list | tuple) else [None]
+    read = [(text(each.get("deposit")), whole(each.get("units"))) for each in rows if isinstance(each, Mapping)]
+    sound = [(deposit, units) for deposit, units in read if deposit is not None and units is not None and units >= 0]
+    if len(sound) < len(rows):
+        malformed.append("its leases are no list of deposits and units")
+    return tuple(sound)
 
 
 def _read_recount(document: Document) -> RecountRow:

@@ -65,6 +65,8 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     earned: Decimal | None
     at: int | None
     taken_back: ReversalRow | None = None
+    area: str = ""
+    foretold: str = ""
 
     @property
     def sold(self) -> bool:
@@ -86,6 +88,17 @@ class DepositRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     term: int | None
     at: int | None
     written_off: int | None = 0
+    area: str = ""
+
+
+class HolderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who is trader of an area, where several share the log."""
+
+    term: int | None
+    trader: str | None
+    since: int | None
+    uri: str | None
+    written_at: int | None
 
 
 class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -99,6 +112,12 @@ class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     arrival: int | None
     made: int | None
     reversals: int | None = 0
+    areas: Mapping[str, HolderRow] = {}
+
+    def term_of(self, area: str) -> int | None:
+        """Returns the term that the post of an area has come to."""
+        holder = self.areas.get(area)
+        return self.term if not area else 0 if holder is None else holder.term
 
 
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -107,6 +126,7 @@ class ElectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     term: int | None
     trader: str | None
+    area: str = ""
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +172,8 @@ def read_request(document: Document) -> RequestRow:
         earned=money(get("earned")),
         at=whole(get("at")),
         taken_back=_read_reversal(document) if "taken_back" in document else None,
+        area=name(get("area")) or "",
+        foretold=name(get("foretold")) or "",
     )
 
 
@@ -186,6 +208,7 @@ def read_deposit(document: Document) -> DepositRow:
         term=whole(get("term")),
         at=whole(get("at")),
         written_off=whole(get("written_off", 0)),
+        area=name(get("area")) or "",
     )
 
 
@@ -200,12 +223,31 @@ def read_post(document: Document) -> PostRow:
         arrival=whole(get("arrival")),
         made=whole(get("made")),
         reversals=whole(get("reversals", 0)),
+        areas=_read_areas(get("areas")),
+    )
+
+
+def _read_areas(given: object) -> dict[str, HolderRow]:
+    areas = given if isinstance(given, Mapping) else {}
+    return {str(area): _read_holder(each if isinstance(each, Mapping) else {}) for area, each in areas.items()}
+
+
+def _read_holder(document: Document) -> HolderRow:
+    get = document.get
+    return HolderRow(
+        term=whole(get("term")),
+        trader=name(get("trader")),
+        since=milliseconds(get("since")),
+        uri=text(get("uri")),
+        written_at=milliseconds(get("written_at")),
     )
 
 
 def read_election(document: Document) -> ElectionRow:
     get = document.get
-    return ElectionRow(id=str(get("_id")), term=whole(get("term")), trader=name(get("trader")))
+    return ElectionRow(
+        id=str(get("_id")), term=whole(get("term")), trader=name(get("trader")), area=name(get("area")) or ""
+    )
 
 
 def money(value: object) -> Decimal | None:

@@ -15,15 +15,8 @@ from typing import Any
 
 import msgspec
 
-from db.schema.documents import (
-    PLAIN,
-    Document,
-    deposit_document,
-    election_document,
-    entry_document,
-    post_document,
-    request_document,
-)
+from db.schema.documents import deposit_document, election_document, entry_document, post_document, request_document
+from db.schema.forms import PLAIN, Document
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import (
     AlreadyRecorded,
@@ -40,12 +33,14 @@ from peers.core.ledger.port import (
     MakeBooks,
     Operation,
     Reach,
+    ReadEntries,
+    ReadOn,
     RecordElection,
     Result,
     StockedDeposit,
     Taken,
 )
-from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome, Post
+from peers.core.market.records import Accepted, Deposit, ElectionRecord, Holder, Outcome, Post
 from peers.core.names import WriteLevel
 
 _DONE = Done()
@@ -80,7 +75,8 @@ class MemoryLedger:
         self._deposits: dict[str, tuple[int, Deposit]] = {}
         self._made = NOWHERE
         self._post = Post()
-        self._elections: dict[int, ElectionRecord] = {}
+        # By area and term.
+        self._elections: dict[tuple[str, int], ElectionRecord] = {}
 
     def perform(self, operation: Operation) -> Result:
         """Carries out one operation, at once."""
@@ -95,6 +91,8 @@ class MemoryLedger:
                 return _DONE
             case Load():
                 return self._load()
+            case ReadOn():
+                return self._read_on(operation)
             case LookUp():
                 return self._look_up(operation)
             case FindSales():
@@ -104,7 +102,7 @@ class MemoryLedger:
             case Reach():
                 return _DONE
             case RecordElection():
-                self._elections[operation.record.term] = operation.record
+                self._elections[operation.record.area, operation.record.term] = operation.record
                 return _DONE
 
     def close(self) -> None:
@@ -206,12 +204,35 @@ class MemoryLedger:
                     reversals=tuple(taken_back),
                 )
             self._note(entry)
-        since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
-        self._end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader, since_ms=since_ms)
+        if entry.area:
+            self._note_holder(entry)
+        else:
+            since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
+            self._end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader, since_ms=since_ms)
         self._log.append(entry)
         if not below_majority:
             self.settle()
         return _APPENDED
+
+    def _note_holder(self, entry: Entry) -> None:
+        if isinstance(entry, OfficeEntry):
+            since_ms, uri = entry.written_at_ms, entry.uri
+        else:
+            before = self._end.holder(entry.area)
+            since_ms, uri = (before.since_ms, before.uri) if before is not None else (0, "")
+        holder = Holder(
+            area=entry.area,
+            term=entry.term,
+            trader=entry.trader,
+            since_ms=since_ms,
+            uri=uri,
+            written_at_ms=entry.written_at_ms,
+        )
+        self._end = self._end.held(holder)
+
+    def _read_on(self, operation: ReadOn) -> ReadEntries:
+        first = operation.place + 1
+        return ReadEntries(entries=tuple(self._log[first : first + operation.limit]))
 
     def _note(self, entry: TradeEntry) -> None:
         for deposit in entry.deposits:

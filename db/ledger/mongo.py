@@ -29,7 +29,7 @@ from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
 from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
-from db.ledger.reading import read_found, read_loaded, read_place, read_reversals, read_sales
+from db.ledger.reading import read_found, read_loaded, read_on, read_place, read_reversals, read_sales
 from db.schema.collections import DATABASE
 from db.schema.documents import election_document, entry_document, entry_from
 from db.schema.prepare import ensure_schema, has_all_books
@@ -50,6 +50,8 @@ from peers.core.ledger.port import (
     MakeBooks,
     Operation,
     Reach,
+    ReadEntries,
+    ReadOn,
     RecordElection,
     Result,
     Taken,
@@ -261,7 +263,11 @@ def _standing(database: Database[Document], operation: Append) -> Result:
     return Appended() if document.get("entry") == operation.entry.entry_id else Taken(entry=entry_from(document))
 
 
-def _read(database: Database[Document], operation: Load | LookUp | FindSales | FindReversals) -> Loaded | Found:
+def _read(
+    database: Database[Document], operation: Load | ReadOn | LookUp | FindSales | FindReversals
+) -> Loaded | ReadEntries | Found:
+    if isinstance(operation, ReadOn):
+        return read_on(database, operation.place, operation.limit)
     if isinstance(operation, LookUp):
         return read_found(database, operation.request_ids, operation.deposit_ids)
     if isinstance(operation, FindReversals):

@@ -18,17 +18,10 @@ from pymongo.database import Database
 
 from db.ledger.connection import Document
 from db.schema.collections import POST
-from db.schema.documents import (
-    accepted_from,
-    deposit_from,
-    entry_from,
-    ms_from,
-    outcome_from,
-    post_from,
-    request_from,
-)
+from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
+from db.schema.forms import ms_from
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
-from peers.core.ledger.port import Found, Loaded, StockedDeposit
+from peers.core.ledger.port import Found, Loaded, ReadEntries, StockedDeposit
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome, Post
 from peers.errors import LedgerError
@@ -179,6 +172,21 @@ def read_reversals(database: Database[Document], customer: str, after: int, limi
 
 def _number_of(outcome: Outcome) -> int:
     return 0 if outcome.taken_back is None else outcome.taken_back.number
+
+
+def read_on(database: Database[Document], place: int, limit: int) -> ReadEntries:
+    """Reads the entries after `place`, at most `limit`, as a majority has them. Raises PyMongoError."""
+    entries: list[Entry] = []
+    expected = place
+    for document in database["log"].find({"_id": {"$gt": place}}).sort("_id", 1).limit(limit):
+        expected += 1
+        entry = entry_from(document)
+        if entry is None and not entries:
+            return ReadEntries(entries=(), cut=True)
+        if entry is None or document["_id"] != expected:
+            break
+        entries.append(entry)
+    return ReadEntries(entries=tuple(entries))
 
 
 def read_place(database: Database[Document], place: int) -> Document | None:

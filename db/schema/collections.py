@@ -103,10 +103,19 @@ _REQUEST: Json = {
     "queued_term": _whole(1),
     "arrival": _whole(0),
     "at": _whole(0),
+    "area": _TEXT,
 }
-"""`at` is the place in the log of the entry that put the document there."""
-_DECIDED: Json = {"seq": _whole(1), "term": _whole(1), "trader": _TEXT, "decided_at": _DATE, "concurrent": _FLAG}
-"""`concurrent` is there where clocks are vectors."""
+"""`at` is the place in the log of the entry that put the document there; `area` is there where several share the log,
+and then `queued_term` and `term` are terms of that area."""
+_DECIDED: Json = {
+    "seq": _whole(1),
+    "term": _whole(1),
+    "trader": _TEXT,
+    "decided_at": _DATE,
+    "concurrent": _FLAG,
+    "foretold": {"enum": ["promised", "refused"]},
+}
+"""`concurrent` is there where clocks are vectors, `foretold` where a cache of the stock said something before."""
 _SOLD: Json = {
     "seller": _TEXT,
     "deposit": _TEXT,
@@ -136,12 +145,12 @@ REQUESTS = Collection(
         "anyOf": [
             _exactly(
                 {**_REQUEST, "status": {"enum": ["sold"]}, **_DECIDED, **_SOLD, "taken_back": _TAKEN_BACK},
-                optional=["concurrent", "taken_back"],
+                optional=["area", "concurrent", "foretold", "taken_back"],
             ),
-            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}),
+            _exactly({**_REQUEST, "status": {"enum": ["queued"]}}, optional=["area"]),
             _exactly(
                 {**_REQUEST, "status": {"enum": ["unavailable"]}, **_DECIDED, "reason": _TEXT},
-                optional=["reason", "concurrent"],
+                optional=["area", "reason", "concurrent", "foretold"],
             ),
         ]
     },
@@ -173,8 +182,11 @@ _DEPOSIT: Json = _exactly(
         "at": _whole(0),
         # So many units turned out not to be there.
         "written_off": _whole(1),
+        "area": _TEXT,
+        # By area, the units that are set aside for its trader.
+        "leases": {"bsonType": "object", "additionalProperties": _whole(1)},
     },
-    optional=["written_off"],
+    optional=["written_off", "area", "leases"],
 )
 
 DEPOSITS = Collection(
@@ -185,6 +197,11 @@ DEPOSITS = Collection(
         Index(name="stock_of", keys=[("seller", 1), ("order", 1)], partial={"remaining": {"$gt": 0}}),
     ],
 )
+
+_HOLDER: Json = _exactly(
+    {"term": _whole(1), "trader": _TEXT, "since": _DATE, "uri": _TEXT, "written_at": _DATE},
+)
+"""Who holds the post of an area: since when, where it is called, and when it wrote to the log last."""
 
 POSTS = Collection(
     name="posts",
@@ -200,14 +217,23 @@ POSTS = Collection(
             "made": _whole(-1),
             # The number of the last sale that was taken back.
             "reversals": _whole(1),
+            # Who is trader of each area, by its name, where several share the log.
+            "areas": {"bsonType": "object", "additionalProperties": _HOLDER},
         },
-        optional=["reversals"],
+        optional=["reversals", "areas"],
     ),
 )
 
 _IDS: Json = {"bsonType": "array", "minItems": 1, "items": _TEXT}
 _DOCUMENTS: Json = {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
-_ENTRY: Json = {"_id": _whole(0), "entry": _TEXT, "term": _whole(1), "trader": _TEXT, "written_at": _DATE}
+_ENTRY: Json = {
+    "_id": _whole(0),
+    "entry": _TEXT,
+    "term": _whole(1),
+    "trader": _TEXT,
+    "written_at": _DATE,
+    "area": _TEXT,
+}
 _LEVEL: Json = {"enum": ["two", "one"]}  # A majority goes without saying.
 _NEW: Json = {"new_requests": _IDS, "new_deposits": _IDS, "new_reversals": _IDS}
 
@@ -226,12 +252,13 @@ LOG = Collection(
                     "queued": _DOCUMENTS,
                     "reversals": _DOCUMENTS,
                     "recounts": _DOCUMENTS,
+                    "leases": _DOCUMENTS,
                 },
-                optional=[*_NEW, "deposits", "decided", "queued", "reversals", "recounts"],
+                optional=["area", *_NEW, "deposits", "decided", "queued", "reversals", "recounts", "leases"],
             ),
             _exactly(
-                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "write_level": _LEVEL},
-                optional=["write_level"],
+                {**_ENTRY, "kind": {"enum": ["office"]}, "reason": _TEXT, "uri": _TEXT, "write_level": _LEVEL},
+                optional=["area", "uri", "write_level"],
             ),
             # The body was cut away behind the books. The place stays taken, and so do the ids; and what says that
             # something of the term could be lost.
@@ -255,7 +282,8 @@ ELECTIONS = Collection(
     name="elections",
     schema=_exactly(
         {
-            "_id": _whole(0),
+            # The term; where several areas share the log, the name of the area comes before it.
+            "_id": {"bsonType": ["int", "long", "string"], "minimum": 0},
             "term": _whole(0),
             "algorithm": _TEXT,
             "reason": _TEXT,
@@ -265,7 +293,9 @@ ELECTIONS = Collection(
             "complete": _FLAG,
             "started_at": _DATE,
             "took_ms": {"bsonType": "double", "minimum": 0},
-        }
+            "area": _TEXT,
+        },
+        optional=["area"],
     ),
 )
 

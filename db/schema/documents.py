@@ -6,21 +6,18 @@ The two forms differ only in how money and times of day are written. `BSON` is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
-from bson.decimal128 import Decimal128
-
 from db.schema.collections import POST
-from peers.core.ledger.log import Entry, OfficeEntry, Recount, TradeEntry
+from db.schema.forms import BSON, Document, Form, money_from, ms_from
+from peers.core.ledger.log import Entry, Leasing, OfficeEntry, Recount, TradeEntry
 from peers.core.market.records import (
     Accepted,
     Deposit,
     ElectionRecord,
+    Holder,
+    Lease,
     Offer,
     Outcome,
     Post,
@@ -30,46 +27,6 @@ from peers.core.market.records import (
     clock_of,
 )
 from peers.core.membership.clocks import LamportStamp, VectorStamp
-
-Document = dict[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_TWO_PLACES = (6176 - 2) << 113
-"""The exponent for two places, shifted to where a Decimal128 holds it (IEEE 754)."""
-
-
-@lru_cache(maxsize=4096)
-def decimal128(money: Decimal) -> Decimal128:
-    """Returns `money` (not negative, exact to the cent) as MongoDB keeps it.
-
-    It is made and remembered here because bson's own way shows up in the time of a large commit.
-
-    ValueError for what is no money.
-    """
-    cents = money * 100
-    whole = int(cents)
-    if whole != cents or whole < 0:
-        raise ValueError(f"{money} is not money: not negative, and exact to the cent")
-    return Decimal128.from_bid((_TWO_PLACES | whole).to_bytes(16, "little"))
-
-
-@lru_cache(maxsize=1024)
-def date(ms: int) -> datetime:
-    """Returns a time of day given in milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """How money and times of day are written."""
-
-    money: Callable[[Decimal], object]
-    date: Callable[[int], object]
-
-
-BSON = Form(money=decimal128, date=date)
-PLAIN = Form(money=lambda money: money, date=date)
 
 
 def request_document(record: Accepted | Outcome, at: int, form: Form = BSON) -> Document:
@@ -99,6 +56,8 @@ def outcome_document(outcome: Outcome, form: Form = BSON) -> Document:
         document["reason"] = outcome.reason
     if outcome.concurrent is not None:
         document["concurrent"] = outcome.concurrent
+    if outcome.foretold is not None:
+        document["foretold"] = outcome.foretold
     if outcome.taken_back is not None:
         document["taken_back"] = _reversal(outcome.taken_back, form)
     return document
@@ -119,7 +78,7 @@ def _reversal(reversal: Reversal, form: Form) -> Document:
 
 def _request(accepted: Accepted, status: str, form: Form) -> Document:
     request = accepted.request
-    return {
+    document: Document = {
         "_id": request.request_id,
         "buyer": request.buyer,
         "item": request.item,
@@ -131,6 +90,9 @@ def _request(accepted: Accepted, status: str, form: Form) -> Document:
         "queued_term": accepted.queued_term,
         "arrival": accepted.arrival,
     }
+    if accepted.area:
+        document["area"] = accepted.area
+    return document
 
 
 def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = None) -> Document:
@@ -150,6 +112,10 @@ def deposit_document(deposit: Deposit, form: Form = BSON, *, at: int | None = No
     }
     if deposit.written_off:
         document["written_off"] = deposit.written_off
+    if deposit.area:
+        document["area"] = deposit.area
+    if deposit.leases:
+        document["leases"] = {lease.area: lease.units for lease in deposit.leases}
     if at is not None:
         document["at"] = at
     return document
@@ -168,7 +134,19 @@ def post_document(post: Post, made: int, form: Form = BSON) -> Document:
     }
     if post.reversals:
         document["reversals"] = post.reversals
+    if post.areas:
+        document["areas"] = {holder.area: _holder(holder, form) for holder in post.areas}
     return document
+
+
+def _holder(holder: Holder, form: Form) -> Document:
+    return {
+        "term": holder.term,
+        "trader": holder.trader,
+        "since": form.date(holder.since_ms),
+        "uri": holder.uri,
+        "written_at": form.date(holder.written_at_ms),
+    }
 
 
 def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests: bool = True) -> Document:
@@ -184,8 +162,12 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "trader": entry.trader,
         "written_at": form.date(entry.written_at_ms),
     }
+    if entry.area:
+        document["area"] = entry.area
     if isinstance(entry, OfficeEntry):
         document["reason"] = entry.reason
+        if entry.uri:
+            document["uri"] = entry.uri
         if entry.write_level != "majority":
             document["write_level"] = entry.write_level
         return document
@@ -194,6 +176,8 @@ def entry_document(place: int, entry: Entry, form: Form = BSON, *, with_requests
         "new_deposits": list(entry.new_deposits),
         "deposits": [deposit_document(deposit, form, at=place) for deposit in entry.deposits],
     }
+    if entry.leases:
+        parts["leases"] = [{"deposit": each.deposit, "units": each.units} for each in entry.leases]
     if entry.recounts or entry.reversals:
         parts["new_reversals"] = list(entry.new_reversals)
         parts["recounts"] = [_recount(recount, form, place) for recount in entry.recounts]
@@ -216,8 +200,8 @@ def _recount(recount: Recount, form: Form, place: int) -> Document:
 
 def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
     """A finished election, as it stands in `elections`."""
-    return {
-        "_id": record.term,
+    document: Document = {
+        "_id": f"{record.area} {record.term}" if record.area else record.term,
         "term": record.term,
         "algorithm": record.algorithm,
         "reason": record.reason,
@@ -228,6 +212,9 @@ def election_document(record: ElectionRecord, form: Form = BSON) -> Document:
         "started_at": form.date(record.started_at_ms),
         "took_ms": float(record.took_ms),
     }
+    if record.area:
+        document["area"] = record.area
+    return document
 
 
 def accepted_from(document: Mapping[str, Any]) -> Accepted:
@@ -243,6 +230,7 @@ def accepted_from(document: Mapping[str, Any]) -> Accepted:
         arrival=document["arrival"],
         queued_at_ms=ms_from(document["queued_at"]),
         queued_term=document["queued_term"],
+        area=document.get("area", ""),
     )
 
 
@@ -253,10 +241,10 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         sale = Sale(
             seller=document["seller"],
             deposit=document["deposit"],
-            price=_money_from(document["price"]),
-            amount=_money_from(document["amount"]),
-            commission=_money_from(document["commission"]),
-            earned=_money_from(document["earned"]),
+            price=money_from(document["price"]),
+            amount=money_from(document["amount"]),
+            commission=money_from(document["commission"]),
+            earned=money_from(document["earned"]),
         )
     return Outcome(
         accepted=accepted_from(document),
@@ -267,6 +255,7 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         sale=sale,
         reason=document.get("reason"),
         concurrent=document.get("concurrent"),
+        foretold=document.get("foretold"),
         taken_back=_reversal_from(document["taken_back"]) if "taken_back" in document else None,
     )
 
@@ -274,9 +263,9 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
 def _reversal_from(document: Mapping[str, Any]) -> Reversal:
     return Reversal(
         number=document["number"],
-        amount=_money_from(document["amount"]),
-        commission=_money_from(document["commission"]),
-        earned=_money_from(document["earned"]),
+        amount=money_from(document["amount"]),
+        commission=money_from(document["commission"]),
+        earned=money_from(document["earned"]),
         term=document["term"],
         trader=document["trader"],
         taken_back_at_ms=ms_from(document["taken_back_at"]),
@@ -292,13 +281,15 @@ def deposit_from(document: Mapping[str, Any]) -> Deposit:
             seller=document["seller"],
             item=document["item"],
             quantity=document["quantity"],
-            price=_money_from(document["price"]),
+            price=money_from(document["price"]),
             clock=_clock_from(document["clock"]),
         ),
         remaining=document["remaining"],
         deposited_at_ms=ms_from(document["deposited_at"]),
         term=document["term"],
         written_off=document.get("written_off", 0),
+        area=document.get("area", ""),
+        leases=tuple(Lease(area=area, units=units) for area, units in sorted(document.get("leases", {}).items())),
     )
 
 
@@ -320,6 +311,18 @@ def post_from(document: Mapping[str, Any]) -> Post:
         seq=document["seq"],
         arrival=document["arrival"],
         reversals=document.get("reversals", 0),
+        areas=tuple(_holder_from(area, each) for area, each in sorted(document.get("areas", {}).items())),
+    )
+
+
+def _holder_from(area: str, document: Mapping[str, Any]) -> Holder:
+    return Holder(
+        area=area,
+        term=document["term"],
+        trader=document["trader"],
+        since_ms=ms_from(document["since"]),
+        uri=document["uri"],
+        written_at_ms=ms_from(document["written_at"]),
     )
 
 
@@ -341,6 +344,8 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
             trader=trader,
             written_at_ms=written_at_ms,
             reason=document["reason"],
+            area=document.get("area", ""),
+            uri=document.get("uri", ""),
             write_level=document.get("write_level", "majority"),
         )
     return TradeEntry(
@@ -354,6 +359,8 @@ def entry_from(document: Mapping[str, Any]) -> Entry | None:
         new_requests=tuple(document.get("new_requests", ())),
         reversals=tuple(map(outcome_from, document.get("reversals", ()))),
         recounts=tuple(map(_recount_from, document.get("recounts", ()))),
+        area=document.get("area", ""),
+        leases=tuple(Leasing(deposit=each["deposit"], units=each["units"]) for each in document.get("leases", ())),
     )
 
 
@@ -369,6 +376,7 @@ def election_from(document: Mapping[str, Any]) -> ElectionRecord:
         complete=document["complete"],
         started_at_ms=ms_from(document["started_at"]),
         took_ms=document["took_ms"],
+        area=document.get("area", ""),
     )
 
 
@@ -376,13 +384,3 @@ def _clock_from(clock: Mapping[str, Any]) -> LamportStamp | VectorStamp:
     if "vector" in clock:
         return VectorStamp(vector=dict(clock["vector"]))
     return LamportStamp(lamport=clock["lamport"])
-
-
-def _money_from(value: Decimal128 | Decimal | str) -> Decimal:
-    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
-
-
-def ms_from(value: datetime | str) -> int:
-    """Returns a time of day, in any of the forms, in milliseconds since 1970."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return (moment - _EPOCH) // _MILLISECOND

@@ -144,6 +144,9 @@ _EVERY = "Every order"
 
 SeedsOption = Annotated[str, typer.Option(metavar="A-B", help="Which schedules to run.")]
 PeersOption = Annotated[int, typer.Option(metavar="N", help="Peers in each, 3 to 50.")]
+SharingOption = Annotated[
+    str, typer.Option("--areas", metavar="NAMES", help="Areas that share one log, such as north,south; N peers each.")
+]
 JobsOption = Annotated[int | None, typer.Option(metavar="J", help="Processes; default: all cores.")]
 SaveOption = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Write failed schedules, shrunk, into this folder.")

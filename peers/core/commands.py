@@ -57,11 +57,14 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallTrader(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask `call` of `trader` directly; the answer comes back as CallCompleted with the same `ask_id`."""
+    """Ask `call` of `trader` directly; the answer comes back as CallCompleted with the same `ask_id`.
+
+    `area` is the one whose trader is meant, which that peer may only be standing in for."""
 
     ask_id: int
     trader: Member
     call: Call
+    area: str = ""
 
 
 class NotifySales(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,10 +76,13 @@ class NotifySales(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HoldPost(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the name server list this peer as the trader of `term` (`held`), or no longer."""
+    """Have the name server list this peer as the trader of `term` (`held`), or no longer.
+
+    With `area` it stands in for the trader of another area than its own."""
 
     term: int
     held: bool
+    area: str = ""
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from peers.core.ledger.port import Operation
 from peers.core.membership.clocks import Stamp, make_clock
 from peers.core.membership.members import Member, Membership
 from peers.core.membership.overlay_graph import Adjacency
+from peers.core.messages import TakenOver
 from peers.core.reports import Report
 from peers.core.settings import Settings
 
@@ -19,8 +20,10 @@ from peers.core.settings import Settings
 class Context:
     """Shared by the parts of one peer. `now` and the commands belong to the input being handled."""
 
-    def __init__(self, me: Member, settings: Settings, rng: Random) -> None:
+    def __init__(self, me: Member, settings: Settings, rng: Random, area: str = "") -> None:
         self.me = me
+        # The area whose post this peer trades at, where several share one log; "" where there is only one.
+        self.area = area
         self.settings = settings
         self.rng = rng
         self.clock = make_clock(settings.clock, me.name)
@@ -30,6 +33,8 @@ class Context:
         # The neighbours of each rank that is up. Only `Gossip` writes it.
         self.graph: Adjacency = {}
         self.leadership = LeadershipMachine()
+        # Who of another area stood in last for the trader of this one, as far as is known. Only `Peer` writes it.
+        self.stand_in: TakenOver | None = None
         # Whether this peer was told to leave the market. Only `Peer` writes it.
         self.departing = False
         # False while the post is vacant because somebody did not reach the books, until this peer finds that it does.
@@ -69,7 +74,7 @@ class Context:
     def ask(self, trader: Member, call: Call) -> int:
         """Calls the trader directly; returns the number its reply will carry."""
         self._last_ask += 1
-        self.emit(CallTrader(ask_id=self._last_ask, trader=trader, call=call))
+        self.emit(CallTrader(ask_id=self._last_ask, trader=trader, call=call, area=self.area))
         return self._last_ask
 
     def next_entry_id(self) -> str:
@@ -110,6 +115,13 @@ class Context:
         if self.view.vacant or self.view.trader is None:
             return None
         return self.members.get(self.view.trader)
+
+    def whom_to_ask(self) -> Member | None:
+        """Whom a customer of this area asks: its trader, or one of another area who stands in; None if nobody."""
+        stand_in = self.stand_in
+        if stand_in is not None and stand_in.term > self.view.term:
+            return stand_in.trader
+        return self.trader()
 
     def tick(self) -> Stamp:
         return self.clock.tick()

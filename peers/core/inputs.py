@@ -36,6 +36,8 @@ TimerName = Literal[
     "period",
     "ledger",
     "gather",
+    "stand_in_ledger",
+    "stand_in_gather",
 ]
 
 
@@ -80,10 +82,13 @@ class TimerFired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody asks something directly; a Respond command with the same `call_id` is to answer it."""
+    """Somebody asks something directly; a Respond command with the same `call_id` is to answer it.
+
+    `area` is the one whose trader is meant, "" for that of the peer's own."""
 
     call_id: int
     call: Call
+    area: str = ""
 
 
 class CallerLeft(msgspec.Struct, frozen=True, kw_only=True):

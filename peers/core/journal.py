@@ -23,11 +23,12 @@ from peers.core.reports import (
     Earned,
     GotBack,
     Offered,
+    Promised,
     Report,
     TookBack,
 )
 
-JOURNALED = (Asked, Answered, Deposited, Offered, Earned, CannotFill, TookBack, GotBack)
+JOURNALED = (Asked, Answered, Promised, Deposited, Offered, Earned, CannotFill, TookBack, GotBack)
 """The reports that are written down."""
 
 Words = dict[str, Any]
@@ -40,6 +41,8 @@ def journal_line(report: Report) -> Words | None:
     """
     if isinstance(report, Asked):
         return {"kind": "asked", "request": _request(report.request)}
+    if isinstance(report, Promised):
+        return {"kind": "promised", "request": _request(report.request)}
     if isinstance(report, Answered):
         return {"kind": "told", "outcome": _outcome(report.outcome)}
     if isinstance(report, Earned):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.market.records import Deposit, Foretold
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.membership.members import Edge, Member
 
@@ -92,6 +93,38 @@ class Vacancy(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True)
     incarnation: int = 0
     barred: tuple[int, ...] = ()
     barred_for: int = 0
+
+
+class FellowBeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The trader of `area`, in `term`, is there: a heartbeat between the traders of areas that share one log.
+
+    `contacts` are some peers of that area. It travels directly, for there are no edges between areas."""
+
+    area: str
+    term: int
+    contacts: tuple[Member, ...]
+
+
+class TakenOver(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """`trader`, who is of another area, stands in for the trader of `area`, and holds its post for `term`."""
+
+    area: str
+    term: int
+    trader: Member
+
+
+class StockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """An entry of the sender's, at `place` of the log that traders share, left these deposits so."""
+
+    place: int
+    deposits: tuple[Deposit, ...]
+
+
+class Foretelling(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The trader tells a buyer what will become of its request, out of its cache. The answer to the call is final."""
+
+    request_id: str
+    foretold: Foretold
 
 
 class Tally(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):

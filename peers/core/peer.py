@@ -36,6 +36,7 @@ from peers.core.inputs import (
     TimerName,
 )
 from peers.core.leadership.elections.registry import ELECTION_MESSAGES
+from peers.core.leadership.fellows import Fellows
 from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.leadership import Leadership
 from peers.core.leadership.reasons import VacancyReason
@@ -46,8 +47,12 @@ from peers.core.membership.members import Member, Membership, Snapshot
 from peers.core.messages import (
     ClockNews,
     Coordinator,
+    FellowBeat,
+    Foretelling,
     Heartbeat,
     MemberNews,
+    StockNews,
+    TakenOver,
     Tally,
     Vacancy,
 )
@@ -59,10 +64,11 @@ from peers.errors import NotTrader
 
 
 class Peer:
-    """One peer. `trades`: it buys and sells of its own accord, by its role."""
+    """One peer. `trades`: it buys and sells of its own accord, by its role. `area` is the one it belongs to, where
+    several share one log."""
 
-    def __init__(self, me: Member, settings: Settings, rng: Random, *, trades: bool = True) -> None:
-        self._ctx = Context(me, settings, rng)
+    def __init__(self, me: Member, settings: Settings, rng: Random, *, trades: bool = True, area: str = "") -> None:
+        self._ctx = Context(me, settings, rng, area)
         self._gossip = Gossip(self._ctx)
         # One who may find itself in another role has both sides, and uses that of the role it has.
         both = settings.market.demotion == "drawn"
@@ -72,14 +78,15 @@ class Peer:
         customers = (self._buyer, self._seller, self._watch if trades else None)
         self._customers = [c for c in customers if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
+        self._fellows = Fellows(self._ctx, self._incumbency)
         self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted)
         # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             TimerFired: self._on_timer,
-            RequestReceived: self._incumbency.on_called,
-            CallerLeft: self._incumbency.on_caller_left,
-            LedgerReplied: self._leadership.on_ledger,
+            RequestReceived: self._on_called,
+            CallerLeft: self._on_caller_left,
+            LedgerReplied: self._on_ledger,
             CallCompleted: self._on_replied,
             SalesNotified: self._on_told,
             LoseGoods: self._on_lose_goods,
@@ -95,6 +102,10 @@ class Peer:
             Coordinator: self._leadership.on_coordinator,
             Vacancy: self._leadership.on_vacancy,
             Tally: self._on_tally,
+            FellowBeat: self._on_fellow_beat,
+            TakenOver: self._on_taken_over,
+            StockNews: self._on_stock_news,
+            Foretelling: self._on_foretold,
             **dict.fromkeys(ELECTION_MESSAGES, self._leadership.on_election_message),
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
@@ -105,6 +116,8 @@ class Peer:
             "tally": self._leadership.elections.cost.on_timer,
             "ledger": self._incumbency.on_ledger_timer,
             "gather": self._incumbency.on_gather_timer,
+            "stand_in_ledger": self._fellows.on_ledger_timer,
+            "stand_in_gather": self._fellows.on_gather_timer,
             "period": self._on_period_timer,
             "reversals": self._watch.on_timer,
         }
@@ -128,6 +141,7 @@ class Peer:
         if ctx.leadership.state is not LeadershipState.GONE or type(event) is RequestReceived:
             self._routes[type(event)](event)
             self._leadership.mind_office()
+            self._fellows.mind()
             if ctx.departing and ctx.leadership.may_depart and not self._incumbency.may_win:
                 self._depart()
             for before, by, after in ctx.leadership.take_transitions():
@@ -180,6 +194,28 @@ class Peer:
     def _on_tally(self, _sender: int, tally: Tally) -> None:
         self._leadership.elections.cost.on_tally(tally)
 
+    def _on_fellow_beat(self, _sender: int, beat: FellowBeat) -> None:
+        self._fellows.on_beat(beat)
+
+    def _on_taken_over(self, sender: int, told: TakenOver) -> None:
+        """One of another area stands in for our trader: this peer asks it, until there is one of its own again."""
+        ctx, known = self._ctx, self._ctx.stand_in
+        is_news = known is None or told.term > known.term
+        if told.area != ctx.area or told.term <= ctx.view.term or not is_news:
+            return
+        ctx.stand_in = told
+        self._gossip.flood(told, but=sender)
+        for customer in self._customers:
+            customer.on_new_trader()
+
+    def _on_stock_news(self, _sender: int, news: StockNews) -> None:
+        self._incumbency.on_stock_news(news)
+        self._fellows.on_stock_news(news)
+
+    def _on_foretold(self, _sender: int, told: Foretelling) -> None:
+        if self._buyer is not None:
+            self._buyer.on_foretold(told)
+
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
         self._gossip.on_clock(sender, news.clock)
 
@@ -190,15 +226,34 @@ class Peer:
         for rank in self._gossip.on_beat_timer():
             self._lose(rank, VacancyReason.SUSPECTED)
         self._leadership.on_heartbeat_timer()
+        self._fellows.on_heartbeat_timer()
 
     def _on_peer_gone(self, event: PeerGone) -> None:
         member = self._ctx.members.get(event.rank)
-        if member is not None and member.incarnation == event.incarnation:
+        if member is None:
+            self._fellows.on_gone(event.rank)
+        elif member.incarnation == event.incarnation:
             self._lose(event.rank, VacancyReason.CRASHED)
 
     def _lose(self, rank: int, reason: VacancyReason) -> None:
         if self._gossip.declare_gone(rank) is not None:
             self._leadership.on_lost(rank, reason)
+
+    # -- the post ------------------------------------------------------------------------------------------
+
+    def _on_called(self, event: RequestReceived) -> None:
+        if event.area in ("", self._ctx.area):
+            self._incumbency.on_called(event)
+        else:
+            self._fellows.on_called(event)
+
+    def _on_caller_left(self, event: CallerLeft) -> None:
+        self._incumbency.on_caller_left(event)
+        self._fellows.on_caller_left(event.call_id)
+
+    def _on_ledger(self, event: LedgerReplied) -> None:
+        self._leadership.on_ledger(event)
+        self._fellows.on_ledger(event)
 
     # -- the trade -----------------------------------------------------------------------------------------
 
@@ -246,7 +301,7 @@ class Peer:
         ctx.set_timer("period", market.period_s)
         if ctx.in_office:
             self._leadership.on_period()
-        elif self._seller is not None and ctx.trader() is not None:
+        elif self._seller is not None and ctx.whom_to_ask() is not None:
             self._seller.on_period_timer()
 
     def _on_demoted(self) -> None:

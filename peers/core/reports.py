@@ -53,10 +53,12 @@ class Elected(Report, frozen=True, kw_only=True):
     term: int
     pending: int
     took_ms: float
+    area: str = ""
 
     def sentence(self) -> str:
+        where = f" of {self.area}" if self.area else ""
         return (
-            f"{self.peer}: Dear buyers and sellers, My ID is {self.rank}, and I am the new coordinator "
+            f"{self.peer}: Dear buyers and sellers, My ID is {self.rank}, and I am the new coordinator{where} "
             f"(term {self.term}, after {self.took_ms:.0f} ms, {self.pending} pending)"
         )
 
@@ -68,6 +70,30 @@ class LeftOffice(Report, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         return f"{self.peer} leaves office after {self.sales} sales (term {self.term}, {self.reason.value})"
+
+
+class TookOver(Report, frozen=True, kw_only=True):
+    """A trader stands in for that of another area, which is gone."""
+
+    area: str
+    term: int
+    pending: int
+
+    def sentence(self) -> str:
+        return f"{self.peer}: I have taken over {self.area} (term {self.term}, {self.pending} pending)"
+
+
+class GaveBack(Report, frozen=True, kw_only=True):
+    """A trader stands in for another area no more: `to` is trader there, None where this one is none itself now."""
+
+    area: str
+    term: int
+    to: str | None
+    sales: int
+
+    def sentence(self) -> str:
+        why = f"{self.to} is trader there" if self.to else "I am in office no more"
+        return f"{self.peer} gives {self.area} back after {self.sales} sales (term {self.term}): {why}"
 
 
 class EntryRefused(Report, frozen=True, kw_only=True):
@@ -182,6 +208,21 @@ class Answered(Report, frozen=True, kw_only=True):
         )
 
 
+class Promised(Report, frozen=True, kw_only=True):
+    """Journal: a trader that keeps a cache of the stock promised a buyer what it asks for, before it is recorded."""
+
+    request: PurchaseRequest
+
+
+class PromiseBroken(Report, frozen=True, kw_only=True):
+    """A buyer was promised what it asked for, and was not sold it: another trader had sold it first."""
+
+    request: PurchaseRequest
+
+    def sentence(self) -> str:
+        return f"{self.peer}: promised {self.request.quantity} {self.request.item}, but they were gone: taken back"
+
+
 class Deposited(Report, frozen=True, kw_only=True):
     """A seller was told that its deposit is recorded."""
 
@@ -281,8 +322,9 @@ class Departed(Report, frozen=True, kw_only=True):
 
 
 AnyReport = (
-    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | EntryRefused | LeadershipChanged | LedgerTrouble
-    | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered | Deposited | Offered | Earned
-    | GoodsLost | CannotFill | TookBack | GotBack | Rejected | Slept | Departed | JournalTrouble | JournalBack
+    Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | TookOver | GaveBack | EntryRefused
+    | LeadershipChanged | LedgerTrouble | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered
+    | Promised | PromiseBroken | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected
+    | Slept | Departed | JournalTrouble | JournalBack
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

@@ -83,6 +83,14 @@ class MarketSettings(BaseModel):
     """In each period a seller loses some of what it deposited and still holds, with this probability."""
     loss_after_crash: bool = False
     """Whether a seller that crashed and came back holds nothing of what it had deposited and not handed over."""
+    one_stock: bool = False
+    """Whether the areas of a town share one stock, in one log; otherwise each has books of its own."""
+    cache: Literal["none", "write-through", "push", "ttl", "lease"] = "none"
+    """What traders that share a warehouse keep of its stock at hand, out of which they promise and refuse at once."""
+    cache_ttl_s: Seconds = 1.0
+    """What a cache `ttl` has read counts for so long; a cache `lease` gives back what nobody wants for so long."""
+    cache_lease: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 6
+    """A cache `lease` has so many units of each item set aside for it in the log, as far as there are."""
     slow_after: Annotated[int, Field(ge=0)] = 0
     """A buyer sleeps for `slow_sleep_s` after each so many purchases; 0 means that it never sleeps."""
     slow_sleep_s: Seconds = 30.0
@@ -215,6 +223,15 @@ class Settings(BaseModel):
     """How fast the peers heartbeat, suspect and vote."""
     ledger: LedgerSettings = LedgerSettings()
     """How durable a purchase is before it is told, where searches read, and how much of the log is kept."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.market.one_stock and self.ledger.write_level != "majority":
+            raise ValueError(
+                f"write_level ({self.ledger.write_level}) must be majority where areas have one_stock, "
+                "for what one trader was told has to be there for the other"
+            )
+        return self
 
 
 def changed(values: Mapping[str, object], changes: Iterable[str]) -> dict[str, object]:

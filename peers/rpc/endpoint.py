@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from Pyro5.server import expose
 
 from peers.core.calls import Call, Failure, Reply, Resign, ReversalsReply, StandingReply, Status, StockReply
+from peers.core.market.limits import MAX_ID_LENGTH
 from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.errors import BadRequest, PostClosed, WireError
@@ -34,10 +35,11 @@ class ServedPeer(Protocol):
     def status(self) -> Status:
         """What the peer says of itself."""
 
-    def call(self, call: Call) -> Reply:
-        """Answers a call, and may wait for that. Raises WireError where that is the answer."""
+    def call(self, call: Call, area: str = "") -> Reply:
+        """Answers a call to the trader of `area` ("": the peer's own), and may wait for that. Raises WireError where
+        that is the answer."""
 
-    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+    def call_later(self, call: Call, on_reply: OnReply, area: str = "") -> Afterwards | None:
         """Has a call answered: `on_reply` gets the answer, on whichever thread has it. Raises WireError instead if
         the answer is known to be one. Returns what the calling thread is to do next, once it may wait."""
 
@@ -71,6 +73,17 @@ def _only(arguments: tuple[Any, ...], named: dict[str, Any], name: str) -> Any:
     if not arguments and list(named) == [name]:
         return named[name]
     raise BadRequest(field=name, why="must be the one and only argument")
+
+
+def _area_in(named: dict[str, Any]) -> str:
+    """Takes out the area whose trader is meant, where this peer stands in for it; "" for its own."""
+    return _area(named.pop("area", "")) if named else ""
+
+
+def _area(given: object) -> str:
+    if not isinstance(given, str) or len(given) > MAX_ID_LENGTH:
+        raise BadRequest(field="area", why="must be the name of an area")
+    return given
 
 
 def _none(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -113,16 +126,17 @@ class PeerEndpoint:
 
     def deposit(self, *arguments: Any, **named: Any) -> public_form.Document:
         """Deposits goods; gives the deposit as it is recorded."""
-        reply = self._peer.call(self._reader.offer(_only(arguments, named, "offer")))
+        area = _area_in(named)
+        reply = self._peer.call(self._reader.offer(_only(arguments, named, "offer")), area)
         assert isinstance(reply, Deposit)
         return public_form.deposit_dict(reply)
 
     def outcome(self, *arguments: Any, **named: Any) -> public_form.Document | None:
         """The recorded outcome of a request; None while there is none."""
-        forwarded = named.pop("forwarded", False) is True
+        forwarded, area = named.pop("forwarded", False) is True, _area_in(named)
         call = self._reader.request_id(_only(arguments, named, "request_id"))
         here, anywhere = self._peer.call, self._peer.call_anywhere
-        reply = here(call) if forwarded else anywhere(call, "outcome", call.request_id)
+        reply = here(call, area) if forwarded or area else anywhere(call, "outcome", call.request_id)
         if not isinstance(reply, Outcome):
             return reply if isinstance(reply, dict) else None
         return public_form.outcome_dict(reply)
@@ -158,21 +172,21 @@ class PeerEndpoint:
         """The trader tells this peer of sales of its goods, and of purchases that were taken back."""
         self._peer.told(wire.unpack_sales(packed))
 
-    def standing(self, seller: Any = None, after_seq: Any = None) -> bytes:
+    def standing(self, seller: Any = None, after_seq: Any = None, area: Any = "") -> bytes:
         """A seller's sales after `after_seq`, and what it still has on offer."""
-        reply = self._peer.call(self._reader.standing(seller, after_seq))
+        reply = self._peer.call(self._reader.standing(seller, after_seq), _area(area))
         assert isinstance(reply, StandingReply)
         return wire.pack(reply)
 
-    def report_stock(self, packed: Any = None) -> bytes:
+    def report_stock(self, packed: Any = None, area: Any = "") -> bytes:
         """A seller reports what it really holds of a deposit, and which of its sales are to be taken back."""
-        reply = self._peer.call(wire.unpack_stock_report(packed))
+        reply = self._peer.call(wire.unpack_stock_report(packed), _area(area))
         assert isinstance(reply, StockReply)
         return wire.pack(reply)
 
-    def reversals(self, customer: Any = None, after: Any = None) -> bytes:
+    def reversals(self, customer: Any = None, after: Any = None, area: Any = "") -> bytes:
         """A customer's sales and purchases that were taken back, after the reversal numbered `after`."""
-        reply = self._peer.call(self._reader.reversals(customer, after))
+        reply = self._peer.call(self._reader.reversals(customer, after), _area(area))
         assert isinstance(reply, ReversalsReply)
         return wire.pack(reply)
 
@@ -184,8 +198,9 @@ class PeerEndpoint:
 
     def _on_buy(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Afterwards | None:
         """No thread need wait for the outcome of a purchase: it is sent by the one that has it."""
+        area = _area_in(named)
         call = self._reader.request(_only(arguments, named, "request"))
-        return self._peer.call_later(call, partial(_give_outcome, answer))
+        return self._peer.call_later(call, partial(_give_outcome, answer), area)
 
     def _on_deliver(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """A delivery is answered at once, unless the peer has not begun, or is to keep its neighbour waiting."""

@@ -16,7 +16,19 @@ from peers.core.leadership.elections.registry import ELECTION_MESSAGES
 from peers.core.market.records import Outcome
 from peers.core.membership.clocks import MAX_TIME
 from peers.core.membership.members import Member, Snapshot
-from peers.core.messages import ClockNews, Coordinator, Heartbeat, LinkMessage, MemberNews, Tally, Vacancy
+from peers.core.messages import (
+    ClockNews,
+    Coordinator,
+    FellowBeat,
+    Foretelling,
+    Heartbeat,
+    LinkMessage,
+    MemberNews,
+    StockNews,
+    TakenOver,
+    Tally,
+    Vacancy,
+)
 from peers.core.names import NO_RANK, peer_name
 from peers.errors import BadRequest
 
@@ -26,7 +38,21 @@ if TYPE_CHECKING:
     AnyMessage = LinkMessage
 else:
     # Which messages there are depends on which election algorithms are registered.
-    AnyMessage = Union[(Heartbeat, ClockNews, MemberNews, Coordinator, Vacancy, Tally, *ELECTION_MESSAGES)]
+    AnyMessage = Union[
+        (
+            Heartbeat,
+            ClockNews,
+            MemberNews,
+            Coordinator,
+            Vacancy,
+            Tally,
+            FellowBeat,
+            TakenOver,
+            StockNews,
+            Foretelling,
+            *ELECTION_MESSAGES,
+        )
+    ]
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -99,7 +99,8 @@ MakeCore = Callable[[Member, Settings, PeerSpec], Core]
 
 def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
     """Returns the core of a real peer."""
-    return Peer(me, settings, random.Random(spec.seed), trades=spec.trades)
+    shares = settings.market.one_stock
+    return Peer(me, settings, random.Random(spec.seed), trades=spec.trades, area=spec.area if shares else "")
 
 
 def _member_of(spec: PeerSpec, uri: str) -> Member:
@@ -262,13 +263,13 @@ class PeerHost:
 
     # -- what the endpoint hands over ----------------------------------------------------------------------
 
-    def call(self, call: Call) -> Reply:
-        """Has the core answer a call; raises WireError where that is the answer."""
-        return self._calls.call(call)
+    def call(self, call: Call, area: str = "") -> Reply:
+        """Has the core answer a call to the trader of `area`; raises WireError where that is the answer."""
+        return self._calls.call(call, area)
 
-    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
+    def call_later(self, call: Call, on_reply: OnReply, area: str = "") -> Afterwards | None:
         """Has the core answer a call, on no thread of its own; see `WaitingCalls.call_later`."""
-        return self._calls.call_later(call, on_reply)
+        return self._calls.call_later(call, on_reply, area)
 
     def call_anywhere(self, call: Call, method: str, argument: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said. A
@@ -402,7 +403,9 @@ class PeerHost:
         self._on_report(report)
 
     def _hold_post(self, command: HoldPost) -> None:
-        self._registration.hold(command.term if command.held else None)
+        self._registration.hold(command.term if command.held else None, command.area)
+        if command.area:
+            return  # It only stands in for another; its own office goes on.
         self._ledger.hold(command.held)
         self._in_office = command.held
         if not command.held:

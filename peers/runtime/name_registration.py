@@ -11,6 +11,8 @@ import os
 import select
 import threading
 
+import msgspec
+
 from nameserver.client import NameServerClient
 from peers.core.membership.members import Member
 from peers.errors import TownError
@@ -39,10 +41,10 @@ class NameRegistration:
         self._names = NameServerClient(host, port, TIMEOUT_S)
         self._member = member
         self._lock = threading.Lock()
-        # The term that this peer is in office for, None while it is in none.
-        self._held_term: int | None = None
-        # Whether the trader's entry is still to be made as `_held_term` says.
-        self._dirty = False
+        # By area, the term that this peer is in office for; with its own, those that it stands in for.
+        self._held: dict[str, int] = {}
+        # The areas whose trader's entry is still to be made, or taken away, as `_held` says.
+        self._dirty: set[str] = set()
         self._stopped = False
         self._farewell = False
         # A byte written to the one end wakes up the thread that waits at the other.
@@ -61,11 +63,14 @@ class NameRegistration:
             return True
         return False
 
-    def hold(self, term: int | None) -> None:
-        """This peer is in office for `term`, or in none."""
+    def hold(self, term: int | None, area: str = "") -> None:
+        """This peer is in office for `term`, or in none; with an `area`, as one who stands in for its trader."""
+        area = area or self._member.area
         with self._lock:
-            self._held_term = term
-            self._dirty = True
+            self._held.pop(area, None)
+            if term is not None:
+                self._held[area] = term
+            self._dirty.add(area)
         self._wake()
 
     def stop(self, *, farewell: bool) -> None:
@@ -92,11 +97,12 @@ class NameRegistration:
             except TownError:
                 self._names.close()
                 with self._lock:
-                    self._dirty = True
+                    self._dirty |= {self._member.area, *self._held}
                 self._listen(RETRY_S)
         if self._farewell:
             with contextlib.suppress(TownError):
-                self._names.unregister_trader(self._member)
+                for area in {self._member.area, *self._held}:
+                    self._names.unregister_trader(self._as_trader(area))
                 self._names.unregister(self._member)
 
     def _keep(self) -> None:
@@ -104,18 +110,21 @@ class NameRegistration:
         if not self._names.connected:
             self._names.register(self._member)
         with self._lock:
-            dirty, self._dirty = self._dirty, False
-            held_term = self._held_term
-        if dirty and held_term is not None:
-            self._names.register_trader(self._member, held_term)
-        elif dirty:
-            self._names.unregister_trader(self._member)
-        if not self._listen(LOOK_S if held_term is None else HELD_LOOK_S):
+            dirty, self._dirty = self._dirty, set()
+            held = dict(self._held)
+        for area in dirty - held.keys():
+            self._names.unregister_trader(self._as_trader(area))
+        for area in dirty & held.keys():
+            self._names.register_trader(self._as_trader(area), held[area])
+        if not self._listen(HELD_LOOK_S if held else LOOK_S):
             return  # There is more to do, and the caller comes back here for it.
-        if held_term is not None:
-            self._names.register_trader(self._member, held_term)
-        else:
+        for area, term in held.items():
+            self._names.register_trader(self._as_trader(area), term)
+        if not held:
             self._names.ping()  # This finds out whether it is still there: it may have closed the connection.
+
+    def _as_trader(self, area: str) -> Member:
+        return msgspec.structs.replace(self._member, area=area)
 
     def _listen(self, timeout_s: float) -> bool:
         """Sleeps until woken or until the time is up; returns whether something came from the name server."""

@@ -143,33 +143,35 @@ class _Asker:
             self._wake_up.wait()
             while self._waiting and not self._stopped:
                 ask = self._waiting.popleft()
-                self._replied(ask.ask_id, self._reply(self._connection, ask.call))
+                self._replied(ask.ask_id, self._reply(self._connection, ask))
         self._connection.close()
 
     @staticmethod
-    def _reply(connection: RpcConnection, call: Call) -> Reply | Failure:
+    def _reply(connection: RpcConnection, ask: CallTrader) -> Reply | Failure:
+        # Only one who stands in for the trader of another area than its own has to be told which is meant.
+        area = {"area": ask.area} if ask.area not in ("", ask.trader.area) else {}
         try:
-            return _ask(connection, call)
+            return _ask(connection, ask.call, area)
         except WireError as error:
             return error
         except (CallFailed, ValueError) as error:
             return Unreachable(why=str(error)[:200])
 
 
-def _ask(connection: RpcConnection, call: Call) -> Reply:
+def _ask(connection: RpcConnection, call: Call, area: dict[str, str]) -> Reply:
     if isinstance(call, Buy):
-        return outcome_of(connection.call("buy", request_dict(call.request)))
+        return outcome_of(connection.call("buy", request_dict(call.request), **area))
     if isinstance(call, MakeDeposit):
-        return deposit_of(connection.call("deposit", offer_dict(call.offer)))
+        return deposit_of(connection.call("deposit", offer_dict(call.offer), **area))
     if isinstance(call, Standing):
-        return unpack_standing(connection.call("standing", call.seller, call.after_seq))
+        return unpack_standing(connection.call("standing", call.seller, call.after_seq, **area))
     if isinstance(call, AskOutcome):
-        found = connection.call("outcome", call.request_id)
+        found = connection.call("outcome", call.request_id, **area)
         return None if found is None else outcome_of(found)
     if isinstance(call, ReportStock):
-        return unpack_stock_reply(connection.call("report_stock", pack(call)))
+        return unpack_stock_reply(connection.call("report_stock", pack(call), **area))
     if isinstance(call, AskReversals):
-        return unpack_reversals(connection.call("reversals", call.customer, call.after))
+        return unpack_reversals(connection.call("reversals", call.customer, call.after, **area))
     raise ValueError(f"a peer does not ask for {type(call).__name__}")
 
 

@@ -41,10 +41,11 @@ class WaitingCalls:
 
     # The following are called without the lock.
 
-    def call(self, call: Call) -> Reply:
-        """Has the core answer a call; raises WireError where that is the answer, PostClosed if there is none."""
+    def call(self, call: Call, area: str = "") -> Reply:
+        """Has the core answer a call to the trader of `area`; raises WireError where that is the answer, PostClosed
+        if there is none."""
         awaited = AwaitedReply()
-        afterwards = self.call_later(call, awaited.put)
+        afterwards = self.call_later(call, awaited.put, area)
         if afterwards is not None:
             afterwards()
         reply = awaited.wait()
@@ -54,8 +55,9 @@ class WaitingCalls:
             raise PostClosed(why=reply.why)
         return reply
 
-    def call_later(self, call: Call, on_reply: OnReply) -> Afterwards | None:
-        """Has the core answer a call; `on_reply` gets the answer, on whichever thread has it, and must not block.
+    def call_later(self, call: Call, on_reply: OnReply, area: str = "") -> Afterwards | None:
+        """Has the core answer a call to the trader of `area` ("": its own); `on_reply` gets the answer, on whichever
+        thread has it, and must not block.
 
         Returns what the calling thread is to do next, once it may wait. Raises PostClosed if this peer has ended.
         """
@@ -63,7 +65,7 @@ class WaitingCalls:
             if self._closed:
                 raise PostClosed(why="the peer is leaving")
             call_id = self._replies.defer(on_reply)
-            claimed = self._step(RequestReceived(call_id=call_id, call=call), claims=True)
+            claimed = self._step(RequestReceived(call_id=call_id, call=call, area=area), claims=True)
         self._replies.hand_out()
         return None if claimed is None else partial(self._carry_out, claimed)
 

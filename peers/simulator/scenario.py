@@ -32,7 +32,10 @@ _OTHER_MARKETS = (0, 2, 5)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`."""
+    """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`.
+
+    `areas` are those that share one log, none for a single market. The peer of rank r belongs to the area r modulo
+    their number, and `edges` link peers of one area only."""
 
     seed: int
     roles: tuple[Role, ...]
@@ -42,6 +45,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     chaos_s: float = CHAOS_S
     calm_s: float = CALM_S
     note: str = ""
+    areas: tuple[str, ...] = ()
+
+    def area_of(self, rank: int) -> str:
+        """Returns the area of a peer that is there from the beginning."""
+        return self.areas[rank % len(self.areas)] if self.areas else ""
 
     @property
     def length_s(self) -> float:
@@ -49,14 +57,23 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw_scenario(
-    seed: int, peers: int, options: FaultOptions, *, changes: Iterable[str] = (), chaos_s: float = CHAOS_S
+    seed: int,
+    peers: int,
+    options: FaultOptions,
+    *,
+    changes: Iterable[str] = (),
+    chaos_s: float = CHAOS_S,
+    areas: tuple[str, ...] = (),
 ) -> Scenario:
     """The scenario of a seed. `changes` of its settings, such as `market.stock=3`, leave roles and faults the same.
 
-    SettingsError for one that there is not, or whose value it cannot have."""
+    With `areas`, each of them has `peers` peers, and all share one log. SettingsError for a setting that there is
+    not, or whose value it cannot have."""
     rng = Random(f"scenario {seed}")
     roles = draw_roles(peers, rng, merchants=rng.random() < 0.5)
     edges = first_graph("random", peers, rng)
+    if areas:
+        roles, edges = _draw_areas(len(areas), roles, edges, rng)
     # These two follow from the seed, so that nothing else that is drawn depends on them.
     settings = _draw_settings(
         rng, group_commit_delay_s=0.05 if seed % 10 == 7 else 0.0, loss_after_crash=seed % 5 == 4
@@ -70,9 +87,25 @@ def draw_scenario(
         roles=roles,
         edges=edges if settings.get("graph", "random") == "random" else (),
         settings=settings,
-        plan=draw_plan(rng, options, peers=peers, chaos_s=chaos_s),
+        plan=draw_plan(rng, options, peers=len(roles), chaos_s=chaos_s),
         chaos_s=chaos_s,
+        areas=areas,
     )
+
+
+def _draw_areas(
+    number: int, roles: tuple[Role, ...], edges: tuple[Edge, ...], rng: Random
+) -> tuple[tuple[Role, ...], tuple[Edge, ...]]:
+    """Returns the roles and edges of so many areas, of which the first one has these."""
+    peers = len(roles)
+    drawn = [(roles, edges)]
+    while len(drawn) < number:
+        drawn.append((draw_roles(peers, rng, merchants=rng.random() < 0.5), first_graph("random", peers, rng)))
+    every_role = tuple(drawn[rank % number][0][rank // number] for rank in range(number * peers))
+    every_edge = [
+        (low * number + area, high * number + area) for area, (_, links) in enumerate(drawn) for low, high in links
+    ]
+    return every_role, tuple(sorted(every_edge))
 
 
 def _draw_settings(rng: Random, *, group_commit_delay_s: float, loss_after_crash: bool) -> dict[str, Any]:

@@ -40,6 +40,14 @@ def parse_seeds(text: str) -> range:
     return seeds
 
 
+def parse_areas(text: str) -> tuple[str, ...]:
+    """Returns the names in `north,south`, none for an empty text. SettingsError for one alone, or one twice."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(names) == 1 or len(set(names)) < len(names):
+        raise SettingsError(f"--areas {text}: name two areas or more, each of them once, such as north,south")
+    return names
+
+
 def check_peers(peers: int) -> None:
     """Raises SettingsError for a number of peers that the simulator does not take."""
     if not 3 <= peers <= 50:
@@ -66,6 +74,7 @@ def show_run(
     options: FaultOptions,
     *,
     changes: tuple[str, ...] = (),
+    areas: tuple[str, ...] = (),
     jobs: int | None,
     to: Path | None,
 ) -> int:
@@ -79,15 +88,17 @@ def show_run(
             peers,
             options,
             changes=changes,
+            areas=areas,
             jobs=jobs,
             on_progress=lambda so_far: progress.update(task, completed=so_far.seeds),
         )
     show_summary(console, summary)
     for number, failure in enumerate(summary.failures):
-        scenario = draw_scenario(failure.seed, peers, options, changes=changes)
+        scenario = draw_scenario(failure.seed, peers, options, changes=changes, areas=areas)
         if number < MOST_SHRUNK:
             scenario = shrink(scenario)
-        arguments = f"{_change_arguments(changes)}{fault_arguments(options)}"
+        shared = f" --areas {','.join(areas)}" if areas else ""
+        arguments = f"{shared}{_change_arguments(changes)}{fault_arguments(options)}"
         replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{arguments}"
         _show_failure(console, failure, scenario if number < MOST_SHRUNK else None, replay, to)
     return 0 if summary.holds else 1
@@ -161,7 +172,13 @@ def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, al
 
 
 def scenario_of(
-    seed: int | None, peers: int, options: FaultOptions, file: Path | None, *, changes: tuple[str, ...] = ()
+    seed: int | None,
+    peers: int,
+    options: FaultOptions,
+    file: Path | None,
+    *,
+    changes: tuple[str, ...] = (),
+    areas: tuple[str, ...] = (),
 ) -> Scenario | None:
     """The scenario to replay, if one was named."""
     if file is not None:
@@ -169,7 +186,7 @@ def scenario_of(
     if seed is None:
         return None
     check_peers(peers)
-    return draw_scenario(seed, peers, options, changes=changes)
+    return draw_scenario(seed, peers, options, changes=changes, areas=areas)
 
 
 def show_walks(console: Console, *, election: str, most_states: int) -> int:

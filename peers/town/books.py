@@ -112,14 +112,20 @@ class Books(Queries):
         """Sums up what happened after `since`. Raises LedgerError."""
         self.catch_up()
         decided = self.dealings(since.seq)
-        terms = self.post().term - since.term
+        terms = terms_between(since, self.post())
         tally = RunTally(purchases=0, unavailable=0, first_ms=None, last_ms=None, peers={}, terms=terms, elections={})
         tally.taken_back = self.count_taken_back(since.seq)
         for dealings in decided:
             _add(tally, dealings)
         for record in self.elections(since.term):
-            tally.elections[record.term] = (record.trader, record.took_ms)
+            if record.term > since.of(record.area).term:
+                tally.elections[record.term] = (record.trader, record.took_ms)
         return tally
+
+
+def terms_between(since: Post, now: Post) -> int:
+    """Returns how many terms began since then, of all areas that share these books."""
+    return now.term - since.term + sum(holder.term - since.of(holder.area).term for holder in now.areas)
 
 
 def _add(tally: RunTally, dealings: Dealings) -> None:

@@ -170,7 +170,8 @@ class AreaMarket:
         """Opens the market to its first peers."""
         ranks = [member.rank for member in members]
         graph = tuple((ranks[low], ranks[high]) for low, high in self._share.edges)
-        await _begin(self.processes, members, graph, self.since.term, self._options.starter)
+        post = self.since.of(self.name) if self._settings.market.one_stock else self.since
+        await _begin(self.processes, members, graph, post.term, self._options.starter)
 
     async def join_again(self, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
         """Has the peers join the market, which went on elsewhere. TownError if nobody introduces them."""

@@ -67,6 +67,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     picture: bool = True
     # Those of the town, where it has several posts; of a terminal that joins, the one it joins.
     areas: tuple[AreaPlan, ...] = ()
+    # Those that the market has if it is opened here, and no others are asked for.
+    usual_areas: tuple[AreaPlan, ...] = ()
     settings: Settings = Settings()
     # What a forked peer runs, as `module:function`; tests put a stand-in here.
     target: str = DEFAULT_TARGET
@@ -94,6 +96,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 f"or {ENVIRONMENT} yourself, or leave that out"
             )
         check_areas(self.areas)
+        apart = next((area.name for area in self.areas if area.books), None)
+        if self.settings.market.one_stock and apart is not None:
+            raise SettingsError(f"--area {apart}: all areas have one stock, so their books are in one place")
         if self.replicas is not None:
             self._check_replicas(self.replicas)
         elsewhere = given_books(self.areas)
@@ -124,6 +129,17 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.nameserver or self.invite:
             raise SettingsError("--replicas is for who opens the town: leave it out, the invitation says it")
+
+    def as_first(self) -> RunOptions:
+        """Returns the options of who opens the market: it has its usual areas, unless others are given."""
+        return msgspec.structs.replace(self, areas=self.areas or self.usual_areas)
+
+    def with_stock(self) -> RunOptions:
+        """Returns the same, with areas whose books are together if they are to have one stock."""
+        shared = self.settings.market.one_stock
+        return msgspec.structs.replace(
+            self, areas=tuple(msgspec.structs.replace(area, shared=shared) for area in self.areas)
+        )
 
     def check_first(self) -> None:
         """Raises SettingsError for what the first on a host cannot be."""

@@ -15,12 +15,14 @@ _FILES = Path(__file__).parents[1] / "markets"
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """One market: what it is in a sentence, nested values as for `make_settings`, whether some both buy and sell, and
-    in how many members its books are where they are the town's own."""
+    which areas it has unless others are asked for (with commas; none for a single post), and in how many members its
+    books are where they are the town's own."""
 
     name: str
     about: str
     settings: dict[str, Any]
     merchants: bool = False
+    areas: str | None = None
     replicas: int = 1
 
 
@@ -38,6 +40,7 @@ def find_preset(name: str) -> Preset:
         name=name,
         about=values.pop("about"),
         merchants=bool(values.pop("merchants", False)),
+        areas=values.pop("areas", None),
         replicas=int(values.pop("replicas", 1)),
         settings=values,
     )

@@ -76,7 +76,7 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
         # The environment is asked only here: whoever joins a town is told by its card where the books are.
         options = msgspec.structs.replace(options, mongo=address_from_environment())
         options.check()
-    options = with_areas(options, directory)
+    options = with_areas(options.as_first(), directory).with_stock()
     options.check_first()
     for address in (*given_books(options.areas), options.mongo):
         if address is not None:

@@ -17,6 +17,7 @@ from plots.draw.experiments.drawing import draw_saved
 from plots.measure.experiments import (
     algorithms,
     buyers,
+    caches,
     clocks,
     elections,
     nodes,
@@ -28,6 +29,7 @@ from plots.measure.experiments import (
 from plots.measure.experiments.workshop import Workshop
 from plots.results.experiments import algorithms as algorithms_found
 from plots.results.experiments import buyers as buyers_found
+from plots.results.experiments import caches as caches_found
 from plots.results.experiments import clocks as clocks_found
 from plots.results.experiments import elections as elections_found
 from plots.results.experiments import nodes as nodes_found
@@ -80,6 +82,7 @@ EXPERIMENTS = {
         Experiment(clocks_found.KIND, clocks.measure),
         Experiment(posts_found.KIND, posts.measure),
         Experiment(replication_found.KIND, replication.measure),
+        Experiment(caches_found.KIND, caches.measure),
     )
 }
 

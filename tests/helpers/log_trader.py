@@ -13,7 +13,8 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from db.ledger.memory import MemoryLedger
-from db.schema.documents import Document, entry_from
+from db.schema.documents import entry_from
+from db.schema.forms import Document
 from peers.core.ledger.log import Entry, TradeEntry
 from peers.core.ledger.port import Append, Appended, Ledger, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.ledger.post_state import PostState, state_of

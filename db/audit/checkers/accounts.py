@@ -13,6 +13,7 @@ import msgspec
 
 from db.audit.checkers.log_checks import PlacesAndIds
 from db.audit.findings import Checker, Finding
+from db.audit.leases import LeaseBook
 from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DECIDED, MAIN_POST, DepositRow, PostRow, RequestRow
 
@@ -49,9 +50,13 @@ class NoOversell(Checker):
         # The deposits that entries counted anew that were cut.
         self._uncertain: set[str] = set()
         self._folded = False
+        self._leases = LeaseBook()
 
     def log_entry(self, row: EntryRow) -> None:
         self._folded = True
+        self._leases.begin(row)
+        if row.cut:
+            self._leases.cut()
         for deposit, _ in row.deposits:
             if deposit.quantity is None or deposit.remaining != deposit.quantity:
                 taken_in = f"it was taken in with {deposit.remaining} remaining of {deposit.quantity}"
@@ -66,6 +71,7 @@ class NoOversell(Checker):
 
     def recount(self, row: RecountRow) -> None:
         counted = row.deposit
+        self._leases.drop(counted.id)
         deposit = self._deposits.get(counted.id)
         if deposit is None:
             self.violate(counted.id, what="it is counted anew, and was never taken in")
@@ -100,11 +106,21 @@ class NoOversell(Checker):
         left = (deposit.quantity or 0) - self._gone.get(deposit.id, 0)
         if self._folded and row.quantity > left and deposit.id not in self._uncertain:
             self.violate(row.id, deposit.id, what=f"seq {row.seq} sold {row.quantity} out of {left} that were left")
+        elif self._folded and self._takes_from_others(row, row.quantity, left):
+            aside = self._leases.of(deposit.id)
+            what = f"seq {row.seq} sold {row.quantity} out of {left} that were left, of which others have {aside}"
+            self.violate(row.id, deposit.id, what=what)
+        self._leases.draw(row, left)
         self._gone[deposit.id] = self._gone.get(deposit.id, 0) + row.quantity
         for field in ("item", "seller"):
             theirs, ours = getattr(row, field), getattr(deposit, field)
             if theirs != ours:
                 self.violate(row.id, deposit.id, what=f"the sale's {field} is {theirs}; its deposit's is {ours}")
+
+    def _takes_from_others(self, row: RequestRow, quantity: int, left: int) -> bool:
+        """Whether a sale takes what is set aside for others than it may."""
+        free = left - self._leases.reserved(row.deposit or "")
+        return free < quantity <= left and not self._leases.may_draw(row)
 
     def finish(self) -> Finding:
         for deposit in self._deposits.values() if not self._folded else ():

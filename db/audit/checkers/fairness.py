@@ -16,27 +16,28 @@ Batches make none of this too strict, because a batch is formed from the lowest 
 things are asked of the trader in return: it stamps `queued_at`, `arrival` and `decided_at` as it handles the event,
 not before; and it does not pass over a request whose way into the queue is still under way.
 
-Of the sellers that hold enough, the lowest sells. That is judged only where it is certain that a lower deposit was
-on the shelf: it was taken in under an earlier term, or had been sold from before; and its own account must add
-up. A seller that is the buyer, or in office, is passed over rightly.
+Where several areas share the log, each has a queue of its own, and all sell from one stock.
+
+Of the sellers that hold enough, the lowest sells; and where one does, nobody is told that there is nothing, unless a
+cache of the stock had refused the request before (`foretold`). Both are judged only where it is certain that a lower
+deposit was on the shelf: taken in under an earlier term, or sold from before; and its own account must add
+up. A seller that is the buyer, or in office, is passed over rightly. What was taken in at the post of another area
+counts once something was sold out of it.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from itertools import count
 from typing import ClassVar
 
+from db.audit.checkers.shelf import ShelfReplay
 from db.audit.findings import MOST_LISTED, Checker, Finding
 from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DECIDED, DepositRow, RequestRow, derived_order, logical_time
 
 _NEVER = -(2**62)
-_LONGEST_LOOK = 256
-"""The most deposits looked at for one sale: many that hold too little must not make an audit quadratic."""
 
 
 class LowestClockFirst(Checker):
@@ -46,12 +47,13 @@ class LowestClockFirst(Checker):
 
     def __init__(self) -> None:
         super().__init__()
-        self._queue = _QueueReplay()
-        self._shelf = _ShelfReplay()
+        # By area.
+        self._queues: dict[str, _QueueReplay] = {}
+        self._shelf = ShelfReplay()
 
     def log_entry(self, row: EntryRow) -> None:
-        self._queue.entry(row)
-        self._shelf.folded = True
+        self._queue_of(row.area).entry(row)
+        self._shelf.entry(row)
 
     def deposit(self, row: DepositRow) -> None:
         self._check_order(row, row.seller)
@@ -65,17 +67,24 @@ class LowestClockFirst(Checker):
         if row.arrival is None:
             self.violate(row.id, what="it has no arrival, so nobody can say when it was accepted")
             return
-        self._queue.request(row, row.arrival)
+        self._queue_of(row.area).request(row, row.arrival)
         if row.sold:
             self._shelf.sale(row)
+        elif row.status == "unavailable":
+            self._shelf.refusal(row)
 
     def finish(self) -> Finding:
-        for documents, what in self._queue.judge():
-            self.violate(*documents, what=what)
+        for queue in self._queues.values():
+            for documents, what in queue.judge():
+                self.violate(*documents, what=what)
+            self._notes += queue.notes
         for documents, what in self._shelf.judge():
             self.violate(*documents, what=what)
-        self._notes += self._queue.notes + self._shelf.notes
+        self._notes += self._shelf.notes
         return super().finish()
+
+    def _queue_of(self, area: str) -> _QueueReplay:
+        return self._queues.setdefault(area, _QueueReplay())
 
     def _check_order(self, row: RequestRow | DepositRow, owner: str | None) -> None:
         expected = derived_order(row.clock, owner, row.id)
@@ -234,115 +243,6 @@ class _QueueReplay:
             f"while {self._ids[passed_over]} was waiting with a lower order ({self._order(passed_over)}, "
             f"arrival {self._arrival[passed_over]}), which {fate}"
         )
-
-
-class _Shelved:
-    """A deposit during the replay: what it held as the sales went by."""
-
-    __slots__ = ("deposited_at", "held", "id", "item", "on_shelf", "order", "quantity", "remaining", "seller", "term")
-
-    def __init__(self, row: DepositRow, order: str, quantity: int) -> None:
-        self.id, self.order, self.item, self.seller = row.id, order, row.item, row.seller
-        self.term, self.deposited_at = row.term, row.deposited_at
-        self.quantity = self.held = quantity
-        self.remaining = row.remaining
-        self.on_shelf = False
-
-
-class _ShelfReplay:
-    """The goods, played again: of each item the deposits that were certainly there, lowest order first."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.folded = False
-        """Whether a log says what was left, so that every account adds up."""
-        self._deposits: dict[str, _Shelved] = {}
-        self._items: dict[str | None, list[tuple[str, str]]] = {}
-        self._to_come: list[tuple[int, int, _Shelved]] = []
-        self._count = count()
-        self._suspects: list[tuple[str, _Shelved, str]] = []
-        self._cut_short = 0
-
-    def deposit(self, row: DepositRow) -> None:
-        """Takes in a deposit. When one was counted anew that the books alone tell of, nobody can say."""
-        order = derived_order(row.clock, row.seller, row.id) or row.order
-        if order is not None and row.quantity is not None and not row.written_off:
-            shelved = self._deposits[row.id] = _Shelved(row, order, row.quantity)
-            if row.term is not None:
-                heappush(self._to_come, (row.term, next(self._count), shelved))
-
-    def recount(self, row: DepositRow) -> None:
-        """A deposit was counted anew, before anything is sold out of it: it holds what the log says."""
-        shelved = self._deposits.get(row.id)
-        if shelved is not None and row.remaining is not None:
-            shelved.held = row.remaining
-            if shelved.held > 0:
-                self._put_on_shelf(shelved)
-            else:
-                self._take_off(shelved)
-
-    def sale(self, row: RequestRow) -> None:
-        chosen = self._deposits.get(row.deposit or "")
-        if chosen is None or row.quantity is None or row.term is None:
-            return  # `no_oversell` and `decided_once` report it.
-        self._stock_up(row.term)
-        self._look_below(row, row.quantity, chosen)
-        self._put_on_shelf(chosen)
-        chosen.held -= row.quantity
-        if chosen.held <= 0:
-            self._take_off(chosen)
-
-    def judge(self) -> list[tuple[tuple[str, ...], str]]:
-        """Returns the documents and words of each violation that is certain."""
-        if self._cut_short:
-            self.notes.append(f"for {self._cut_short} sales not every lower deposit was looked at")
-        return [
-            ((request, lower.id), what)
-            for request, lower, what in self._suspects
-            if self.folded or (lower.remaining is not None and lower.held == lower.remaining)
-        ]
-
-    def _look_below(self, row: RequestRow, quantity: int, chosen: _Shelved) -> None:
-        shelf = self._items.get(chosen.item, [])
-        for looked_at, (order, deposit_id) in enumerate(shelf):
-            if order >= chosen.order:
-                return
-            if looked_at == _LONGEST_LOOK:
-                self._cut_short += 1
-                return
-            lower = self._deposits[deposit_id]
-            if lower.held < quantity or lower.seller in (row.buyer, row.trader) or not _before(lower, row):
-                continue
-            what = (
-                f"seq {row.seq} was sold out of {chosen.id} (order {chosen.order}) although {lower.id} of "
-                f"{lower.seller}, with a lower order ({lower.order}), held {lower.held} of the {quantity} wanted"
-            )
-            self._suspects.append((row.id, lower, what))
-            return
-
-    def _stock_up(self, term: int) -> None:
-        """Puts on the shelf what was deposited under earlier terms: it was there when the trader of `term` began."""
-        while self._to_come and self._to_come[0][0] < term:
-            self._put_on_shelf(heappop(self._to_come)[2])
-
-    def _put_on_shelf(self, deposit: _Shelved) -> None:
-        if not deposit.on_shelf and deposit.held > 0:
-            deposit.on_shelf = True
-            insort(self._items.setdefault(deposit.item, []), (deposit.order, deposit.id))
-
-    def _take_off(self, deposit: _Shelved) -> None:
-        if deposit.on_shelf:
-            deposit.on_shelf = False
-            shelf = self._items[deposit.item]
-            del shelf[bisect_left(shelf, (deposit.order, deposit.id))]
-
-
-def _before(deposit: _Shelved, sale: RequestRow) -> bool:
-    """Whether a deposit was there at a sale by its times too, so that a wrong term in the sale does not accuse."""
-    if deposit.term == sale.term:
-        return True
-    times = (deposit.deposited_at, sale.decided_at)
-    return None not in times and (deposit.deposited_at or 0) <= (sale.decided_at or 0)
 
 
 def _sorted(indexes: Iterable[int], key: Callable[[int], int | str]) -> array[int]:

@@ -18,12 +18,12 @@ import msgspec
 
 from db.audit.findings import Checker, Finding
 from db.audit.log_rows import Places
-from db.audit.rows import MAIN_POST, Document, PostRow, whole
+from db.audit.rows import MAIN_POST, Document, HolderRow, PostRow, whole
 
 _MOST_FIELDS = 4
 """The most fields named of one document that differs: enough to find the fault."""
 
-_FOLDED = ("remaining", "written_off", "at")
+_FOLDED = ("remaining", "written_off", "at", "leases")
 """The fields of a deposit that change after it was taken in."""
 
 
@@ -35,10 +35,11 @@ class Version(msgspec.Struct, frozen=True, gc=False):
 
 
 class Left(msgspec.Struct, frozen=True, gc=False):
-    """What is left of a deposit, and what was written off of it."""
+    """What is left of a deposit, what was written off of it, and what is set aside of it, None where nobody knows."""
 
     remaining: int | None
     written_off: int | None
+    leases: dict[str, int] | None = None
 
 
 class FoldedPost(msgspec.Struct, kw_only=True):
@@ -50,6 +51,7 @@ class FoldedPost(msgspec.Struct, kw_only=True):
     seq: int = 0
     arrival: int = 0
     reversals: int = 0
+    areas: dict[str, HolderRow] = {}
     unknown: frozenset[str] = frozenset()
 
 
@@ -160,6 +162,8 @@ class BooksFollowLog(Checker):
         elif said.written_off != left.written_off:
             off = f"written_off is {said.written_off}; at {at} the log adds up to {left.written_off}"
             self.violate(deposit_id, what=off)
+        elif left.leases is not None and said.leases != left.leases:
+            self.violate(deposit_id, what=f"leases are {said.leases}; at {at} the log adds up to {left.leases}")
 
     def touched(self, deposit_id: str, due: int, at: object, *, in_books: bool) -> None:
         """Judges how new a deposit is: `due` is the last place up to `made` that touches it, or -1."""
@@ -203,6 +207,12 @@ class BooksFollowLog(Checker):
             theirs, ours = getattr(post, field), getattr(state, field)
             if theirs != ours:
                 what = f"its {field} is {theirs}; after the entry at {self.made} the log says {ours}"
+                self.violate(MAIN_POST, what=what)
+        seen = state.areas if "areas" in state.unknown else {**post.areas, **state.areas}
+        for area in sorted(seen):
+            theirs, ours = post.areas.get(area), state.areas.get(area)
+            if theirs != ours:
+                what = f"{area} is {theirs}; after the entry at {self.made} the log says {ours}"
                 self.violate(MAIN_POST, what=what)
 
     def _missing(self, record: str, due: int) -> None:

@@ -2,7 +2,8 @@
 
 An id comes into the log once, for ever: a request when it is queued or, if it need not wait, decided; a deposit when
 it is taken in. So a request that is decided was either queued by an earlier entry, or is new in the one that decides
-it. A term begins with an entry of the kind `office`, and until the next one nobody else writes.
+it. A term begins with an entry of the kind `office`, and until the next one nobody else writes. Where several areas
+share the log, that is so for each of them.
 
 Of a place that was cut, only its new ids are known. The term before a gap or a cut is not held against what follows.
 """
@@ -16,9 +17,13 @@ from db.audit.rows import DECIDED, RequestRow
 
 Violate = Callable[..., None]
 
-_ACCEPTED = ("buyer", "item", "quantity", "clock", "order", "queued_at", "queued_term", "arrival")
+_ACCEPTED = ("buyer", "item", "quantity", "clock", "order", "queued_at", "queued_term", "arrival", "area")
 _MOST_NAMED = 3
 """The most ids named in one sentence: enough to find the fault."""
+
+
+def pass_over(*_: str, what: str) -> None:
+    """Takes no notice: what is wrong with terms is for `one_trader_a_term` to say, and others only follow them."""
 
 
 class PlacesAndIds:
@@ -72,7 +77,7 @@ class PlacesAndIds:
             wrong.append("it does not say why the election was held")
         if entry.kind == "queue" and not entry.queued:
             wrong.append("it queues nothing")
-        decides = entry.decided or entry.deposits or entry.recounts or entry.reversals
+        decides = entry.decided or entry.deposits or entry.recounts or entry.reversals or entry.leases
         if entry.kind == "decide" and not decides:
             wrong.append("it decides nothing and takes nothing in")
         outcomes = entry.kind != "decide" and decides
@@ -165,26 +170,38 @@ class PlacesAndIds:
 
 
 class Terms:
-    """Terms rise by one with each `office` entry; what stands between two of them is its trader's."""
+    """Terms rise by one with each `office` entry; what stands between two of them is its trader's. For each area."""
 
     def __init__(self, violate: Violate) -> None:
         self._violate = violate
         self._last = -1
-        # Term and trader of the entry before, None where a gap or a cut hides them.
-        self._term: int | None = 0
-        self._trader: str | None = None
-        self.highest = 0
+        # By area, term and trader of the entry before; None where a gap or a cut hides them.
+        self._before: dict[str, tuple[int | None, str | None]] = {}
+        self._is_hidden = False
+        self._highest: dict[str, int] = {}
 
     @property
     def used(self) -> bool:
         """Whether there is a log at all."""
         return self._last >= 0
 
+    def highest(self, area: str) -> int:
+        """The highest term of an area so far, 0 before its first."""
+        return self._highest.get(area, 0)
+
+    def trader_of(self, area: str) -> str | None:
+        """Who is trader of an area after the last entry, None where that cannot be known."""
+        return self._before.get(area, (None, None))[1]
+
+    def in_office(self) -> list[str]:
+        """Those who are traders after the last entry, of whichever area, as far as can be known."""
+        return [trader for _, trader in self._before.values() if trader is not None]
+
     def entry(self, entry: EntryRow) -> None:
         if entry.misplaced:
             return
         if entry.cut or entry.place != self._last + 1:
-            self._term = self._trader = None
+            self._before, self._is_hidden = {}, True
         self._last = entry.place
         if entry.cut:
             return
@@ -195,26 +212,35 @@ class Terms:
             self._begin(entry, entry.term)
         else:
             self._go_on(entry, entry.term)
-        self._term, self._trader = entry.term, entry.trader
-        self.highest = max(self.highest, entry.term)
+        self._before[entry.area] = entry.term, entry.trader
+        self._highest[entry.area] = max(self.highest(entry.area), entry.term)
         self._check_rows(entry)
 
     def _begin(self, entry: EntryRow, term: int) -> None:
-        if term <= self.highest:
-            self._violate(entry.name, what=f"term {term} begins; term {self.highest} had begun before")
-        elif self._term is not None and term != self._term + 1:
-            self._violate(entry.name, what=f"term {term} begins; after term {self._term} comes {self._term + 1}")
+        highest, (last, _) = self.highest(entry.area), self._last_of(entry.area)
+        if term <= highest:
+            self._violate(entry.name, what=f"term {term} begins; term {highest} had begun before")
+        elif last is not None and term != last + 1:
+            self._violate(entry.name, what=f"term {term} begins; after term {last} comes {last + 1}")
 
     def _go_on(self, entry: EntryRow, term: int) -> None:
-        if term < self.highest:
-            self._violate(entry.name, what=f"an entry of term {term}, after term {self.highest} had begun")
-        elif self._term is not None and term != self._term:
+        highest, (last, trader) = self.highest(entry.area), self._last_of(entry.area)
+        if term < highest:
+            self._violate(entry.name, what=f"an entry of term {term}, after term {highest} had begun")
+        elif last is not None and term != last:
             self._violate(entry.name, what=f"an entry of term {term}, which nobody began with an office entry")
-        elif self._trader is not None and entry.trader != self._trader:
-            self._violate(entry.name, what=f"{entry.trader} wrote it in term {term}, which is {self._trader}'s")
+        elif trader is not None and entry.trader != trader:
+            self._violate(entry.name, what=f"{entry.trader} wrote it in term {term}, which is {trader}'s")
+
+    def _last_of(self, area: str) -> tuple[int | None, str | None]:
+        return self._before.get(area, (None if self._is_hidden else 0, None))
 
     def _check_rows(self, entry: EntryRow) -> None:
         new = set(entry.new_requests)
+        rows = [row for row, _ in (*entry.decided, *entry.queued)]
+        for record, area in [(row.id, row.area) for row in rows] + [(row.id, row.area) for row, _ in entry.deposits]:
+            if area != entry.area:
+                self._violate(record, entry.name, what=f"its area is {area!r}; its entry is of {entry.area!r}")
         for row, _ in entry.decided:
             if row.term != entry.term or row.trader != entry.trader:
                 decided = f"decided by {row.trader} in term {row.term}"

@@ -9,6 +9,7 @@
 - `clocks`: what Lamport and vector clocks cost, as peers are added
 - `posts`: purchases a second at 1, 2 and 4 posts, on one mongod and on one each
 - `replication`: what each write level costs, and what is lost when a primary falls
+- `caches`: two traders over one warehouse, with each cache: what it promises in vain, and what it saves
 - `all`: every one of these, and one report of them, `report.html`
 
 Each leaves its data as CSV and a figure in its folder. Every town is audited, and the exit code is that of these.

@@ -26,6 +26,7 @@ are databases beside each other; `--area north=mongodb://…` (or `=@FILE`) puts
 - `bazaar run localhost 6 --market vector`, or any mixture: `--clock vector --graph ring --roles buyers=3,sellers=3`
 - `bazaar run 192.0.2.10 4`, then on another machine `bazaar run 192.0.2.10 4 --invite FILE` (see `bazaar invite`)
 - `bazaar run localhost 8 --areas north,south`: two posts; then `bazaar run localhost 2 --area south` joins one
+- `bazaar run localhost 8 --market warehouse`: two posts over one stock; with `--set market.cache=push`, another cache
 - `bazaar run localhost 20 --dir /tmp/town --fresh --seed 7 --set market.stock=20`
 """
 
@@ -109,6 +110,7 @@ def command(
     from peers.town.presets import find_preset
     from peers.town.run import run
 
+    preset = find_preset(market) if market is not None else None
     shortcuts: dict[str, object] = {
         "clock": clock,
         "election": election,
@@ -127,6 +129,7 @@ def command(
         mongo=address_given(mongo),
         replicas=replicas,
         areas=parse_areas(areas, area or ()),
+        usual_areas=parse_areas(preset.areas) if preset is not None else (),
         usual_replicas=preset.replicas if preset is not None else 1,
         nameserver=nameserver,
         nameserver_port=nameserver_port,

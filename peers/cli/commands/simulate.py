@@ -9,6 +9,7 @@ A seed and a commit give the same history on any machine.
 - `bazaar simulate --seeds 1-500 --only split,hang --rate split=3`
 - `bazaar simulate --replay 42 --peers 5 --shiviz 42.log`
 - `bazaar simulate --seeds 1-1000 --election ring --clock vector --graph complete --set market.stock=3`
+- `bazaar simulate --seeds 1-1000 --areas north,south`
 - `bazaar simulate --exhaustive`
 """
 
@@ -29,6 +30,7 @@ from peers.cli.options import (
     SaveOption,
     SeedsOption,
     SetOption,
+    SharingOption,
     ShivizOption,
     StatesOption,
     WithoutOption,
@@ -39,6 +41,7 @@ from peers.cli.options import (
 def command(
     seeds: SeedsOption = "1-1000",
     peers: PeersOption = 5,
+    areas: SharingOption = "",
     election: RunElectionOption = None,
     clock: ClockOption = None,
     graph: GraphOption = None,
@@ -66,9 +69,10 @@ def command(
         return terminal.show_walks(console, election=election or Settings().election, most_states=states)
     changes = changes_of(set_ or (), election=election, clock=clock, graph=graph)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
-    scenario = terminal.scenario_of(replay, peers, options, file, changes=changes)
+    names = terminal.parse_areas(areas)
+    scenario = terminal.scenario_of(replay, peers, options, file, changes=changes, areas=names)
     if scenario is not None:
         return terminal.show_replay(console, scenario, shiviz=shiviz, all_beats=beats)
     return terminal.show_run(
-        console, terminal.parse_seeds(seeds), peers, options, changes=changes, jobs=jobs, to=save
+        console, terminal.parse_seeds(seeds), peers, options, changes=changes, areas=names, jobs=jobs, to=save
     )

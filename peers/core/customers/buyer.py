@@ -11,7 +11,8 @@ from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.market.records import Outcome, PurchaseRequest
 from peers.core.membership.clocks import Stamp
 from peers.core.membership.gossip import Gossip
-from peers.core.reports import Answered, Asked, Rejected, Slept
+from peers.core.messages import Foretelling
+from peers.core.reports import Answered, Asked, PromiseBroken, Promised, Rejected, Slept
 from peers.errors import BadRequest
 
 
@@ -29,6 +30,8 @@ class Buyer:
         self._resting = False
         # The ids of purchases that were known to be taken back when they were answered.
         self._in_vain: set[str] = set()
+        # The id of the last request that was promised.
+        self._promised = ""
         # Whether it would have bought, but could not: there was no trader, or this peer was in office.
         self._stalled = False
 
@@ -40,7 +43,7 @@ class Buyer:
         ctx = self._ctx
         if self._call.busy or self._resting or ctx.me.role == "seller":
             return
-        if ctx.trader() is None or not is_free_to_trade(ctx):
+        if ctx.whom_to_ask() is None or not is_free_to_trade(ctx):
             self._stalled = True  # `on_new_trader` goes on from here.
             return
         stamp = ctx.tick()
@@ -87,11 +90,24 @@ class Buyer:
             self._ctx.say(Rejected(peer=self._ctx.name, why=str(ended)))
             self._ctx.set_timer("buy", self._ctx.settings.market.period_s)
 
+    def on_foretold(self, told: Foretelling) -> None:
+        """The trader says what will become of a request; the last word is the outcome."""
+        call = self._call.call
+        if told.foretold != "promised" or told.request_id == self._promised:
+            return
+        if isinstance(call, Buy) and call.request.request_id == told.request_id:
+            self._promised = told.request_id
+            self._ctx.count("was_promised")
+            self._ctx.say(Promised(peer=self._ctx.name, request=call.request))
+
     def _on_outcome(self, outcome: Outcome) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
         ctx.say(Answered(peer=ctx.name, outcome=outcome))
         if outcome.sale is None:
             ctx.count("unavailable")
+            if outcome.request.request_id == self._promised:
+                ctx.count("was_promised_in_vain")
+                ctx.say(PromiseBroken(peer=ctx.name, request=outcome.request))
         if outcome.taken_back is not None:
             self._in_vain.add(outcome.request.request_id)
         if outcome.sale is None or outcome.request.request_id in self._in_vain:

@@ -44,7 +44,7 @@ class RetryingCall:
 
     def ask(self) -> None:
         """Asks the trader in office, if there is one; a peer in office itself waits until it is out again."""
-        trader = self._ctx.trader()
+        trader = self._ctx.whom_to_ask()
         if self.call is None or trader is None or not is_free_to_trade(self._ctx):
             return
         # The others may take this peer for the trader before it knows so itself; it does not call itself then.

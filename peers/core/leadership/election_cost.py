@@ -60,6 +60,7 @@ class ElectionCost:
         """This peer took office: it writes the record, and again once the counts have come home."""
         ctx = self._ctx
         self._record = ElectionRecord(
+            area=self._ctx.area,
             term=term,
             algorithm=algorithm,
             reason=reason.value,

@@ -21,9 +21,12 @@ from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context
 from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
+from peers.core.messages import StockNews
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
+from peers.core.trader.seat import Seat
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
 
@@ -46,6 +49,11 @@ class Incumbency:
         return self._term.ended if self._term is not None else None
 
     @property
+    def post(self) -> Post | None:
+        """The post as the trader in office has read it last, of all areas; None while there is no term."""
+        return self._term.post if self._term is not None else None
+
+    @property
     def sales(self) -> int:
         """How much was sold in this term."""
         return self._term.sales if self._term is not None else 0
@@ -65,7 +73,7 @@ class Incumbency:
     def bid(self, after_term: int, reason: VacancyReason) -> None:
         """Tries to get the post that `after_term` left vacant."""
         self._watch = BooksWatch(self._ctx)
-        self._bid = TakingOffice(self._ctx, after_term, reason)
+        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area))
 
     def drop_bid(self) -> None:
         """Somebody else holds the post: whatever the log still says to our bid is of no use."""
@@ -82,19 +90,38 @@ class Incumbency:
 
     def enter(self, won: Won, took_s: float) -> None:
         """Takes up trade, first with what the predecessor left queued; the post was vacant for `took_s` seconds."""
-        ctx, term = self._ctx, won.state.post.term
+        ctx, term = self._ctx, won.post.term
         self._watch = BooksWatch(ctx)
-        self._term = TraderTerm(ctx, won.state)
+        self._term = TraderTerm(ctx, won.state, Seat(ctx.area))
         ctx.emit(HoldPost(term=term, held=True))
         for changes in won.to_make:
             ctx.perform(changes)
-        pending = len(won.state.queue)
-        ctx.say(Elected(peer=ctx.name, rank=ctx.me.rank, term=term, pending=pending, took_ms=took_s * 1000))
+        pending = len(won.state.queue_of(ctx.area))
+        ctx.say(
+            Elected(
+                peer=ctx.name,
+                rank=ctx.me.rank,
+                term=term,
+                pending=pending,
+                took_ms=took_s * 1000,
+                area=ctx.area,
+            )
+        )
         ctx.count("terms")
         self._term.pump()
         held, self._held_calls = self._held_calls, []
         for called in held:
             self._term.on_call(called.call_id, called.call)
+
+    def on_stock_news(self, news: StockNews) -> None:
+        """A trader of another area tells what an entry of its own left of the stock."""
+        if self._term is not None:
+            self._term.on_stock_news(news)
+
+    def follow(self) -> None:
+        """Reads what traders of other areas have written. To be called with each heartbeat."""
+        if self._term is not None:
+            self._term.follow()
 
     def leave(self, reason: VacancyReason) -> None:
         """Takes in nothing more; the term ends once nothing is under way."""

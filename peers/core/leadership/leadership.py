@@ -217,7 +217,7 @@ class Leadership:
         self.elections.on_ledger(event.operation, event.result)
         ended = self._incumbency.on_ledger(event)
         if isinstance(ended, Won):
-            if ended.state.post.term > self._ctx.view.term:
+            if ended.post.term > self._ctx.view.term:
                 self._take_office(ended)
             else:  # A later term is known already, so this one was over before it began here.
                 self._machine.lose_bid()
@@ -242,7 +242,7 @@ class Leadership:
         self._stand(post.term)
 
     def _take_office(self, won: Won) -> None:
-        ctx, term = self._ctx, won.state.post.term
+        ctx, term = self._ctx, won.post.term
         took_s = self.elections.on_won(term)
         self._machine.take_office(_filled(term, ctx.me))
         self.elections.flood(Coordinator(term=term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
@@ -252,6 +252,7 @@ class Leadership:
 
     def on_heartbeat_timer(self) -> None:
         """Who cannot reach the books gives way to one who can."""
+        self._incumbency.follow()
         if not self._incumbency.has_lost_books():
             return
         if self._ctx.in_office:

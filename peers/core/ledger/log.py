@@ -4,6 +4,11 @@ Places are numbered 0, 1, 2, …, and each is taken once. Whoever writes an entr
 so of two who try one place one succeeds, and the other is told and reads what stands there. That is fence, order
 and commit in one: a shared log as in Corfu (Balakrishnan et al., 2012), Tango (2013) and Delos (2020).
 
+Several traders may write to one log, each for an area of its own: then each has a term and a queue of its own, and
+they have one stock. An entry belongs to the area of its writer (`area`, "" where there is only one). To find a place
+taken by an entry of one's own area is to be deposed; by one of another, to be behind, and no more (optimistic
+concurrency control, Kung and Robinson, 1981).
+
 An entry carries an id of its writer's making. An answer that was lost is asked for again by writing the same entry
 at the same place, and the id says whether what stands there is one's own.
 """
@@ -27,13 +32,15 @@ class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
     """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant.
 
     `write_level` is how many members have an entry of this term before anybody is told of it. The office entry itself
-    is always a majority's."""
+    is always a majority's. `uri` is where the traders of other areas reach it, empty where there are none."""
 
     entry_id: str
     term: int
     trader: str
     written_at_ms: int
     reason: str
+    area: str = ""
+    uri: str = ""
     write_level: WriteLevel = "majority"
 
     @property
@@ -50,6 +57,13 @@ class Recount(msgspec.Struct, frozen=True, kw_only=True):
     written_off: int
 
 
+class Leasing(msgspec.Struct, frozen=True, kw_only=True):
+    """From now on so many units of a deposit are set aside for the area of the entry's writer; 0 gives them back."""
+
+    deposit: str
+    units: int
+
+
 class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     """What a trader in office takes in and decides, in one piece.
 
@@ -58,6 +72,9 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     decided in order, and may draw on all of these; `queued` are requests that are accepted and have to wait.
     `new_requests` are the ids of those among outcomes and queued that the log has not seen before: of these ids, of
     those of deposits, and of those of sales that are taken back, each comes in once.
+
+    `leases` come last. What is leased is sold by its area's trader only, and only to whom that has promised it (the
+    escrow method, O'Neil, 1986). It is free again once the area has another trader, or a deposit is counted anew.
     """
 
     entry_id: str
@@ -70,10 +87,12 @@ class TradeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     new_requests: tuple[str, ...] = ()
     reversals: tuple[Outcome, ...] = ()
     recounts: tuple[Recount, ...] = ()
+    area: str = ""
+    leases: tuple[Leasing, ...] = ()
 
     @property
     def kind(self) -> EntryKind:
-        decides = self.outcomes or self.deposits or self.reversals or self.recounts
+        decides = self.outcomes or self.deposits or self.reversals or self.recounts or self.leases
         return "decide" if decides else "queue"
 
     @property

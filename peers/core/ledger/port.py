@@ -40,6 +40,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Read all that a new trader needs: the books as far as they are made, and the log from there. Gives Loaded."""
 
 
+class ReadOn(msgspec.Struct, frozen=True, kw_only=True):
+    """Read what stands in the log after the entry at `place`, `limit` entries at most. Gives ReadEntries.
+
+    For a trader that shares the log with others."""
+
+    place: int
+    limit: int = 500
+
+
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Read what is recorded under these ids of requests, and of deposits, whatever these still hold. Gives Found."""
 
@@ -92,7 +101,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """Find out whether the ledger can be reached; nothing is read or written. Gives Done or LedgerAway, soon."""
 
 
-Operation = Append | Load | LookUp | FindSales | FindReversals | MakeBooks | RecordElection | Reach
+Operation = Append | Load | ReadOn | LookUp | FindSales | FindReversals | MakeBooks | RecordElection | Reach
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +167,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     written_at_ms: int | None = None
 
 
+class ReadEntries(msgspec.Struct, frozen=True, kw_only=True):
+    """The entries after the place that was named, in order; `cut`: the next one was cut away, so none can be read."""
+
+    entries: tuple[Entry, ...]
+    cut: bool = False
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is recorded, up to the entry at `place`: outcomes of decided requests, undecided requests, deposits."""
 
@@ -171,7 +187,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """It happened."""
 
 
-Result = Appended | Taken | EndLost | AlreadyRecorded | Unknown | LedgerAway | Loaded | Found | Done
+Result = (
+    Appended | Taken | EndLost | AlreadyRecorded | Unknown | LedgerAway | Loaded | ReadEntries | Found | Done
+)  # fmt: skip
 
 
 class Ledger(Protocol):

@@ -1,7 +1,8 @@
 """The state of a post: what its log adds up to. A fold, the same for trader, simulator, books and replays.
 
 The state is small, whatever the log's length: the post itself, the requests that wait, the deposits that hold
-something. It may begin at the books, as far as they are made, instead of at the first entry. Some
+something. Where several areas share the log, the state is that of all: a post and a queue for each, and one stock.
+It may begin at the books, as far as they are made, instead of at the first entry. Some
 documents of the books may be newer than that; these are left as they are until the log has caught up (`torn`).
 """
 
@@ -13,8 +14,11 @@ import msgspec
 
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
 from peers.core.ledger.port import Loaded, MakeBooks, StockedDeposit
-from peers.core.market.records import Accepted, Deposit, Post
+from peers.core.market.records import Accepted, Deposit, Holder, Outcome, Post
 from peers.core.market.stock import Stock
+
+_NOBODY = ""
+"""Stands for no area at all, where leases are concerned: who shares the log with nobody leases nothing."""
 
 
 class UnsoundLog(ValueError):
@@ -40,6 +44,10 @@ class PostState:
         # Deposits of which the books already say more than the log up to `place`.
         self._newer = {each.deposit.offer.deposit_id: each.at for each in stock if each.at > place}
 
+    def queue_of(self, area: str) -> list[Accepted]:
+        """Returns the requests that wait at the post of one area."""
+        return [accepted for accepted in self.queue.values() if accepted.area == area]
+
     def take_in(self, entry: Entry, *, torn: bool = False) -> MakeBooks:
         """Goes one entry further; returns what that changes in the books.
 
@@ -48,7 +56,8 @@ class PostState:
         """
         if isinstance(entry, OfficeEntry):
             return self._take_in_office(entry)
-        if (entry.term, entry.trader) != (self.post.term, self.post.trader):
+        post = self.post.of(entry.area)
+        if (entry.term, entry.trader) != (post.term, post.trader):
             raise UnsoundLog(f"{entry.trader} is not in office for term {entry.term} at place {self.place + 1}")
         self.place += 1
         touched: dict[str, None] = {}
@@ -58,6 +67,7 @@ class PostState:
                 touched[deposit.offer.deposit_id] = None
         emptied = self._recount(entry, torn, touched) if entry.recounts else {}
         drained = emptied | self._draw(entry, torn, touched)
+        self._lease(entry, torn, touched)
         for outcome in entry.outcomes:
             self.queue.pop(outcome.request.request_id, None)
         self.queue.update((accepted.request.request_id, accepted) for accepted in entry.queued)
@@ -73,14 +83,27 @@ class PostState:
         )
 
     def _take_in_office(self, entry: OfficeEntry) -> MakeBooks:
-        if entry.term != self.post.term + 1:
-            raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {self.post.term}")
+        term = self.post.of(entry.area).term
+        if entry.term != term + 1:
+            raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {term}")
         self.place += 1
-        self.post = msgspec.structs.replace(
-            self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
-        )
+        if entry.area:
+            holder = Holder(
+                area=entry.area,
+                term=entry.term,
+                trader=entry.trader,
+                since_ms=entry.written_at_ms,
+                uri=entry.uri,
+                written_at_ms=entry.written_at_ms,
+            )
+            self.post = self.post.held(holder)
+        else:
+            self.post = msgspec.structs.replace(
+                self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
+            )
+        freed = self._release(entry.area) if entry.area else ()
         return MakeBooks(
-            place=self.place, entry_id=entry.entry_id, requests=(), new_requests=(), deposits=(), post=self.post
+            place=self.place, entry_id=entry.entry_id, requests=(), new_requests=(), deposits=freed, post=self.post
         )
 
     def _recount(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> dict[str, Deposit]:
@@ -114,13 +137,43 @@ class PostState:
             deposit = self.stock.get(sale.deposit)
             if deposit is None and torn:
                 continue  # The books have this sale already, and nothing was left of the deposit.
-            if deposit is None or deposit.remaining < quantity:
+            leased_to = self._lease_to_draw_on(deposit, outcome) if deposit is not None else None
+            if deposit is None or deposit.remaining < quantity or leased_to == _NOBODY:
                 raise UnsoundLog(f"{quantity} cannot be sold out of {sale.deposit} at place {self.place}")
             touched[sale.deposit] = None
-            self.stock.take(deposit, quantity)
+            self.stock.take(deposit, quantity, leased_to)
             if deposit.remaining == quantity:
-                drained[sale.deposit] = msgspec.structs.replace(deposit, remaining=0)
+                drained[sale.deposit] = msgspec.structs.replace(deposit, remaining=0, leases=())
         return drained
+
+    def _lease_to_draw_on(self, deposit: Deposit, outcome: Outcome) -> str | None:
+        """Returns the area whose lease a sale draws on: None if it need not, `_NOBODY` if it must and may not."""
+        deposit_id, quantity, area = deposit.offer.deposit_id, outcome.request.quantity, outcome.accepted.area
+        if deposit.remaining - self.stock.leased(deposit_id) >= quantity:
+            return None
+        may_draw = outcome.foretold == "promised" and self.stock.leased(deposit_id, area) >= quantity
+        return area if may_draw else _NOBODY
+
+    def _lease(self, entry: TradeEntry, torn: bool, touched: dict[str, None]) -> None:
+        """Sets goods aside for the area of the entry's writer, or gives them back."""
+        for leasing in entry.leases:
+            if self._newer.get(leasing.deposit, NOWHERE) >= self.place:
+                continue
+            deposit = self.stock.get(leasing.deposit)
+            if deposit is None and torn:
+                continue  # The books have it already, and nothing was left of the deposit.
+            others = self.stock.leased(leasing.deposit) - self.stock.leased(leasing.deposit, entry.area)
+            if deposit is None or others + leasing.units > deposit.remaining:
+                raise UnsoundLog(f"{leasing.units} of {leasing.deposit} cannot be leased at place {self.place}")
+            touched[leasing.deposit] = None
+            self.stock.lease(leasing.deposit, entry.area, leasing.units)
+
+    def _release(self, area: str) -> tuple[Deposit, ...]:
+        """What was leased to an area is free again, for it has another trader; returns the deposits that it is of."""
+        freed = [each for each in self.stock.leased_to(area) if self._newer.get(each, NOWHERE) < self.place]
+        for deposit_id in freed:
+            self.stock.lease(deposit_id, area, 0)
+        return tuple(deposit for deposit in map(self.stock.get, freed) if deposit is not None)
 
     def _post_after(self, entry: TradeEntry) -> Post:
         seq, arrival, reversals = self.post.seq, self.post.arrival, self.post.reversals
@@ -135,7 +188,11 @@ class PostState:
             if outcome.taken_back is None or outcome.taken_back.number != number:
                 raise UnsoundLog(f"the reversals at place {self.place} are not numbered on from {reversals}")
         reversals += len(entry.reversals)
-        return msgspec.structs.replace(self.post, seq=seq, arrival=arrival, reversals=reversals)
+        post = msgspec.structs.replace(self.post, seq=seq, arrival=arrival, reversals=reversals)
+        holder = post.holder(entry.area)
+        if holder is None:
+            return post
+        return post.held(msgspec.structs.replace(holder, written_at_ms=entry.written_at_ms))
 
 
 def state_of(loaded: Loaded) -> tuple[PostState, tuple[MakeBooks, ...]]:

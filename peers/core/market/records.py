@@ -16,6 +16,8 @@ from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 
 Status = Literal["queued", "sold", "unavailable"]
+Foretold = Literal["promised", "refused"]
+"""What a trader says of a request, out of its cache, before it is decided."""
 
 
 class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -49,10 +51,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sort_key(self.clock, self.seller, self.deposit_id)
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """So many units of a deposit are set aside for the trader of `area`."""
+
+    area: str
+    units: int
+
+
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An offer as the ledger holds it; `0 <= remaining <= offer.quantity`; `term` is that of its acceptance.
 
-    `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back.
+    `written_off` units turned out not to be there. What is gone besides was sold, and was not taken back. `area` is
+    the one whose trader took it in, and counted that term. `leases` are set aside for traders, by area.
     """
 
     offer: Offer
@@ -60,15 +70,20 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deposited_at_ms: int
     term: int
     written_off: int = 0
+    area: str = ""
+    leases: tuple[Lease, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term."""
+    """A request a trader took in: `arrival` is the running number of acceptance, `queued_term` the trader's term.
+
+    It waits at the post of `area`, and whoever is trader there decides it."""
 
     request: PurchaseRequest
     arrival: int
     queued_at_ms: int
     queued_term: int
+    area: str = ""
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -105,6 +120,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `seq` is the running number of decision, without gaps; `term` and `trader` say who decided. `concurrent`: neither
     its clock nor that of another that waited beside it in the order came first, so that the fixed order decided. None
     where clocks cannot tell. The decision stands for ever; a sale that was undone afterwards says so in `taken_back`.
+    `foretold` is what the buyer was told before by a trader that keeps a cache of the stock: a promise is kept by a
+    sale, and what was refused so is unavailable, whatever there was in truth.
     """
 
     accepted: Accepted
@@ -116,6 +133,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     concurrent: bool | None = None
     taken_back: Reversal | None = None
+    foretold: Foretold | None = None
 
     @property
     def request(self) -> PurchaseRequest:
@@ -126,11 +144,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return "sold" if self.sale else "unavailable"
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the post of an area, since when, where it is called, and when it wrote to the log last."""
+
+    area: str
+    term: int
+    trader: str
+    since_ms: int
+    uri: str
+    written_at_ms: int
+
+
 class Post(msgspec.Struct, frozen=True, kw_only=True):
     """The post of trader: who holds it, since when, and the last running numbers given out.
 
     `seq` counts decisions, `arrival` requests accepted, `reversals` sales taken back. `term` 0 and no trader before
-    the first election.
+    the first election. Where several areas share the log, `areas` say who is trader of each, by name of the area, and
+    nobody is of all of them.
     """
 
     term: int = 0
@@ -139,6 +169,30 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
     arrival: int = 0
     reversals: int = 0
+    areas: tuple[Holder, ...] = ()
+
+    def of(self, area: str) -> Post:
+        """Returns the post as one area has it; "" is the area of a log that is not shared."""
+        if not area:
+            return self
+        holder = self.holder(area)
+        if holder is None:
+            return msgspec.structs.replace(self, term=0, trader=None, since_ms=None)
+        return msgspec.structs.replace(self, term=holder.term, trader=holder.trader, since_ms=holder.since_ms)
+
+    def holder(self, area: str) -> Holder | None:
+        """Returns who holds the post of a named area, None before its first election."""
+        return next((holder for holder in self.areas if holder.area == area), None)
+
+    def held(self, holder: Holder) -> Post:
+        """Returns what follows when `holder` has the post of its area."""
+        others = [each for each in self.areas if each.area != holder.area]
+        return msgspec.structs.replace(self, areas=tuple(sorted([*others, holder], key=lambda each: each.area)))
+
+    def in_office(self) -> tuple[str, ...]:
+        """Returns the names of all who are traders, of whichever area."""
+        traders = tuple(holder.trader for holder in self.areas)
+        return traders if self.trader is None else (self.trader, *traders)
 
 
 class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +211,7 @@ class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     started_at_ms: int
     took_ms: float
+    area: str = ""
 
 
 def clock_of(stamp: Stamp) -> dict[str, object]:

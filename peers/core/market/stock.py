@@ -8,7 +8,7 @@ from heapq import merge
 
 import msgspec
 
-from peers.core.market.records import Deposit
+from peers.core.market.records import Deposit, Lease
 
 
 class Stock:
@@ -18,13 +18,22 @@ class Stock:
         self._deposits: dict[str, Deposit] = {}
         self._left: dict[str, int] = {}
         self._by_item: dict[str, list[tuple[str, str]]] = {}
+        # By deposit and area, how many units are set aside.
+        self._leases: dict[str, dict[str, int]] = {}
         for deposit in deposits:
             self.add(deposit)
 
     def get(self, deposit_id: str) -> Deposit | None:
         """Returns a deposit that holds something, `remaining` as of now."""
-        deposit = self._deposits.get(deposit_id)
-        return deposit and msgspec.structs.replace(deposit, remaining=self._left[deposit_id])
+        return self._as_it_is(deposit_id) if deposit_id in self._deposits else None
+
+    def _as_it_is(self, deposit_id: str) -> Deposit:
+        deposit, left = self._deposits[deposit_id], self._left[deposit_id]
+        leases = self._leases.get(deposit_id)
+        if not leases and not deposit.leases:
+            return msgspec.structs.replace(deposit, remaining=left)
+        listed = tuple(Lease(area=area, units=units) for area, units in sorted((leases or {}).items()))
+        return msgspec.structs.replace(deposit, remaining=left, leases=listed)
 
     def add(self, deposit: Deposit) -> None:
         """Puts a deposit on offer; one that is there already, or is empty, changes nothing."""
@@ -33,14 +42,44 @@ class Stock:
             return
         self._deposits[offer.deposit_id] = deposit
         self._left[offer.deposit_id] = deposit.remaining
+        if deposit.leases:
+            self._leases[offer.deposit_id] = {lease.area: lease.units for lease in deposit.leases}
         insort(self._by_item.setdefault(offer.item, []), (offer.sort_key, offer.deposit_id))
 
-    def take(self, deposit: Deposit, quantity: int) -> None:
-        """Takes `quantity` out of a deposit that holds as much; an emptied one is gone."""
+    def take(self, deposit: Deposit, quantity: int, leased_to: str | None = None) -> None:
+        """Takes `quantity` out of a deposit that holds as much, or out of what of it is leased to an area.
+
+        An emptied deposit is gone."""
         deposit_id = deposit.offer.deposit_id
+        if leased_to is not None:
+            self.lease(deposit_id, leased_to, self.leased(deposit_id, leased_to) - quantity)
         self._left[deposit_id] -= quantity
         if self._left[deposit_id] == 0:
             self._remove(deposit_id)
+
+    def leased(self, deposit_id: str, area: str | None = None) -> int:
+        """Returns how many units of a deposit are leased, to one area or to all."""
+        leases = self._leases.get(deposit_id)
+        if not leases:
+            return 0
+        return sum(leases.values()) if area is None else leases.get(area, 0)
+
+    def lease(self, deposit_id: str, area: str, units: int) -> None:
+        """Sets so many units of a deposit aside for an area, instead of what it had."""
+        leases = self._leases.setdefault(deposit_id, {})
+        leases.pop(area, None)
+        if units:
+            leases[area] = units
+        elif not leases:
+            del self._leases[deposit_id]
+
+    def leased_to(self, area: str) -> list[str]:
+        """Returns the ids of the deposits of which something is leased to an area."""
+        return [deposit_id for deposit_id, leases in self._leases.items() if area in leases]
+
+    def items(self) -> list[str]:
+        """Returns what there is, by name."""
+        return sorted(item for item, keys in self._by_item.items() if keys)
 
     def recount(self, deposit: Deposit) -> None:
         """Has a deposit hold what it says now, whatever it held before; an emptied one is gone."""
@@ -51,6 +90,7 @@ class Stock:
     def _remove(self, deposit_id: str) -> None:
         gone = self._deposits.pop(deposit_id)
         self._left.pop(deposit_id)
+        self._leases.pop(deposit_id, None)
         self._by_item[gone.offer.item].remove((gone.offer.sort_key, deposit_id))
 
     def in_order(self, item: str) -> list[tuple[str, str]]:
@@ -64,11 +104,7 @@ class Stock:
     def on_offer(self, item: str | None = None) -> tuple[Deposit, ...]:
         """Returns what is there (of `item`, or of all), lowest sort key first in an item, `remaining` as of now."""
         keys = [item] if item is not None else sorted(self._by_item)
-        return tuple(
-            msgspec.structs.replace(self._deposits[deposit_id], remaining=self._left[deposit_id])
-            for key in keys
-            for _, deposit_id in self._by_item.get(key, ())
-        )
+        return tuple(self._as_it_is(deposit_id) for key in keys for _, deposit_id in self._by_item.get(key, ()))
 
 
 class Draft:
@@ -82,26 +118,57 @@ class Draft:
         self._stocks = stock, Stock(incoming)
         # By deposit, how much less there is of it than `_stocks` say; below 0 where there is more.
         self._taken: dict[str, int] = {}
+        # By deposit, how much of what is leased to the trader at work was sold; and those leased to nobody any more.
+        self._used: dict[str, int] = {}
+        self._freed: set[str] = set()
         for deposit in recounted:
+            self._freed.add(deposit.offer.deposit_id)
             known = stock.get(deposit.offer.deposit_id)
             if known is None:
                 self._stocks[1].add(deposit)
             else:
                 self._taken[deposit.offer.deposit_id] = known.remaining - deposit.remaining
 
-    def find(self, item: str, quantity: int, excluded: tuple[str, ...]) -> Deposit | None:
-        """Returns the deposit that sells: the lowest sort key that holds enough and is not of `excluded` sellers."""
+    def find(
+        self, item: str, quantity: int, excluded: tuple[str, ...], pinned: str | None = None, area: str = ""
+    ) -> Deposit | None:
+        """Returns the deposit that sells: the lowest sort key that holds enough and is not of `excluded` sellers.
+
+        What is leased does not count; but where no other holds enough, `pinned` sells what is leased to `area`."""
         stock, incoming = self._stocks
         keys: Iterable[tuple[str, str]] = stock.in_order(item)
         if new := incoming.in_order(item):
             keys = merge(keys, new)
         for key in keys:
             deposit, left = (incoming if key in new else stock).holding(key[1])
-            if left - self._taken.get(key[1], 0) >= quantity and deposit.offer.seller not in excluded:
+            free = left - self._taken.get(key[1], 0) - self._reserved(key[1])
+            if free >= quantity and deposit.offer.seller not in excluded:
                 return deposit
+        if pinned is not None and self.leased(pinned, area) >= quantity:
+            deposit, _ = stock.holding(pinned)
+            return deposit if deposit.offer.seller not in excluded else None
         return None
 
+    def free(self, deposit_id: str) -> int:
+        """Returns how much of a deposit of the stock is there for everybody; 0 where there is none."""
+        deposit = self._stocks[0].get(deposit_id)
+        left = 0 if deposit is None else deposit.remaining - self._taken.get(deposit_id, 0)
+        return left - self._reserved(deposit_id)
+
+    def leased(self, deposit_id: str, area: str) -> int:
+        """Returns how much of a deposit is still leased to the area of the trader at work."""
+        if deposit_id in self._freed:
+            return 0
+        return self._stocks[0].leased(deposit_id, area) - self._used.get(deposit_id, 0)
+
+    def _reserved(self, deposit_id: str) -> int:
+        if deposit_id in self._freed:
+            return 0
+        return self._stocks[0].leased(deposit_id) - self._used.get(deposit_id, 0)
+
     def take(self, deposit: Deposit, quantity: int) -> None:
-        """Takes `quantity` out of a deposit found before."""
+        """Takes `quantity` out of a deposit found before: of what is leased, if there is not enough besides."""
         deposit_id = deposit.offer.deposit_id
+        if self._stocks[0].leased(deposit_id) and self.free(deposit_id) < quantity:
+            self._used[deposit_id] = self._used.get(deposit_id, 0) + quantity
         self._taken[deposit_id] = self._taken.get(deposit_id, 0) + quantity

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from peers.core.names import Role
+from peers.core.names import Role, rank_of, role_in
 
 Edge = tuple[int, int]
 
@@ -45,6 +45,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         if self.incarnation != other.incarnation:
             return self.incarnation > other.incarnation
         return other.up and not self.up
+
+
+def trader_at(name: str, uri: str) -> Member:
+    """Returns the trader of another area, as far as the log tells who it is: enough to send it something."""
+    return Member(rank=rank_of(name), name=name, role=role_in(name), uri=uri, incarnation=0)
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

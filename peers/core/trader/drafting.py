@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peers.core.context import Context
-from peers.core.ledger.log import Recount, TradeEntry
+from peers.core.ledger.log import Leasing, Recount, TradeEntry
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.core.market.resignation import sales_to_go
-from peers.core.market.rules import decide
+from peers.core.market.rules import decide, excluded_sellers
 from peers.core.market.stock import Draft
 from peers.core.membership.clocks import VectorStamp, are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
+from peers.core.trader.seat import THE_ONLY, Seat
+from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 
 _SOON_S = 1e-6
@@ -31,23 +33,34 @@ at 64 letters a name it is a quarter of what MongoDB takes."""
 class EntryDrafter:
     """Draws up the entries of one term."""
 
-    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, reports: StockReports) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        state: PostState,
+        pending: PendingRequests,
+        reports: StockReports,
+        at_hand: StockAtHand,
+        seat: Seat = THE_ONLY,
+    ) -> None:
         self._ctx = ctx
         self._state = state
         self._pending = pending
         self._reports = reports
-        self._term = state.post.term
+        self._at_hand = at_hand
+        self._area = seat.area
+        self._term = state.post.of(seat.area).term
 
     def next_entry(self, sales: int) -> TradeEntry:
         """Returns what is pending, decided as far as there is room, in a term that has made `sales` so far."""
         now_ms = self._ctx.now.wall_ms
         deposits = tuple(
-            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term)
+            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term, area=self._area)
             for offer in self._pending.offers()
         )
         reversals, recounts = self._reports.draw()
         waiting = self._pending.in_order()
-        outcomes = self._decide_in_order(waiting, deposits, recounts, sales)
+        goods = Draft(self._state.stock, deposits, (recount.deposit for recount in recounts))
+        outcomes = self._decide_in_order(waiting, goods, sales)
         ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
         late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
         if late:
@@ -60,6 +73,7 @@ class EntryDrafter:
             new_requests=tuple(each.accepted.request.request_id for each in new),
             reversals=reversals,
             recounts=recounts,
+            leases=self._at_hand.leases(goods),
         )
 
     def queue_all(self) -> TradeEntry | None:
@@ -76,6 +90,7 @@ class EntryDrafter:
         new_requests: tuple[str, ...] | None = None,
         reversals: tuple[Outcome, ...] = (),
         recounts: tuple[Recount, ...] = (),
+        leases: tuple[Leasing, ...] = (),
     ) -> TradeEntry:
         """Returns an entry of this term; unless given, `new_requests` are the ids of `queued`."""
         if new_requests is None:
@@ -91,18 +106,18 @@ class EntryDrafter:
             new_requests=new_requests,
             reversals=reversals,
             recounts=recounts,
+            area=self._area,
+            leases=leases,
         )
 
     def _decide_in_order(
         self,
         waiting: list[PendingRequest],
-        deposits: tuple[Deposit, ...],
-        recounts: tuple[Recount, ...],
+        goods: Draft,
         sales: int,
     ) -> list[Outcome]:
         market, timing = self._ctx.settings.market, self._ctx.settings.timing
         to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
-        goods = Draft(self._state.stock, deposits, (recount.deposit for recount in recounts))
         outcomes: list[Outcome] = []
         room = _ROOM
         for place, pending in enumerate(waiting):
@@ -118,7 +133,14 @@ class EntryDrafter:
                 now_ms=self._ctx.now.wall_ms,
                 commission_rate=market.commission_rate,
                 concurrent=_is_tied(waiting, place) if self._ctx.settings.clock == "vector" else None,
+                fellows=self._state.post.in_office() if self._area else (),
+                foretold=pending.foretold,
+                pinned=pending.pinned,
             )
+            if pending.foretold == "refused":
+                request, traders = pending.accepted.request, self._state.post.in_office()
+                there = goods.find(request.item, request.quantity, excluded_sellers(request.buyer, traders))
+                pending.in_vain = there is not None
             outcomes.append(outcome)
             to_go -= outcome.sale is not None
         return outcomes

@@ -18,6 +18,7 @@ the number of commits that begin at once until the next try (exponential backoff
 from __future__ import annotations
 
 from peers.core.context import Context
+from peers.core.trader.seat import THE_ONLY, Seat
 
 CROWD = 2
 """A commit waits only if so many requests, or more, are likely to share it."""
@@ -35,8 +36,9 @@ MOST_SKIPPED = 4
 class GroupCommit:
     """The wait before one term's entries."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, seat: Seat = THE_ONLY) -> None:
         self._ctx = ctx
+        self._seat = seat
         # A commit waits until so many requests and deposits are there.
         self._crowd = 0
         # When the present wait ends at the latest, None while no commit waits.
@@ -59,7 +61,7 @@ class GroupCommit:
             if group_commit_delay_s == 0 or self._skip or self._crowd < CROWD or present >= self._crowd:
                 return False
             self._until_s, self._first = now_s + group_commit_delay_s, present
-            self._ctx.set_timer("gather", group_commit_delay_s)
+            self._ctx.set_timer(self._seat.gather_timer, group_commit_delay_s)
         return present < self._crowd and now_s < self._until_s
 
     def begins(self, present: int) -> None:

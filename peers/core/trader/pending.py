@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+import msgspec
+
 from peers.core.calls import Reply
 from peers.core.commands import Respond
 from peers.core.context import Context
-from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
+from peers.core.market.records import Accepted, Deposit, Foretold, Offer, Outcome, PurchaseRequest
 from peers.errors import BadRequest, WireError
 
 REMEMBERED = 4096
@@ -22,10 +24,11 @@ REMEMBERED = 4096
 class PendingRequest:
     """A request that is accepted and not yet decided, and the calls that wait for it.
 
-    `queued` says whether the log has it; `since_s` is the monotonic time of its acceptance.
+    `queued` says whether the log has it; `since_s` is the monotonic time of its acceptance; `foretold` is what its
+    buyer was told out of a cache, and `in_vain` says that it was refused so while there was some.
     """
 
-    __slots__ = ("accepted", "callers", "queued", "since_s", "sort_key")
+    __slots__ = ("accepted", "callers", "foretold", "in_vain", "pinned", "queued", "since_s", "sort_key")
 
     def __init__(self, accepted: Accepted, *, queued: bool, since_s: float = 0.0) -> None:
         self.accepted = accepted
@@ -33,6 +36,9 @@ class PendingRequest:
         self.since_s = since_s
         self.sort_key = accepted.request.sort_key
         self.callers: list[int] = []
+        self.foretold: Foretold | None = None
+        self.in_vain = False
+        self.pinned: str | None = None  # The deposit of which so much is leased for its promise.
 
 
 class PendingRequests:
@@ -66,10 +72,12 @@ class PendingRequests:
         pending.callers.append(call_id)
         return True
 
-    def add(self, accepted: Accepted, call_id: int, now_s: float) -> None:
+    def add(self, accepted: Accepted, call_id: int, now_s: float) -> PendingRequest:
+        """Takes in a request that is new here; returns it as it is pending."""
         pending = PendingRequest(accepted, queued=False, since_s=now_s)
         pending.callers.append(call_id)
         self._requests[accepted.request.request_id] = pending
+        return pending
 
     def wait_for_deposit(self, offer: Offer, call_id: int) -> bool:
         """Lets a caller wait for a deposit that is pending; returns whether it is. Raises BadRequest likewise."""
@@ -101,6 +109,11 @@ class PendingRequests:
         """The pending requests, lowest clock first."""
         return sorted(self._requests.values(), key=lambda pending: pending.sort_key)
 
+    def was_refused_in_vain(self, request_id: str) -> bool:
+        """Whether a pending request was refused out of a cache while there was what it asks for."""
+        pending = self._requests.get(request_id)
+        return pending is not None and pending.in_vain
+
     def offers(self) -> list[Offer]:
         """The pending deposits, in the order in which they came."""
         return [offer for offer, _ in self._offers.values()]
@@ -108,6 +121,21 @@ class PendingRequests:
     def not_queued(self) -> list[PendingRequest]:
         """The pending requests that only this trader knows of."""
         return [pending for pending in self._requests.values() if not pending.queued]
+
+    def renumber(self, after: int) -> int:
+        """Numbers the requests that only this trader knows of anew, in their order, the first one `after` + 1.
+
+        Returns the last number. To be called when another trader of the same log has used these numbers."""
+        for pending in self.not_queued():
+            after += 1
+            pending.accepted = msgspec.structs.replace(pending.accepted, arrival=after)
+        return after
+
+    def refuse_one(self, request_id: str, refusal: WireError) -> None:
+        """Lets go of a request that waits elsewhere, as it turned out: whoever waits for it here is told so."""
+        pending = self._requests.pop(request_id, None)
+        if pending is not None:
+            self._answer(pending.callers, refusal)
 
     # -- recorded ------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from peers.core.ledger.port import Found, LookUp, Operation, Result
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Deposit, Outcome, Reversal
 from peers.core.trader.pending import REMEMBERED
+from peers.core.trader.seat import THE_ONLY, Seat
 from peers.errors import BadRequest, PostClosed, WireError
 
 REASON = "the seller does not have the goods"
@@ -47,9 +48,10 @@ class _Report:
 class StockReports:
     """The reports under way in one term, which began with `state`; `state` goes on with it."""
 
-    def __init__(self, ctx: Context, state: PostState) -> None:
+    def __init__(self, ctx: Context, state: PostState, seat: Seat = THE_ONLY) -> None:
         self._ctx = ctx
         self._state = state
+        self._term = state.post.of(seat.area).term
         self._fresh_from = state.place
         self._reports: dict[ReportStock, _Report] = {}
         # Those that are in the entry under way.
@@ -142,7 +144,7 @@ class StockReports:
         if not reversals and not off:
             return None
         counted = msgspec.structs.replace(
-            deposit, remaining=left + returned - off, written_off=deposit.written_off + off
+            deposit, remaining=left + returned - off, written_off=deposit.written_off + off, leases=()
         )
         return reversals, Recount(deposit=counted, returned=returned, written_off=off)
 
@@ -154,7 +156,7 @@ class StockReports:
             amount=sale.amount,
             commission=sale.commission,
             earned=sale.earned,
-            term=self._state.post.term,
+            term=self._term,
             trader=self._ctx.name,
             taken_back_at_ms=self._ctx.now.wall_ms,
             reason=REASON,
@@ -163,8 +165,7 @@ class StockReports:
 
     def on_appended(self, entry: TradeEntry) -> None:
         """The entry stands, and the state has it: whoever reported what is in it is answered. It has recounts."""
-        self._taken_back += entry.reversals
-        self._ctx.hear_of_reversals(self._state.post.reversals)
+        self.hear_of(entry)
         self._ctx.count("taken_back", len(entry.reversals))
         by_id = {each.request.request_id: each for each in entry.reversals}
         deposits = {each.deposit.offer.deposit_id: each.deposit for each in entry.recounts}
@@ -175,6 +176,11 @@ class StockReports:
             self._answer(report, _reply(report, deposits[report.call.deposit_id]))
         self._drawn = []
         self.look_again()
+
+    def hear_of(self, entry: TradeEntry) -> None:
+        """Takes in what an entry took back, whoever wrote it; the state has it."""
+        self._taken_back += entry.reversals
+        self._ctx.hear_of_reversals(self._state.post.reversals)
 
     def look_again(self) -> None:
         """What was read of the other reports may be out of date: it is read again, as of now or later."""

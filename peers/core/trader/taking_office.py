@@ -2,7 +2,8 @@
 
 Whoever was nominated tries; the log decides. A place that was taken meanwhile (by the last words of the trader
 before, or by a rival) sends the candidate back to reading. Reading may show a later term than the one that was to be
-followed: then somebody else was faster, and the bid is lost.
+followed: then somebody else was faster, and the bid is lost. Where the place was taken by the trader of another area,
+who shares the log and goes on trading, that entry is taken in, and the next place is tried.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
-from peers.core.market.records import Post
+from peers.core.market.records import Holder, Post
+from peers.core.names import rank_of
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
-from peers.core.trader.committer import RETRY_LEDGER_S, CommitState, Committer
+from peers.core.trader.committer import RETRY_LEDGER_S, Behind, CommitState, Committer
+from peers.core.trader.seat import THE_ONLY, Seat
 
 
 class Bidding(Enum):
@@ -32,10 +35,12 @@ class Bidding(Enum):
 
 
 class Won(msgspec.Struct, frozen=True):
-    """The bid is won. `state` has the office entry in it; `to_make` brings the books up to it."""
+    """The bid is won. `state` has the office entry in it; `to_make` brings the books up to it; `post` is that of the
+    area whose post it is."""
 
     state: PostState
     to_make: tuple[MakeBooks, ...]
+    post: Post
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -47,8 +52,9 @@ class Lost(msgspec.Struct, frozen=True):
 class TakingOffice:
     """One bid for the term after `after_term`."""
 
-    def __init__(self, ctx: Context, after_term: int, reason: VacancyReason) -> None:
+    def __init__(self, ctx: Context, after_term: int, reason: VacancyReason, seat: Seat = THE_ONLY) -> None:
         self._ctx = ctx
+        self._seat = seat
         self._after_term = after_term
         self._reason = reason
         self._bidding = Bidding.READING
@@ -74,8 +80,10 @@ class TakingOffice:
         if isinstance(settled, Appended):
             self._bidding = Bidding.OVER
             made = self._state.take_in(self._committer.entry)
-            return Won(self._state, (*self._to_make, made))
-        if isinstance(settled, Taken | EndLost):
+            return Won(self._state, (*self._to_make, made), self._state.post.of(self._seat.area))
+        if isinstance(settled, Behind):
+            self._on_behind(settled)
+        elif isinstance(settled, Taken | EndLost):
             self._ctx.count("office_place_taken")
             self._read()
         return None
@@ -86,6 +94,15 @@ class TakingOffice:
             self._read()
         elif self._committer is not None:
             self._committer.on_timer()
+
+    def _on_behind(self, behind: Behind) -> None:
+        """Another area went on trading: its entry is taken in, and the next place tried."""
+        try:
+            self._to_make += tuple(self._state.take_in(entry, torn=True) for entry in behind.entries)
+        except UnsoundLog as error:
+            self._try_later(f"the log is not sound: {error}; `bazaar audit` says more")
+            return
+        self._write()
 
     def _read(self) -> None:
         self._bidding = Bidding.READING
@@ -102,14 +119,20 @@ class TakingOffice:
         except UnsoundLog as error:
             self._try_later(f"the log is not sound: {error}; `bazaar audit` says more")
             return None
-        if self._state.post.term != self._after_term:
+        post = self._state.post.of(self._seat.area)
+        if post.term != self._after_term:
             self._bidding = Bidding.OVER
-            return Lost(self._state.post)
+            return Lost(post)
         if self._is_at_work(result):
             self._watch()
             return None
         self._bidding = Bidding.WRITING
-        self._committer = Committer(self._ctx, self._state.place)
+        self._committer = Committer(self._ctx, self._state.place, self._seat)
+        self._write()
+        return None
+
+    def _write(self) -> None:
+        assert self._committer is not None
         self._committer.append(
             OfficeEntry(
                 entry_id=self._ctx.next_entry_id(),
@@ -117,10 +140,11 @@ class TakingOffice:
                 trader=self._ctx.name,
                 written_at_ms=self._ctx.now.wall_ms,
                 reason=self._reason.value,
+                area=self._seat.area,
+                uri=self._ctx.me.uri if self._seat.area else "",
                 write_level=self._ctx.settings.ledger.write_level,
             )
         )
-        return None
 
     def _is_at_work(self, loaded: Loaded) -> bool:
         """Whether the trader that counts as gone writes to the log all the same, so that it is we who are cut off.
@@ -128,23 +152,35 @@ class TakingOffice:
         Nothing but silence speaks against it, and its last entry is of just now; or was, by clocks that may differ,
         so it is believed only for as long as the log goes on growing.
         """
-        if self._reason is not VacancyReason.SUSPECTED or loaded.written_at_ms is None:
+        written_at_ms = loaded.written_at_ms
+        if self._seat.area:
+            holder = self._state.post.holder(self._seat.area)
+            written_at_ms = holder.written_at_ms if holder is not None and self._may_hold(holder) else None
+        if self._reason is not VacancyReason.SUSPECTED or written_at_ms is None:
             return False
-        age_ms = self._ctx.now.wall_ms - loaded.written_at_ms
+        age_ms = self._ctx.now.wall_ms - written_at_ms
         is_fresh = age_ms < self._ctx.settings.timing.suspect_s * 1000 / 2
         return is_fresh and (self._seen is None or self._state.place > self._seen)
+
+    def _may_hold(self, holder: Holder) -> bool:
+        """Whether the post may be left to `holder`: one who only stands in for an area gives way to its own."""
+        return self._seat.stands_in or self._ctx.members.get(rank_of(holder.trader)) is not None
 
     def _watch(self) -> None:
         """Leaves the trader its office, and looks again later."""
         if self._seen is None:
-            self._ctx.say(CutOff(peer=self._ctx.name, trader=self._state.post.trader or "somebody"))
+            self._ctx.say(CutOff(peer=self._ctx.name, trader=self._trader() or "somebody"))
         self._seen = self._state.place
         self._bidding = Bidding.WATCHING
-        self._ctx.set_timer("ledger", self._ctx.settings.timing.suspect_s)
+        self._ctx.set_timer(self._seat.ledger_timer, self._ctx.settings.timing.suspect_s)
+
+    def _trader(self) -> str | None:
+        return self._state.post.of(self._seat.area).trader
 
     def _try_later(self, why: str) -> None:
         self._bidding = Bidding.WAITING
-        self._ctx.set_timer("ledger", RETRY_LEDGER_S)
+        self._committer = None
+        self._ctx.set_timer(self._seat.ledger_timer, RETRY_LEDGER_S)
         self._report(why)
 
     def _report(self, trouble: str | None) -> None:

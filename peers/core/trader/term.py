@@ -7,12 +7,11 @@ Nobody is told a decision before the log has it, and nobody is shown goods of an
 
 The state is the fold of the entries that stand (`post_state`); what the next entry would do is worked out on a draft.
 So no entry is ever undone: one whose fate is unknown is written again until it is known, and another's entry
-in its place ends the term.
+in its place ends the term. Unless that is of another area, which shares the log: then it is taken in, and ours is
+drawn up anew (`others`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import msgspec
 
@@ -28,7 +27,7 @@ from peers.core.calls import (
     Standing,
     not_in_office,
 )
-from peers.core.commands import NotifySales, Respond
+from peers.core.commands import Respond
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
@@ -39,12 +38,15 @@ from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRe
 from peers.core.market.resignation import is_resignation_due
 from peers.core.market.rules import require_may_deposit
 from peers.core.membership.clocks import VectorStamp
-from peers.core.names import rank_of
-from peers.core.trader.committer import Committer
+from peers.core.messages import StockNews
+from peers.core.trader.committer import Behind, Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
+from peers.core.trader.others import OthersEntries, notify
 from peers.core.trader.pending import PendingRequests, require_same
 from peers.core.trader.reads import LedgerReads
+from peers.core.trader.seat import THE_ONLY, Seat
+from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed, WireError
 
@@ -59,22 +61,30 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 class TraderTerm:
     """One term of office. `ended` is set when it is over; the peer looks at it after each input."""
 
-    def __init__(self, ctx: Context, state: PostState) -> None:
+    def __init__(self, ctx: Context, state: PostState, seat: Seat = THE_ONLY) -> None:
         self._ctx = ctx
-        self.term = state.post.term
+        self._seat = seat
+        self.term = state.post.of(seat.area).term
         self.sales = 0
         self.ended: Ended | None = None
         self._state = state
         # The number of the last request accepted, here or by a predecessor.
         self._arrival = state.post.arrival
-        self._pending = PendingRequests(ctx, state.queue.values())
-        self._reports = StockReports(ctx, state)
-        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports)
-        self._group_commit = GroupCommit(ctx)
+        self._pending = PendingRequests(ctx, state.queue_of(seat.area))
+        self._reports = StockReports(ctx, state, seat)
+        self._at_hand = StockAtHand(ctx, state, self._pending, seat)
+        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, seat)
+        self._group_commit = GroupCommit(ctx, seat)
         self._reads = LedgerReads(ctx)
-        self._committer = Committer(ctx, state.place)
+        self._committer = Committer(ctx, state.place, seat)
+        self._others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
         # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
+
+    @property
+    def post(self) -> Post:
+        """The post of all areas, as far as the log has been read."""
+        return self._state.post
 
     # -- what callers ask ----------------------------------------------------------------------------------
 
@@ -87,7 +97,8 @@ class TraderTerm:
             elif isinstance(call, AskOutcome):
                 self._on_ask_outcome(call_id, call)
             elif isinstance(call, Search):
-                self._answer(call_id, self._state.stock.on_offer(call.item))
+                self._at_hand.search(call_id, call.item)
+                self.pump()
             elif isinstance(call, Standing):
                 self._reads.standing(call_id, call)
             elif isinstance(call, ReportStock):
@@ -110,6 +121,7 @@ class TraderTerm:
             self._answer(call_id, outcome)
             return
         if not self._pending.wait_for(request, call_id):
+            self._others.require_not_waiting(request)
             self._accept(request, call_id)
         self.pump()
 
@@ -123,9 +135,13 @@ class TraderTerm:
         self._count_event(request)
         self._arrival += 1
         accepted = Accepted(
-            request=request, arrival=self._arrival, queued_at_ms=self._ctx.now.wall_ms, queued_term=self.term
+            request=request,
+            arrival=self._arrival,
+            queued_at_ms=self._ctx.now.wall_ms,
+            queued_term=self.term,
+            area=self._seat.area,
         )
-        self._pending.add(accepted, call_id, self._ctx.now.mono_s)
+        self._at_hand.foretell(self._pending.add(accepted, call_id, self._ctx.now.mono_s))
 
     def _on_deposit(self, call_id: int, offer: Offer) -> None:
         require_may_deposit(offer.seller, self._ctx.name)
@@ -142,7 +158,7 @@ class TraderTerm:
         self.pump()
 
     def _open_for_business(self) -> None:
-        if self._ctx.leadership.leaving_for is not None:
+        if self._leaving_for is not None:
             raise PostClosed(why="the trader is leaving office")
 
     def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
@@ -182,21 +198,31 @@ class TraderTerm:
         """Writes the next entry if nothing stands in its way."""
         if not self._committer.is_idle or self.ended is not None:
             return
-        leaving_for = self._ctx.leadership.leaving_for
-        if leaving_for is not None:
+        leaving_for = self._leaving_for
+        has_work = self._pending or self._reports.ready
+        if (has_work and self._committer.is_beaten) or self._at_hand.needs_reading:
+            self._committer.read_on()
+        elif leaving_for is not None:
             left_behind = self._drafter.queue_all()
             if left_behind is not None:  # Whatever was accepted must be in the log, where the successor finds it.
                 self._committer.append(left_behind)
             else:
                 self.ended = Ended(reason=leaving_for)
         elif self._reports.ready:  # Somebody has paid for what there is not: that does not wait for others.
-            entry = self._drafter.next_entry(self.sales)
+            entry = self._drafter.next_entry(self._sales_that_count)
             if entry.recounts or self._pending:
                 self._group_commit.begins(len(self._pending))
                 self._committer.append(entry)
         elif self._pending and not self._group_commit.is_worth_waiting(len(self._pending)):
             self._group_commit.begins(len(self._pending))
-            self._committer.append(self._drafter.next_entry(self.sales))
+            self._committer.append(self._drafter.next_entry(self._sales_that_count))
+
+    def _give_back(self) -> None:
+        """Gives back what was leased and is not wanted here, if nothing is under way."""
+        if self._committer.is_idle and self.ended is None and self._at_hand.has_idle_leases and not self._pending:
+            entry = self._drafter.next_entry(self._sales_that_count)
+            if entry.leases:
+                self._committer.append(entry)
 
     def on_gather_timer(self) -> None:
         """The wait for more requests is over: the entry is written with those that are there."""
@@ -212,6 +238,10 @@ class TraderTerm:
             entry = self._committer.entry
             assert isinstance(entry, TradeEntry)
             self._on_appended(entry)
+        elif isinstance(settled, Behind):
+            self._arrival = self._others.take_in(settled.entries)
+            if settled.is_end is not None:
+                self._at_hand.on_end(complete=settled.is_end)
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
@@ -220,6 +250,16 @@ class TraderTerm:
             self.ended = Ended(reason=VacancyReason.END_LOST)
         if settled is not None or self._reports.ready:
             self.pump()
+
+    def follow(self) -> None:
+        """Reads what the traders of other areas have written, if nothing is under way. To be called now and then."""
+        self._give_back()
+        if self._seat.area and self._committer.is_idle and self.ended is None:
+            self._committer.read_on()
+
+    def on_stock_news(self, news: StockNews) -> None:
+        """A trader of another area tells what an entry of its own left of the stock."""
+        self._at_hand.on_pushed(news.deposits, news.place)
 
     def on_ledger_timer(self) -> None:
         """Time to try again what the ledger could not do."""
@@ -233,7 +273,9 @@ class TraderTerm:
         return Post(term=self.term + 1)
 
     def _on_appended(self, entry: TradeEntry) -> None:
-        self._ctx.perform(self._state.take_in(entry))
+        changes = self._state.take_in(entry)
+        self._ctx.perform(changes)
+        self._at_hand.on_own(entry, changes)
         self._on_taken_back(entry)
         for deposit in entry.deposits:
             self._pending.settle_deposit(deposit)
@@ -247,9 +289,9 @@ class TraderTerm:
             self._pending.on_queued(accepted)
         self._ctx.count("decisions", len(entry.outcomes))
         self._ctx.count("commits")
-        self._notify(told)
+        notify(self._ctx, told)
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
-        if is_resignation_due(self.sales, self._ctx.settings.market.resign_after_sales):
+        if is_resignation_due(self._sales_that_count, self._ctx.settings.market.resign_after_sales):
             self.leave(VacancyReason.RESIGNED)
 
     def _on_taken_back(self, entry: TradeEntry) -> None:
@@ -261,13 +303,7 @@ class TraderTerm:
             self._pending.take_back(outcome)
             told.setdefault(outcome.request.buyer, []).append(outcome)
         self._reports.on_appended(entry)
-        self._notify(told)
-
-    def _notify(self, told: Mapping[str, list[Outcome]]) -> None:
-        for name, sales in told.items():
-            customer = self._ctx.members.get(rank_of(name))
-            if customer is not None and customer.up:
-                self._ctx.emit(NotifySales(customer=customer, sales=tuple(sales)))
+        notify(self._ctx, told)
 
     def _on_already_recorded(self, recorded: AlreadyRecorded) -> None:
         """Somebody asked again for what was recorded long ago: it is answered, and the entry drawn up without it."""
@@ -286,9 +322,19 @@ class TraderTerm:
     # -- leaving -------------------------------------------------------------------------------------------
 
     def leave(self, reason: VacancyReason) -> None:
-        """Takes in nothing more; ends the term once nothing is under way."""
-        self._ctx.leadership.leave_office(reason)
-        self.pump()
+        """Takes in nothing more; ends the term once nothing is under way. Who stands in for another stays."""
+        if not self._seat.stands_in:
+            self._ctx.leadership.leave_office(reason)
+            self.pump()
+
+    @property
+    def _sales_that_count(self) -> int:
+        """How many sales bring nearer the end of the term; none do of one who stands in for another."""
+        return 0 if self._seat.stands_in else self.sales
+
+    @property
+    def _leaving_for(self) -> VacancyReason | None:
+        return None if self._seat.stands_in else self._ctx.leadership.leaving_for
 
     def give_up(self) -> None:
         """Ends the term at once, for the ledger cannot be reached."""
@@ -299,8 +345,9 @@ class TraderTerm:
         refusal = not_in_office(trader, term, self._ctx.members)
         self._pending.refuse(refusal)
         self._reads.refuse(refusal)
+        self._at_hand.refuse(refusal)
         self._reports.refuse(refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)
-        self._ctx.cancel_timer("ledger")
-        self._ctx.cancel_timer("gather")
+        self._ctx.cancel_timer(self._seat.ledger_timer)
+        self._ctx.cancel_timer(self._seat.gather_timer)

@@ -73,7 +73,8 @@ class PeerFaults:
 
     def _newcomer(self, rank: int | None, key: int) -> None:
         lives, rng = self._lives, Random(key)
-        sponsors = [p for p in lives.live() if p.started and not p.hung]
+        area = next((p.area for p in lives.all if p.rank == rank), None)
+        sponsors = [p for p in lives.live() if p.started and not p.hung and area in (None, p.area)]
         if not sponsors:
             return
         sponsor = rng.choice(sponsors)
@@ -130,10 +131,14 @@ class PeerFaults:
             return
         rng = Random(fault.key)
         self._record.note(process, "is taken for gone")
-        for other in self._lives.live():
-            if other is not process and rng.random() < 0.6:
+        for other in self._lives.neighbours_of(process):
+            if rng.random() < 0.6:
                 gone = PeerGone(rank=process.rank, incarnation=process.view.me.incarnation)
                 self._schedule.push(self._schedule.now_s + 0.003 * rng.random(), self._lives.arrive, other, gone)
+        for fellow in self._lives.in_office():
+            if fellow.area != process.area and rng.random() < 0.6:
+                gone = PeerGone(rank=process.rank, incarnation=process.view.me.incarnation)
+                self._schedule.push(self._schedule.now_s + 0.003 * rng.random(), self._lives.arrive, fellow, gone)
 
     def _clock_jump(self, fault: Fault) -> None:
         process = self._target(fault)

@@ -16,6 +16,8 @@ def target_of(fault: Fault, environment: Environment) -> Process | None:
     """The process that the fault is aimed at, None where it is not alive."""
     live = environment.lives.live()
     if fault.target == TRADER:
+        areas = sorted({p.area for p in live})
+        live = [p for p in live if p.area == areas[fault.key % len(areas)]]
         held = [p for p in live if p.view.in_office]
         if held:
             return max(held, key=lambda p: p.view.term)
@@ -25,5 +27,5 @@ def target_of(fault: Fault, environment: Environment) -> Process | None:
 
 def can_spare(process: Process, environment: Environment) -> bool:
     """Whether enough others are alive and awake."""
-    others = [p for p in environment.lives.live() if p is not process and not p.hung]
+    others = [p for p in environment.lives.neighbours_of(process) if not p.hung]
     return len(others) >= LEAST_LIVE - 1

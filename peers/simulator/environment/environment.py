@@ -29,10 +29,12 @@ from peers.core.reports import (
     Demoted,
     Elected,
     ElectionStarted,
+    GaveBack,
     LeadershipChanged,
     LeftOffice,
     Opened,
     Returned,
+    TookOver,
 )
 from peers.core.settings import Settings
 from peers.simulator.environment.history import History
@@ -45,8 +47,8 @@ from peers.simulator.environment.record import Record
 from peers.simulator.environment.schedule import Schedule
 
 LEAST_LIVE = 3
-"""So many peers stay up whatever the plan says: with fewer there is hardly a market. Not an option, for nothing is
-learned from a schedule in which nobody can trade."""
+"""So many peers stay up in each area whatever the plan says: with fewer there is hardly a market. Not an option, for
+nothing is learned from a schedule in which nobody can trade."""
 
 
 class Environment:
@@ -63,7 +65,8 @@ class Environment:
         self.judge = Judge(self.schedule, self.record, self.road.ledger, settings)
         self.network = Network(self.schedule, self.record, self.lives, self.judge, network_rng, settings)
         self._wake_rng = Random(rng.random())
-        self._elections: dict[int, str] = {}
+        # By area and term, who began the election after it.
+        self._elections: dict[tuple[str, int], str] = {}
         self.lives.interpreters |= {
             Send: self.network.send,
             Perform: self.road.perform,
@@ -87,7 +90,7 @@ class Environment:
         """Has a process that hung go on."""
         if not process.up or not process.hung:
             return
-        post = self.road.post()
+        post = self.road.post().of(process.area)
         if process.view.in_office:
             self.record.saw("a sleeper woke in office")
             if post.trader != process.name or post.term > process.view.term:
@@ -100,7 +103,7 @@ class Environment:
         self.kill(process)
 
     def _crash(self, process: Process, _: Crash) -> None:
-        if len(self.lives.live()) <= LEAST_LIVE:
+        if len(self.lives.neighbours_of(process)) < LEAST_LIVE:
             return
         self.record.note(process, "kills itself")
         self.record.saw("a trader killed itself")
@@ -111,7 +114,7 @@ class Environment:
 
     def _come_back(self, process: Process, _: None) -> None:
         live = self.lives.live()
-        sponsor = next((p for p in live if p.started and not p.hung), None)
+        sponsor = next((p for p in live if p.started and not p.hung and p.area == process.area), None)
         if sponsor is not None and all(p.rank != process.rank for p in live):
             self.lives.begin(process.rank, role_in(process.name), sponsor)
             self.record.saw("a trader that killed itself came back")
@@ -122,12 +125,12 @@ class Environment:
         if record.history is not None:
             record.history.on_report(process, report, self.schedule.now_s)
         if isinstance(report, Elected):
-            if len(self.lives.in_office()) > 1:
+            if sum(p.area == process.area for p in self.lives.in_office()) > 1:
                 record.saw("two peers were in office by their own belief")
         elif isinstance(report, ElectionStarted):
             if report.attempt:
                 record.saw("an election took another attempt")
-            elif self._elections.setdefault(report.after_term, report.peer) != report.peer:
+            elif self._elections.setdefault((process.area, report.after_term), report.peer) != report.peer:
                 record.saw("an election had two starters")
         elif isinstance(report, LeadershipChanged):
             record.saw(report.transition.title)
@@ -135,6 +138,12 @@ class Environment:
                 record.saw("a candidate gave way for want of the books")
         elif isinstance(report, CutOff):
             record.saw("a candidate left the post to a trader that is at work")
+        elif isinstance(report, TookOver):
+            record.saw("a fellow took an area over")
+        elif isinstance(report, GaveBack):
+            record.saw("a fellow gave an area back" if report.to else "a fellow was out of office itself")
+            if report.sales:
+                record.saw("a fellow sold for an area that it stood in for")
         elif isinstance(report, LeftOffice):
             if report.reason is VacancyReason.BOOKS_AWAY:
                 record.saw("a trader gave up office for want of the books")

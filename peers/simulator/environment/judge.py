@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from db.audit.checkers.acknowledgements import subject_of
+from db.audit.checkers.graph import GraphSound
 from db.audit.invariants import check_books
 from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger
-from db.schema.documents import Document
+from db.schema.forms import Document
 from peers.core.commands import NotifySales, Respond
 from peers.core.inputs import HandedOver
 from peers.core.journal import JOURNALED, handed_over_in, journal_line
@@ -32,9 +33,12 @@ from peers.core.reports import (
     Elected,
     GotBack,
     Offered,
+    PromiseBroken,
+    Promised,
     Rejected,
     Report,
     TookBack,
+    TookOver,
 )
 from peers.core.settings import Settings
 from peers.simulator.environment.process import Process
@@ -63,10 +67,15 @@ class Judge:
         # By the uri of a process, the requests that it cannot fill, and those whose reversal it was told of.
         self._unfilled: dict[str, set[str]] = {}
         self._told_back: dict[str, set[str]] = {}
-        self._trader_of: dict[int, str] = {}
+        # By area and term.
+        # By the uri of a process, the requests that it was promised and not told since that the promise was broken.
+        self._promised: dict[str, set[str]] = {}
+        self._trader_of: dict[tuple[str, int], str] = {}
         self._take_note: dict[type[Report], Callable[[Process, Any], None]] = {
             Asked: self._on_asked,
             Answered: self._on_answered,
+            Promised: self._on_promised,
+            PromiseBroken: self._on_promised,
             Rejected: self._on_rejected,
             Offered: self._on_offered,
             Deposited: self._on_deposited,
@@ -75,6 +84,7 @@ class Judge:
             TookBack: self._on_taken_back,
             GotBack: self._on_taken_back,
             Elected: self._on_elected,
+            TookOver: self._on_took_over,
         }
 
     # -- while it runs -------------------------------------------------------------------------------------
@@ -98,6 +108,15 @@ class Judge:
     def _on_answered(self, process: Process, report: Answered) -> None:
         self._asked[process.uri] = None
         self._witnessed.add((report.peer, "told", report.outcome.request.request_id))
+
+    def _on_promised(self, process: Process, report: Promised | PromiseBroken) -> None:
+        request_id = report.request.request_id
+        if isinstance(report, Promised):
+            self._promised.setdefault(process.uri, set()).add(request_id)
+            self._record.saw("a buyer was promised what it asks for")
+        else:
+            self._promised.get(process.uri, set()).discard(request_id)
+            self._record.saw("a promise was broken, and the buyer told")
 
     def _on_rejected(self, process: Process, _report: Rejected) -> None:
         self._asked[process.uri] = None
@@ -133,9 +152,15 @@ class Judge:
         return handed_over_in({"kind": entry.kind, "sale": entry.sale} for entry in lines)
 
     def _on_elected(self, _process: Process, report: Elected) -> None:
-        first = self._trader_of.setdefault(report.term, report.peer)
-        if first != report.peer:
-            self._record.violate("one_trader_a_term", f"{first} and {report.peer} both hold term {report.term}")
+        self._note_trader(report.area, report.term, report.peer)
+
+    def _on_took_over(self, _process: Process, report: TookOver) -> None:
+        self._note_trader(report.area, report.term, report.peer)
+
+    def _note_trader(self, area: str, term: int, trader: str) -> None:
+        first = self._trader_of.setdefault((area, term), trader)
+        if first != trader:
+            self._record.violate("one_trader_a_term", f"{first} and {trader} both hold term {term}")
 
     def on_answer(self, source: Process, command: Respond) -> None:
         """Nobody may be told of what is not recorded yet."""
@@ -152,7 +177,11 @@ class Judge:
             self._check_outcome(source, outcome)
 
     def _check_outcome(self, source: Process, outcome: Outcome) -> None:
-        if self._ledger.recorded(outcome.request.request_id) != outcome:
+        recorded = self._ledger.recorded(outcome.request.request_id)
+        if source.area and isinstance(recorded, Outcome) and outcome.taken_back is None:
+            # A trader tells of what another area sold once it has read it; by then that may have been taken back.
+            recorded = msgspec.structs.replace(recorded, taken_back=None)
+        if recorded != outcome:
             self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
 
     def _too_early(self, source: Process, what: str) -> None:
@@ -165,7 +194,6 @@ class Judge:
         breaches = list(self._record.breaches)
         live = [p for p in processes if p.up]
         documents = self._ledger.documents()
-        names = {p.rank: p.name for p in live}
         verdict = check_books(
             documents["requests"],
             documents["deposits"],
@@ -173,19 +201,27 @@ class Judge:
             log=documents["log"],
             elections=documents["elections"],
             journals=self._journals,
-            graph={p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live},
-            graph_kind=self._settings.graph,
             commission_rate=self._settings.market.commission_rate,
         )
         breaches += [Breach(invariant=v.invariant, what=str(v)) for v in verdict.violations]
         breaches += [
             Breach(invariant=f.invariant, what=f.why) for f in verdict.findings if f.state == "could not tell"
         ]
+        for area in sorted({p.area for p in live}):
+            there = [p for p in live if p.area == area]
+            breaches += self._graph(there)
+            breaches += self._clocks(there)
         breaches += self._at_rest(live, documents)
-        breaches += self._clocks(live)
         breaches += self._invented(documents, {process.name for process in processes})
         breaches += self._unwritten()
         return breaches
+
+    def _graph(self, live: list[Process]) -> Iterator[Breach]:
+        """The peers of one area, as they see each other, form a sound graph."""
+        names = {p.rank: p.name for p in live}
+        graph = {p.name: [names.get(r, f"gone {r}") for r in p.view.neighbours] for p in live}
+        for violation in GraphSound(graph, self._settings.graph).finish().violations:
+            yield Breach(invariant=violation.invariant, what=str(violation))
 
     def _clocks(self, live: list[Process]) -> Iterator[Breach]:
         """What a peer has stamped, everybody has heard of by now. A trader's own clock stays behind, by design."""
@@ -233,13 +269,14 @@ class Judge:
 
     def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
-        post = self._ledger.post
         sold: dict[str, set[int]] = {}
         for document in documents["requests"]:
             if document["status"] == "sold" and "taken_back" not in document:
                 sold.setdefault(document["seller"], set()).add(document["seq"])
+        refused = {document["_id"] for document in documents["requests"] if document["status"] == "unavailable"}
         for process in live:
             view, waits_for = process.view, self._asked.get(process.uri)
+            post = self._ledger.post.of(process.area)
             trader = view.trader
             if trader is None or (view.term, trader.name) != (post.term, post.trader):
                 what = (
@@ -254,6 +291,9 @@ class Judge:
             if waits_for is not None:
                 breaches.append(Breach(invariant="everyone_answered", what=f"{process.name} waits for {waits_for}"))
             breaches += self._uncompensated(process, documents)
+            for request_id in sorted(self._promised.get(process.uri, set()) & refused):
+                what = f"{process.name} was promised {request_id}, did not get it, and was not told"
+                breaches.append(Breach(invariant="promises_told", what=what))
             missed = sold.get(process.name, set()) - self._heard.get(process.uri, set())
             if missed:
                 what = f"{process.name} has not heard of the sales {sorted(missed)}"

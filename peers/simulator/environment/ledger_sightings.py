@@ -12,13 +12,15 @@ class LedgerSightings:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._traders: dict[int, str] = {}  # By term, its trader as the log has it.
+        self._traders: dict[tuple[str, int], str] = {}  # By area and term, its trader as the log has it.
 
     def on_append(self, operation: Append, result: Result, end: int) -> None:
         """The ledger has answered an append; `end` is the last place taken since."""
         saw, entry = self._record.saw, operation.entry
         if isinstance(result, Taken):
-            if isinstance(entry, OfficeEntry):
+            if result.entry is not None and result.entry.area != entry.area:
+                saw("an entry found its place taken by another area's")
+            elif isinstance(entry, OfficeEntry):
                 saw("a candidate found its place taken")
             else:
                 saw(
@@ -35,7 +37,7 @@ class LedgerSightings:
                 self._note_trade(entry)
 
     def _note_office(self, entry: OfficeEntry) -> None:
-        winner = self._traders.setdefault(entry.term, entry.trader)
+        winner = self._traders.setdefault((entry.area, entry.term), entry.trader)
         if winner != entry.trader:
             self._record.violate("one_trader_a_term", f"{winner} and {entry.trader} won term {entry.term}")
 
@@ -56,6 +58,8 @@ class LedgerSightings:
                 saw("a request queued under one trader was decided under another")
             if outcome.sale is None:
                 saw("a request found nothing to be had")
+            if outcome.foretold is not None:
+                saw(f"a request was {outcome.foretold}, and {outcome.status}")
 
     def on_loaded(self, loaded: Loaded) -> None:
         """A candidate has read books and log."""

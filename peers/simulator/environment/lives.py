@@ -51,9 +51,9 @@ class Lives:
             incarnation=EPOCH_MS + int(self._schedule.now_s * 1000),
         )
 
-    def create(self, member: Member) -> Process:
+    def create(self, member: Member, area: str = "") -> Process:
         """A process that has not begun yet."""
-        process = Process(member, self._settings, f"{self._seed} {member.uri}")
+        process = Process(member, self._settings, f"{self._seed} {member.uri}", area)
         process.buys = not self._is_calm
         self.all.append(process)
         self.by_uri[member.uri] = self.registered[member.rank] = process
@@ -64,7 +64,7 @@ class Lives:
     def begin(self, rank: int, role: Role, sponsor: Process, handed_over: tuple[HandedOver, ...] = ()) -> Process:
         """A newcomer, or one that comes back: `sponsor` is told of it, and gives it what it knows. `handed_over` is
         what its journal says."""
-        process = self.create(self.member(rank, role))
+        process = self.create(self.member(rank, role), sponsor.area)
         me = process.view.me
         self._handle(sponsor, Received(sender=rank, incarnation=me.incarnation, message=MemberNews(members=(me,))))
         start = Start(snapshot=sponsor.peer.snapshot(), handed_over=handed_over)
@@ -80,6 +80,10 @@ class Lives:
     def live(self) -> list[Process]:
         """Processes that are up, hung ones included, by rank."""
         return sorted((p for p in self.all if p.up), key=lambda p: p.rank)
+
+    def neighbours_of(self, process: Process) -> list[Process]:
+        """The other processes that are up in the same area, hung ones included, by rank."""
+        return [p for p in self.live() if p.area == process.area and p is not process]
 
     def in_office(self) -> list[Process]:
         """Those that are up and believe themselves in office, in order of birth."""

@@ -149,9 +149,10 @@ class Network:
             copies, at_s = self._mistreat(at_s)
             # Something in between sent the call again; nobody waits for the second answer.
             if copies == 2:
-                again = RequestReceived(call_id=self._next_call(), call=command.call)
+                again = RequestReceived(call_id=self._next_call(), call=command.call, area=command.area)
                 schedule.push(at_s + 0.1 * self._rng.random(), lives.arrive, target, again)
-        schedule.push(at_s, lives.arrive, target, RequestReceived(call_id=call_id, call=command.call))
+        asked = RequestReceived(call_id=call_id, call=command.call, area=command.area)
+        schedule.push(at_s, lives.arrive, target, asked)
 
     def call_from_outside(self, target: Process, call: Call) -> int:
         """A call by somebody who is no peer; the answer goes to the judge only."""

@@ -16,6 +16,7 @@ class Process:
     """One life of one peer. Whoever comes back is another process with the same rank."""
 
     __slots__ = (
+        "area",
         "asks",
         "backlog",
         "buys",
@@ -37,8 +38,9 @@ class Process:
         "view",
     )
 
-    def __init__(self, me: Member, settings: Settings, seed: str) -> None:
-        self.peer = Peer(me, settings, Random(seed))
+    def __init__(self, me: Member, settings: Settings, seed: str, area: str = "") -> None:
+        self.peer = Peer(me, settings, Random(seed), area=area)
+        self.area = area  # The one it belongs to, where several share the log.
         self.view = self.peer.view
         self.rank = me.rank
         self.name = me.name

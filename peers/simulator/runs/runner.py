@@ -73,6 +73,7 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
     peers: int
     options: FaultOptions
     changes: tuple[str, ...]
+    areas: tuple[str, ...]
 
 
 def run_seeds(
@@ -81,13 +82,17 @@ def run_seeds(
     options: FaultOptions,
     *,
     changes: tuple[str, ...] = (),
+    areas: tuple[str, ...] = (),
     jobs: int | None = None,
     on_progress: Callable[[Summary], None] | None = None,
 ) -> Summary:
-    """Plays every seed, with these `changes` of its settings; stops early once MOST_FAILURES have failed."""
+    """Plays every seed, with these `changes` of its settings, in so many `areas` (see `draw_scenario`).
+
+    Stops early once MOST_FAILURES have failed."""
     began_s = time.perf_counter()
     total = Summary(demanding=all(getattr(options, kind) > 0 for kind in KINDS))
-    for part in _parts(_chunks(seeds, peers, options, changes), jobs or os.cpu_count() or 1):
+    like = _Chunk(seeds=(), peers=peers, options=options, changes=changes, areas=areas)
+    for part in _parts(_chunks(seeds, like), jobs or os.cpu_count() or 1):
         total.add(part)
         total.wall_s = time.perf_counter() - began_s
         if on_progress is not None:
@@ -99,9 +104,9 @@ def run_seeds(
     return total
 
 
-def _chunks(seeds: Sequence[int], peers: int, options: FaultOptions, changes: tuple[str, ...]) -> list[_Chunk]:
+def _chunks(seeds: Sequence[int], like: _Chunk) -> list[_Chunk]:
     return [
-        _Chunk(seeds=tuple(seeds[first : first + _CHUNK]), peers=peers, options=options, changes=changes)
+        msgspec.structs.replace(like, seeds=tuple(seeds[first : first + _CHUNK]))
         for first in range(0, len(seeds), _CHUNK)
     ]
 
@@ -130,7 +135,7 @@ def _run_chunk(chunk: _Chunk) -> Summary:
 def _play_chunk(chunk: _Chunk) -> Summary:
     part = Summary()
     for seed in chunk.seeds:
-        scenario = draw_scenario(seed, chunk.peers, chunk.options, changes=chunk.changes)
+        scenario = draw_scenario(seed, chunk.peers, chunk.options, changes=chunk.changes, areas=chunk.areas)
         played = play(scenario)
         part.add(
             Summary(

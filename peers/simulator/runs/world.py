@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peers.core.inputs import Start
-from peers.core.membership.members import Snapshot
+from peers.core.membership.members import Member, Snapshot
 from peers.simulator.breaking.fault_play import FaultPlay
 from peers.simulator.breaking.strangers import last_purchase
 from peers.simulator.environment.environment import Environment
@@ -24,9 +24,12 @@ class World:
         self.faults = FaultPlay(self.environment)
         lives, push = self.environment.lives, self.environment.schedule.push
         members = tuple(lives.member(rank, role) for rank, role in enumerate(scenario.roles))
-        snapshot = Snapshot(members=members, edges=scenario.edges)
+        snapshots = {area: _snapshot(scenario, members, area) for area in scenario.areas or ("",)}
         for member in members:
-            push(0.0, lives.arrive, lives.create(member), Start(snapshot=snapshot, starts_election=member.rank == 0))
+            area = scenario.area_of(member.rank)
+            snapshot = snapshots[area]
+            first = member is snapshot.members[0]
+            push(0.0, lives.arrive, lives.create(member, area), Start(snapshot=snapshot, starts_election=first))
         self.faults.schedule(scenario.plan)
         push(scenario.chaos_s, self._calm_down, None, None)
 
@@ -56,3 +59,9 @@ class World:
         for number, process in enumerate(environment.lives.in_office()):
             purchase = last_purchase(f"latecomer{number}", environment.settings)
             environment.network.call_from_outside(process, purchase)
+
+
+def _snapshot(scenario: Scenario, members: tuple[Member, ...], area: str) -> Snapshot:
+    """What the peers of one area are given when they start."""
+    ours = tuple(member for member in members if scenario.area_of(member.rank) == area)
+    return Snapshot(members=ours, edges=tuple(edge for edge in scenario.edges if scenario.area_of(edge[0]) == area))

@@ -201,7 +201,7 @@ def _look_at_area(area: Directory, town: TownState) -> AreaStatus:
     """How an area is: by its books, where this terminal has them, else by the word of the name server."""
     state = area.read_town()
     if state is not None:
-        term, trader = _post(state)
+        term, trader = _post(state, area.area_name)
         uri, database = without_secrets(state.mongo_uri), state.database
         return AreaStatus(name=area.area_name, term=term, trader=trader, mongo_uri=uri, database=database)
     term, trader = 0, None
@@ -213,12 +213,13 @@ def _look_at_area(area: Directory, town: TownState) -> AreaStatus:
     return AreaStatus(name=area.area_name, term=term, trader=trader, mongo_uri="", database="")
 
 
-def _post(state: TownState) -> tuple[int, str | None]:
+def _post(state: TownState, area: str = "") -> tuple[int, str | None]:
     if not state.mongo_uri or is_hidden(state.mongo_uri):
         return state.term, state.trader
     books = Books(state.mongo_uri, state.database, timeout_s=2 * _ANSWER_S)
     try:
         post = books.post()
+        post = post.of(area) if post.areas else post  # Areas that share their books are told apart in these.
         return post.term, post.trader
     except LedgerError:
         return state.term, state.trader

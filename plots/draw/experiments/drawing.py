@@ -10,6 +10,7 @@ from plots.draw import style
 from plots.draw.experiments import (
     algorithms,
     buyers,
+    caches,
     clocks,
     elections,
     nodes,
@@ -32,6 +33,7 @@ _FIGURES: dict[str, Callable[[Path], Figure]] = {
     "clocks": clocks.draw,
     "posts": posts.draw,
     "replication": replication.draw,
+    "caches": caches.draw,
 }
 """By experiment, from its folder."""
 

@@ -121,8 +121,8 @@ class BenchTown(PrivateTown):
 class TradingTown(PrivateTown):
     """A town as people start it: its peers trade by themselves."""
 
-    def __init__(self, directory: Path, peers: int, seed: int) -> None:
-        super().__init__(directory, peers, seed=seed, trades=True)
+    def __init__(self, directory: Path, peers: int, seed: int, options: Iterable[str] = ()) -> None:
+        super().__init__(directory, peers, options, seed=seed, trades=True)
 
     def look(self, question: Callable[[Queries], T]) -> T:
         """Asks the town's books something."""

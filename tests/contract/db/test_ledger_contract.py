@@ -25,13 +25,17 @@ from peers.core.ledger.port import (
     Loaded,
     LookUp,
     Reach,
+    ReadEntries,
+    ReadOn,
     RecordElection,
     Taken,
 )
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Outcome, Post
+from peers.waiting import wait_until
 from tests.helpers.deals import T0_MS, TRADER, accepted, at, election, office, sold, stock, trade, unavailable
 from tests.helpers.log_trader import LogTrader, summary
+from tests.helpers.shared_log import shared_log
 
 FISH = stock("d1", 9)
 
@@ -105,6 +109,37 @@ def test_what_was_written_is_read_back_exactly(ledger: Ledger) -> None:
     )
     append(ledger, *entries)
     assert load(ledger).entries == entries
+
+
+def test_a_log_that_areas_share_is_read_back_exactly(ledger: Ledger) -> None:
+    entries = shared_log()
+    append(ledger, *entries)
+    assert load(ledger).entries == entries
+
+
+def test_books_of_a_shared_log_say_who_is_trader_of_each_area(ledger: Ledger) -> None:
+    entries = shared_log()
+    append(ledger, *entries)
+    state, to_make = state_of(load(ledger))
+    for changes in to_make:
+        ledger.perform(changes)
+    made = wait_until(lambda: (found := load(ledger)).made == len(entries) - 1 and found, 10.0)
+    assert made
+    assert made.post == state.post
+    assert {each.request.request_id: each.area for each in made.queue} == {"r3": "south", "r4": "north"}
+
+
+def test_what_others_wrote_is_read_on_from_a_place(ledger: Ledger) -> None:
+    entries = shared_log()
+    append(ledger, *entries)
+    assert ledger.perform(ReadOn(place=2)) == ReadEntries(entries=entries[3:])
+    assert ledger.perform(ReadOn(place=2, limit=2)) == ReadEntries(entries=entries[3:5])
+    assert ledger.perform(ReadOn(place=len(entries) - 1)) == ReadEntries(entries=())
+
+
+def test_each_area_may_have_an_election_of_the_same_term(ledger: Ledger) -> None:
+    for area in ("north", "south"):
+        assert ledger.perform(RecordElection(record=election(1, area=area))) == Done()
 
 
 def test_a_place_is_taken_once(ledger: Ledger) -> None:

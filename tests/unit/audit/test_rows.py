@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from db.audit.rows import derived_order, read_deposit, read_request
-from db.schema.documents import BSON, PLAIN, Form, deposit_document, outcome_document
+from db.schema.documents import deposit_document, outcome_document
+from db.schema.forms import BSON, PLAIN, Form
 from peers.core.journal import journal_line
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp

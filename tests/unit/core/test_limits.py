@@ -129,7 +129,7 @@ def test_the_trader_in_office_trades_nothing() -> None:
     assert may_trade("buyer0", "buyer1")
     assert may_trade("buyer0", None)
     assert not may_trade("buyer0", "buyer0")
-    assert set(excluded_sellers("buyer0", "seller1")) == {"buyer0", "seller1"}
+    assert set(excluded_sellers("buyer0", ("seller1",))) == {"buyer0", "seller1"}
     require_may_deposit("seller0", "seller1")
     with pytest.raises(BadRequest, match="seller: must not be the trader in office"):
         require_may_deposit("seller1", "seller1")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from db.ledger.backlog import Backlog, Changes, Round, encode_request, encode_requests
 from db.ledger.memory import MemoryLedger
-from db.schema.documents import Document, deposit_from, request_document, request_from
+from db.schema.documents import deposit_from, request_document, request_from
+from db.schema.forms import Document
 from peers.core.ledger.log import NOWHERE
 from peers.core.ledger.port import Load, Loaded, MakeBooks
 from peers.core.ledger.post_state import PostState

@@ -13,12 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.schema.documents import (
-    BSON,
-    PLAIN,
-    Document,
-    Form,
-    date,
-    decimal128,
     deposit_document,
     deposit_from,
     election_document,
@@ -32,6 +26,7 @@ from db.schema.documents import (
     request_document,
     request_from,
 )
+from db.schema.forms import BSON, PLAIN, Document, Form, date, decimal128
 from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
 from peers.core.market.money import split
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale

@@ -11,6 +11,7 @@ import msgspec
 from plots.results.experiments import (
     algorithms,
     buyers,
+    caches,
     clocks,
     elections,
     nodes,
@@ -171,6 +172,43 @@ def clocks_run(out: Path) -> None:
     write_rows(out / clocks.DATA, clocks.Stamped, rows)
 
 
+def caches_run(out: Path) -> None:
+    """Of each cache's promises one in twenty is broken; a promise takes 1 ms, its confirmation 4."""
+    plan = caches.plan(QUICK)
+    keep(out, "caches", plan)
+    requests: list[caches.Request] = []
+    towns: list[caches.TownRun] = []
+    for policy in plan.policies:
+        for ratio in plan.ratios:
+            dies = ratio == plan.ratios[-1]
+            requests += [
+                caches.Request(
+                    policy=policy,
+                    ratio=ratio,
+                    asked_s=number / 10,
+                    promised_ms=caches.NEVER if policy == "none" else 1.0,
+                    told_ms=4.0,
+                    sold=number % 20 > 0,
+                )
+                for number in range(40)
+            ]
+            died_s = 2.0 if dies else caches.NEVER
+            foretold = 0 if policy == "none" else 36
+            towns.append(
+                caches.TownRun(
+                    policy=policy,
+                    ratio=ratio,
+                    steady_s=2.0 if dies else 4.0,
+                    died_s=died_s,
+                    decided=40,
+                    foretold=foretold,
+                    refused=foretold // 9,
+                )
+            )
+    write_rows(out / caches.REQUESTS, caches.Request, requests)
+    write_rows(out / caches.TOWNS, caches.TownRun, towns)
+
+
 def posts_run(out: Path) -> None:
     """Two posts sell 1.5 times as much as one, and 1.6 times with a mongod each."""
     plan = posts.plan(QUICK)
@@ -236,5 +274,6 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "clocks": clocks_run,
     "posts": posts_run,
     "replication": replication_run,
+    "caches": caches_run,
 }
 """Each writes a run of that experiment into a folder."""

@@ -71,7 +71,7 @@ def test_the_short_form_takes_less_than_the_full_one(name: str) -> None:
 
 def test_all_in_their_short_form_take_less_than_ten_minutes_on_an_idle_machine() -> None:
     steps = [step for each in EXPERIMENTS.values() for step in each.plan(Options(quick=True)).steps()]
-    assert sum(step.seconds for step in steps) < 400
+    assert sum(step.seconds for step in steps) < 480
 
 
 @every

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from peers.core.settings import Settings
 from peers.errors import SettingsError
+from peers.town.areas import parse_areas
 from peers.town.options import RunOptions, parse_roles, parse_settings
 from peers.town.presets import find_preset, preset_names
 from peers.town.view.settings_table import markdown_table, setting_rows
@@ -20,10 +22,24 @@ def settings(market: str | None = None, *pairs: str) -> Settings:
 
 
 def test_there_are_the_markets_of_the_earlier_systems_and_each_can_be_had() -> None:
-    assert preset_names() == ("lamport", "replicated", "ring", "vector")
+    assert preset_names() == ("lamport", "replicated", "ring", "vector", "warehouse")
     for name in preset_names():
         assert find_preset(name).about
         settings(name)
+
+
+def test_a_market_may_have_areas_of_its_own_unless_others_are_given() -> None:
+    usual = parse_areas(find_preset("warehouse").areas)
+    options = RunOptions(host="localhost", n=8, usual_areas=usual, settings=settings("warehouse"))
+    assert [area.name for area in options.as_first().areas] == ["north", "south"]
+    chosen = msgspec.structs.replace(options, areas=parse_areas("east,west"))
+    assert [area.name for area in chosen.as_first().areas] == ["east", "west"]
+
+
+def test_areas_of_one_stock_have_their_books_in_one_place() -> None:
+    apart = parse_areas("north,south", ["north=mongodb://elsewhere/books"])
+    with pytest.raises(SettingsError, match="--area north: all areas have one stock"):
+        RunOptions(host="localhost", n=8, areas=apart, settings=settings("warehouse")).check()
 
 
 def test_the_default_market_is_lamport() -> None:
@@ -37,7 +53,8 @@ def test_what_is_given_besides_changes_only_that() -> None:
 
 
 def test_a_market_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="no market called fish; there are lamport, replicated, ring, vector"):
+    there_are = "there are lamport, replicated, ring, vector, warehouse"
+    with pytest.raises(SettingsError, match=f"no market called fish; {there_are}"):
         settings("fish")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Command, Perform, Publish, SetTimer
 from peers.core.context import Context
-from peers.core.ledger.log import NOWHERE, Entry
+from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import (
     AlreadyRecorded,
     Append,
@@ -22,6 +23,8 @@ from peers.core.ledger.port import (
     LedgerAway,
     LookUp,
     Operation,
+    ReadEntries,
+    ReadOn,
     RecordElection,
     Result,
     Taken,
@@ -29,7 +32,15 @@ from peers.core.ledger.port import (
 )
 from peers.core.reports import LedgerBack, LedgerTrouble
 from peers.core.state_machine import IllegalTransition
-from peers.core.trader.committer import COMMIT_TRANSITIONS, RETRY_LEDGER_S, CommitEvent, CommitState, Committer
+from peers.core.trader.committer import (
+    COMMIT_TRANSITIONS,
+    RETRY_LEDGER_S,
+    Behind,
+    CommitEvent,
+    CommitState,
+    Committer,
+)
+from peers.core.trader.seat import Seat
 from tests.helpers.deals import accepted, at, election, office, stock, trade, unavailable
 from tests.unit.core.words import peer, rules
 
@@ -82,7 +93,11 @@ def in_state(state: CommitState) -> Desk:
         CommitState.AWAY: AWAY,
         CommitState.DEPOSED: TAKEN,
     }
-    if state is not CommitState.IDLE:
+    if state is CommitState.READING:
+        desk.committer.on_ledger(desk.begin(), Appended())
+        desk.committer.read_on()
+        desk.commands()
+    elif state is not CommitState.IDLE:
         operation, result = desk.begin(), results[state]
         if result is not None:
             desk.committer.on_ledger(operation, result)
@@ -158,6 +173,70 @@ def test_what_was_refused_for_good_leaves_its_place_to_the_next_entry() -> None:
     desk.committer.on_ledger(desk.begin(), KNOWN)
     following = trade()
     assert desk.begin(following) == at(LAST + 1, following)
+
+
+# -- a log that is shared ---------------------------------------------------------------------------------
+
+
+def north(entry: TradeEntry | None = None) -> TradeEntry:
+    return msgspec.structs.replace(entry or trade(), area="north")
+
+
+def shared() -> Desk:
+    """A committer of the south, whose log the north writes to as well."""
+    desk = Desk()
+    desk.committer = Committer(desk.ctx, LAST, Seat("south"))
+    return desk
+
+
+def test_another_areas_entry_takes_the_place_and_not_the_office() -> None:
+    desk, theirs = shared(), north()
+    assert desk.committer.on_ledger(desk.begin(), Taken(entry=theirs)) == Behind((theirs,))
+    following = trade()
+    assert desk.begin(following) == at(LAST + 2, following)
+
+
+def test_an_entry_of_its_own_area_deposes() -> None:
+    desk, taken = shared(), Taken(entry=msgspec.structs.replace(office(2), area="south"))
+    assert desk.committer.on_ledger(desk.begin(), taken) == taken
+    assert desk.state is CommitState.DEPOSED
+
+
+def test_who_is_beaten_twice_reads_to_the_end_before_it_writes_again() -> None:
+    desk = shared()
+    for _ in range(2):
+        assert not desk.committer.is_beaten
+        desk.committer.on_ledger(desk.begin(), Taken(entry=north()))
+    assert desk.committer.is_beaten
+    desk.committer.read_on()
+    reading = desk.performed()
+    assert reading == ReadOn(place=LAST + 2)
+    theirs = (north(), north())
+    assert desk.committer.on_ledger(reading, ReadEntries(entries=theirs)) == Behind(theirs, is_end=True)
+    following = trade()
+    assert desk.begin(following) == at(LAST + 5, following)
+
+
+def test_to_read_of_a_successor_ends_the_term() -> None:
+    desk, successor = shared(), msgspec.structs.replace(office(2), area="south")
+    desk.committer.read_on()
+    settled = desk.committer.on_ledger(desk.performed(), ReadEntries(entries=(north(), successor)))
+    assert settled == Taken(entry=successor)
+    assert desk.state is CommitState.DEPOSED
+
+
+def test_where_the_log_was_cut_nobody_can_go_on() -> None:
+    desk = shared()
+    desk.committer.read_on()
+    settled = desk.committer.on_ledger(desk.performed(), ReadEntries(entries=(), cut=True))
+    assert settled == Taken(entry=None)
+
+
+def test_what_cannot_be_read_now_is_read_another_time() -> None:
+    desk = shared()
+    desk.committer.read_on()
+    assert desk.committer.on_ledger(desk.performed(), AWAY) == Behind((), is_end=False)
+    assert desk.committer.is_idle
 
 
 # -- in doubt ----------------------------------------------------------------------------------------------
