@@ -258,9 +258,9 @@ class Network:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def slowness(self) -> float:
-        """How many times as long a round of who watches takes, in the median, as with nothing else to do; 1 or more."""
+        """How many times as long a round of who watches takes, in the median, as on a machine at rest; 1 or more."""
         rounds = [b["at_s"] - a["at_s"] for a, b in itertools.pairwise(self.sightings())]
-        return max(1.0, statistics.median(rounds) / _ROUND_S)
+        return max(1.0, float(statistics.median(rounds)) / _ROUND_S)
 
     def trader(self) -> str:
         """The last that took office, by the books."""

@@ -17,8 +17,8 @@ _SOON_S = 3.0
 
 
 def soon_s(network: Network) -> float:
-    """Within this time there is trade again on this machine, as busy as it is: as many times as long as a round of who
-    watches the books takes here, beside one with nothing else to do."""
+    """Within this time there is trade again on this machine, as busy as it is: as many times as long as a round of
+    who watches the books takes here, beside one at rest."""
     return _SOON_S * network.slowness()
 
 
