@@ -35,10 +35,12 @@ Whose = Literal["town", "own", "given"]
 
 
 class AreaPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One area. `books` is where its books are: empty for the town's database, `OWN`, or an address of MongoDB."""
+    """One area. `books` is where its books are: empty for beside those of the town, `OWN`, or an address of MongoDB.
+    `shared`: they are those of the town, together with the other areas', who have one stock then."""
 
     name: str = ""
     books: str = ""
+    shared: bool = False
 
     @property
     def whose(self) -> Whose:
@@ -154,12 +156,11 @@ def database_of_area(database: str, area: str, *, shared: bool = False) -> str:
     return database if shared or not area else f"{database}_{area}"
 
 
-def address_of_area(uri: str, database: str, plan: AreaPlan, *, shared: bool = False) -> tuple[str, str]:
+def address_of_area(uri: str, database: str, plan: AreaPlan) -> tuple[str, str]:
     """Returns where an area's books are, address and database, the town's being in `database` at `uri`: in a database
-    named after the area, unless the address that was given names one, or all areas share one stock. LedgerError for
-    an address that is none."""
+    named after the area, unless the address that was given names one. LedgerError for an address that is none."""
     if not plan.books:
-        return uri, database_of_area(database, plan.name, shared=shared)
+        return uri, database_of_area(database, plan.name, shared=plan.shared)
     from db.address import database_in, database_of
 
     given = database_in(plan.books)

@@ -76,7 +76,7 @@ def test_books_are_beside_those_of_the_town_or_where_it_was_said() -> None:
     assert database_of_area("bazaar", "north") == "bazaar_north"
     assert database_of_area("bazaar", "north", shared=True) == "bazaar"
     assert address_of_area(URI, "bazaar", NORTH) == (URI, "bazaar_north")
-    assert address_of_area(URI, "bazaar", NORTH, shared=True) == (URI, "bazaar")
+    assert address_of_area(URI, "bazaar", AreaPlan(name="north", shared=True)) == (URI, "bazaar")
     other = "mongodb://192.0.2.1:27017/?replicaSet=rs0"
     assert address_of_area(URI, "bazaar", AreaPlan(name="north", books=other)) == (other, "bazaar_north")
     named = "mongodb://192.0.2.1:27017/fish?replicaSet=rs0"
