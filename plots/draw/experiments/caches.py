@@ -53,8 +53,8 @@ def _draw_waits(axes: Axes, by_policy: dict[str, list[Figures]]) -> None:
     axes.bar([place + 0.2 for place in places], told, 0.38, color=style.BLUE, label="confirmation")
     for place, towns in zip(places, by_policy.values(), strict=True):
         if towns[-1].promised_ms == NEVER:
-            axes.text(place - 0.2, 0, "none", ha="center", va="bottom", fontsize=7, rotation=90)
+            axes.text(place - 0.2, 0, "no promise", ha="center", va="bottom", fontsize=7, rotation=90)
     axes.set_title("median milliseconds")
-    axes.set_xticks(list(places), list(by_policy), rotation=25)
+    axes.set_xticks(list(places), [policy.replace("-", "-\n") for policy in by_policy], fontsize=7)
     axes.set_ylim(top=1.35 * max(told))  # The legend has its place above the bars.
     axes.legend(loc="upper left")
