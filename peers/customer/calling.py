@@ -112,7 +112,8 @@ class TraderCalls:
             except (CallFailed, TownError, WireError) as error:
                 told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
                 if not self._wait(backoff.next_s(told_s), deadline_s):
-                    raise NoAnswer(method, within_s, error) from error
+                    what = method if post is self._own else f"{method} in {post.area}"
+                    raise NoAnswer(what, within_s, error) from error
 
     def _try(self, post: _Post, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
         """One try. Raises what it ended with, and tells the breaker."""

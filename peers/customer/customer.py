@@ -208,15 +208,15 @@ class Customer:
         self._settle(asked, answer)
         return answer
 
-    def look_up(self, asked: AskedFor) -> Document | None:
+    def look_up(self, asked: AskedFor, *, within_s: float | None = None) -> Document | None:
         """Returns what became of a request without sending it again: its outcome, or the row of a deposit that holds
         something; None while it is undecided, never arrived, or of a deposit of which nothing is left."""
         if asked.method == "buy":
-            found: Document | None = self.ask("outcome", asked.id, area=asked.area)
+            found: Document | None = self.ask("outcome", asked.id, within_s=within_s, area=asked.area)
             if found is not None:
                 self._journals.note(asked.area, "told", outcome=found)
         else:
-            rows = self.ask("search", asked.item, area=asked.area)
+            rows = self.ask("search", asked.item, within_s=within_s, area=asked.area)
             found = next((row for row in rows if row.get("deposit_id") == asked.id), None)
         if found is not None:
             self._settle(asked, found)
@@ -250,9 +250,9 @@ class Customer:
         it."""
         return account.earnings(self.ask, self.name)
 
-    def trader(self) -> Trader:
+    def trader(self, *, within_s: float | None = None) -> Trader:
         """Returns who is in office."""
-        status: Document = self.ask("status")
+        status: Document = self.ask("status", within_s=within_s)
         return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri, area=self._area)
 
     def ask(self, method: str, *arguments: object, within_s: float | None = None, area: str | None = None) -> Any:
