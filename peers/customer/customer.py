@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from peers.core.market.limits import checked, read_price
 from peers.core.market.records import Offer, PurchaseRequest
@@ -23,7 +23,7 @@ from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
-from peers.customer.errors import CircuitOpen, NoAnswer
+from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.errors import BadRequest
@@ -44,10 +44,10 @@ class Customer:
     even if it is killed. `on_news` is told what happens while it waits. `tries` counts all calls to traders, those in
     vain included.
 
-    Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then),
-    and CircuitOpen, at once, if nobody has answered for a while (it was not done); both are TownErrors. BadRequest is
-    raised at once for a name, a quantity, a price or an id beyond the limits of the market
-    (`peers.core.market.limits`), and for what the trader refuses.
+    Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then;
+    NotAsked, a NoAnswer: it was not), and CircuitOpen, at once, if nobody has answered for a while (it was not done);
+    both are TownErrors. BadRequest is raised at once for a name, a quantity, a price or an id beyond the limits of
+    the market (`peers.core.market.limits`), and for what the trader refuses.
     """
 
     def __init__(
@@ -166,14 +166,8 @@ class Customer:
                 return dict(self.ask("search_areas", item, wanted, within_s=within_s, area=area))
         return dict(self.ask("search_areas", item, wanted, area=last))
 
-    def _ask_once(self, method: str, argument: Document, within_s: float | None) -> Document:
-        asked = AskedFor(
-            method="buy" if method == "buy" else "deposit",
-            argument=argument,
-            at_ms=_now_ms(),
-            town=self._town,
-            area=self._area,
-        )
+    def _ask_once(self, method: Literal["buy", "deposit"], argument: Document, within_s: float | None) -> Document:
+        asked = AskedFor(method=method, argument=argument, at_ms=_now_ms(), town=self._town, area=self._area)
         if self._record is not None:
             self._record.asked(asked)
         try:
@@ -265,7 +259,10 @@ class Customer:
 
     def _stamp(self, within_s: float | None) -> Stamp:
         if self._clock is None:
-            self.ask("status", within_s=within_s)
+            try:
+                self.ask("status", within_s=within_s)
+            except NoAnswer as error:
+                raise NotAsked(self._patience_s if within_s is None else within_s, error.__cause__) from error
         if self._clock is None:
             self._clock = make_clock("lamport", self.name)
         return self._clock.tick()

@@ -9,7 +9,7 @@ import msgspec
 
 from peers.core.market.limits import read_price
 from peers.customer.customer import Customer
-from peers.customer.errors import NoAnswer
+from peers.customer.errors import NoAnswer, NotAsked
 from peers.customer.record import AskedFor
 from peers.errors import BadRequest, BazaarError, SettingsError
 from peers.shop import sentences
@@ -59,6 +59,8 @@ class Counter:
         """Carries out a command other than `quit`; whatever goes wrong is in the reply."""
         try:
             return self._does[command.name](*command.words)
+        except NotAsked as error:
+            return failed(command.name, error)
         except NoAnswer as error:
             return self._unheard(command.name, error)
         except BazaarError as error:
