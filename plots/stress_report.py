@@ -67,6 +67,8 @@ def as_text(figures: Figures) -> list[str]:
         }
         latency = ", ".join(f"{name} {shown(value)}" for name, value in named.items() if value is not None)
         lines.append(f"  latency     {latency} ms" + (", from when it was due" if figures.rate is not None else ""))
+    if figures.areas:
+        lines.append(f"  areas       {', '.join(f'{name} {count:,}' for name, count in figures.areas.items())}")
     for title, counts in (("refused", figures.refused), ("errors", figures.errors)):
         what = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
         lines.append(f"  {title:<11} {what or 'none'}")

@@ -9,11 +9,13 @@ import msgspec
 
 
 class Trader(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is in office: its name, its term, and the address to call it at."""
+    """Who is in office: its name, its term, and the address to call it at; `area`: of which area, empty in a town
+    with one post."""
 
     name: str
     term: int
     uri: str
+    area: str = ""
 
 
 class Earnings(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,12 +21,26 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 _LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.
 
 
+class _Post:
+    """What is known of the post of an area: who was last found in office, and the connection to it."""
+
+    def __init__(self, area: str) -> None:
+        self.area = area
+        self.trader_name = ""
+        self.connection: RpcConnection | None = None
+
+    def drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+
 class TraderCalls:
     """The calls of one customer, for one thread. `timeout_s` bounds one call; `tries` counts them, in vain or not.
-    `area` is whose post it trades at, in a town with several.
+    `area` is whose post it trades at, in a town with several; another is asked only where a call says so.
 
-    `on_status` gets what a trader says of itself before it is asked anything; `on_news` gets word of what happens
-    while an answer is waited for.
+    `on_status` gets what a trader of that area says of itself before it is asked anything; `on_news` gets word of
+    what happens while an answer is waited for.
     """
 
     def __init__(
@@ -44,14 +58,13 @@ class TraderCalls:
         self.tries = 0
         self._where = endpoint(host, port)
         self._names = NameServerClient(host, port, timeout_s)
-        self._area = area
+        self._own = _Post(area)
+        self._posts = {area: self._own}
         self._timeout_s = timeout_s
         self._breaker = breaker
         self._rng = rng
         self._on_status = on_status
         self._on_news = on_news
-        self._trader: RpcConnection | None = None
-        self._trader_name = ""
         self._given_up = threading.Event()
 
     @property
@@ -62,24 +75,26 @@ class TraderCalls:
     @property
     def trader(self) -> str:
         """The name of who was last found in office, empty for nobody yet."""
-        return self._trader_name
+        return self._own.trader_name
 
     @property
     def uri(self) -> str:
         """The address of the trader that is asked, empty while there is none."""
-        return self._trader.uri if self._trader is not None else ""
+        return self._own.connection.uri if self._own.connection is not None else ""
 
     def close(self) -> None:
         """Lets go of all connections."""
-        self._drop_trader()
+        for post in self._posts.values():
+            post.drop()
         self._names.close()
 
     def give_up(self) -> None:
         """Ends all patience: what is asked for now ends with NoAnswer at the next try. From any thread."""
         self._given_up.set()
 
-    def ask(self, method: str, *arguments: object, within_s: float) -> Any:
-        """Calls `method` on whoever is trader, until there is an answer; returns that.
+    def ask(self, method: str, *arguments: object, within_s: float, area: str | None = None) -> Any:
+        """Calls `method` on whoever is trader, of another area than the customer's own if one is named, until there
+        is an answer; returns that.
 
         Raises BadRequest as answered, NoAnswer if there is no answer in `within_s`, CircuitOpen if nothing was sent,
         as nobody in the town has answered for a while."""
@@ -88,30 +103,32 @@ class TraderCalls:
             raise CircuitOpen(self._where, blocked_s)
         deadline_s = time.monotonic() + within_s
         backoff = Backoff(self._rng)
+        post = self._own if area is None else self._posts.setdefault(area, _Post(area))
         while True:
             try:
-                return self._try(method, arguments, deadline_s)
+                return self._try(post, method, arguments, deadline_s)
             except BadRequest:
                 raise
             except (CallFailed, TownError, WireError) as error:
                 told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
                 if not self._wait(backoff.next_s(told_s), deadline_s):
-                    raise NoAnswer(method, within_s, error) from error
+                    what = method if post is self._own else f"{method} in {post.area}"
+                    raise NoAnswer(what, within_s, error) from error
 
-    def _try(self, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
+    def _try(self, post: _Post, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
         """One try. Raises what it ended with, and tells the breaker."""
         try:
-            connection = self._trader or self._find_trader(deadline_s)
+            connection = post.connection or self._find_trader(post, deadline_s)
             self.tries += 1
             self._bound(connection, deadline_s)
             answer = connection.call(method, *arguments)
         except WireError as error:
             self._breaker.succeeded()  # A refusal is an answer.
-            self._take_in(error)
+            self._take_in(post, error)
             raise
         except (CallFailed, TownError) as error:
             self._breaker.failed(time.monotonic())
-            self._lose_trader(str(error))
+            self._lose_trader(post, str(error))
             raise
         self._breaker.succeeded()
         return answer
@@ -135,9 +152,9 @@ class TraderCalls:
 
     # -- who is trader -------------------------------------------------------------------------------------
 
-    def _find_trader(self, deadline_s: float) -> RpcConnection:
+    def _find_trader(self, post: _Post, deadline_s: float) -> RpcConnection:
         self._names.limit(min(self._timeout_s, max(deadline_s - time.monotonic(), _LEAST_S)))
-        listed = self._names.trader(self._area)
+        listed = self._names.trader(post.area)
         if listed is None:
             raise NotTrader(trader=None, term=0)
         connection = RpcConnection(listed.uri, self._timeout_s)
@@ -147,32 +164,28 @@ class TraderCalls:
         except BaseException:
             connection.close()
             raise
-        self._trader = connection
+        post.connection = connection
         if isinstance(status, dict):
-            self._greet(status)
+            self._greet(post, status)
         return connection
 
-    def _greet(self, status: Document) -> None:
-        self._on_status(status)
+    def _greet(self, post: _Post, status: Document) -> None:
+        if post is self._own:  # The clock of another market may be far ahead of this one's, which would refuse it.
+            self._on_status(status)
         if status.get("in_office") is True:
-            before, self._trader_name = self._trader_name, str(status.get("name", ""))
-            self._tell(TraderFound(trader=self._trader_name, term=int(status.get("term", 0)), after=before))
+            before, post.trader_name = post.trader_name, str(status.get("name", ""))
+            self._tell(TraderFound(trader=post.trader_name, term=int(status.get("term", 0)), after=before))
 
-    def _take_in(self, error: WireError) -> None:
+    def _take_in(self, post: _Post, error: WireError) -> None:
         if isinstance(error, NotTrader):
-            self._lose_trader("it is not in office")
+            self._lose_trader(post, "it is not in office")
         elif isinstance(error, PostClosed):
             self._tell(Waiting(why=error.why))
 
-    def _lose_trader(self, why: str) -> None:
+    def _lose_trader(self, post: _Post, why: str) -> None:
         """The next try looks up anew who is in office."""
-        self._drop_trader()
-        self._tell(TraderLost(trader=self._trader_name, why=why))
-
-    def _drop_trader(self) -> None:
-        connection, self._trader = self._trader, None
-        if connection is not None:
-            connection.close()
+        post.drop()
+        self._tell(TraderLost(trader=post.trader_name, why=why))
 
     def _tell(self, news: News) -> None:
         if self._on_news is not None:

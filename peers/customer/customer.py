@@ -6,44 +6,48 @@ The id of a request is made once and sent with every try, so that whatever is tr
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import uuid
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal
 
 from peers.core.market.limits import checked, read_price
-from peers.core.market.records import Offer, Outcome, PurchaseRequest
+from peers.core.market.records import Offer, PurchaseRequest
 from peers.core.membership.clocks import Clock, Stamp, VectorStamp, make_clock
+from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
-from peers.customer.errors import CircuitOpen
+from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
+from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.errors import BadRequest
-from peers.rpc.public_form import Document, offer_dict, outcome_dict, request_dict, stamp_of
-from peers.rpc.wire import unpack_reversals, unpack_standing
-from peers.runtime.journal import Journal
+from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
 
-_PAGE = 1000  # The trader gives so many sales, or reversals, in one answer.
+_OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 
 
 class Customer:
     """One customer, for one thread, of the town whose name server is at `host` and `port`.
 
-    `area` is whose post it trades at, in a town with several. `clock` is the kind that the town runs (lamport or
-    vector); None has the trader asked before the first request.
-    `timeout_s` bounds one call, `patience_s` all tries to have one thing answered, unless a call says otherwise
-    (`within_s`). Between tries it waits as `peers.customer.backoff` says; `breaker` may be shared by several
-    customers. With the `directory` of a town it keeps a journal there for the audit; with a `record` it never asks
-    for the same twice, even if it is killed. `on_news` is told what happens while it waits. `tries` counts all calls
-    to traders, those in vain included.
+    `area` is whose post it trades at, in a town with several; `areas` are all of that town, each with the `directory`
+    of its own: there it looks too, and asks again for what it had asked for there. `clock` is the kind that the town
+    runs (lamport or vector); None has the trader asked before the first request. `timeout_s` bounds one call,
+    `patience_s` all tries to have one thing answered, unless a call says otherwise (`within_s`). Between tries it
+    waits as `peers.customer.backoff` says; `breaker` may be shared by several customers. With the `directory` of a
+    town, or of its area, it keeps a journal there for the audit; with a `record` it never asks for the same twice,
+    even if it is killed. `on_news` is told what happens while it waits. `tries` counts all calls to traders, those in
+    vain included.
 
-    Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then),
-    and CircuitOpen, at once, if nobody has answered for a while (it was not done); both are TownErrors. BadRequest is
-    raised at once for a name, a quantity, a price or an id beyond the limits of the market
-    (`peers.core.market.limits`), and for what the trader refuses.
+    Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then;
+    NotAsked, a NoAnswer: it was not), and CircuitOpen, at once, if nobody has answered for a while (it was not done);
+    both are TownErrors. BadRequest is raised at once for a name, a quantity, a price or an id beyond the limits of
+    the market (`peers.core.market.limits`), and for what the trader refuses.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Customer:
         patience_s: float = 30.0,
         directory: Path | None = None,
         area: str = "",
+        areas: Mapping[str, Path | None] = MappingProxyType({}),
         record: AskedRecord | None = None,
         breaker: CircuitBreaker | None = None,
         on_news: OnNews | None = None,
@@ -68,6 +73,8 @@ class Customer:
         self._patience_s = patience_s
         self._record = record
         self._town = town
+        self._area = area
+        self._other_areas = tuple(each for each in areas if each != area)
         self._calls = TraderCalls(
             host,
             port,
@@ -78,7 +85,7 @@ class Customer:
             on_status=self._follow,
             on_news=on_news,
         )
-        self._journal = Journal(directory, self.name) if directory is not None else None
+        self._journals = Journals(self.name, {**areas, area: directory})
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
 
@@ -93,8 +100,7 @@ class Customer:
     def close(self) -> None:
         """Lets go of all connections."""
         self._calls.close()
-        if self._journal is not None:
-            self._journal.close()
+        self._journals.close()
 
     def give_up(self) -> None:
         """Ends its patience: what it asks for now ends with NoAnswer at the next try. From any thread."""
@@ -148,13 +154,20 @@ class Customer:
         """Returns what is on offer of `item`, or of all items, a row for each deposit."""
         return list(self.ask("search", item, within_s=within_s))
 
-    def _ask_once(self, method: str, argument: Document, within_s: float | None) -> Document:
-        asked = AskedFor(
-            method="buy" if method == "buy" else "deposit",
-            argument=argument,
-            at_ms=_now_ms(),
-            town=self._town,
-        )
+    def search_areas(self, item: str | None = None, areas: Sequence[str] | None = None) -> Document:
+        """Returns what is on offer in these areas, in all if none are named: `offers`, rows as of `search`, each with
+        its `area`; `areas`, which answered; `missing`, of those that did not the `area` and `why`. Its own trader is
+        asked for that, and where it does not answer, that of another area."""
+        wanted = None if areas is None else list(areas)
+        *first, last = (self._area, *self._other_areas)
+        for area in first:
+            with contextlib.suppress(NoAnswer, CircuitOpen):
+                within_s = min(_OTHER_POST_S, self._patience_s)
+                return dict(self.ask("search_areas", item, wanted, within_s=within_s, area=area))
+        return dict(self.ask("search_areas", item, wanted, area=last))
+
+    def _ask_once(self, method: Literal["buy", "deposit"], argument: Document, within_s: float | None) -> Document:
+        asked = AskedFor(method=method, argument=argument, at_ms=_now_ms(), town=self._town, area=self._area)
         if self._record is not None:
             self._record.asked(asked)
         try:
@@ -171,33 +184,34 @@ class Customer:
         return self._record.unanswered if self._record is not None else []
 
     def ask_again(self, asked: AskedFor, *, within_s: float | None = None) -> Document:
-        """Sends a request once more with its id and contents as they were, so that it happens once; returns what
-        `buy` or `deposit` would have. For what it raises, see the class."""
+        """Sends a request once more with its id and contents as they were, to the post it was for, so that it happens
+        once; returns what `buy` or `deposit` would have. For what it raises, see the class."""
         if asked.method == "buy":
-            self._note("asked", request=asked.argument)
+            self._journals.note(asked.area, "asked", request=asked.argument)
         else:
-            self._note("offered", offer=asked.argument)
+            self._journals.note(asked.area, "offered", offer=asked.argument)
         try:
-            answer: Document = self.ask(asked.method, asked.argument, within_s=within_s)
+            answer: Document = self.ask(asked.method, asked.argument, within_s=within_s, area=asked.area)
         except BadRequest:
             self.forget(asked)  # Nothing was done, for whoever is asked refuses it.
             raise
         if asked.method == "buy":
-            self._note("told", outcome=answer)
+            self._journals.note(asked.area, "told", outcome=answer)
         else:
-            self._note("deposited", deposit=answer)
+            self._journals.note(asked.area, "deposited", deposit=answer)
         self._settle(asked, answer)
         return answer
 
-    def look_up(self, asked: AskedFor) -> Document | None:
+    def look_up(self, asked: AskedFor, *, within_s: float | None = None) -> Document | None:
         """Returns what became of a request without sending it again: its outcome, or the row of a deposit that holds
         something; None while it is undecided, never arrived, or of a deposit of which nothing is left."""
         if asked.method == "buy":
-            found = self.outcome(asked.id)
+            found: Document | None = self.ask("outcome", asked.id, within_s=within_s, area=asked.area)
             if found is not None:
-                self._note("told", outcome=found)
+                self._journals.note(asked.area, "told", outcome=found)
         else:
-            found = next((row for row in self.search(asked.item) if row.get("deposit_id") == asked.id), None)
+            rows = self.ask("search", asked.item, within_s=within_s, area=asked.area)
+            found = next((row for row in rows if row.get("deposit_id") == asked.id), None)
         if found is not None:
             self._settle(asked, found)
         return found
@@ -219,43 +233,36 @@ class Customer:
         return outcome
 
     def purchases(self) -> list[Document]:
-        """Returns the outcomes of its purchases, the oldest first, with what was taken back since: those that its
-        record knows, so nothing without one."""
-        known = {each["request_id"]: each for each in self._record.outcomes} if self._record is not None else {}
-        if known:
-            for each in _reversals(self):
-                if each.request.request_id in known:
-                    known[each.request.request_id] = outcome_dict(each)
-        return list(known.values())
+        """Returns the outcomes of its purchases, the oldest first, with what was taken back since, in a town with
+        several posts each with its `area`: those that its record knows, so nothing without one."""
+        told = self._record.told if self._record is not None else []
+        areas = sorted({each.area for each in told if each.town == self._town} | {self._area}) if told else []
+        return account.purchases(told, self.name, [partial(self.ask, area=area) for area in areas])
 
     def earnings(self) -> Earnings:
-        """Returns what it has sold and earned, and what it still has on offer, as the books have it."""
-        sales: list[Outcome] = []
-        while True:
-            reply = unpack_standing(self.ask("standing", self.name, sales[-1].seq if sales else 0))
-            sales += reply.sales
-            if len(reply.sales) < _PAGE:
-                break
-        left: dict[str, int] = {}
-        for each in reply.deposits:
-            left[each.offer.item] = left.get(each.offer.item, 0) + each.remaining
-        return _summed_up(sales, left)
+        """Returns what it has sold and earned at its post, and what it still has on offer there, as the books have
+        it."""
+        return account.earnings(self.ask, self.name)
 
-    def trader(self) -> Trader:
+    def trader(self, *, within_s: float | None = None) -> Trader:
         """Returns who is in office."""
-        status: Document = self.ask("status")
-        return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri)
+        status: Document = self.ask("status", within_s=within_s)
+        return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri, area=self._area)
 
-    def ask(self, method: str, *arguments: object, within_s: float | None = None) -> Any:
-        """Calls any public method (`peers/rpc/README.md`) of whoever is trader, until there is an answer. For what it
-        raises, see the class."""
-        return self._calls.ask(method, *arguments, within_s=self._patience_s if within_s is None else within_s)
+    def ask(self, method: str, *arguments: object, within_s: float | None = None, area: str | None = None) -> Any:
+        """Calls any public method (`peers/rpc/README.md`) of whoever is trader, of `area` if that is another than its
+        own, until there is an answer. For what it raises, see the class."""
+        patience_s = self._patience_s if within_s is None else within_s
+        return self._calls.ask(method, *arguments, within_s=patience_s, area=area)
 
     # -- its clock, its ids, its journal -------------------------------------------------------------------------
 
     def _stamp(self, within_s: float | None) -> Stamp:
         if self._clock is None:
-            self.ask("status", within_s=within_s)
+            try:
+                self.ask("status", within_s=within_s)
+            except NoAnswer as error:
+                raise NotAsked(self._patience_s if within_s is None else within_s, error.__cause__) from error
         if self._clock is None:
             self._clock = make_clock("lamport", self.name)
         return self._clock.tick()
@@ -273,37 +280,6 @@ class Customer:
         self._number += 1
         return f"{self.name}-{self._session}-{kind}{self._number}"
 
-    def _note(self, kind: str, **payload: Any) -> None:
-        if self._journal is not None:
-            self._journal.write(_now_ms(), kind, **payload)
-
-
-def _reversals(customer: Customer) -> list[Outcome]:
-    """Asks for all sales to or by a customer that were taken back."""
-    found: list[Outcome] = []
-    after = 0
-    while True:
-        reply = unpack_reversals(customer.ask("reversals", customer.name, after))
-        found += reply.reversals
-        after = reply.upto
-        if len(reply.reversals) < _PAGE:
-            return found
-
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _summed_up(sales: list[Outcome], left: dict[str, int]) -> Earnings:
-    standing = [(each.request.quantity, each.sale) for each in sales if each.taken_back is None]
-    money = [sale for _, sale in standing if sale is not None]
-    zero = Earnings()
-    return Earnings(
-        sales=len(money),
-        units=sum(quantity for quantity, _ in standing),
-        paid=sum((sale.amount for sale in money), zero.paid),
-        commission=sum((sale.commission for sale in money), zero.commission),
-        earned=sum((sale.earned for sale in money), zero.earned),
-        taken_back=len(sales) - len(money),
-        left=left,
-    )

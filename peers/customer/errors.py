@@ -15,6 +15,13 @@ class NoAnswer(TownError):
         )
 
 
+class NotAsked(NoAnswer):
+    """Nobody answered in time when it was to be asked, and nothing was sent: it was certainly not done."""
+
+    def __init__(self, within_s: float, why: object) -> None:
+        TownError.__init__(self, f"no trader answered in {within_s:g} s ({why}), so nothing was asked for")
+
+
 class CircuitOpen(TownError):
     """Nothing was sent, for nobody in the town has answered for a while. `retry_in_s` says when the next try goes
     through."""

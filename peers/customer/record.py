@@ -30,12 +30,14 @@ MOST_KEPT = 1000
 
 
 class AskedFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request as it was first sent: `argument` is what `method` takes, in the public form. `town`: which town."""
+    """A request as it was first sent: `argument` is what `method` takes, in the public form. `town`: which town;
+    `area`: whose post there, empty in a town with one."""
 
     method: Literal["buy", "deposit"]
     argument: dict[str, Any]
     at_ms: int
     town: str = ""
+    area: str = ""
 
     @property
     def id(self) -> str:
@@ -51,17 +53,28 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return int(self.argument["quantity"])
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a purchase as it was told, in the public form; `town` and `area` as in `AskedFor`."""
+
+    outcome: dict[str, Any]
+    town: str = ""
+    area: str = ""
+
+
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     customer: str
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request that is about to be sent, or one (`settled`) that is done with; `outcome`: of a purchase, if any."""
+    """A request that is about to be sent, or one (`settled`) that is done with; `outcome`: of a purchase, if any,
+    then also where it was made, which files of earlier versions do not say."""
 
     asked: AskedFor | None = None
     settled: str = ""
     outcome: dict[str, Any] | None = None
+    town: str = ""
+    area: str = ""
 
 
 class AskedRecord:
@@ -75,7 +88,7 @@ class AskedRecord:
         self.warnings: list[str] = []
         self._name = name
         self._unanswered: dict[str, AskedFor] = {}
-        self._outcomes: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
+        self._told: deque[Told] = deque(maxlen=MOST_KEPT)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
@@ -112,9 +125,9 @@ class AskedRecord:
         return list(self._unanswered.values())
 
     @property
-    def outcomes(self) -> list[dict[str, Any]]:
-        """The outcomes of purchases that were told, as they were then, the oldest first; at most MOST_KEPT."""
-        return list(self._outcomes)
+    def told(self) -> list[Told]:
+        """The purchases whose outcome was told, the oldest first; at most MOST_KEPT."""
+        return list(self._told)
 
     def asked(self, request: AskedFor) -> None:
         """Writes down that `request` is about to be sent; returns once the disk has it. TownError if it cannot be
@@ -132,13 +145,15 @@ class AskedRecord:
     def settled(self, request_id: str, outcome: dict[str, Any] | None = None) -> None:
         """Writes down that nobody waits for this any more: it was answered, refused for good, or let go. TownError
         if it cannot be written."""
-        if self._unanswered.pop(request_id, None) is not None:
-            self._append(_Line(settled=request_id, outcome=outcome), durable=False)
-            self._note(outcome)
-
-    def _note(self, outcome: dict[str, Any] | None) -> None:
-        if outcome is not None:
-            self._outcomes.append(outcome)
+        asked = self._unanswered.pop(request_id, None)
+        if asked is None:
+            return
+        if outcome is None:
+            self._append(_Line(settled=request_id), durable=False)
+            return
+        told = Told(outcome=outcome, town=asked.town, area=asked.area)
+        self._append(_line_of(told), durable=False)
+        self._told.append(told)
 
     def _append(self, line: _Line, *, durable: bool) -> None:
         try:
@@ -204,14 +219,20 @@ class AskedRecord:
             self._unanswered[line.asked.id] = line.asked
         elif line.settled:
             self._unanswered.pop(line.settled, None)
-            self._note(line.outcome)
+            if line.outcome is not None:
+                self._told.append(Told(outcome=line.outcome, town=line.town, area=line.area))
 
     def _rewrite(self) -> None:
         """Writes what is still of use into a new file, and so cuts a torn line off."""
         lines: list[object] = [_Header(format=FORMAT, customer=self._name)]
-        lines += [_Line(settled=str(each.get("request_id", "-")), outcome=each) for each in self._outcomes]
+        lines += [_line_of(each) for each in self._told]
         lines += [_Line(asked=each) for each in self._unanswered.values()]
         write_whole(self.path, b"".join(msgspec.json.encode(line) + b"\n" for line in lines), mode=PRIVATE)
+
+
+def _line_of(told: Told) -> _Line:
+    settled = str(told.outcome.get("request_id", "-"))
+    return _Line(settled=settled, outcome=told.outcome, town=told.town, area=told.area)
 
 
 def record_in(directory: Path, name: str) -> AskedRecord:

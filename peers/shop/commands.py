@@ -29,7 +29,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 COMMANDS: dict[str, Usage] = {
     "look": Usage(form="look", least=0, most=0, does="what is on offer, by item"),
     "search": Usage(
-        form="search [ITEM]", least=0, most=1, does="each deposit of it, in the order in which they sell"
+        form="search [ITEM] [all]",
+        least=0,
+        most=2,
+        does="each deposit of it, in the order in which they sell; `all`: in all areas of the town",
     ),
     "buy": Usage(form="buy ITEM [QUANTITY]", least=1, most=2, does="buy, from whoever is next to sell"),
     "sell": Usage(form="sell ITEM QUANTITY PRICE", least=3, most=3, does="deposit goods, at a price for each"),
@@ -43,6 +46,9 @@ COMMANDS: dict[str, Usage] = {
     "quit": Usage(form="quit", least=0, most=0, does="leave; so does Ctrl-D"),
 }
 """In the order in which `help` lists them."""
+
+EVERYWHERE = "all"
+"""What to say after `search` to look in all areas."""
 
 _ALIASES = {"exit": "quit", "q": "quit", "?": "help", "ls": "look", "deposit": "sell"}
 
@@ -69,6 +75,15 @@ def command_of(words: list[str]) -> Command:
     if not usage.least <= len(rest) <= usage.most:
         raise SettingsError(f"say: {usage.form}")
     return Command(name=name, words=rest)
+
+
+def search_in(words: tuple[str, ...]) -> tuple[str | None, bool]:
+    """Returns which item a search is for, None for all, and whether in all areas. SettingsError for other words."""
+    is_everywhere = words[-1:] == (EVERYWHERE,)
+    items = words[:-1] if is_everywhere else words
+    if len(items) > 1:
+        raise SettingsError(f"say: {COMMANDS['search'].form}")
+    return (items[0] if items else None), is_everywhere
 
 
 def quantity_in(word: str) -> int:

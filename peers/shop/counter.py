@@ -9,11 +9,13 @@ import msgspec
 
 from peers.core.market.limits import read_price
 from peers.customer.customer import Customer
-from peers.customer.errors import NoAnswer
+from peers.customer.errors import NoAnswer, NotAsked
 from peers.customer.record import AskedFor
 from peers.errors import BadRequest, BazaarError, SettingsError
 from peers.shop import sentences
-from peers.shop.commands import Command, quantity_in
+from peers.shop.commands import Command, quantity_in, search_in
+
+_ELSEWHERE_S = 3.0  # So long the post of another area is asked what became of something.
 
 DONE, NOT_DONE, NOT_KNOWN = 0, 2, 3
 """What came of a command, as an exit code: it was done; it was not; nobody knows yet whether something was bought."""
@@ -33,11 +35,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter:
-    """Serves one customer, who has a record, in the town called `town`."""
+    """Serves one customer, who has a record, in the town called `town`, at the post of `area`."""
 
-    def __init__(self, customer: Customer, town: str) -> None:
+    def __init__(self, customer: Customer, town: str, area: str = "") -> None:
         self._customer = customer
         self._town = town
+        self._area = area
         self._does: dict[str, Callable[..., Reply]] = {
             "look": self._look,
             "search": self._search,
@@ -56,6 +59,8 @@ class Counter:
         """Carries out a command other than `quit`; whatever goes wrong is in the reply."""
         try:
             return self._does[command.name](*command.words)
+        except NotAsked as error:
+            return failed(command.name, error)
         except NoAnswer as error:
             return self._unheard(command.name, error)
         except BazaarError as error:
@@ -79,10 +84,18 @@ class Counter:
         lines = sentences.look(rows, self._customer.last_trader)
         return Reply(command="look", lines=lines, data={"offers": rows})
 
-    def _search(self, item: str | None = None) -> Reply:
+    def _search(self, *words: str) -> Reply:
+        item, is_everywhere = search_in(words)
+        if is_everywhere:
+            return self._search_everywhere(item)
         rows = self._customer.search(item)
         lines = sentences.search(rows, item, self._customer.last_trader)
         return Reply(command="search", lines=lines, data={"offers": rows})
+
+    def _search_everywhere(self, item: str | None) -> Reply:
+        found = self._customer.search_areas(item)
+        lines = sentences.search_areas(found, item, self._area, self._customer.last_trader)
+        return Reply(command="search", lines=lines, data=found, code=DONE if found["areas"] else NOT_DONE)
 
     def _purchases(self) -> Reply:
         outcomes = self._customer.purchases()
@@ -96,8 +109,9 @@ class Counter:
 
     def _trader(self) -> Reply:
         found = self._customer.trader()
-        line = f"{found.name} is in office (term {found.term})"
-        return Reply(command="trader", lines=[line], data={"trader": msgspec.to_builtins(found)})
+        return Reply(
+            command="trader", lines=[sentences.in_office(found)], data={"trader": msgspec.to_builtins(found)}
+        )
 
     # -- trading -------------------------------------------------------------------------------------------
 
@@ -118,7 +132,8 @@ class Counter:
 
     def _same_as(self, method: str, **wanted: object) -> AskedFor | None:
         """What was asked for in the same words and not answered: to say it again is to ask again."""
-        return next((a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items()), None)
+        alike = (a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items())
+        return next((asked for asked in alike if asked.area == self._area), None)
 
     def _once_more(self, name: str, asked: AskedFor) -> Reply:
         answer = self._customer.ask_again(asked)
@@ -135,15 +150,19 @@ class Counter:
     # -- what is not answered yet --------------------------------------------------------------------------
 
     def pending(self) -> Reply:
-        """Looks for what became of everything that is unanswered, and says it. TownError if nobody answers."""
+        """Looks for what became of everything that is unanswered, and says it. TownError if nobody answers at the
+        post of its own area; of others that is said."""
         lines: list[str] = []
         answers: list[dict[str, Any]] = []
+        silent: set[str] = set()
         for asked in self.unanswered:
-            found = self._customer.look_up(asked)
+            found = self._look_up(asked, silent)
             what = f"you had asked {sentences.request(asked)} and not heard: "
             if found is not None:
                 lines.append(what + sentences.answered(asked, found))
                 answers.append({"id": asked.id, "answer": found})
+            elif asked.area in silent:
+                lines.append(f"{what}nobody answers in {asked.area} just now")
             else:
                 lines.append(f"{what}so far that has not arrived, or is not decided. `again` asks again, with its id")
         elsewhere = len(self._customer.unanswered) - len(self.unanswered)
@@ -157,8 +176,29 @@ class Counter:
             code=NOT_KNOWN if left else DONE,
         )
 
+    def _look_up(self, asked: AskedFor, silent: set[str]) -> sentences.Document | None:
+        """Looks for what became of a request; the area is added to `silent` where another than its own, which nobody
+        is to wait for long, does not answer."""
+        if asked.area == self._area:
+            return self._customer.look_up(asked)
+        if asked.area not in silent:
+            try:
+                return self._customer.look_up(asked, within_s=_ELSEWHERE_S)
+            except NoAnswer:
+                silent.add(asked.area)
+        return None
+
     def _again(self) -> Reply:
-        replies = [self._once_more("buy" if a.method == "buy" else "sell", a) for a in self.unanswered]
+        replies: list[Reply] = []
+        silent: set[str] = set()
+        for asked in sorted(self.unanswered, key=lambda each: each.area != self._area):
+            if asked.area in silent:
+                continue
+            try:
+                replies.append(self._once_more("buy" if asked.method == "buy" else "sell", asked))
+            except NoAnswer as error:
+                silent.add(asked.area)
+                replies.append(self._unheard("again", error))
         if not replies:
             return Reply(command="again", lines=["all that you asked for was answered"])
         return Reply(

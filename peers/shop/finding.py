@@ -1,9 +1,10 @@
-"""Where the town is, and who the customer is, when a person says neither."""
+"""Where the town is, at whose post, and who the customer is, when a person says none of it."""
 
 from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -13,23 +14,25 @@ from peers.core.names import NO_RANK, rank_of
 from peers.endpoints import split_endpoint
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import TlsFiles, secure
+from peers.town.areas import read_areas
 from peers.town.directory import Directory
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A town: its name server, which town it is, and its directory where that is on this machine."""
+    """A town: its name server, which town it is, and its areas in their order, "" being that of a town with one post;
+    each with the directory that its journals are in, None where that is not on this machine."""
 
     host: str
     port: int
     town: str = ""
-    directory: Path | None = None
+    areas: dict[str, Path | None]
 
 
 def find_town(directory: Path, nameserver: str | None) -> Place:
     """Returns the town of that name server, as `host:port`, or where it is None the one that runs in `directory`.
 
     This process speaks TLS from now on if the town does. TownError if there is none, or it does not answer,
-    SettingsError if `nameserver` is no address."""
+    SettingsError if `nameserver` is no address, or the town is of another version."""
     here = Directory(directory)
     if nameserver is None:
         state = here.running_town()
@@ -40,7 +43,7 @@ def find_town(directory: Path, nameserver: str | None) -> Place:
             )
         if state.tls:
             secure(TlsFiles(here.tls))
-        return _place(state.nameserver_host, state.nameserver_port, here.path)
+        return _place(state.nameserver_host, state.nameserver_port, here)
     try:
         host, port = split_endpoint(nameserver)
     except ValueError as error:
@@ -50,10 +53,28 @@ def find_town(directory: Path, nameserver: str | None) -> Place:
     return _place(host, port, None)
 
 
-def _place(host: str, port: int, directory: Path | None) -> Place:
+def _place(host: str, port: int, directory: Directory | None) -> Place:
     with find(host, port) as names:
         card = names.card() or {}
-    return Place(host=host, port=port, town=card.get("town", ""), directory=directory)
+    areas = [each.name for each in read_areas(card)] or [""]
+    return Place(
+        host=host, port=port, town=card.get("town", ""), areas={each: _journals(directory, each) for each in areas}
+    )
+
+
+def _journals(directory: Directory | None, area: str) -> Path | None:
+    """The directory for the journals of an area, None where it has none here: its peers are on other machines."""
+    path = directory.area(area).path if directory is not None else None
+    return path if path is not None and path.is_dir() else None
+
+
+def check_area(wanted: str | None, areas: Iterable[str]) -> None:
+    """Raises SettingsError if the town with these areas ("" for one post) has none of the name that is `wanted`."""
+    names = [name for name in areas if name]
+    if wanted is not None and not names:
+        raise SettingsError(f"the town has one post, and no area {wanted}: leave out --area")
+    if wanted is not None and wanted not in names:
+        raise SettingsError(f"the town has no area {wanted}: it has {', '.join(names)}")
 
 
 def customer_name(given: str | None) -> str:

@@ -13,13 +13,13 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
 from peers.files import PRIVATE
-from peers.shop.commands import COMMANDS
+from peers.shop.commands import COMMANDS, EVERYWHERE
 
 _OF_ITEMS = ("search", "buy", "sell")
 
 
 class WordCompleter(Completer):
-    """Completes commands, and after those that take one the items of the town."""
+    """Completes commands, after those that take one the items of the town, and in a search that it is everywhere."""
 
     def __init__(self, items: Callable[[], list[str]]) -> None:
         self._items = items
@@ -34,6 +34,8 @@ class WordCompleter(Completer):
             choices = COMMANDS
         elif len(words) == 1 and words[0] in _OF_ITEMS:
             choices = self._items()
+        if words[:1] == ["search"] and len(words) <= 2 and EVERYWHERE not in words:
+            choices = [*choices, EVERYWHERE]
         for choice in choices:
             if choice.startswith(begun):
                 about = COMMANDS[choice].does if not words else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from peers.customer.answers import Earnings, News, TraderFound, TraderLost, Waiting
+from peers.customer.answers import Earnings, News, Trader, TraderFound, TraderLost, Waiting
 from peers.customer.record import AskedFor
 from peers.shop.commands import COMMANDS
 
@@ -22,10 +22,11 @@ def bought(outcome: Document) -> str:
             f"no {outcome['item']} for you: {outcome.get('reason') or 'it is not to be had'} (you asked for {goods})"
         )
     sale = f"{goods} from {outcome['seller']} at {outcome['price']}"
+    number = f"#{outcome['seq']} of {outcome['area']}" if outcome.get("area") else f"#{outcome['seq']}"
     back = outcome.get("taken_back")
     if back is not None:
-        return f"you bought {sale} (#{outcome['seq']}), and got {back['amount']} back: {back['reason']}"
-    return f"you bought {sale}, {outcome['amount']} in all (#{outcome['seq']})"
+        return f"you bought {sale} ({number}), and got {back['amount']} back: {back['reason']}"
+    return f"you bought {sale}, {outcome['amount']} in all ({number})"
 
 
 def deposited(deposit: Document) -> str:
@@ -45,7 +46,21 @@ def request(asked: AskedFor) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(asked.at_ms / 1000))
     verb = "buy" if asked.method == "buy" else "sell"
     price = f" at {asked.argument['price']}" if asked.method == "deposit" else ""
-    return f"to {verb} {goods}{price} at {at}"
+    area = f" in {asked.area}" if asked.area else ""
+    return f"to {verb} {goods}{price}{area} at {at}"
+
+
+def in_office(trader: Trader) -> str:
+    """Who is in office, and where that is if the town has several posts."""
+    area = f" in {trader.area}" if trader.area else ""
+    return f"{trader.name} is in office{area} (term {trader.term})"
+
+
+def first_of(areas: Iterable[str]) -> str:
+    """That a customer who has not said where trades in the first of these areas."""
+    first, *others = areas
+    there = f"; {', '.join(others)} {'are' if len(others) > 1 else 'is'} there too (--area NAME)" if others else ""
+    return f"you trade in {first}{there}"
 
 
 def look(rows: Iterable[Document], trader: str) -> list[str]:
@@ -73,10 +88,28 @@ def search(rows: Sequence[Document], item: str | None, trader: str) -> list[str]
     if not rows:
         return [f"nobody offers {item or 'anything'} just now"]
     table = [("item", "price", "units", "seller")]
-    for row in rows:
-        who = f"{row['seller']} (in office, sells nothing meanwhile)" if row["seller"] == trader else row["seller"]
-        table.append((row["item"], row["price"], str(row["remaining"]), who))
+    table += [(row["item"], row["price"], str(row["remaining"]), _seller(row, trader)) for row in rows]
     return _columns(table)
+
+
+def _seller(row: Document, trader: str) -> str:
+    seller = str(row["seller"])
+    return f"{seller} (in office, sells nothing meanwhile)" if seller == trader else seller
+
+
+def search_areas(found: Document, item: str | None, here: str, trader: str) -> list[str]:
+    """Each deposit in each area, the next to sell first; and which areas did not answer. `trader` is who is in office
+    `here`."""
+    lines = [f"{each['area'] or 'the post'} did not answer: {each['why']}" for each in found["missing"]]
+    rows = found["offers"]
+    if not rows:
+        return [f"nobody who answers offers {item or 'anything'} just now", *lines]
+    table = [("area", "item", "price", "units", "seller")]
+    for row in rows:
+        who = _seller(row, trader if row["area"] == here else "")
+        table.append((row["area"], row["item"], row["price"], str(row["remaining"]), who))
+    # In a town with one post, whose name is empty, there is nothing to tell apart.
+    return [*_columns(table if any(row["area"] for row in rows) else [cells[1:] for cells in table]), *lines]
 
 
 def purchases(outcomes: Sequence[Document]) -> list[str]:

@@ -16,7 +16,7 @@ from peers.errors import BazaarError, SettingsError, TownError
 from peers.shop import sentences
 from peers.shop.commands import Command, command_of, parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply, failed
-from peers.shop.finding import customer_name, find_town
+from peers.shop.finding import check_area, customer_name, find_town
 from peers.town.view.console import Console
 
 _GREETING_S = 3.0  # The prompt comes after so long, whether or not somebody is in office.
@@ -24,12 +24,14 @@ _STYLES = {DONE: "", NOT_DONE: "yellow", NOT_KNOWN: "bold yellow"}
 
 
 class ShopOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the shop is entered: `words` are a command to carry out, none for those on the standard input."""
+    """How the shop is entered: `words` are a command to carry out, none for those on the standard input. `area`:
+    whose post, None for the first."""
 
     words: tuple[str, ...] = ()
     directory: Path
     nameserver: str | None = None
     name: str | None = None
+    area: str | None = None
     patience_s: float = 30.0
     as_json: bool = False
 
@@ -42,12 +44,15 @@ class ShopOptions(msgspec.Struct, frozen=True, kw_only=True):
 def visit(options: ShopOptions) -> int:
     """Serves one customer; returns the exit code: of the worst that came of a command, 3 if something is unanswered.
 
-    TownError if the town or the customer's record cannot be used, SettingsError for what is no command.
+    TownError if the town or the customer's record cannot be used, SettingsError for what is no command, and for an
+    area that the town has not.
     """
     options.check()
     command = command_of(list(options.words)) if options.words else None
     name = customer_name(options.name)
     place = find_town(options.directory, options.nameserver)
+    check_area(options.area, place.areas)
+    area = options.area or next(iter(place.areas))
     is_prompt = command is None and sys.stdin.isatty() and sys.stdout.isatty()
     teller = Teller(as_json=options.as_json, is_prompt=is_prompt)
     with (
@@ -57,7 +62,9 @@ def visit(options: ShopOptions) -> int:
             place.port,
             name=name,
             patience_s=options.patience_s,
-            directory=place.directory,
+            directory=place.areas[area],
+            area=area,
+            areas=place.areas,
             record=record,
             on_news=teller.on_news,
             town=place.town,
@@ -65,7 +72,9 @@ def visit(options: ShopOptions) -> int:
     ):
         for warning in record.warnings:
             teller.warn(warning)
-        counter = Counter(customer, place.town)
+        if area and options.area is None:
+            teller.say(sentences.first_of(place.areas))
+        counter = Counter(customer, place.town, area)
         session = _Session(counter, teller)
         if is_prompt:
             session.greet(customer, name)
@@ -126,8 +135,7 @@ class _Session:
     def greet(self, customer: Customer, name: str) -> None:
         """Says where the customer is."""
         try:
-            trader = customer.ask("status", within_s=_GREETING_S)
-            office = f"{trader['name']} is in office (term {trader['term']})"
+            office = sentences.in_office(customer.trader(within_s=_GREETING_S))
         except TownError:
             office = "nobody is in office just now"
         self._teller.say(f"Welcome to the trading post, {name}. {office}. `help` lists what you can say.")

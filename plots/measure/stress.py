@@ -35,16 +35,16 @@ _TICK_S = 0.1
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `rate`: purchases a second in all, None for a closed loop. `directory`: the town's, for
-    journals that its audit reads."""
+    """What is asked for. `rate`: purchases a second in all, None for a closed loop. `areas`: those that the customers
+    are dealt out to, one after another, each with the directory of its journals, which the audit reads."""
 
     host: str
     port: int
     customers: int
     duration_s: float
+    areas: dict[str, Path | None]
     rate: float | None = None
     patience_s: float = 30.0
-    directory: Path | None = None
     seed: int = 0
 
     def check(self) -> None:
@@ -59,7 +59,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it. Latencies in ms, of what was answered; None where nothing was. `late`: how many purchases of
-    an open loop were sent after the next one of the same customer was due already."""
+    an open loop were sent after the next one of the same customer was due already. `areas`: how many were answered in
+    each, in a town with several posts."""
 
     loop: str
     interrupted: bool
@@ -81,6 +82,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     p999_ms: float | None = None
     max_ms: float | None = None
     late: int = 0
+    areas: dict[str, int] = {}
 
 
 class _Tally:
@@ -104,9 +106,12 @@ class Stress:
         self._load = load
         self._tallies = [_Tally() for _ in range(load.customers)]
         self._enough = threading.Event()
-        self._breaker = CircuitBreaker()
-        self._supply = threading.Lock()
-        self._supplied: Counter[str] = Counter()
+        # One for each post: that one does not answer holds up nobody who trades at another.
+        self._breakers = {area: CircuitBreaker() for area in load.areas}
+        self._supply = {area: threading.Lock() for area in load.areas}
+        self._supplied: Counter[tuple[str, str]] = Counter()
+        names = [*load.areas]
+        self._areas = [names[number % len(names)] for number in range(load.customers)]
         self._ready = threading.Barrier(load.customers + 1)
         self._start_s = 0.0
         self._end_s = math.inf
@@ -121,9 +126,10 @@ class Stress:
         """Runs it; `tick` is called about ten times a second with the seconds that have passed. Returns the figures.
         A first Ctrl-C ends it early, a second raises. TownError if the town does not answer at the beginning."""
         load = self._load
-        with self._customer("hand") as hand:
-            for item in ITEMS:
-                self._bring(hand, item, 0)
+        for area in dict.fromkeys(self._areas):
+            with self._customer("hand", area) as hand:
+                for item in ITEMS:
+                    self._bring(hand, (area, item), 0)
         schedules = self._schedules()
         threads = [
             threading.Thread(target=self._live, args=(number, next(schedules)), daemon=True)
@@ -153,35 +159,36 @@ class Stress:
         else:
             yield from deal(arrivals(load.rate, load.duration_s, load.seed), load.customers)
 
-    def _customer(self, name: str) -> Customer:
+    def _customer(self, name: str, area: str) -> Customer:
         load = self._load
         return Customer(
             load.host,
             load.port,
             name=f"stress-{self._run_id}-{name}",
             patience_s=load.patience_s,
-            directory=load.directory,
-            breaker=self._breaker,
+            directory=load.areas[area],
+            area=area,
+            breaker=self._breakers[area],
             rng=random.Random(f"{load.seed}/{name}"),
         )
 
     def _live(self, number: int, due_s: Values | None) -> None:
         """One customer's life."""
-        tally = self._tallies[number]
+        tally, area = self._tallies[number], self._areas[number]
         rng = random.Random(f"{self._load.seed}/{number}/items")
-        with self._customer(str(number)) as customer:
+        with self._customer(str(number), area) as customer:
             customer.trader()  # Its connection is made, and it knows the town's clock, before anything is measured.
             self._ready.wait()
             for at_s in self._moments(due_s):
                 item = rng.choice(ITEMS)
-                generation = self._supplied[item]
+                generation = self._supplied[area, item]
                 began_s = time.monotonic()
                 tally.late += due_s is not None and began_s - at_s > 0.001
                 sold = self._buy(customer, item, tally)
                 if sold is not None:
                     tally.latencies_s.append(time.monotonic() - (began_s if due_s is None else at_s))
                 if sold is False:
-                    self._restock(customer, item, generation, tally)
+                    self._restock(customer, (area, item), generation, tally)
 
     def _moments(self, due_s: Values | None) -> Iterator[float]:
         """Gives the moment at which each purchase is due, when it has come."""
@@ -219,21 +226,25 @@ class Stress:
         tally.refused[str(outcome.get("reason", "unavailable"))] += 1
         return False
 
-    def _restock(self, customer: Customer, item: str, generation: int, tally: _Tally) -> None:
+    def _restock(self, customer: Customer, goods: tuple[str, str], generation: int, tally: _Tally) -> None:
         try:
-            self._bring(customer, item, generation)
+            self._bring(customer, goods, generation)
         except TownError:
             tally.errors["deposit not answered"] += 1
 
-    def _bring(self, customer: Customer, item: str, generation: int) -> None:
-        """Deposits goods, unless another did so since they were found to be missing."""
-        with self._supply:
-            if self._supplied[item] == generation:
+    def _bring(self, customer: Customer, goods: tuple[str, str], generation: int) -> None:
+        """Deposits goods of an area and item, unless another did so since they were found to be missing."""
+        area, item = goods
+        with self._supply[area]:
+            if self._supplied[goods] == generation:
                 customer.deposit(item, _LOT, _PRICE)
-                self._supplied[item] += 1
+                self._supplied[goods] += 1
 
     def _summed_up(self, took_s: float, is_interrupted: bool) -> Figures:
         load, tallies = self._load, self._tallies
+        answered: Counter[str] = Counter()
+        for area, tally in zip(self._areas, tallies, strict=True):
+            answered[area] += len(tally.latencies_s)
         values = np.asarray([each for tally in tallies for each in tally.latencies_s], dtype=np.float64) * 1000.0
         refused: Counter[str] = sum((tally.refused for tally in tallies), Counter())
         errors: Counter[str] = sum((tally.errors for tally in tallies), Counter())
@@ -252,6 +263,7 @@ class Stress:
             asked_again=sum(tally.asked_again for tally in tallies),
             per_s=values.size / took_s,
             late=sum(tally.late for tally in tallies),
+            areas={area: count for area, count in answered.items() if area},
         )
         if not values.size:
             return figures

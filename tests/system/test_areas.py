@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,20 @@ class TwoPosts:
     def _sales(self, area: str) -> int:
         return int(self.books(area).requests.count_documents({"status": "sold"}))
 
+    def shop(self, *arguments: str, says: str = "") -> subprocess.CompletedProcess[str]:
+        command = self.shop_command(*arguments)
+        return subprocess.run(command, input=says, capture_output=True, text=True, timeout=60, check=False)
+
+    def shop_command(self, *arguments: str) -> list[str]:
+        """Of `ben`, unless another is named."""
+        name = () if "--name" in arguments else ("--name", "ben")
+        return [*BAZAAR, "shop", *arguments, *name, "--dir", str(self.directory)]
+
+    def bought(self, area: str) -> set[str]:
+        """The ids of what ben has bought there."""
+        sold = {"buyer": "ben", "status": "sold"}
+        return {each["_id"] for each in self.books(area).requests.find(sold)}
+
     def customer(self, area: str, name: str) -> Customer:
         state = json.loads((self.directory / "town.json").read_text())
         return Customer(state["nameserver_host"], state["nameserver_port"], name=name, area=area)
@@ -110,6 +127,7 @@ def test_two_posts_trade_fail_and_are_searched_apart_and_audited_together(posts:
             posts.sells(area)
         _a_trader_dies_in_one_area_only(posts)
         _a_search_covers_both(posts)
+        _a_shop_is_that_of_an_area(posts)
         _who_joins_belongs_to_the_area_it_names(posts)
         assert bazaar("audit", "--dir", str(posts.directory)).returncode == 0
         terms = {area: posts.post(area)["term"] for area in (NORTH, SOUTH)}
@@ -158,17 +176,73 @@ def _a_search_covers_both(posts: TwoPosts) -> None:
         assert anna.buy("boar")["seller"] in {offer["seller"] for offer in found["offers"] if offer["area"] == SOUTH}
     with pytest.raises(Exception, match="must be a list of north, south"):
         _ask(asked, "search_areas", "boar", ["east"])
-    frozen = [peer["pid"] for peer in _of(status, SOUTH)]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with _frozen(status, SOUTH):
         found = _ask(asked, "search_areas", "boar")
         assert [each["area"] for each in found["missing"]] == [SOUTH]
         assert {offer["area"] for offer in found["offers"]} == {NORTH}
-    finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
     posts.sells(SOUTH)
+
+
+def _a_shop_is_that_of_an_area(posts: TwoPosts) -> None:
+    for area in (NORTH, SOUTH):
+        with posts.customer(area, f"olga-{area}") as olga:
+            olga.deposit("fish", 500, "7.00")
+    bought = posts.shop("--area", SOUTH, "buy", "fish", "--json")
+    assert (bought.returncode, bought.stderr) == (0, "")
+    wait_until(lambda: len(posts.bought(SOUTH)) == 1, "the purchase in the books of the south")
+    everywhere = posts.shop("search", "fish", "all")
+    assert everywhere.returncode == 0, everywhere.stderr
+    assert everywhere.stderr == "you trade in north; south is there too (--area NAME)\n"
+    for area in (NORTH, SOUTH):
+        assert re.search(rf"^{area} +fish +7\.00 +\d+ +olga-{area}$", everywhere.stdout, re.MULTILINE)
+    nowhere = posts.shop("--area", "east", "look")
+    assert nowhere.returncode == 2
+    assert "the town has no area east: it has north, south" in nowhere.stderr
+    crowd = posts.shop("--stress", "2", "--duration", "0.5", "--json")
+    assert "the customers are spread over north, south" in crowd.stderr
+    assert all(json.loads(crowd.stdout)["areas"][area] for area in (NORTH, SOUTH)), crowd.stdout
+    _ask_in_vain(posts, SOUTH)
+    posts.sells(SOUTH)
+    again = posts.shop("--area", NORTH, says="again\npurchases\ntrader\n")
+    assert again.returncode == 0, again.stderr
+    assert "you had asked to buy 2 fish in south at" in again.stderr
+    assert again.stdout.count(" of south)") >= 2
+    assert "is in office in north" in again.stdout
+    wait_until(lambda: len(posts.bought(SOUTH)) == 2, "what was asked for again, in the books of the south")
+    assert not posts.bought(NORTH)
+
+
+def _ask_in_vain(posts: TwoPosts, area: str) -> None:
+    """Has ben ask for two fish of an area where nobody answers any more, and leave."""
+    command = posts.shop_command("--area", area, "--patience", "3")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as visit:
+        assert visit.stdin is not None
+        assert visit.stdout is not None
+        visit.stdin.write("trader\n")
+        visit.stdin.flush()
+        assert f"is in office in {area}" in visit.stdout.readline()
+        with _frozen(posts.status(), area):
+            said, _ = visit.communicate("buy fish 2\n", timeout=60)
+            assert visit.returncode == 3, said
+            unheard = posts.shop("--area", area, "--patience", "1", "--name", "dora", "buy", "fish")
+            assert unheard.returncode == 2, "nothing was sent"
+            assert "nothing was asked for" in unheard.stdout
+            found = posts.shop("--area", area, "search", "fish", "all", "--name", "dora").stdout
+            assert "olga-north" in found, "who is not heard in the south asks in the north"
+            assert f"{area} did not answer" in found
+
+
+@contextmanager
+def _frozen(status: Document, area: str) -> Iterator[None]:
+    """All peers of an area are, meanwhile."""
+    pids = [peer["pid"] for peer in _of(status, area)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _who_joins_belongs_to_the_area_it_names(posts: TwoPosts) -> None:

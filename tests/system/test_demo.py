@@ -1,16 +1,16 @@
-"""Each demonstration proves what it claims, with real kills, and leaves nothing behind."""
+"""Each demonstration proves what it claims, with real kills, and leaves nothing behind.
+
+How one is ended by Ctrl-C is in `test_scenes.py`: both are played by the same `peers.scenes.play`.
+"""
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from peers.cli.main import invoke
-from tests.helpers.waiting import wait_until
-from tests.system.helpers.town import BAZAAR, bazaar, processes_of
+from tests.system.helpers.town import bazaar, processes_of
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -40,21 +40,6 @@ def test_it_is_proven(name: str, tmp_path: Path) -> None:
     assert "and every invariant holds" in done.stdout
     assert "NOT SEEN" not in done.stdout
     assert not processes_of(tmp_path)
-
-
-def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    with said.open("w") as to:
-        command = [*BAZAAR, "demo", "split-brain", "--dir", str(tmp_path / "town")]
-        demo = subprocess.Popen(command, stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        wait_until(lambda: "is frozen" in said.read_text(), what="that a peer is frozen")
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) == 130, said.read_text()
-        wait_until(lambda: not processes_of(tmp_path), what="an empty place")
-    finally:
-        if demo.poll() is None:
-            demo.kill()
 
 
 def test_the_command_lists_them_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:

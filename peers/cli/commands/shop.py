@@ -5,6 +5,7 @@ answered is kept in `DIR/customers/`, so that nothing is bought twice: the next 
 after a kill.
 
 Say `help` at the prompt for what you can say: look, search, buy, sell, purchases, earnings, trader, pending, again.
+In a town with areas you trade at the post of one; `search fish all` looks in all of them.
 
 Exit codes: 0 all was done; 2 something could not be done, or was not to be had; 3 something is unanswered, and kept;
 130 it was told to end.
@@ -14,12 +15,14 @@ Exit codes: 0 all was done; 2 something could not be done, or was not to be had;
 - `bazaar shop`
 - `bazaar shop buy fish 2`
 - `echo "buy fish" | bazaar shop --name anna --json`
+- `bazaar shop --area south buy fish`
 - `bazaar shop --stress 16 --duration 10`
 - `bazaar shop --stress 16 --duration 10 --rate 500`
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +43,12 @@ def command(
         str | None, typer.Option(metavar="HOST:PORT", help="The name server of a town that runs elsewhere.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Who you are; your login name unless given.")] = None,
+    area: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Whose post, in a town with areas: the first unless given, with --stress all."
+        ),
+    ] = None,
     patience: Annotated[float, typer.Option(metavar="S", help="How long to ask for one thing.")] = 30.0,
     as_json: JsonOption = False,
     stress: Annotated[
@@ -54,7 +63,7 @@ def command(
     duration: Annotated[float, typer.Option(metavar="S", help="For so long.", rich_help_panel=_LOAD)] = 10.0,
 ) -> int:
     if stress is not None:
-        return _stress(stress, rate, duration, directory, nameserver, patience, as_json)
+        return _stress(stress, rate, duration, directory, nameserver, area, patience, as_json)
     from peers.shop.session import ShopOptions, visit
 
     options = ShopOptions(
@@ -62,6 +71,7 @@ def command(
         directory=directory,
         nameserver=nameserver,
         name=name,
+        area=area,
         patience_s=patience,
         as_json=as_json,
     )
@@ -74,6 +84,7 @@ def _stress(
     duration_s: float,
     directory: Path,
     nameserver: str | None,
+    area: str | None,
     patience_s: float,
     as_json: bool,
 ) -> int:
@@ -82,11 +93,13 @@ def _stress(
 
     import msgspec
 
-    from peers.shop.finding import find_town
+    from peers.shop.finding import check_area, find_town
     from plots.measure.stress import Load, Stress
     from plots.stress_report import Bar, as_text
 
     place = find_town(directory, nameserver)
+    check_area(area, place.areas)
+    areas = place.areas if area is None else {area: place.areas[area]}
     load = Load(
         host=place.host,
         port=place.port,
@@ -94,10 +107,12 @@ def _stress(
         duration_s=duration_s,
         rate=rate,
         patience_s=patience_s,
-        directory=place.directory,
+        areas=areas,
         seed=random.SystemRandom().getrandbits(31),
     )
     stress = Stress(load)
+    if len(areas) > 1:
+        print(f"the customers are spread over {', '.join(areas)} (--area NAME: all at one)", file=sys.stderr)
     with Bar(stress, duration_s) as bar:
         figures = stress.run(bar.tick)
     print(msgspec.json.encode(figures).decode() if as_json else "\n".join(as_text(figures)))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from peers.customer.record import FORMAT, MOST_KEPT, AskedFor, AskedRecord, record_in
+from peers.customer.record import FORMAT, MOST_KEPT, AskedFor, AskedRecord, Told, record_in
 from peers.errors import TownError
 
 
 def purchase(number: int) -> AskedFor:
     argument = {"request_id": f"me-{number}", "buyer": "me", "item": "fish", "quantity": 1, "clock": {"lamport": 1}}
-    return AskedFor(method="buy", argument=argument, at_ms=1000 + number, town="here")
+    return AskedFor(method="buy", argument=argument, at_ms=1000 + number, town="here", area="north")
 
 
 def opened(path: Path) -> AskedRecord:
@@ -36,8 +36,16 @@ def test_what_is_unanswered_is_there_the_next_time_with_all_that_was_in_it(path:
         record.settled("me-2", {"request_id": "me-2", "status": "sold"})
     with opened(path) as record:
         assert record.unanswered == [purchase(1), purchase(3)]
-        assert record.outcomes == [{"request_id": "me-2", "status": "sold"}]
+        assert record.told == [Told(outcome={"request_id": "me-2", "status": "sold"}, town="here", area="north")]
         assert record.warnings == []
+
+
+def test_of_a_purchase_of_an_earlier_version_nobody_knows_where_it_was(path: Path) -> None:
+    path.parent.mkdir()
+    lines = (b'{"format":%d,"customer":"me"}' % FORMAT, b'{"settled":"me-1","outcome":{"request_id":"me-1"}}', b"")
+    path.write_bytes(b"\n".join(lines))
+    with opened(path) as record:
+        assert record.told == [Told(outcome={"request_id": "me-1"})]
 
 
 def test_it_is_on_disk_before_the_request_could_be_sent(path: Path) -> None:
@@ -105,7 +113,7 @@ def test_it_does_not_grow_for_ever(path: Path) -> None:
             record.asked(purchase(number))
             record.settled(f"me-{number}", {"request_id": f"me-{number}"})
     with opened(path) as record:
-        assert len(record.outcomes) == MOST_KEPT
+        assert len(record.told) == MOST_KEPT
         assert [asked.id for asked in record.unanswered] == ["me-0"]
     assert path.read_bytes().count(b"\n") == MOST_KEPT + 2
 

@@ -7,11 +7,11 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from peers.core.names import NO_RANK, rank_of
-from peers.customer.answers import TraderFound, TraderLost, Waiting
+from peers.customer.answers import Trader, TraderFound, TraderLost, Waiting
 from peers.errors import SettingsError
 from peers.shop import sentences
-from peers.shop.commands import COMMANDS, Command, parse, quantity_in
-from peers.shop.finding import customer_name
+from peers.shop.commands import COMMANDS, Command, parse, quantity_in, search_in
+from peers.shop.finding import check_area, customer_name
 from peers.shop.prompt import WordCompleter
 
 
@@ -53,6 +53,34 @@ def test_a_quantity_is_a_whole_number(word: str) -> None:
         quantity_in(word)
 
 
+def test_a_search_is_of_the_own_area_or_of_all() -> None:
+    assert search_in(()) == (None, False)
+    assert search_in(("fish",)) == ("fish", False)
+    assert search_in(("fish", "all")) == ("fish", True)
+    assert search_in(("all",)) == (None, True)
+    with pytest.raises(SettingsError, match=r"say: search \[ITEM\] \[all\]"):
+        search_in(("fish", "everywhere"))
+
+
+def test_an_area_is_one_of_the_town_or_refused() -> None:
+    check_area(None, [""])
+    check_area(None, ["north", "south"])
+    check_area("south", ["north", "south"])
+    with pytest.raises(SettingsError, match="has no area east: it has north, south"):
+        check_area("east", ["north", "south"])
+    with pytest.raises(SettingsError, match="has one post, and no area north: leave out --area"):
+        check_area("north", [""])
+
+
+def test_who_has_not_said_where_is_told_where_and_what_else_there_is() -> None:
+    assert sentences.first_of(["north"]) == "you trade in north"
+    assert sentences.first_of(["north", "south"]) == "you trade in north; south is there too (--area NAME)"
+    assert "east, south are there too" in sentences.first_of(["north", "east", "south"])
+    in_north = Trader(name="seller4", term=3, uri="PYRO:x", area="north")
+    assert sentences.in_office(in_north) == "seller4 is in office in north (term 3)"
+    assert sentences.in_office(Trader(name="seller4", term=3, uri="PYRO:x")) == "seller4 is in office (term 3)"
+
+
 def completed(text: str) -> list[str]:
     document = Document(text)
     found = WordCompleter(lambda: ["boar", "fish", "salt"]).get_completions(document, CompleteEvent())
@@ -65,6 +93,9 @@ def test_commands_are_completed_and_then_items() -> None:
     assert completed("buy ") == ["boar", "fish", "salt"]
     assert completed("search s") == ["salt"]
     assert completed("buy fish ") == []
+    assert completed("search ") == ["boar", "fish", "salt", "all"]
+    assert completed("search fish ") == ["all"]
+    assert completed("search fish all ") == completed("search all ") == []
     assert completed("trader f") == []
 
 
@@ -94,6 +125,27 @@ def test_what_the_trader_has_on_offer_is_not_for_sale() -> None:
     assert sentences.look(rows[:1], "seller4")[0] == "nothing is for sale just now"
     assert "in office" in sentences.search(rows, None, "seller4")[1]
     assert "in office" not in sentences.search(rows, None, "seller0")[1]
+
+
+def test_a_search_in_all_areas_has_a_column_of_them_and_names_who_did_not_answer() -> None:
+    def row(area: str) -> dict[str, object]:
+        return {"item": "fish", "price": "7.20", "remaining": 5, "seller": "seller3", "area": area}
+
+    found = {
+        "offers": [row("north"), row("south")],
+        "areas": ["north", "south"],
+        "missing": [{"area": "east", "why": "no trader is in office there"}],
+    }
+    assert sentences.search_areas(found, "fish", "south", "seller3") == [
+        "area   item  price  units  seller",
+        "north  fish  7.20   5      seller3",
+        "south  fish  7.20   5      seller3 (in office, sells nothing meanwhile)",
+        "east did not answer: no trader is in office there",
+    ]
+    nothing = sentences.search_areas({**found, "offers": []}, "fish", "south", "")
+    assert nothing[0] == "nobody who answers offers fish just now"
+    one = {"offers": [row("")], "areas": [""], "missing": []}
+    assert sentences.search_areas(one, "fish", "", "") == sentences.search([row("")], "fish", "")
 
 
 def test_a_failover_is_told_in_a_word() -> None:
