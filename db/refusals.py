@@ -59,3 +59,8 @@ def what_to_do(error: Exception, uri: str) -> str:
             how = f"no database answers at {where}" if is_away else f"the database at {where} cannot be used"
             return f"{how}: {advice} ({first})"
     return f"the database at {where} cannot be used: {first}; see its log, or mend --mongo"
+
+
+def first_words(error: Exception) -> str:
+    """Returns the part of a driver's message that says what is wrong; its view of the whole cluster follows that."""
+    return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]

@@ -48,6 +48,7 @@ from db.audit.rows import (
     whole,
 )
 from db.audit.stored import RAW, StoredDocument
+from db.refusals import first_words
 from peers.errors import LedgerError
 from peers.waiting import wait_until
 
@@ -289,8 +290,3 @@ def _read_journals(database: Database[Documents], directory: Path, checkers: Che
             records = recorded.look_up({subject for _, subject in entries if subject is not None})
             for entry, subject in entries:
                 checkers.journal_entry(entry, records.get(subject) if subject else None)
-
-
-def first_words(error: Exception) -> str:
-    """Returns the part of a driver's message that says what is wrong; its view of the whole cluster follows that."""
-    return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0].split(", full error")[0]

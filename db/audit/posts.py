@@ -21,9 +21,9 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from db.audit.auditing import first_words
 from db.audit.findings import MOST_LISTED, Counts, Finding, Violation
 from db.audit.report import EXIT_CODES, Answer, AuditReport, finding_body, report_body, worst
+from db.refusals import first_words
 
 ONCE = "decided_once"
 MONEY = "money_conserved"

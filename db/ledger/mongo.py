@@ -30,6 +30,7 @@ from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, 
 from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import read_found, read_loaded, read_on, read_place, read_reversals, read_sales
+from db.refusals import first_words
 from db.schema.collections import DATABASE
 from db.schema.documents import election_document, entry_document, entry_from
 from db.schema.prepare import ensure_schema, has_all_books
@@ -130,7 +131,7 @@ class MongoLedger:
         except PyMongoError as error:
             # Writes handle their errors themselves, so this was a read, and nothing was changed.
             if self._closed or is_passing(error):
-                return LedgerAway(why=str(error))
+                return LedgerAway(why=first_words(error))
             raise unusable(error) from error
 
     def close(self) -> None:
@@ -178,7 +179,7 @@ class MongoLedger:
                 self._encoded.pop(operation.place, None)  # Something else stands, or will stand, at that place.
             return refusal
         except ServerSelectionTimeoutError as error:
-            return LedgerAway(why=str(error))  # It was never sent.
+            return LedgerAway(why=first_words(error))  # It was never sent.
         except PyMongoError as error:
             if not is_passing(error):
                 raise unusable(error) from error
@@ -296,7 +297,7 @@ def _record_election(database: Database[Document], operation: RecordElection) ->
         with pymongo.timeout(PATIENCE_S):
             database["elections"].replace_one({"_id": document["_id"]}, document, upsert=True)
     except ServerSelectionTimeoutError as error:
-        return LedgerAway(why=str(error))  # It was never sent.
+        return LedgerAway(why=first_words(error))  # It was never sent.
     except PyMongoError as error:
         if not is_passing(error):
             raise

@@ -26,7 +26,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from db.mongod.guard import Guard
 from db.mongod.ownership import claim, disown
-from db.mongod.set_of_one import SET_NAME, first_config, is_writable
+from db.mongod.set_of_one import ALREADY_INITIALIZED, SET_NAME, first_config, is_writable
 from peers.endpoints import endpoint, try_to_bind
 from peers.errors import LedgerError
 from peers.processes import end
@@ -40,10 +40,8 @@ _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _POLL_S = 0.005
 _TRIES_FOR_A_PORT = 5
 
-_ALREADY_INITIALIZED = 23
-"""The server's error code for a replica set that has been initiated."""
 _UNAUTHORIZED = 13
-"""Its error code for what needs a password."""
+"""The server's error code for what needs a password."""
 _LOOPBACK = "127.0.0.1"
 _ANYWHERE = "0.0.0.0"
 
@@ -299,7 +297,7 @@ class MongodProcess:
                     except OperationFailure as error:
                         if error.code == _UNAUTHORIZED:
                             return True  # There is a user, so nobody is let in without a password any more.
-                        if error.code != _ALREADY_INITIALIZED:
+                        if error.code != ALREADY_INITIALIZED:
                             raise
                     is_primary = bool(client.admin.command("hello").get("isWritablePrimary"))
                     return is_primary and guard.make_user(client)

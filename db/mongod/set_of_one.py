@@ -20,7 +20,10 @@ from peers.endpoints import endpoint
 from peers.waiting import wait_until
 
 SET_NAME = "bazaar"
-_NOT_YET_INITIALIZED = 94  # error code
+
+# Error codes of the server.
+_NOT_YET_INITIALIZED = 94
+ALREADY_INITIALIZED = 23
 
 # No settings: a mongod that recovers large books takes a while, and looking again costs next to nothing.
 _PATIENCE_S = 120.0
@@ -57,7 +60,7 @@ def configure_set(client: MongoClient[dict[str, object]], address: str) -> bool:
     except OperationFailure as error:
         if error.code != _NOT_YET_INITIALIZED:
             raise
-        client.admin.command("replSetInitiate", first_config(address))
+        _initiate(client, address)
         return True
     if len(config["members"]) > 1:
         return False
@@ -67,6 +70,16 @@ def configure_set(client: MongoClient[dict[str, object]], address: str) -> bool:
     config["version"] += 1
     client.admin.command("replSetReconfig", config, force=True)
     return True
+
+
+def _initiate(client: MongoClient[dict[str, object]], address: str) -> None:
+    try:
+        client.admin.command("replSetInitiate", first_config(address))
+    except OperationFailure as error:
+        if error.code != ALREADY_INITIALIZED:
+            raise
+        # It has a configuration, and was still loading it when it was asked which: so one has to ask it again.
+        raise AutoReconnect("the set is loading its configuration") from error
 
 
 def is_writable(client: MongoClient[dict[str, object]], address: str) -> bool:

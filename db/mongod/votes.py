@@ -147,7 +147,9 @@ def what_may_be_lost(view: SetView, wanted: int) -> str:
         missing = max(FEWEST, wanted) - count
         until = f"until {_more(missing)}" if missing > 0 else "until all have caught up"
         return f"{members}; {until}, trade stops if {primary.address} is lost"
-    if view.spare <= 0:
+    if view.spare < 0:  # The primary has not noticed yet, and steps down within a second or two.
+        return f"{members}; they are no majority, and trade waits until {' or '.join(away)} is back"
+    if view.spare == 0:
         back = f" until {' or '.join(away)} is back" if away else ""
         return f"{members}; if one more is lost, trade stops{back}"
     return f"{members}; any {'one' if view.spare == 1 else view.spare} of them may be lost, and trade goes on"

@@ -34,7 +34,7 @@ MarketOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="lamport, vector or ring: a set of settings (`bazaar settings`).",
+        help="lamport, vector, ring or replicated: a set of settings (`bazaar settings`).",
         rich_help_panel=_MARKET,
     ),
 ]

@@ -122,11 +122,21 @@ def parse_areas(listed: str | None, named: Iterable[str] = ()) -> tuple[AreaPlan
         if name in seen:
             raise SettingsError(f"--area {name} is there twice")
         seen.add(name)
-        if has_books and not books:
-            raise SettingsError(f"--area {name}=: say where its books are: {OWN}, an address of MongoDB, or @FILE")
-        found[name] = AreaPlan(name=name, books=books if books == OWN else address_given(books or None) or "")
+        found[name] = AreaPlan(name=name, books=_books_given(name, books) if has_books else "")
     check_areas(found.values())
     return tuple(found.values())
+
+
+def _books_given(name: str, books: str) -> str:
+    """Where an area's books are, by what stands behind the = of `--area NAME=…`."""
+    address = books if books == OWN else address_given(books, f"--area {name}=") or ""
+    # Not shown, for any part of what is no address may be a password.
+    if address != OWN and not address.startswith(("mongodb://", "mongodb+srv://")):
+        raise SettingsError(
+            f"--area {name}=: say where its books are: {OWN}, an address of MongoDB such as "
+            "mongodb://127.0.0.1:27017/?replicaSet=rs0, or @FILE"
+        )
+    return address
 
 
 def check_areas(areas: Iterable[AreaPlan]) -> None:
@@ -180,7 +190,8 @@ def check_size(n: int, roles: Sequence[Role] | None, areas: Sequence[AreaPlan]) 
         return
     if n < 2 * len(areas):
         raise SettingsError(
-            f"{n} peers are too few for {len(areas)} areas: each needs 2 at least, so {2 * len(areas)} or more"
+            f"{n} peers are too few for {len(areas)} areas ({', '.join(area.name for area in areas)}): "
+            f"each needs 2 at least, so {2 * len(areas)} or more"
         )
     for area, places in zip(areas, split(n, len(areas)), strict=True):
         here = _dealt(roles, len(areas), places) if roles is not None else ()

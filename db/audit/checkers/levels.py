@@ -49,5 +49,5 @@ class WriteLevels:
             for term in sorted(term for term, theirs in self._level.items() if theirs == level):
                 terms.add(term)
             if terms.count:
-                said.append(f"{terms} at write level {level}")
-        return f"what was told last could be lost in terms {' and '.join(said)}" if said else ""
+                said.append(f"{'term' if terms.count == 1 else 'terms'} {terms} at write level {level}")
+        return f"what was told last could be lost in {' and '.join(said)}" if said else ""

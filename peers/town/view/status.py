@@ -238,7 +238,9 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     away = "" if server.alive else " (does not answer)"
     out.print(f"town {status.phase} in {status.directory} (process {status.pid})", soft_wrap=True)
     out.print(f"name server {server.host} port {server.port}{away}", soft_wrap=True)
-    out.print(f"books {status.mongo_uri}, database {status.database}", soft_wrap=True)
+    # In a town with areas the books are in a database of each area's, which its own line names.
+    in_one = f", database {status.database}" if not status.areas else ""
+    out.print(f"books {status.mongo_uri}{in_one}", soft_wrap=True)
     if status.outlook:
         out.print(status.outlook, soft_wrap=True)
     for area in status.areas:
@@ -251,7 +253,8 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     of_area = ("area",) if status.areas else ()
     for heading in ("peer", *of_area, "role", "machine", "process", "alive", "neighbours"):
-        table.add_column(heading, no_wrap=heading != "neighbours")
+        # With areas beside it, how somebody ended would leave a narrow terminal no room for any neighbours.
+        table.add_column(heading, no_wrap=heading != "neighbours" and not (of_area and heading == "alive"))
     traders = {status.trader, *(area.trader for area in status.areas)}
     now_ms = time.time_ns() // 1_000_000
     shown = [peer for peer in status.peers if everybody or _gone_for_s(peer, now_ms) <= GONE_FOR_S]

@@ -33,9 +33,9 @@ def draw(folder: Path) -> Figure:
     )
     latencies, per_s = read_latencies(folder), read_rates(folder)
     _bars(waits, plan, {level: latencies[level].p50 for level in plan.levels}, "{:.2f}")
-    waits.set_title("ms a purchase")
+    waits.set_title("milliseconds a purchase,\nmedian", fontsize=8)
     _bars(rates, plan, {level: per_s[level].per_s for level in plan.levels}, "{:,.0f}")
-    rates.set_title(f"a second, by {plan.customers}")
+    rates.set_title(f"purchases a second,\n{plan.customers} customers", fontsize=8)
     _pauses(pauses, folder)
     caption(figure, find(folder), read_record(folder))
     return figure
@@ -67,5 +67,5 @@ def _pauses(axes: Axes, folder: Path) -> None:
         axes.plot([place - 0.35, place + 0.35], [each.pause_ms.p50 / 1000] * 2, color=_COLOURS[each.level])
     labels = [f"{each.level}\n{each.blow}\n{each.lost:,} lost" for each in falls]
     axes.set_xticks(range(len(falls)), labels, fontsize=6.5)
-    axes.set_ylim(bottom=0)
-    axes.set_title("seconds without trade, purchases lost")
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+    axes.set_title("seconds without trade when the primary falls\n(line: median), and purchases lost", fontsize=8)

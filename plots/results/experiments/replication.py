@@ -183,7 +183,8 @@ def find(folder: Path) -> Findings:
         count, lost = sum(each.pause_ms.count for each in ours), sum(each.lost for each in ours)
         longest = float(np.median([each.pause_ms.p50 for each in ours])) / 1000 if ours else 0.0
         what = "no purchase that was told" if not lost else f"{lost:,} purchases that were told"
-        sentences.append(f"At level {level} {count} falls lost {what}; trade went on after {longest:.1f} s.")
+        times = "1 fall" if count == 1 else f"{count} falls"
+        sentences.append(f"At level {level} {times} lost {what}; trade went on after {longest:.1f} s.")
     speed = Table(
         title="Speed by level, three members",
         columns=("level", "mean ms", "median ms", "p99 ms", f"a second, {made.customers} customers"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
-from db.refusals import what_to_do
+from db.refusals import first_words, what_to_do
 from db.uri import hosts_of, option_of, with_hosts, with_nodes, with_options
 
 URI = "mongodb://bazaar:secret@db.example:27018/?tls=true&tlsCAFile=%2Ftmp%2Fca.pem"
@@ -29,6 +30,14 @@ def test_each_says_where_and_what_to_do(said: str, says: str) -> None:
     assert "db.example:27018" in line
     assert "secret" not in line
     assert "Topology" not in line
+
+
+def test_of_a_drivers_message_what_is_wrong_is_kept_and_how_it_sees_the_set_is_not() -> None:
+    told = (
+        "No replica set members found yet, Timeout: 0.496076595998602s, Topology Description: "
+        "<TopologyDescription id: 6b0b48e47199b6886d981016, topology_type: ReplicaSetNoPrimary, servers: []>"
+    )
+    assert first_words(ServerSelectionTimeoutError(told)) == "No replica set members found yet"
 
 
 def test_addresses_are_taken_apart_and_put_together() -> None:

@@ -116,6 +116,10 @@ def test_who_leaves_gets_no_vote_back_before_it_is_let_in_again() -> None:
             seen(PRIMARY, member(1, 1, "DOWN"), member(2, 1)),
             "if one more is lost, trade stops until m1:1 is back",
         ),
+        (
+            seen(PRIMARY, member(1, 1, "DOWN"), member(2, 1, "DOWN")),
+            "they are no majority, and trade waits until m1:1 or m2:1 is back",
+        ),
         (seen(member(0, 1), member(1, 1), member(2, 1, "DOWN")), "their members elect one"),
         (seen(member(0, 1), member(1, 1, "DOWN"), member(2, 1, "DOWN")), "trade waits until m1:1 or m2:1 is back"),
     ],

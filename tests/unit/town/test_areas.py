@@ -63,6 +63,8 @@ def test_a_file_may_have_the_address(tmp_path: Path) -> None:
         ("north,NORTH", (), "capital letters"),
         (None, ("north", "north"), "there twice"),
         (None, ("north=",), "say where its books are"),
+        (None, ("north=nonsense",), "--area north=: say where its books are"),
+        (None, ("north=@/no/such/file",), "--area north= @/no/such/file: .* cannot be read"),
         (",".join(f"a{number}" for number in range(MOST_AREAS + 1)), (), "16 at most"),
     ],
 )
@@ -118,7 +120,7 @@ def test_given_roles_are_dealt_out_so_that_all_have_some_of_each() -> None:
     assert (first.roles, second.roles) == (("buyer", "buyer", "seller"), ("buyer", "seller", "seller"))
     with pytest.raises(SettingsError, match="too few for south, where nobody would sell"):
         check_size(6, ("seller", "buyer", "buyer", "buyer", "buyer", "buyer"), [NORTH, SOUTH])
-    with pytest.raises(SettingsError, match="3 peers are too few for 2 areas"):
+    with pytest.raises(SettingsError, match=r"3 peers are too few for 2 areas \(north, south\)"):
         check_size(3, None, [NORTH, SOUTH])
 
 

@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from peers.town.view.status import GONE_FOR_S, NameServerStatus, PeerStatus, TownStatus, print_status
+from peers.town.view.status import GONE_FOR_S, AreaStatus, NameServerStatus, PeerStatus, TownStatus, print_status
 
 STATUS = TownStatus(
     directory="/somewhere",
@@ -48,6 +48,22 @@ def test_who_is_gone_is_listed_for_some_minutes_with_how_it_ended(capsys: pytest
     assert "gone 3 min ago (killed by SIGKILL)" in text
     assert "seller2" not in text
     assert "1 more is gone since long: --all shows them too" in text
+
+
+def test_a_narrow_terminal_shows_the_neighbours_of_those_in_areas(capsys: pytest.CaptureFixture[str]) -> None:
+    area = AreaStatus(name="north", term=3, trader="buyer0", mongo_uri=STATUS.mongo_uri, database="bazaar_north")
+    peers = tuple(msgspec.structs.replace(each, area="north") for each in (PEER, gone("seller10", 23)))
+    print_status(msgspec.structs.replace(STATUS, areas=(area,), peers=peers))
+    text = capsys.readouterr().out
+    assert text.count("seller1 ") + text.count("seller1\n") == 2
+    assert "killed by" in text
+
+
+def test_the_books_of_areas_are_named_with_each(capsys: pytest.CaptureFixture[str]) -> None:
+    area = AreaStatus(name="north", term=3, trader="buyer0", mongo_uri=STATUS.mongo_uri, database="bazaar_north")
+    print_status(msgspec.structs.replace(STATUS, areas=(area,)))
+    books = [line for line in capsys.readouterr().out.splitlines() if "database" in line]
+    assert books == ["north: term 3, trader buyer0, database bazaar_north"]
 
 
 def test_all_are_listed_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
