@@ -80,6 +80,8 @@ def check_area(wanted: str | None, areas: Iterable[str]) -> None:
 def customer_name(given: str | None) -> str:
     """Returns the name that a customer was given, or that of who is logged in. SettingsError for that of a peer."""
     if given is not None:
+        if not given:
+            raise SettingsError("--name: it is empty; leave it out, or say who you are, such as anna")
         if rank_of(given) != NO_RANK:
             raise SettingsError(f"--name: {given} is the name of a peer; choose another, such as anna")
         return given

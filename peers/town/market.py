@@ -27,6 +27,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.services import Services
 from peers.town.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
+from peers.town.view.words import counted
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class AreaMarket:
     def mixture(self) -> str:
         """Who is in it at the beginning, for people."""
         roles = self._share.roles
-        return ", ".join(f"{roles.count(role)} {role}s" for role in dict.fromkeys(sorted(roles)))
+        return ", ".join(counted(roles.count(role), role) for role in dict.fromkeys(sorted(roles)))
 
     def _own_books(self) -> Replicas:
         from peers.town.own_books import founded_books

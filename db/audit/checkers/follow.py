@@ -192,7 +192,8 @@ class BooksFollowLog(Checker):
             beyond = f"the books are made up to {made}; the log ends at {self._end}"
             self.violate(MAIN_POST, what=f"{beyond}: it was restored older than they are")
         elif made < self._end and self.not_calm:
-            self._notes.append(f"the books were {self._end - made} entries behind the log")
+            late = self._end - made
+            self._notes.append(f"the books were {late} {'entry' if late == 1 else 'entries'} behind the log")
         elif made < self._end:
             behind = f"the log goes on to {self._end}; at rest, the books are made only up to {made}"
             self.violate(MAIN_POST, what=behind)

@@ -30,6 +30,7 @@ import typer
 
 from peers.cli.optional_parts import check_there
 from peers.cli.options import DirOption, JsonOption
+from peers.errors import SettingsError
 
 _LOAD = "Many customers"
 
@@ -64,6 +65,8 @@ def command(
 ) -> int:
     if stress is not None:
         return _stress(stress, rate, duration, directory, nameserver, area, patience, as_json)
+    if rate is not None:
+        raise SettingsError("--rate is for many customers: say how many with --stress N")
     from peers.shop.session import ShopOptions, visit
 
     options = ShopOptions(

@@ -8,6 +8,7 @@ from rich.text import Text
 from db.audit.findings import LOST, Counts, Finding
 from db.audit.posts import TownReport
 from db.audit.report import Answer, AuditReport
+from peers.town.view.words import counted
 
 _STYLES = {
     "holds": "green",
@@ -74,9 +75,9 @@ def _counted(counts: Counts) -> str:
     cut = f" ({counts.cut:,} cut)" if counts.cut else ""
     back = f" ({counts.reversals:,} taken back)" if counts.reversals else ""
     return (
-        f"{counts.requests:,} requests ({counts.sales:,} sold{back}, {counts.unavailable:,} unavailable, "
-        f"{counts.queued:,} queued), {counts.deposits:,} deposits, {counts.elections:,} elections, "
-        f"{counts.entries:,} log entries{cut}, "
+        f"{counted(counts.requests, 'request')} ({counts.sales:,} sold{back}, {counts.unavailable:,} unavailable, "
+        f"{counts.queued:,} queued), {counted(counts.deposits, 'deposit')}, "
+        f"{counted(counts.elections, 'election')}, {counts.entries:,} log entries{cut}, "
         f"{counts.journal_entries:,} journal entries{torn}; sold for {counts.amount:,}: "
         f"{counts.commission:,} commission, {counts.earned:,} earned"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -243,19 +244,20 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     out.print(f"books {status.mongo_uri}{in_one}", soft_wrap=True)
     if status.outlook:
         out.print(status.outlook, soft_wrap=True)
+    gone = {peer.name for peer in status.peers if not peer.alive}
     for area in status.areas:
         where = f", database {area.database}" if area.database else ""
         elsewhere = f" at {area.mongo_uri}" if area.mongo_uri not in ("", status.mongo_uri) else ""
-        told = f"{area.name}: term {area.term}, trader {area.trader or 'none'}{where}{elsewhere}"
+        told = f"{area.name}: term {area.term}, trader {_holder(area.trader, gone)}{where}{elsewhere}"
         out.print(told, soft_wrap=True)
     if not status.areas:
-        out.print(f"term {status.term}, trader {status.trader or 'none'}")
+        out.print(f"term {status.term}, trader {_holder(status.trader, gone)}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     of_area = ("area",) if status.areas else ()
     for heading in ("peer", *of_area, "role", "machine", "process", "alive", "neighbours"):
         # With areas beside it, how somebody ended would leave a narrow terminal no room for any neighbours.
         table.add_column(heading, no_wrap=heading != "neighbours" and not (of_area and heading == "alive"))
-    traders = {status.trader, *(area.trader for area in status.areas)}
+    traders = {status.trader, *(area.trader for area in status.areas)} - gone
     now_ms = time.time_ns() // 1_000_000
     shown = [peer for peer in status.peers if everybody or _gone_for_s(peer, now_ms) <= GONE_FOR_S]
     for peer in shown:
@@ -267,6 +269,13 @@ def print_status(status: TownStatus, *, everybody: bool = False) -> None:
     left_out = len(status.peers) - len(shown)
     if left_out:
         out.print(f"{left_out} more {'is' if left_out == 1 else 'are'} gone since long: --all shows them too")
+
+
+def _holder(trader: str | None, gone: Collection[str]) -> str:
+    """Who is trader, for people. The books name the last one until another takes office, though it may be gone."""
+    if trader is None:
+        return "none"
+    return f"{trader}, who is gone" if trader in gone else trader
 
 
 def _gone_for_s(peer: PeerStatus, now_ms: int) -> float:

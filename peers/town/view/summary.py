@@ -15,6 +15,7 @@ from db.audit.journals import journal_files, read_journal
 from db.audit.rows import JournalEntry
 from peers.core.names import rank_of
 from peers.town.books import PeerTally, RunTally
+from peers.town.view.words import counted
 
 MOST_ROWS = 20
 """Rows of the table: what fits on a screen. No setting, for the books have the rest."""
@@ -22,9 +23,9 @@ MOST_ROWS = 20
 
 def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
     """Returns the summary's sentences."""
-    lines = [f"{_count(tally.purchases, 'purchase')}{_speed(tally)}, {tally.unavailable:,} asked for in vain"]
+    lines = [f"{counted(tally.purchases, 'purchase')}{_speed(tally)}, {tally.unavailable:,} asked for in vain"]
     if tally.taken_back:
-        lines.append(f"{_count(tally.taken_back, 'sale')} taken back, for the seller did not have the goods")
+        lines.append(f"{counted(tally.taken_back, 'sale')} taken back, for the seller did not have the goods")
     if latencies_ms:
         lines.append(
             f"from asking to being told: median {statistics.median(latencies_ms):.1f} ms, "
@@ -35,7 +36,7 @@ def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
         term = max(tally.elections)
         trader, _ = tally.elections[term]
         lines.append(
-            f"{_count(tally.terms, 'election')}, from vacancy to office {statistics.median(took):.0f} ms "
+            f"{counted(tally.terms, 'election')}, from vacancy to office {statistics.median(took):.0f} ms "
             f"in the median and {max(took):.0f} ms at worst; the last trader was {trader} (term {term})"
         )
     return lines
@@ -88,7 +89,7 @@ def print_summary(
         out.print(line)
     if own is not None:
         idle = len(set(own) - tally.peers.keys())
-        out.print(f"its own: {_count(len(own), 'peer')}" + (f", {idle} of which did nothing" if idle else ""))
+        out.print(f"its own: {counted(len(own), 'peer')}" + (f", {idle} of which did nothing" if idle else ""))
     table = table_of(tally, own)
     if table is not None:
         out.print(table)
@@ -129,10 +130,6 @@ def _speed(tally: RunTally) -> str:
         return ""
     seconds = (tally.last_ms - tally.first_ms) / 1000
     return f" in {seconds:.1f} s ({tally.purchases / seconds:,.1f} a second)"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _cells(peer: PeerTally) -> list[str]:
