@@ -26,8 +26,8 @@ def sells_more_than_there_is() -> Iterator[None]:
     """The trader looks only whether there is something."""
     find = Draft.find
 
-    def find_any(self: Draft, item: str, _: int, excluded: tuple[str, ...]) -> Any:
-        return find(self, item, 1, excluded)
+    def find_any(self: Draft, item: str, _: int, excluded: tuple[str, ...], *leased: Any) -> Any:
+        return find(self, item, 1, excluded, *leased)
 
     def take_what_is_there(self: Stock, deposit: Any, quantity: int) -> None:
         take(self, deposit, min(quantity, self._left[deposit.offer.deposit_id]))
@@ -53,9 +53,9 @@ def sells_more_than_there_is() -> Iterator[None]:
 def buys_from_itself() -> Iterator[None]:
     find = Draft.find
 
-    def find_any(self: Draft, item: str, quantity: int, excluded: tuple[str, ...]) -> Any:
+    def find_any(self: Draft, item: str, quantity: int, excluded: tuple[str, ...], *leased: Any) -> Any:
         del excluded
-        return find(self, item, quantity, ())
+        return find(self, item, quantity, (), *leased)
 
     with patch.object(Draft, "find", find_any):
         yield
