@@ -118,7 +118,8 @@ class MongodSet:
         members = [{"_id": i, "host": f"{HOST}:{port}"} for i, port in enumerate(self.ports)]
         timing = {"electionTimeoutMillis": 1000, "heartbeatTimeoutSecs": 2, "catchUpTimeoutMillis": 2000}
         timing["heartbeatIntervalMillis"] = 200
-        config = {"_id": SET, "members": members, "settings": timing}
+        # Everybody copies from the primary, as in a town's own set: one that hangs must not hold up another.
+        config = {"_id": SET, "members": members, "settings": {**timing, "chainingAllowed": False}}
         with self.direct(self.ports[0], as_user=False) as client:
             client.admin.command("replSetInitiate", config)
             wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], deadline_s=30)

@@ -65,6 +65,7 @@ def test_failovers_of_the_bench(tmp_path: Path) -> None:
     assert all(found["messages"] > 0 for found in report["elections"])
 
 
+@pytest.mark.long
 def test_sizes_and_the_long_run(tmp_path: Path) -> None:
     options = ("--only", "size", "--only", "long-run", "--peers", "3", "--peers", "6")
     done = bazaar("bench", "--quick", "--json", *options, "--out", str(tmp_path / "bench"), patience_s=240)

@@ -68,17 +68,11 @@ def test_a_sale_is_taken_back_under_the_successor_of_the_trader_that_made_it(tmp
             {each["_id"] for each in view.find()} for view in (town.books.sales, town.books.reversals)
         )
         assert undone["_id"] in reversals - sales
-        assert town.stop() == 0, town.output()[-6000:]
-        assert "cannot honour #" in town.output()
-        assert "got back" in town.output()
-
-
-def test_the_audit_says_that_what_was_taken_back_is_whole(tmp_path: Path) -> None:
-    with running_town(tmp_path, 6, *LOSING) as town:
-        wait_until(lambda: town.books.reversals.count_documents({}) >= 3, what="three sales taken back")
         done = bazaar("audit", "--json", "--dir", tmp_path)
         assert done.returncode == 0, done.stdout
         report = json.loads(done.stdout)
         assert report["invariants"]["compensated_whole"]["state"] == "holds"
-        assert report["counts"]["reversals"] >= 3
+        assert report["counts"]["reversals"] >= len(reversals)
         assert town.stop() == 0, town.output()[-6000:]
+        assert "cannot honour #" in town.output()
+        assert "got back" in town.output()

@@ -85,6 +85,7 @@ def test_response(tmp_path: Path) -> None:
     assert [change.at_s for change in course.changes] == sorted(change.at_s for change in course.changes)
 
 
+@pytest.mark.long
 def test_posts(tmp_path: Path) -> None:
     measured("posts", tmp_path)
     rates = posts.read_rates(tmp_path)
@@ -106,6 +107,7 @@ def test_nodes(tmp_path: Path) -> None:
     assert said["findings"]["beside"][0]["theirs"].startswith("850.05 ms")
 
 
+@pytest.mark.long
 def test_algorithms(tmp_path: Path) -> None:
     measured("algorithms", tmp_path, "--peers", "6")
     costs = algorithms.read_costs(tmp_path)

@@ -60,6 +60,7 @@ def test_delay_and_loss_between_hosts_raise_no_alarm(tmp_path: Path) -> None:
         ended([*reversed(hosts)])
 
 
+@pytest.mark.long
 def test_the_trader_ends_up_near_the_database(tmp_path: Path) -> None:
     """The first host and the last, which has the highest ranks, are far from the database; the second one is near."""
     with network_of(tmp_path, 3, seed=SEED) as (network, (first, second, third)):

@@ -16,6 +16,7 @@ PEERS = 2
 HOSTS = 5
 
 
+@pytest.mark.long
 def test_the_traders_host_is_killed_and_then_two_of_five_at_once(tmp_path: Path) -> None:
     with network_of(tmp_path, HOSTS) as (network, hosts):
         opened(network, PEERS, "--merchants", "--set", "market.resign_after_sales=0")

@@ -124,6 +124,7 @@ def test_the_first_machine_may_be_lost_and_comes_back_with_its_member(towns: Tow
         assert terminal.wait() == 0, terminal.text
 
 
+@pytest.mark.long
 def test_a_machine_that_joined_may_be_lost_and_comes_back_with_its_member(towns: Towns) -> None:
     machines, terminals, files = three(towns)
     before = len(terminals[0].text)
@@ -160,6 +161,7 @@ def test_the_first_machine_may_be_cut_off_and_its_late_entries_do_not_stand(town
         assert terminal.wait() == 0, terminal.text
 
 
+@pytest.mark.long
 def test_a_member_whose_disk_was_lost_joins_anew(towns: Towns) -> None:
     """It would have a vote, and has forgotten what it voted for."""
     machines, terminals, files = three(towns)
