@@ -86,7 +86,7 @@ def test_a_name_server_is_frozen(town: Town) -> None:
     ended([third, second, first])
 
 
-@pytest.mark.parametrize("away_s", [0.0, 12.0])
+@pytest.mark.parametrize("away_s", [0.0, pytest.param(12.0, marks=pytest.mark.long)])
 def test_the_first_host_is_killed_and_comes_back(town: Town, away_s: float) -> None:
     network, (first, second, third) = town
     at_s = time.time()

@@ -133,6 +133,7 @@ def test_books_of_three_are_found_again_and_audited_while_nobody_runs(
     end(again)
 
 
+@pytest.mark.long
 def test_books_in_one_grow_to_three_and_do_not_shrink(tmp_path: Path, towns: list[RunningTown]) -> None:
     town = open_town(tmp_path, towns, "--purchases", 20, "--quiet")
     assert town.wait(90) == 0, town.text
