@@ -249,7 +249,7 @@ class Peer:
 
     def _on_caller_left(self, event: CallerLeft) -> None:
         self._incumbency.on_caller_left(event)
-        self._fellows.on_caller_left(event.call_id)
+        self._fellows.on_caller_left(event)
 
     def _on_ledger(self, event: LedgerReplied) -> None:
         self._leadership.on_ledger(event)

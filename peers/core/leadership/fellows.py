@@ -15,15 +15,16 @@ from peers.core.commands import HoldPost, Respond, Send
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
 from peers.core.leadership.incumbency import Incumbency
+from peers.core.leadership.office import Office
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Holder, Post
 from peers.core.membership.gossip import LATE_FOR
 from peers.core.membership.members import Member, trader_at
-from peers.core.messages import FellowBeat, StockNews, TakenOver
+from peers.core.messages import FellowBeat, TakenOver
 from peers.core.names import rank_of
 from peers.core.reports import GaveBack, TookOver
 from peers.core.trader.seat import Seat
-from peers.core.trader.taking_office import TakingOffice, Won
+from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
 
@@ -42,18 +43,17 @@ class _Fellow:
         self.contacts: tuple[Member, ...] = ()
 
 
-class Fellows:
+class Fellows(Office):
     """One trader's eyes on its fellows, and what it does for an area whose trader is gone."""
 
     def __init__(self, ctx: Context, incumbency: Incumbency) -> None:
+        super().__init__()
         self._ctx = ctx
         self._incumbency = incumbency
         # By area.
         self._known: dict[str, _Fellow] = {}
         self._looked_s = 0.0
         self._seat = Seat()
-        self._bid: TakingOffice | None = None
-        self._term: TraderTerm | None = None
 
     @property
     def stands_in_for(self) -> str:
@@ -76,8 +76,7 @@ class Fellows:
             self._beat(holder)
             if now_s - fellow.heard_s > timing.suspect_s + LATE_FOR * ctx.late_s:
                 self._take_over(holder, VacancyReason.SUSPECTED)
-        if self._term is not None:
-            self._term.follow()
+        self.follow()
 
     def on_beat(self, beat: FellowBeat) -> None:
         """A fellow is there."""
@@ -111,11 +110,6 @@ class Fellows:
         beat = FellowBeat(area=ctx.area, term=ctx.view.term, contacts=contacts)
         ctx.emit(Send(to=trader_at(holder.trader, holder.uri), message=beat))
 
-    def on_stock_news(self, news: StockNews) -> None:
-        """A fellow tells what an entry of its own left of the stock."""
-        if self._term is not None:
-            self._term.on_stock_news(news)
-
     # -- standing in ---------------------------------------------------------------------------------------
 
     def _take_over(self, holder: Holder, reason: VacancyReason) -> None:
@@ -123,16 +117,11 @@ class Fellows:
             self._seat = Seat(holder.area, stands_in=True)
             self._bid = TakingOffice(self._ctx, holder.term, reason, self._seat)
 
-    def on_ledger(self, event: LedgerReplied) -> None:
-        """Takes in what the ledger says to the bid for another area's post, or in its term."""
-        if self._bid is not None:
-            ended = self._bid.on_ledger(event.operation, event.result)
-            if ended is not None:
-                self._bid = None
-            if isinstance(ended, Won):
-                self._begin(ended)
-        elif self._term is not None:
-            self._term.on_ledger(event.operation, event.result)
+    def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
+        ended = super().on_ledger(event)
+        if isinstance(ended, Won):
+            self._begin(ended)
+        return ended
 
     def _begin(self, won: Won) -> None:
         ctx, area, term = self._ctx, self._seat.area, won.post.term
@@ -154,20 +143,6 @@ class Fellows:
             return
         refusal = PostClosed(why=f"{self._ctx.name} is not the trader of {event.area}")
         self._ctx.emit(Respond(call_id=event.call_id, reply=refusal))
-
-    def on_caller_left(self, call_id: int) -> None:
-        if self._term is not None:
-            self._term.on_caller_left(call_id)
-
-    def on_ledger_timer(self) -> None:
-        if self._bid is not None:
-            self._bid.on_timer()
-        elif self._term is not None:
-            self._term.on_ledger_timer()
-
-    def on_gather_timer(self) -> None:
-        if self._term is not None:
-            self._term.on_gather_timer()
 
     def mind(self) -> None:
         """Gives back what it stood in for, once that is over. To be called after each input."""

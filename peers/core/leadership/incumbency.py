@@ -19,11 +19,11 @@ from peers.core.calls import (
 )
 from peers.core.commands import HoldPost, Respond
 from peers.core.context import Context
-from peers.core.inputs import CallerLeft, LedgerReplied, RequestReceived
+from peers.core.inputs import LedgerReplied, RequestReceived
+from peers.core.leadership.office import Office
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
-from peers.core.messages import StockNews
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
 from peers.core.trader.seat import Seat
@@ -31,14 +31,13 @@ from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
 
 
-class Incumbency:
+class Incumbency(Office):
     """One peer's bid for the post, and its term."""
 
     def __init__(self, ctx: Context, gossip: Gossip) -> None:
+        super().__init__()
         self._ctx = ctx
         self._gossip = gossip
-        self._bid: TakingOffice | None = None
-        self._term: TraderTerm | None = None
         self._watch = BooksWatch(ctx)
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
@@ -113,16 +112,6 @@ class Incumbency:
         for called in held:
             self._term.on_call(called.call_id, called.call)
 
-    def on_stock_news(self, news: StockNews) -> None:
-        """A trader of another area tells what an entry of its own left of the stock."""
-        if self._term is not None:
-            self._term.on_stock_news(news)
-
-    def follow(self) -> None:
-        """Reads what traders of other areas have written. To be called with each heartbeat."""
-        if self._term is not None:
-            self._term.follow()
-
     def leave(self, reason: VacancyReason) -> None:
         """Takes in nothing more; the term ends once nothing is under way."""
         if self._term is not None:
@@ -155,31 +144,9 @@ class Incumbency:
         else:
             self._refuse(event)
 
-    def on_caller_left(self, event: CallerLeft) -> None:
-        if self._term is not None:
-            self._term.on_caller_left(event.call_id)
-
     def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
-        """Takes in what the ledger says; returns how the bid ended, if it did now."""
         self._watch.on_ledger(event.operation, event.result)
-        if self._term is not None:
-            self._term.on_ledger(event.operation, event.result)
-        elif self._bid is not None:
-            ended = self._bid.on_ledger(event.operation, event.result)
-            if ended is not None:
-                self._bid = None
-            return ended
-        return None
-
-    def on_ledger_timer(self) -> None:
-        if self._bid is not None:
-            self._bid.on_timer()
-        elif self._term is not None:
-            self._term.on_ledger_timer()
-
-    def on_gather_timer(self) -> None:
-        if self._term is not None:
-            self._term.on_gather_timer()
+        return super().on_ledger(event)
 
     def _refuse(self, event: RequestReceived) -> None:
         trader = self._ctx.trader()
