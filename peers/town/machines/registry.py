@@ -28,6 +28,7 @@ from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
+from peers.town.view.words import counted
 
 T = TypeVar("T")
 
@@ -337,4 +338,4 @@ def _ours(group: PeerProcesses) -> list[Member]:
 
 
 def _peers(number: int) -> str:
-    return f"with {number} peer{'' if number == 1 else 's'}"
+    return f"with {counted(number, 'peer')}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +11,6 @@ import pytest
 from pymongo import WriteConcern
 
 from db.ledger.mongo import MongoLedger
-from db.schema.prepare import prepare
 from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.ledger.post_state import state_of
 from tests.fixtures.mongo import Books
@@ -25,24 +22,6 @@ from tests.helpers.waiting import wait_until
 pytestmark = pytest.mark.timeout(180)
 
 FISH = stock("d1", 1_000_000)
-
-
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongodSet]:
-    directory = tmp_path_factory.mktemp("several")
-    try:
-        with MongodSet(directory, 3) as several:
-            yield several
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def name(several: MongodSet) -> str:
-    several.wait_until_complete()
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    prepare(several.uri, name, timeout_s=15.0)
-    return name
 
 
 @contextmanager

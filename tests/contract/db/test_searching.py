@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +11,6 @@ import pytest
 
 from db.ledger.mongo import MongoLedger
 from db.ledger.searching import NearestStock
-from db.schema.prepare import prepare
 from tests.helpers.deals import stock
 from tests.helpers.log_trader import LogTrader
 from tests.helpers.mongod_set import HOST, MongodSet
@@ -24,20 +21,8 @@ pytestmark = pytest.mark.timeout(120)
 BOUND_S = 1.0
 
 
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongodSet]:
-    directory = tmp_path_factory.mktemp("searching")
-    try:
-        with MongodSet(directory, 3) as several:
-            yield several
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.fixture
-def trader(several: MongodSet) -> Iterator[LogTrader]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    prepare(several.uri, name, timeout_s=15.0)
+def trader(several: MongodSet, name: str) -> Iterator[LogTrader]:
     ledger = MongoLedger(several.uri, name)
     yield LogTrader(ledger).take_office()
     ledger.close()

@@ -8,8 +8,6 @@ holds for them they read when they wake up.)
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +17,6 @@ from pymongo.errors import PyMongoError
 
 from db.ledger.memory import MemoryLedger
 from db.ledger.mongo import MongoLedger
-from db.schema.prepare import prepare
 from peers.core.ledger.port import Append, Appended, EndLost, Ledger, Load, Loaded, Taken, Unknown
 from tests.helpers.deals import at, office, stock
 from tests.helpers.log_trader import LogTrader, assert_books_follow
@@ -30,24 +27,6 @@ pytestmark = pytest.mark.timeout(180)
 
 Lose = Callable[[], object]
 FISH = stock("d1", 1000)
-
-
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongodSet]:
-    directory = tmp_path_factory.mktemp("levels")
-    try:
-        with MongodSet(directory, 3) as several:
-            yield several
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def name(several: MongodSet) -> str:
-    several.wait_until_complete()
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    prepare(several.uri, name, timeout_s=15.0)
-    return name
 
 
 def sell(trader: LogTrader, *numbers: int) -> list[object]:
