@@ -1,9 +1,11 @@
-"""Makes a town's own certificate authority, and the certificate its members show."""
+"""Makes a town's own certificate authority, and the certificates by which its machines and clients are known."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
+import secrets
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from peers.errors import TownError
 from peers.files import PRIVATE, write_whole
+from peers.rpc.identity import MAX_NAME_LENGTH, Identity
 from peers.rpc.tls import TlsFiles
 
 VALID_DAYS = 825
@@ -38,7 +41,7 @@ def ensure_certificates(files: TlsFiles, hosts: Iterable[str] = (), *, authority
         for directory in (files.directory, key_path.parent):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         authority, key = _authority(files, key_path)
-        write_whole(files.member, _issued(authority, key, (socket.gethostname(), *hosts)), mode=PRIVATE)
+        write_whole(files.member, _issued(authority, key, new_machine(hosts), hosts), mode=PRIVATE)
     except OSError as error:
         why = error.strerror or error
         raise TownError(
@@ -59,7 +62,14 @@ def issue_member(files: TlsFiles, hosts: Iterable[str]) -> bytes:
         authority, key = _authority(files, files.authority_key)
     except (OSError, ValueError) as error:
         raise TownError(f"the authority in {files.directory} cannot be used ({error})") from error
-    return _issued(authority, key, hosts)
+    return _issued(authority, key, new_machine(hosts), hosts)
+
+
+def new_machine(hosts: Iterable[str]) -> Identity:
+    """Returns a name for a machine that is called at `hosts`, which no other has: addresses are used again."""
+    where = next(iter(hosts), None) or socket.gethostname()
+    readable = re.sub(r"[^A-Za-z0-9_.:-]", "-", where)[: MAX_NAME_LENGTH - 17]
+    return Identity("machine", f"{readable}-{secrets.token_hex(8)}")
 
 
 class Validity(msgspec.Struct, frozen=True):
@@ -112,19 +122,24 @@ def _authority(files: TlsFiles, key_path: Path) -> tuple[x509.Certificate, ec.El
     return certificate, key
 
 
-def _issued(authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]) -> bytes:
-    """A new key and its certificate, in one file as MongoDB wants them."""
+def _issued(
+    authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, holder: Identity, hosts: Iterable[str]
+) -> bytes:
+    """A new key and its certificate, in one file as MongoDB and Pyro5 want them."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # A member serves some and calls others, so its certificate must do for both.
-    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-    names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys((*_USUAL_HOSTS, *hosts))])
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(holder.uri)]
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if holder.kind == "machine":
+        # A machine serves some and calls others, so its certificate must do for both.
+        purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
+        names += [_general_name(host) for host in dict.fromkeys((*_USUAL_HOSTS, *hosts))]
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
-        _builder(_name("trading post member"), authority.subject, key)
+        _builder(_name(f"trading post {holder.kind}"), authority.subject, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(both, critical=False)
-        .add_extension(names, critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(issuer_id, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
@@ -168,7 +183,13 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(host)
+    except ValueError as error:
+        raise TownError(
+            f"{host!r} is no name that a certificate can hold ({error}): give the address itself"
+        ) from error
 
 
 def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -19,6 +19,7 @@ from Pyro5 import config, socketutil
 from Pyro5.errors import SecurityError
 
 from peers.errors import TownError
+from peers.rpc.identity import Identity, identity_of
 
 HANDSHAKE_S = 2.0
 """How long a caller may take over the handshake, TLS or Pyro's, before its connection is closed."""
@@ -86,14 +87,20 @@ def is_secured() -> bool:
     return bool(config.SSL)
 
 
-def check_member(connection: Any) -> None:
-    """Raises SecurityError for a connection whose other end has shown no certificate; for `Daemon.validateHandshake`.
+def check_member(connection: Any) -> Identity | None:
+    """Returns who is at the other end of a connection, None where this process speaks no TLS; for
+    `Daemon.validateHandshake`.
 
-    The handshake itself has refused what is not of the town's authority. This is the second lock, for a daemon made
-    before `secure` was called, or with other contexts.
+    SecurityError for one that has shown no certificate, or one that names nobody. The handshake itself has refused
+    what is not of the town's authority; that some was shown is looked at again for a daemon made before `secure` was
+    called, or with other contexts.
     """
-    if is_secured() and not connection.getpeercert():
-        raise SecurityError("this town speaks to its members only: no certificate was shown")
+    if not is_secured():
+        return None
+    identity = identity_of(connection.sock)
+    if identity is None:
+        raise SecurityError("this town speaks to its members only, over TLS")
+    return identity
 
 
 class _LateHandshake(ssl.SSLSocket):
