@@ -47,6 +47,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     A message is taken once all of it has come, so Pyro never waits for the rest of one. Answers are sent without
     waiting, or by a thread that may wait. `rank` is that of the neighbour whose link this turned out to be, None for
     other callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
+    `speaks_for` are the names that it was found to speak for (`peers.rpc.permissions`).
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -54,6 +55,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         sock.setblocking(False)
         self.rank: int | None = None
         self.identity: Identity | None = None
+        self.speaks_for: set[str] = set()
         self.greeted = False
         # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
         self.owed = False
