@@ -18,10 +18,10 @@ from types import FrameType
 from typing import Any
 
 from Pyro5 import config
-from Pyro5.nameserver import NameServer, NameServerDaemon
+from Pyro5.nameserver import NameServerDaemon
 
+from nameserver.entries import OwnedNameServer
 from nameserver.names import NAME_SERVER_OBJECT
-from nameserver.owners import OwnedNames
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
@@ -60,14 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
     """Serves members of the town only, where this process speaks TLS, and keeps entries within bounds."""
 
-    nameserver: NameServer
-
     def __init__(self, host: str, port: int, tls: Path | None) -> None:
         super().__init__(host=host, port=port)
-        owned = OwnedNames(self.nameserver.storage, _machine_of(tls))
-        self.unregister(self.nameserver)
-        self.register(owned, NAME_SERVER_OBJECT)
-        self.nameserver = owned
+        self.unregister(NAME_SERVER_OBJECT)
+        self.nameserver: Any = OwnedNameServer(self.nameserver.storage, _machine_of(tls))
+        self.register(self.nameserver, NAME_SERVER_OBJECT)
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
         conn.identity = check_member(conn)
