@@ -30,6 +30,8 @@ HERE = "here"
 """Tag of the same card: the names of those areas that the peers of that machine are of."""
 
 _PEER = "bazaar.peer"
+_MOST_DIGITS = 16
+"""In a number of a tag; that of a term has far fewer, and one of thousands could not be read."""
 
 
 def name_of(peer: str) -> str:
@@ -66,4 +68,4 @@ def read_tags(tags: Iterable[str]) -> dict[str, str]:
 def number_in(tags: dict[str, str], key: str) -> int | None:
     """Returns the number that a tag gives, None if it gives none: anybody may register anything."""
     value = tags.get(key, "")
-    return int(value) if value.isascii() and value.isdigit() else None
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None

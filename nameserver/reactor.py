@@ -21,12 +21,17 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.rpc.tls import HANDSHAKE_S
-from peers.rpc.transport import HEADER, MAGIC, MAX_MESSAGE, STALLED_S
+from peers.rpc.transport import HEADER, MAGIC, STALLED_S, largest_taken
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+_SERIALIZER = 7  # the place of its number in a header
+# Compressed ones may be of any size once they are read, oneway calls have a thread each, and in a batch each call may
+# ask for all that there is.
+_REFUSED_FLAGS = (
+    protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED | protocol.FLAGS_BATCH
+)
 # No settings: they bound what strangers may cost, at hundreds of times what the members of a town need.
 _CHUNK = 64 * 1024
-_LONGEST_GREETING = 64 * 1024
 _MOST_UNGREETED = 500
 """At most so many callers may not have been greeted yet: a flood of them must not take all sockets there are."""
 
@@ -94,9 +99,11 @@ class _Connection(SocketConnection):  # type: ignore[misc]
             raise errors.ProtocolError("another protocol, or another version of it")
         if len(self._read) < HEADER.size:
             return False
-        _start, _flags, _seq, size, notes, magic = HEADER.unpack_from(self._read)
-        if magic != MAGIC or size + notes > MAX_MESSAGE:
+        start, flags, _seq, size, notes, magic = HEADER.unpack_from(self._read)
+        if magic != MAGIC or size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
             raise errors.ProtocolError("no message, or too large a one")
+        if flags & _REFUSED_FLAGS:
+            raise errors.ProtocolError("compressed, oneway, pre-serialized and batched messages are not taken")
         return len(self._read) >= HEADER.size + int(size) + int(notes)
 
     def shake_hands(self) -> bool:
@@ -132,8 +139,6 @@ class _Connection(SocketConnection):  # type: ignore[misc]
             if not chunk:
                 raise errors.ConnectionClosedError("receiving: closed")
             self._read += chunk
-            if not self.greeted and len(self._read) > _LONGEST_GREETING:
-                raise errors.ProtocolError("too long a greeting")
             # The selector does not tell of what TLS has taken in already, so it is read now.
             if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
                 return

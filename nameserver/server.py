@@ -18,8 +18,10 @@ from types import FrameType
 from typing import Any
 
 from Pyro5 import config
-from Pyro5.nameserver import NameServerDaemon
+from Pyro5.nameserver import NameServer, NameServerDaemon
 
+from nameserver.entries import BoundedNames
+from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
@@ -55,7 +57,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
-    """Serves members of the town only, where this process speaks TLS."""
+    """Serves members of the town only, where this process speaks TLS, and keeps entries within bounds."""
+
+    nameserver: NameServer
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host=host, port=port)
+        bounded = BoundedNames(self.nameserver.storage)
+        self.unregister(self.nameserver)
+        self.register(bounded, NAME_SERVER_OBJECT)
+        self.nameserver = bounded
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
         check_member(conn)
