@@ -7,14 +7,15 @@ callers from outside send and get is another matter (`peers.rpc.public_form`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, TypeVar, Union
 
 import msgspec
+from msgspec import Meta
 
+from peers.core.bounds import MOST_MESSAGES, Count, Rank
 from peers.core.calls import ReportStock, ReversalsReply, StandingReply, StockReply, check_call
 from peers.core.leadership.elections.registry import ELECTION_MESSAGES
 from peers.core.market.records import Outcome
-from peers.core.membership.clocks import MAX_TIME
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import (
     ClockNews,
@@ -29,7 +30,7 @@ from peers.core.messages import (
     Tally,
     Vacancy,
 )
-from peers.core.names import NO_RANK, peer_name
+from peers.core.names import peer_name
 from peers.errors import BadRequest
 
 T = TypeVar("T")
@@ -58,9 +59,9 @@ else:
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one `deliver` carries, in either direction: messages of `sender`, who is in `incarnation`."""
 
-    sender: int
-    incarnation: int
-    messages: tuple[AnyMessage, ...]
+    sender: Rank
+    incarnation: Count
+    messages: Annotated[tuple[AnyMessage, ...], Meta(max_length=MOST_MESSAGES)]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -127,9 +128,8 @@ def unpack_member(packed: object) -> Member:
     It is checked more closely, for all peers will call the newcomer at its address.
     """
     member = _unpack(_members, packed, "member")
-    sane = 0 <= member.rank < NO_RANK and 0 <= member.incarnation <= MAX_TIME
-    if not sane or not member.up or member.name != peer_name(member.role, member.rank):
+    if not member.up or member.name != peer_name(member.role, member.rank):
         raise BadRequest(field="member", why="must be up, and its name that of its role and rank")
-    if not member.uri.startswith("PYRO:") or len(member.uri) + len(member.nameserver) > 300:
+    if not member.uri.startswith("PYRO:"):
         raise BadRequest(field="member", why="must have an address")
     return member

@@ -11,6 +11,7 @@ One peer stands in for one area at a time.
 
 from __future__ import annotations
 
+from peers.core.bounds import MOST_CONTACTS
 from peers.core.commands import HoldPost, Respond, Send
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
@@ -27,9 +28,6 @@ from peers.core.trader.seat import Seat
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
-
-MOST_CONTACTS = 8
-"""A heartbeat names so many peers of its area at most, for its fellow to tell if it takes over."""
 
 
 class _Fellow:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from peers.core.bounds import MAX_BARRED
 from peers.core.commands import Crash
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied
@@ -24,7 +25,6 @@ from peers.core.membership.members import Member
 from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, Vacancy
 from peers.core.names import rank_of
 from peers.core.reports import Crashes, EntryRefused, LeftOffice
-from peers.core.settings import MAX_BARRED
 from peers.core.trader.taking_office import Lost, Won
 from peers.core.trader.term import Ended
 

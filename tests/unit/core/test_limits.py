@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.core.bounds import MAX_TIME
 from peers.core.calls import Buy, Call, MakeDeposit, check_call
 from peers.core.market import limits
 from peers.core.market.resignation import barred_until, is_resignation_due, sales_to_go
 from peers.core.market.rules import excluded_sellers, may_trade, require_may_deposit
-from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.settings import Settings, make_settings
 from peers.errors import BadRequest, SettingsError
 from peers.rpc.public_form import Reader, offer_dict, request_dict

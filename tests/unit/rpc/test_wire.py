@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.core.bounds import MAX_TIME
 from peers.core.calls import ReportStock
 from peers.core.market.limits import MAX_PRICE
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
-from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import msgspec
 
+from peers.core.bounds import Count, Rank, Ranks
 from peers.core.leadership.elections.base import Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.overlay_graph import distances, next_hop
@@ -37,11 +38,11 @@ class RingElection(ElectionMessage, frozen=True, kw_only=True, tag=True, array_l
     Peers whose maps differ for a moment may send it to and fro, so it is dropped when it has no `hops_left`.
     """
 
-    beginner: int
-    lap: int
-    standing: tuple[int, ...]
-    to: int
-    hops_left: int
+    beginner: Rank
+    lap: Count
+    standing: Ranks
+    to: Rank
+    hops_left: Count
 
     def begun_by(self) -> int:
         return self.beginner
@@ -54,8 +55,8 @@ class RingElection(ElectionMessage, frozen=True, kw_only=True, tag=True, array_l
 class RingWinner(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The beginner of a lap tells `winner` that it is the highest of those who stand."""
 
-    winner: int
-    hops_left: int
+    winner: Rank
+    hops_left: Count
 
     def gist(self) -> str:
         return f"winner {self.winner}"
