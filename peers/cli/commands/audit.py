@@ -45,8 +45,8 @@ def command(
     from db.audit.report import EXIT_CODES, to_json, worst
     from peers.books_address import address_given
     from peers.town.directory import Directory
+    from peers.town.inspection import inspect, inspect_members
     from peers.town.view.audit_report import print_town
-    from peers.town.view.inspection import inspect, inspect_members
 
     if members:
         compared = inspect_members(Directory(directory), address_given(mongo))

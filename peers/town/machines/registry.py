@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.areas import read_areas
 from peers.town.directory import Directory, Machines
+from peers.town.machines.elsewhere import take_over
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
 from peers.town.processes.peer_processes import PeerProcesses
@@ -60,7 +62,11 @@ class Registry:
         self._groups = groups
         self._outside = advertised or host
         self.nameserver = NameServerProcess(
-            host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
+            host,
+            port,
+            directory.logs / "nameserver.log",
+            tls=directory.tls if is_secured() else None,
+            journals=(directory.path, directory.terminal()),
         )
         self.machines = Machines(town="", founded=False)
         self.is_told_to_close = False
@@ -240,6 +246,8 @@ class Registry:
         for where in self._there - now:
             if not now[where]:
                 self._away.add(where)
+                if self._remembers:
+                    self._chore(partial(take_over, self._directory, where))
                 self._console.warn(f"{self._called(where)} is away, {_peers(self._there[where])}; the market goes on")
         for where in now:
             if not self._there[where]:
@@ -314,7 +322,13 @@ class Registry:
                 group.tell(member.name, group.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
+        await asyncio.to_thread(self._close_here)
         return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
+
+    def _close_here(self) -> None:
+        """Has the name server here say it too: who is about to come finds no town that is open."""
+        with suppress(TownError), self.names() as names:
+            names.say_closing()
 
     def forget_machines(self) -> None:
         """The town is over everywhere: who opens it again here need look for nobody."""
