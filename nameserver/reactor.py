@@ -20,6 +20,7 @@ from Pyro5 import errors, protocol
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
+from peers.rpc.identity import Identity
 from peers.rpc.tls import HANDSHAKE_S
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, largest_taken
 
@@ -50,6 +51,8 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         super().__init__(sock)
         sock.setblocking(False)
         self.greeted = False
+        # Whom the caller's certificate names, once it is greeted; None without TLS.
+        self.identity: Identity | None = None
         # When it is closed unless it goes on, in monotonic seconds; None while nothing is due from it.
         self.deadline_s: float | None = time.monotonic() + HANDSHAKE_S
         # What the selector is to wait for before the next step.

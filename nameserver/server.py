@@ -19,15 +19,16 @@ from types import FrameType
 from typing import Any
 
 from Pyro5 import config
-from Pyro5.nameserver import NameServer, NameServerDaemon
+from Pyro5.nameserver import NameServerDaemon
 
-from nameserver.entries import BoundedNames
 from nameserver.journal_service import JOURNALS_OBJECT, JournalService
 from nameserver.names import NAME_SERVER_OBJECT
+from nameserver.ownership import OwnedNames
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
 from peers.processes import heeded
+from peers.rpc.identity import Identity
 from peers.rpc.public_errors import send_errors_readably
 from peers.rpc.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import configure
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         _set_up(options.tls)
-        daemon = _MembersDaemon(host=options.host, port=options.port)
+        daemon = _MembersDaemon(options.host, options.port, options.tls)
     except TownError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,18 +66,24 @@ def main(arguments: list[str] | None = None) -> int:
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
     """Serves members of the town only, where this process speaks TLS, and keeps entries within bounds."""
 
-    nameserver: NameServer
-
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: Path | None) -> None:
         super().__init__(host=host, port=port)
-        bounded = BoundedNames(self.nameserver.storage)
-        self.unregister(self.nameserver)
-        self.register(bounded, NAME_SERVER_OBJECT)
-        self.nameserver = bounded
+        self.unregister(NAME_SERVER_OBJECT)
+        self.nameserver: Any = OwnedNames(self.nameserver.storage, _machine_of(tls))
+        self.register(self.nameserver, NAME_SERVER_OBJECT)
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
-        check_member(conn)
+        conn.identity = check_member(conn)
         return "welcome"
+
+
+def _machine_of(tls: Path | None) -> Identity | None:
+    """Whom the certificate names that this name server shows, None where it shows none."""
+    if tls is None:
+        return None
+    from peers.rpc.certificates import validity_of  # It takes a while to import.
+
+    return validity_of(TlsFiles(tls)).identity
 
 
 def _set_up(tls: Path | None) -> None:

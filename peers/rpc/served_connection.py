@@ -41,12 +41,14 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     Pyro reads and sends on a thread that may wait. What has come already, and what goes out at once, can also be
     read and sent without waiting. `rank` is that of the neighbour whose link this turned out to be, None for other
     callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
+    `speaks_for` are the names that it was found to speak for (`peers.rpc.permissions`).
     """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock, keep_open=True)  # The connection that Pyro made closes the socket.
         self.rank: int | None = None
         self.identity: Identity | None = None
+        self.speaks_for: set[str] = set()
         self.greeted = False
         # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
         self.owed = False
