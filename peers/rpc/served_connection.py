@@ -12,6 +12,7 @@ from Pyro5 import errors, protocol, serializers
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
+from peers.rpc.identity import Identity
 from peers.rpc.public_errors import ServerFault, error_form
 from peers.rpc.transport import (
     ANSWER,
@@ -39,12 +40,13 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
 
     Pyro reads and sends on a thread that may wait. What has come already, and what goes out at once, can also be
     read and sent without waiting. `rank` is that of the neighbour whose link this turned out to be, None for other
-    callers.
+    callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock, keep_open=True)  # The connection that Pyro made closes the socket.
         self.rank: int | None = None
+        self.identity: Identity | None = None
         self.greeted = False
         # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
         self.owed = False

@@ -26,6 +26,7 @@ from Pyro5.socketutil import SocketConnection
 from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
+from peers.rpc.identity import Identity
 from peers.rpc.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.reactor import Afterwards, Reactor
 from peers.rpc.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
@@ -79,7 +80,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
     # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
 
     def validateHandshake(self, conn: ServedConnection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's.
-        check_member(conn)
+        conn.identity = check_member(conn)
         return "welcome"
 
     def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
@@ -306,6 +307,12 @@ def caller() -> ServedConnection | None:
     """Returns the connection of the call that this thread is answering, None if it answers none."""
     connection = current_context.client
     return connection if isinstance(connection, ServedConnection) else None
+
+
+def caller_identity() -> Identity | None:
+    """Returns whom the certificate of the caller names that this thread is answering; None without TLS."""
+    connection = caller()
+    return None if connection is None else connection.identity
 
 
 def served_on_thread(handler: CallHandler, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from peers.errors import SettingsError, TownError
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.areas import read_areas
 from peers.town.directory import Directory
+from peers.town.speaking import speak_to
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +42,7 @@ def find_town(directory: Path, nameserver: str | None) -> Place:
                 f"no town runs in {here.path}: start one (bash run.sh localhost 6), name its place with --dir, or "
                 "say where a name server is: --nameserver HOST:PORT"
             )
-        if state.tls:
-            secure(TlsFiles(here.tls))
-        return _place(state.nameserver_host, state.nameserver_port, here)
+        return _place(*speak_to(state, here), here)
     try:
         host, port = split_endpoint(nameserver)
     except ValueError as error:

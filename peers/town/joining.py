@@ -40,6 +40,7 @@ from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replicas import Replicas
 from peers.town.services import keep_replicas
+from peers.town.speaking import speak_to
 from peers.town.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
@@ -150,7 +151,7 @@ class Joining:
             books,
             settings,
             host=self._host,
-            nameserver=(self._registry.nameserver.host, self._registry.nameserver.port),
+            nameserver=self._registry.address,
             seed=seed,
             roles=self._draw_roles(ranks, seed, [peer.role for peer in found.peers if peer.area == area.name]),
             areas=tuple(each.name for each in known_areas),
@@ -351,8 +352,8 @@ def where_to_join(
         raise TownError(f"the town in {directory.path} is closing; try again in a moment")
     if state is None or state.phase != "open":
         raise TownError(f"the town in {directory.path} did not open; try again")
-    here = (state.nameserver_host, state.nameserver_port)
-    if given not in (None, here):
+    here = speak_to(state, directory)
+    if given not in (None, here, (state.nameserver_host, state.nameserver_port)):
         raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
     return here
 

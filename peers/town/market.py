@@ -159,7 +159,7 @@ class AreaMarket:
             self.books,
             self._settings,
             host=self._host,
-            nameserver=(registry.nameserver.host, registry.nameserver.port),
+            nameserver=registry.address,
             seed=seed,
             roles=roles,
             areas=areas,

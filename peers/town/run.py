@@ -15,7 +15,7 @@ from peers.rpc.shortcuts import call_directly
 from peers.town.areas import given_books
 from peers.town.areas_before import with_areas
 from peers.town.directory import Directory
-from peers.town.machines.addresses import can_be_reached
+from peers.town.machines.addresses import can_be_reached, names_of_machine
 from peers.town.machines.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
@@ -43,7 +43,7 @@ def run(options: RunOptions) -> int:
             call_directly(options.advertise, host)
         if invitation is not None and claimed:
             options = join_invited(options, invitation, directory, given.host)
-        _secure(options, directory, host)
+        _secure(options, directory, host, claimed=claimed)
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, given, directory, console, host)
@@ -53,20 +53,22 @@ def run(options: RunOptions) -> int:
         directory.let_go()
 
 
-def _secure(options: RunOptions, directory: Directory, host: str) -> None:
-    """What others can reach speaks to members of the town only. The first makes certificates, others bring theirs."""
+def _secure(options: RunOptions, directory: Directory, host: str, *, claimed: bool) -> None:
+    """What others can reach speaks to members of the town only. The first makes certificates, others bring theirs;
+    whoever holds the authority's key makes its own anew when it is called otherwise than before."""
     town = directory.read_town() if options.nameserver is None and directory.in_use() else None
     wanted = options.tls or (can_be_reached(host) and not options.insecure) or (town is not None and town.tls)
     if not wanted:
         return
+    from peers.rpc.certificates import check_called, ensure_certificates
     from peers.rpc.tls import TlsFiles, secure
 
     files = TlsFiles(directory.tls)
-    if options.nameserver is None:
-        from peers.rpc.certificates import ensure_certificates
-
-        ensure_certificates(files, [host, options.advertise or host])
+    called = names_of_machine(host, options.advertise)
+    if options.nameserver is None or files.authority_key.exists():
+        ensure_certificates(files, called, keeps_hosts=not claimed)
     secure(files)
+    check_called(files, called[0])
 
 
 def _first(options: RunOptions, given: RunOptions, directory: Directory, console: Console, host: str) -> int:

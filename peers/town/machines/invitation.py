@@ -67,7 +67,8 @@ def make_invitation(
         raise TownError(f"no town is open in {directory.path}: invite from a machine where it runs, or name --dir")
     check_shared(state)
     files = TlsFiles(directory.tls)
-    member = issue_member(files, [address])
+    # By whichever of its names the new machine is then called.
+    member = issue_member(files, [address, look_up(address)])
     try:
         authority = files.authority.read_text(encoding="ascii")
         key = files.authority_key.read_text(encoding="ascii") if may_invite else None

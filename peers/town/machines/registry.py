@@ -87,11 +87,16 @@ class Registry:
     @property
     def where(self) -> str:
         """`host:port` of the name server, as others call it."""
-        return endpoint(self._outside, self.nameserver.port)
+        return endpoint(*self.address)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The same apart: what it is called, which is also what its certificate says, and its port."""
+        return self._outside, self.nameserver.port
 
     def names(self) -> NameServerClient:
         """Returns a client of the name server, to be closed by the caller."""
-        return NameServerClient(self.nameserver.host, self.nameserver.port, _ANSWER_S)
+        return NameServerClient(*self.address, _ANSWER_S)
 
     def launch(self) -> None:
         """Starts the name server; `wait_ready` waits for it."""

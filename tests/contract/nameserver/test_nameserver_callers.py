@@ -71,7 +71,7 @@ def test_many_that_say_nothing_keep_nobody_waiting(server: NameServerProcess) ->
 
 def test_many_that_say_nothing_keep_no_member_waiting(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path / "tls")
-    ensure_certificates(files)
+    ensure_certificates(files, ["127.0.0.2"])
     server = NameServerProcess(log=tmp_path / "nameserver.log", tls=files.directory)
     server.start()
     try:
@@ -92,7 +92,7 @@ def test_many_that_say_nothing_keep_no_member_waiting(tmp_path: Path) -> None:
 
 def test_a_stranger_without_tls_is_sent_away_and_no_member_notices(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path / "tls")
-    ensure_certificates(files)
+    ensure_certificates(files, ["127.0.0.2"])
     server = NameServerProcess(log=tmp_path / "nameserver.log", tls=files.directory)
     server.start()
     try:
