@@ -13,9 +13,11 @@ import stat
 from pathlib import Path
 
 from Pyro5.api import expose
+from Pyro5.callcontext import current_context
 
 from db.audit.journals import AREAS, AT_REST, COPIES, SUFFIX, end_of_lines, journal_path
 from peers.errors import BadRequest
+from peers.rpc.identity import identity_of
 
 JOURNALS_OBJECT = "bazaar.journals"
 """The name under which a name server also hands out journals."""
@@ -62,7 +64,8 @@ class JournalService:
 
     def index(self) -> dict[str, object]:
         """Returns which `terminal` this is, whether its journals are `at_rest`, and by terminal which journals there
-        are in `folders`: for each its area, its name and its length."""
+        are in `folders`: for each its area, its name and its length. BadRequest for a client."""
+        _check_caller()
         copies = self._directory / COPIES
         folders = {each.name: listed(each) for each in copies.glob("*") if _TERMINAL.fullmatch(each.name)}
         return {
@@ -74,7 +77,8 @@ class JournalService:
     def read(self, terminal: str, area: str, name: str, offset: int) -> bytes:
         """Returns the next whole lines of a journal, from the byte `offset` on; none at its end.
 
-        BadRequest for what there is not."""
+        BadRequest for what there is not, and for a client."""
+        _check_caller()
         check_names(terminal, area, name)
         if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < 2**53:
             raise BadRequest(field="offset", why="expected a whole number of bytes, not below 0")
@@ -94,7 +98,9 @@ class JournalService:
             os.close(file)
 
     def had(self, reader: str) -> None:
-        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name."""
+        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name, and
+        for a client."""
+        _check_caller()
         check_names(reader, "", "-")
         if len(self._readers) < _MOST_READERS:
             self._readers.add(reader)
@@ -106,6 +112,14 @@ class JournalService:
 
 _MOST_READERS = 1000
 """No setting: a town has some dozens of terminals."""
+
+
+def _check_caller() -> None:
+    """Raises BadRequest for a client of the town: what all its peers were told is for the machines of the town."""
+    connection = current_context.client
+    identity = None if connection is None else identity_of(connection.sock)
+    if identity is not None and identity.kind != "machine":
+        raise BadRequest(field="caller", why=f"journals are for the machines of the town, not for {identity.name}")
 
 
 def _whole_lines(file: int, offset: int) -> bytes:

@@ -110,7 +110,8 @@ class Elsewhere:
         """How people know a machine, and which of several terminals there it is."""
         host = keeper.place.host
         same = [each for each in self._had if each.keeper.place.host == host]
-        return host if len(same) == 1 else f"{host} (--dir {keeper.place.directory})"
+        is_plain = len(same) == 1 and not is_beside(host)
+        return host if is_plain else f"{host} (--dir {keeper.place.directory})"
 
     # -- at work -------------------------------------------------------------------------------------------
 

@@ -71,8 +71,7 @@ class JournalKeeping:
         wanted = others.apart
         if not wanted or self._registry.nameserver.pid is None:
             return
-        server = self._registry.nameserver
-        with closing(Source(endpoint(server.host, server.port), _ANSWER_S)) as here:
+        with closing(Source(endpoint(*self._registry.address), _ANSWER_S)) as here:
 
             def readers() -> frozenset[str]:
                 try:
