@@ -9,16 +9,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 from peers.chaos.events import Injected
 from peers.chaos.history import History
-from peers.chaos.plan import Kind, Plan, Planned
+from peers.chaos.plan import WIRE_KINDS, Kind, Plan, Planned, disturbs
+from peers.chaos.switch.client import SwitchClient
 from peers.chaos.targets import NoTarget, Present, choose
-from peers.core.names import Role, rank_of
+from peers.chaos.wires import parties_of, places_of, wire_fault
+from peers.core.names import Role
 from peers.errors import BazaarError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.runtime.spec import CutLinks
 from peers.town.town import Town
 
 # None of these is an option: how a fault is carried out is part of what it is.
@@ -31,10 +32,12 @@ OnFault = Callable[[Injected], None]
 
 
 class Breaker:
-    """Breaks one town. `on_fault` hears of each fault when it begins, or is skipped."""
+    """Breaks one town, whose processes reach each other through `switch`. `on_fault` hears of each fault when it
+    begins, or is skipped."""
 
-    def __init__(self, town: Town, history: History, on_fault: OnFault) -> None:
+    def __init__(self, town: Town, switch: SwitchClient, history: History, on_fault: OnFault) -> None:
         self._town = town
+        self._switch = switch
         self._history = history
         self._on_fault = on_fault
         self._disturbed: set[str] = set()
@@ -70,7 +73,7 @@ class Breaker:
         deadline_s = self._history.now_s() + _PATIENCE_S
         while True:
             try:
-                return choose(planned.kind, planned.pick, self._present())
+                return choose(planned.kind, planned.pick, self._present(), planned.between)
             except NoTarget:
                 if self._history.now_s() > deadline_s:
                     raise
@@ -97,8 +100,8 @@ class Breaker:
                 await asyncio.sleep(lasts_s)
         elif kind in ("slow-trader", "slow-peer"):
             await self._slow(fault.peers[0], lasts_s)
-        elif kind in ("cut-trader", "cut-peer"):
-            await self._cut(planned, fault.peers[0])
+        elif kind in WIRE_KINDS:
+            await self._hurt_wires(planned, fault)
         elif kind == "resign":
             await asyncio.to_thread(_resign, self._uri(fault.peers[0]))
         else:
@@ -148,12 +151,15 @@ class Breaker:
                     await asyncio.sleep(stopped_s)
                 await asyncio.sleep(running_s)
 
-    async def _cut(self, planned: Planned, name: str) -> None:
-        neighbours = () if planned.everyone else tuple(map(rank_of, self._town.graph().get(name, ())))
-        cut = CutLinks(neighbours=neighbours, seconds=planned.lasts_s, way=planned.way or "both")
-        with self._disturbing(name):
-            self._town.processes.tell(name, cut)
-            await asyncio.sleep(planned.lasts_s)
+    async def _hurt_wires(self, planned: Planned, fault: Injected) -> None:
+        neighbours = self._town.graph().get(fault.peers[0], ()) if fault.peers else ()
+        self._switch.tell_places(places_of(self._town))
+        wrong = wire_fault(planned, fault.peers, tuple(neighbours), parties_of(self._town))
+        with ExitStack() as disturbing:
+            for name in fault.peers if disturbs(planned.kind) else ():
+                disturbing.enter_context(self._disturbing(name))
+            ended = await self._switch.suffer(wrong)
+        fault.touched, fault.given_up = ended.touched, ended.given_up
 
     @contextmanager
     def _disturbing(self, name: str) -> Iterator[None]:
@@ -205,9 +211,12 @@ def _resign(uri: str) -> None:
 
 def _detail(planned: Planned) -> str:
     parts = [f"for {planned.lasts_s:.1f} s"] if planned.lasts_s else []
+    if planned.between is not None:
+        parts.append("everywhere" if planned.between == "all" else f"between {planned.between}")
     if planned.way is not None:
-        parts.append({"both": "both ways", "out": "nothing of it gets out", "in": "nothing gets in"}[planned.way])
-        parts.append("from everybody" if planned.everyone else "from its neighbours")
+        parts.append({"both": "both ways", "out": "one way, out", "in": "one way, in"}[planned.way])
+    if planned.everyone is not None:
+        parts.append("from everybody" if planned.everyone else "from some")
     if planned.role is not None:
         parts.append(planned.role)
     return ", ".join(parts)

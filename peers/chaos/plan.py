@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -27,6 +27,17 @@ Kind = Literal[
     "slow-peer",
     "cut-trader",
     "cut-peer",
+    "cut-database",
+    "cut-customers",
+    "cut-nameserver",
+    "split",
+    "delay",
+    "loss",
+    "reorder",
+    "reset",
+    "half-open",
+    "slow-wire",
+    "jam",
     "kill-mongod",
     "stop-mongod",
     "kill-nameserver",
@@ -40,7 +51,8 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "stop": ("stop-trader", "stop-peer"),
     "resign": ("resign",),
     "slow": ("slow-trader", "slow-peer"),
-    "cut": ("cut-trader", "cut-peer"),
+    "cut": ("cut-trader", "cut-peer", "cut-database", "cut-customers", "cut-nameserver", "split"),
+    "wire": ("delay", "loss", "reorder", "reset", "half-open", "slow-wire", "jam"),
     "mongod": ("kill-mongod", "stop-mongod"),
     "nameserver": ("kill-nameserver",),
     "join": ("join",),
@@ -49,12 +61,24 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 }
 ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
 
-TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
+WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"]])
+"""Those that the town's switch carries out (`peers.chaos.switch`)."""
+
+TRADER_KINDS = frozenset[Kind](
+    ["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader", "cut-database"]
+)
 """Those that may cost the trader its office."""
+
+Between = Literal[
+    "trader and database", "trader and customers", "trader and peers", "peer and peers", "peer and name server", "all"
+]
+BETWEEN: tuple[Between, ...] = get_args(Between)
+"""The wires that something may be wrong with."""
 
 # None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
 LEAST_PEERS = 5  # A town of so many can lose two peers and still has `LEAST_ALIVE`.
+SPLIT_OFF = 2  # So many peers are on the smaller side of a split.
 MOST_MORE = 3  # There are never more newcomers than this beyond the peers it began with.
 
 _QUIET_START_S = 2.5  # At the beginning, no fault begins for this long.
@@ -73,6 +97,15 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "slow-peer": (2.0, 4.0),
     "cut-trader": (1.6, 5.0),
     "cut-peer": (1.6, 5.0),
+    "cut-database": (0.5, 4.0),
+    "cut-customers": (0.5, 4.0),
+    "cut-nameserver": (1.0, 5.0),
+    "split": (1.6, 5.0),
+    "delay": (1.5, 5.0),
+    "loss": (1.5, 5.0),
+    "reorder": (1.5, 5.0),
+    "slow-wire": (1.5, 5.0),
+    "jam": (0.5, 4.0),
     "stop-mongod": (0.5, 3.0),
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
@@ -88,9 +121,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     pick: float
     lasts_s: float = 0.0
-    way: Literal["out", "in", "both"] | None = None  # The direction of a cut, seen from the peer that is cut off.
-    # Whether a cut is from all peers, not only from its neighbours of that moment.
+    way: Literal["out", "in", "both"] | None = None  # The direction, seen from the peer that is cut off.
+    # Whether a cut is from all there are, and not only from its neighbours of that moment; of the database, from all
+    # members, and not only from the primary.
     everyone: bool | None = None
+    between: Between | None = None  # The wires that are hit.
+    strength: float | None = None  # How bad it is, from 0 to 1.
     role: Role | None = None  # The role of a newcomer.
 
 
@@ -184,7 +220,7 @@ class _Drawing:
         if service is not None:
             return at_s - self._service_s.get(service, -_APART_S) >= _APART_S
         disturbed = sum(until_s > at_s for until_s in self._disturbed_until_s)
-        out = _TAKES.get(kind, 1 if kind in _LASTS_S else 0)
+        out = _TAKES.get(kind, disturbs(kind))
         return self._alive - disturbed - out >= LEAST_ALIVE
 
     def _fault(self, number: int, at_s: float, kind: Kind) -> Planned:
@@ -193,22 +229,31 @@ class _Drawing:
         service = _service_of(kind)
         if service is not None:
             self._service_s[service] = at_s + lasts_s
-        elif lasts_s:
-            self._disturbed_until_s.append(at_s + lasts_s)
+        else:
+            self._disturbed_until_s += [at_s + lasts_s] * disturbs(kind)
         taken = _TAKES.get(kind, 0)
         self._alive += (kind in ("join", "come-back")) - taken
         self._gone += taken - (kind == "come-back")
-        cut = kind in FAMILIES["cut"]
+        wire, cut = kind in WIRE_KINDS, kind in ("cut-trader", "cut-peer", "cut-database")
         return Planned(
             number=number,
             at_s=at_s,
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if cut else None,
+            way=rng.choice(_WAYS) if wire else None,
             everyone=rng.random() < 0.5 if cut else None,
+            between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
+            strength=round(rng.random(), 3) if kind in FAMILIES["wire"] else None,
             role=rng.choice(_ROLES) if kind == "join" else None,
         )
+
+
+def disturbs(kind: Kind) -> int:
+    """How many peers may be of no use to the others while it lasts."""
+    if kind == "split":
+        return SPLIT_OFF
+    return int(kind in _LASTS_S and (kind not in WIRE_KINDS or kind in ("cut-trader", "cut-peer", "cut-database")))
 
 
 def _service_of(kind: Kind) -> str | None:

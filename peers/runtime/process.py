@@ -29,6 +29,7 @@ from peers.books_address import without_secrets
 from peers.core.settings import make_settings
 from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
+from peers.runtime.faults.through_switch import reach_through
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
 from peers.runtime.spec import (
@@ -70,6 +71,8 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
         secure(TlsFiles(Path(spec.tls)))
     if spec.advertised is not None:
         call_directly(spec.advertised, spec.host)
+    if spec.switch is not None:
+        reach_through(spec.switch, spec.name)
     log = open_log(Path(spec.directory), spec.name)
 
     def fault(error: BaseException) -> None:

@@ -49,6 +49,8 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     # The area whose post it trades at, and all areas there are; "" and none in a town with one post.
     area: str = ""
     areas: tuple[str, ...] = ()
+    # In a chaos town, the port of the switch that everybody is reached through.
+    switch: int | None = None
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
