@@ -15,6 +15,7 @@ import msgspec
 
 from peers.core.names import Role
 from peers.errors import SettingsError
+from peers.points import Point
 
 Kind = Literal[
     "kill-trader",
@@ -38,8 +39,16 @@ Kind = Literal[
     "half-open",
     "slow-wire",
     "jam",
+    "crash-at",
+    "crash-taking-office",
+    "hang-trader",
+    "hang-peer",
+    "set-clock",
     "kill-mongod",
     "stop-mongod",
+    "step-down",
+    "kill-member",
+    "stop-member",
     "kill-nameserver",
     "join",
     "come-back",
@@ -53,7 +62,10 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "slow": ("slow-trader", "slow-peer"),
     "cut": ("cut-trader", "cut-peer", "cut-database", "cut-customers", "cut-nameserver", "split"),
     "wire": ("delay", "loss", "reorder", "reset", "half-open", "slow-wire", "jam"),
-    "mongod": ("kill-mongod", "stop-mongod"),
+    "crash": ("crash-at", "crash-taking-office"),
+    "hang": ("hang-trader", "hang-peer"),
+    "clock": ("set-clock",),
+    "mongod": ("kill-mongod", "stop-mongod", "step-down", "kill-member", "stop-member"),
     "nameserver": ("kill-nameserver",),
     "join": ("join",),
     "come-back": ("come-back",),
@@ -65,7 +77,18 @@ WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"]])
 """Those that the town's switch carries out (`peers.chaos.switch`)."""
 
 TRADER_KINDS = frozenset[Kind](
-    ["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader", "cut-database"]
+    [
+        "kill-trader",
+        "kill-two",
+        "stop-trader",
+        "resign",
+        "slow-trader",
+        "cut-trader",
+        "cut-database",
+        "crash-at",
+        "crash-taking-office",
+        "hang-trader",
+    ]
 )
 """Those that may cost the trader its office."""
 
@@ -88,7 +111,31 @@ _OVERLAP_STEP_S = (0.1, 0.7)  # From one fault to another that is meant to overl
 _OVERLAP = 0.25  # This share of the faults comes right after another.
 _APART_S = 6.0  # From one fault of a service to its next, so that the service is back first.
 
-_TAKES: dict[Kind, int] = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
+MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member"])
+"""Those of a member of the database that does not take the writes: there is none but in a set of several."""
+
+COMMIT_POINTS: tuple[Point, ...] = (
+    "before the entry is sent",
+    "while it is written",
+    "after the answer",
+    "before callers are told",
+    "making the books",
+)
+_HANG_POINTS: tuple[Point, ...] = (
+    "before the entry is sent",
+    "after the answer",
+    "before callers are told",
+    "in the core",
+)
+
+_TAKES: dict[Kind, int] = {
+    "kill-trader": 1,
+    "kill-peer": 1,
+    "kill-two": 2,
+    "leave": 1,
+    "crash-at": 1,
+    "crash-taking-office": 2,
+}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
     # Longer than the silence after which a peer is suspected: it is voted out, and learns of that when it wakes up.
     "stop-trader": (1.6, 4.0),
@@ -106,7 +153,12 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "reorder": (1.5, 5.0),
     "slow-wire": (1.5, 5.0),
     "jam": (0.5, 4.0),
+    "hang-trader": (0.5, 4.0),
+    "hang-peer": (0.5, 4.0),
+    "set-clock": (2.0, 6.0),
     "stop-mongod": (0.5, 3.0),
+    "step-down": (1.0, 3.0),
+    "stop-member": (1.0, 6.0),
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
@@ -127,6 +179,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     everyone: bool | None = None
     between: Between | None = None  # The wires that are hit.
     strength: float | None = None  # How bad it is, from 0 to 1.
+    point: Point | None = None  # Where a peer dies or is held.
     role: Role | None = None  # The role of a newcomer.
 
 
@@ -182,7 +235,7 @@ class _Drawing:
         self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
         self._peers = peers
-        self._kinds = kinds
+        self._kinds = [kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS]
         self._deck: list[Kind] = []
         self._alive = peers
         self._gone = 0
@@ -241,19 +294,30 @@ class _Drawing:
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if wire else None,
+            way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
             everyone=rng.random() < 0.5 if cut else None,
             between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
-            strength=round(rng.random(), 3) if kind in FAMILIES["wire"] else None,
+            strength=round(rng.random(), 3) if kind in (*FAMILIES["wire"], "set-clock") else None,
+            point=_point(rng, kind),
             role=rng.choice(_ROLES) if kind == "join" else None,
         )
+
+
+def _point(rng: Random, kind: Kind) -> Point | None:
+    if kind == "crash-at":
+        return rng.choice(COMMIT_POINTS)
+    if kind == "hang-trader":
+        return rng.choice(_HANG_POINTS)
+    return {"crash-taking-office": "taking office", "hang-peer": "in the core"}.get(kind)  # type: ignore[return-value]
 
 
 def disturbs(kind: Kind) -> int:
     """How many peers may be of no use to the others while it lasts."""
     if kind == "split":
         return SPLIT_OFF
-    return int(kind in _LASTS_S and (kind not in WIRE_KINDS or kind in ("cut-trader", "cut-peer", "cut-database")))
+    if kind in WIRE_KINDS:
+        return int(kind in ("cut-trader", "cut-peer", "cut-database"))
+    return int(kind in _LASTS_S and kind != "set-clock")
 
 
 def _service_of(kind: Kind) -> str | None:

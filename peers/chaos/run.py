@@ -18,6 +18,7 @@ import msgspec
 from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
 from peers.chaos.events import HISTORY, times_of
+from peers.chaos.evidence import with_evidence
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
@@ -263,7 +264,7 @@ class _Run:
         history, duration_s = self._history, self._plan.duration_s
         found = pauses(history.sales, duration_s)
         times = [at_s for at_s in times_of(history.sales) if 0 <= at_s <= duration_s]
-        of_faults = gaps(history.faults, found)
+        of_faults = with_evidence(gaps(history.faults, found), history)
         carried_out = history.carried_out()
         traffic = Traffic(
             duration_s=duration_s,

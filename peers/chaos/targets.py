@@ -9,6 +9,20 @@ import msgspec
 from peers.chaos.plan import FAMILIES, LEAST_ALIVE, SPLIT_OFF, Between, Kind
 from peers.core.names import Role
 
+_OF_TRADER = frozenset[Kind](
+    [
+        "kill-trader",
+        "stop-trader",
+        "slow-trader",
+        "cut-trader",
+        "cut-database",
+        "cut-customers",
+        "resign",
+        "crash-at",
+        "hang-trader",
+    ]
+)
+
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
     """The peers at one moment; `disturbed` are those that are stopped, slowed or cut off."""
@@ -30,20 +44,24 @@ def choose(kind: Kind, pick: float, present: Present, between: Between | None = 
         return _choose_wires(between, pick, present)
     if kind == "come-back":
         return (_pick(present.ended, pick, "nobody has ended"),)
-    if kind in ("kill-trader", "stop-trader", "slow-trader", "cut-trader", "cut-database", "cut-customers", "resign"):
+    if kind in _OF_TRADER:
         chosen: tuple[str, ...] = (_trader(present),)
     elif kind == "kill-two":
         trader = _trader(present)
         chosen = (trader, _pick(_others(present), pick, "nobody but the trader is there"))
+    elif kind == "crash-taking-office":
+        # Who takes office after the trader nobody knows yet; but one more will be gone.
+        chosen = (_trader(present),)
+        _demand_enough(present, (*chosen, _pick(_others(present), pick, "nobody but the trader is there")))
     elif kind == "split":
         chosen = _pick_two(sorted(present.running.keys() - present.disturbed), pick)
-    elif kind in ("kill-peer", "stop-peer", "slow-peer", "cut-peer", "cut-nameserver"):
+    elif kind in ("kill-peer", "stop-peer", "slow-peer", "cut-peer", "cut-nameserver", "hang-peer"):
         chosen = (_pick(_others(present), pick, "nobody but the trader is undisturbed"),)
-    elif kind == "leave":
+    elif kind in ("leave", "set-clock"):
         chosen = (_pick(sorted(present.running.keys() - present.disturbed), pick, "nobody is undisturbed"),)
     else:
         return ()
-    if kind not in ("resign", "cut-customers", "cut-nameserver"):
+    if kind not in ("resign", "cut-customers", "cut-nameserver", "set-clock"):
         _demand_enough(present, chosen)
     return chosen
 

@@ -14,6 +14,7 @@ import msgspec
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import Role
 from peers.core.reports import AnyReport
+from peers.points import Point
 
 
 class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,22 @@ class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     way: Literal["out", "in", "both"] = "both"
 
 
+class LieInWait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: when you next reach this point, within so many seconds, die; or hold the thread
+    that does for `hold_s`, where that is not 0 (`peers.runtime.faults.ambush`)."""
+
+    point: Point
+    within_s: float
+    hold_s: float = 0.0
+
+
+class SetClock(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: your clock on the wall is off by `step_s`, and by `drift` more each second."""
+
+    step_s: float = 0.0
+    drift: float = 0.0
+
+
 class TellBelief(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Town to peer: say what you believe of the market, unless it is still what has this checksum."""
 
@@ -114,5 +131,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief
+ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief | LieInWait | SetClock
 ToTown = Ready | Told | Believed | Finished

@@ -90,7 +90,8 @@ class Relay:
         except OSError:
             came = b""
         if not came:  # It gave up before there was a connection.
-            self._caller.wire.give_up()
+            for wire in (self._caller.wire, self._back):
+                wire.give_up()
             self._close()
             return
         self._preface += came
@@ -212,8 +213,8 @@ class Relay:
             if end.over and data is not None:
                 return
             end.over = True
-            if end is self._caller and any(each.on_the_way for each in (end, self._other(end))):
-                end.wire.give_up()
+            if end is self._caller:
+                self._note_impatience()
         if end.on_the_way or not end.wire.is_sound:
             at_s = end.wire.arrives_s(time.monotonic(), len(data or b""))
             end.on_the_way.append((at_s, at_s, data))
@@ -229,6 +230,13 @@ class Relay:
         if rest is not None or not data:
             self._mind(end)
             self._mind(self._other(end))
+
+    def _note_impatience(self) -> None:
+        """The caller has ended it: if something was held up, that may be why."""
+        now_s = time.monotonic()
+        for end in (self._caller, self._other(self._caller)):
+            if not end.wire.is_sound and (end.on_the_way or end.wire.jammed_until_s(now_s) is not None):
+                end.wire.give_up()
 
     def _go_on(self, end: _End) -> None:
         """Hands over what has arrived."""
