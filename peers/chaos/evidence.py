@@ -13,6 +13,7 @@ import msgspec
 
 from peers.chaos.events import Events, Injected
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
+from peers.chaos.plan import FAMILIES
 
 _NEWCOMERS = ("join", "come-back")
 
@@ -33,7 +34,12 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
         return f"no trade for {gap.gap_s:.2f} s"
     if fault.kind in _NEWCOMERS:
         return _first_part(fault, events)
-    return _said_of(fault.peers, fault.start_s, (fault.end_s or fault.start_s) + EFFECT_S, events)
+    until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    if fault.kind in FAMILIES["mongod"] or fault.kind == "cut-database":
+        about_books = _said(("books",), fault.start_s, until_s, events)
+        if about_books:
+            return about_books
+    return _said(fault.peers, fault.start_s, until_s, events)
 
 
 def _first_part(fault: Injected, events: Events) -> str:
@@ -45,9 +51,9 @@ def _first_part(fault: Injected, events: Events) -> str:
     return ""
 
 
-def _said_of(peers: Sequence[str], start_s: float, end_s: float, events: Events) -> str:
+def _said(words: Sequence[str], start_s: float, end_s: float, events: Events) -> str:
     for heard in events.heard:
-        if start_s <= heard.at_s <= end_s and any(name in heard.said.replace(":", " ").split() for name in peers):
+        if start_s <= heard.at_s <= end_s and any(word in heard.said.replace(":", " ").split() for word in words):
             return heard.said
     return ""
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from peers.chaos.tuning import draw_tuning
 from peers.core.names import Role
 from peers.errors import SettingsError
 from peers.points import Point
@@ -106,9 +107,10 @@ MOST_MORE = 3  # There are never more newcomers than this beyond the peers it be
 
 _QUIET_START_S = 2.5  # At the beginning, no fault begins for this long.
 _QUIET_END_S = 3.0  # At the end, no fault begins for this long.
-_STEP_S = (1.5, 4.5)  # From one fault to the next.
-_OVERLAP_STEP_S = (0.1, 0.7)  # From one fault to another that is meant to overlap with it.
-_OVERLAP = 0.25  # This share of the faults comes right after another.
+_STEP_S = (1.5, 4.5)  # From one fault to the next, at the usual pace.
+_OVERLAP_STEP_S = (0.05, 0.7)  # From one fault to another that is meant to overlap with it.
+_OVERLAPS = (0.1, 0.4)  # A seed has such a share of faults that come right after another,
+_PACES = (0.6, 1.15)  # and takes so much of the usual time from one fault to the next.
 _APART_S = 6.0  # From one fault of a service to its next, so that the service is back first.
 
 MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member"])
@@ -191,6 +193,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     peers: int
     kinds: tuple[Kind, ...]
     faults: tuple[Planned, ...]
+    tuning: tuple[str, ...] = ()  # The changes of the town's settings, as `--set` takes them.
 
 
 def choose_kinds(text: str | None) -> tuple[Kind, ...]:
@@ -221,7 +224,8 @@ def draw_plan(
 ) -> Plan:
     """Draws the plan of a run, of a town whose database has so many members."""
     faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds, replicas).faults(duration_s))
-    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults)
+    tuning = draw_tuning(seed)
+    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults, tuning=tuning)
 
 
 class _Drawing:
@@ -234,6 +238,8 @@ class _Drawing:
     def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind], replicas: int) -> None:
         self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
+        self._overlap = rng.uniform(*_OVERLAPS)
+        self._pace = rng.uniform(*_PACES)
         self._peers = peers
         self._kinds = [kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS]
         self._deck: list[Kind] = []
@@ -249,8 +255,8 @@ class _Drawing:
             if kind is not None:
                 number += 1
                 yield self._fault(number, round(at_s, 3), kind)
-            overlaps = self._rng.random() < _OVERLAP
-            at_s += self._rng.uniform(*(_OVERLAP_STEP_S if overlaps else _STEP_S))
+            overlaps = self._rng.random() < self._overlap
+            at_s += self._rng.uniform(*_OVERLAP_STEP_S) if overlaps else self._rng.uniform(*_STEP_S) * self._pace
 
     def _deal(self, at_s: float) -> Kind | None:
         if self._alive <= LEAST_ALIVE + 1 and self._gone and "come-back" in self._kinds:

@@ -24,6 +24,7 @@ from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
+from peers.chaos.tuning import draw_tuning
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
 from peers.chaos.wires import places_of
 from peers.core.settings import Settings, changed, make_settings
@@ -86,8 +87,9 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         self.settings()
 
     def settings(self) -> Settings:
-        """Returns the town's settings; raises SettingsError for changes that cannot be."""
-        return make_settings(changed(_SETTINGS, self.changes))
+        """Returns the town's settings, with the timings of the seed; raises SettingsError for changes that cannot
+        be."""
+        return make_settings(changed(_SETTINGS, (*draw_tuning(self.seed), *self.changes)))
 
     def again(self) -> str:
         """The command that runs the same plan."""
@@ -185,6 +187,8 @@ class _Run:
         self._show.say(
             f"chaos: {self._options.peers} peers, {self._options.duration_s:g} s, seed {self._options.seed}"
         )
+        if self._plan.tuning:
+            self._show.say(f"timings of this seed: {' '.join(self._plan.tuning)}", "dim")
         await town.run(lambda town: self._visit(town, switch, port))
         return town
 
