@@ -179,8 +179,8 @@ def summary(verdict: ChaosVerdict) -> list[str]:
         f"{traffic.faults} faults, {traffic.skipped} skipped",
         f"without trade: {idle.total_s:.2f} s in all ({idle.pauses} pauses), "
         f"{idle.worst_s:.2f} s at worst (second {idle.worst_at_s:.1f})",
-        f"{'':<16}{'':>6}{'':>10}{'':>10}{'gap of those alone':>20}{'with others':>14}",
-        f"{'fault':<16}{'times':>6}{'mattered':>10}{'failovers':>10}{'median':>12}{'worst':>8}{'worst':>14}",
+        f"{'':<20}{'':>6}{'':>10}{'':>10}{'gap of those alone':>20}{'with others':>14}",
+        f"{'fault':<20}{'times':>6}{'mattered':>10}{'failovers':>10}{'median':>12}{'worst':>8}{'worst':>14}",
     ]
     said += [_kind_line(each) for each in verdict.kinds]
     idle_kinds = never_mattered(verdict.gaps)
@@ -192,5 +192,5 @@ def summary(verdict: ChaosVerdict) -> list[str]:
 def _kind_line(each: KindOfGap) -> str:
     alone = f"{each.median_s:>10.2f} s{each.worst_s:>6.2f} s" if each.alone else f"{'–':>12}{'–':>8}"
     return (
-        f"{each.kind:<16}{each.faults:>6}{each.mattered:>10}{each.failovers:>10}{alone}{each.worst_of_all_s:>12.2f} s"
+        f"{each.kind:<20}{each.faults:>6}{each.mattered:>10}{each.failovers:>10}{alone}{each.worst_of_all_s:>12.2f} s"
     )
