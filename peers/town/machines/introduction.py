@@ -17,8 +17,8 @@ _INTRODUCE_S = 5.0
 
 def introduced(member: Member, sponsors: Iterable[tuple[str, str]]) -> Snapshot:
     """Asks one sponsor (name and address) after the other to introduce `member`; returns what the first one that can
-    hands back. TownError if none can, if the town cannot call it back, or is of another version: then no other need be
-    asked."""
+    hands back. TownError if none can, if the town cannot call it back, or is of another version: then no other need
+    be asked."""
     why = "the town has no peers"
     for name, uri in sponsors:
         if name == member.name:
