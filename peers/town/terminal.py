@@ -259,6 +259,7 @@ def make_specs(
                 trades=options.trades,
                 area=directory.area_name,
                 areas=areas,
+                switch=options.switch,
             )
         )
     return specs
