@@ -66,7 +66,7 @@ whatever its messages happen to look like in ours."""
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one `deliver` carries, in either direction: messages of `sender`, who is in `incarnation`."""
 
-    form: int = FORM
+    form: Count = FORM
     sender: Rank
     incarnation: Count
     messages: Annotated[tuple[AnyMessage, ...], Meta(max_length=MOST_MESSAGES)]
@@ -75,14 +75,14 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What `introduce` takes: a record of who wants to come in."""
 
-    form: int = FORM
+    form: Count = FORM
     member: Member
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
     """How both of these begin, in every form."""
 
-    form: int
+    form: Count
 
 
 _encoder = msgspec.msgpack.Encoder()
