@@ -64,7 +64,7 @@ def _is_name(name: object) -> bool:
 
 
 def tags_in(metadata: object) -> set[str] | None:
-    """Returns the tags that a caller gave, None if it gave none. ValueError for what is none, or out of bounds."""
+    """Returns the tags of an entry as they are kept. ValueError for what is out of bounds, or no tags at all."""
     if metadata is None:
         return None
     if not isinstance(metadata, list | tuple | set | frozenset) or not all(isinstance(tag, str) for tag in metadata):

@@ -19,11 +19,11 @@ from types import FrameType
 from typing import Any
 
 from Pyro5 import config
-from Pyro5.nameserver import NameServerDaemon
+from Pyro5.nameserver import NameServer, NameServerDaemon
 
 from nameserver.journal_service import JOURNALS_OBJECT, JournalService
 from nameserver.names import NAME_SERVER_OBJECT
-from nameserver.ownership import OwnedNames
+from nameserver.owners import OwnedNames
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
@@ -66,11 +66,14 @@ def main(arguments: list[str] | None = None) -> int:
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
     """Serves members of the town only, where this process speaks TLS, and keeps entries within bounds."""
 
+    nameserver: NameServer
+
     def __init__(self, host: str, port: int, tls: Path | None) -> None:
         super().__init__(host=host, port=port)
-        self.unregister(NAME_SERVER_OBJECT)
-        self.nameserver: Any = OwnedNames(self.nameserver.storage, _machine_of(tls))
-        self.register(self.nameserver, NAME_SERVER_OBJECT)
+        owned = OwnedNames(self.nameserver.storage, _machine_of(tls))
+        self.unregister(self.nameserver)
+        self.register(owned, NAME_SERVER_OBJECT)
+        self.nameserver = owned
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
         conn.identity = check_member(conn)

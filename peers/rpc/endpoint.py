@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from Pyro5.server import expose
 
@@ -21,9 +21,9 @@ from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc import public_form, wire
 from peers.rpc.area_form import areas_in, search_arguments
 from peers.rpc.deferred_replies import OnReply
-from peers.rpc.permissions import check_may_see, check_may_trade, machines_only
+from peers.rpc.permissions import check_machine, check_may_see, check_may_trade, machines_only
 from peers.rpc.reactor import Afterwards
-from peers.rpc.served_connection import CallAnswer, ServedConnection
+from peers.rpc.served_connection import CallAnswer
 from peers.rpc.server import CallHandler, MayWait, caller, caller_identity, served_on_thread
 
 
@@ -132,7 +132,14 @@ class PeerEndpoint:
         """Deposits goods; gives the deposit as it is recorded."""
         area = _area_in(named)
         call = self._reader.offer(_only(arguments, named, "offer"))
-        self._check_may_trade(caller(), "seller", call.offer.seller, "deposit_id", call.offer.deposit_id)
+        check_may_trade(
+            caller(),
+            role="seller",
+            name=call.offer.seller,
+            id_field="deposit_id",
+            id_=call.offer.deposit_id,
+            home_of=self._peer.home_of,
+        )
         reply = self._peer.call(call, area)
         assert isinstance(reply, Deposit)
         return public_form.deposit_dict(reply)
@@ -174,7 +181,6 @@ class PeerEndpoint:
 
     # -- among peers ---------------------------------------------------------------------------------------
 
-    @machines_only
     def deliver(self, *arguments: Any, **named: Any) -> Any:
         """Takes in messages of a link; gives what this peer has to say to their sender in return."""
         return served_on_thread(self._on_deliver, arguments, named)
@@ -216,24 +222,33 @@ class PeerEndpoint:
         """No thread need wait for the outcome of a purchase: it is sent by the one that has it."""
         area = _area_in(named)
         call = self._reader.request(_only(arguments, named, "request"))
+        # Where a peer is may have to be looked up, once for each connection.
+        home_of = self._peer.home_of if answer.may_wait else _look_up_on_a_thread
         request = call.request
-        self._check_may_trade(answer.connection, "buyer", request.buyer, "request_id", request.request_id)
+        check_may_trade(
+            answer.connection,
+            role="buyer",
+            name=request.buyer,
+            id_field="request_id",
+            id_=request.request_id,
+            home_of=home_of,
+        )
         return self._peer.call_later(call, partial(_give_outcome, answer), area)
-
-    def _check_may_trade(
-        self, connection: ServedConnection | None, role: str, name: str, id_field: str, id_: str
-    ) -> None:
-        home_of = self._peer.home_of
-        check_may_trade(connection, role=role, name=name, id_field=id_field, id_=id_, home_of=home_of)
 
     def _on_deliver(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """A delivery is answered at once, unless the peer has not begun, or is to keep its neighbour waiting."""
+        if answer.connection is not None:
+            check_machine(answer.connection.identity, "deliver")
         parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
         if not (answer.may_wait or self._peer.is_prompt(parcel.sender)):
             raise MayWait
         if answer.connection is not None:
             answer.connection.rank = parcel.sender
         answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
+
+
+def _look_up_on_a_thread(_name: str) -> NoReturn:
+    raise MayWait
 
 
 def _give_outcome(answer: CallAnswer, reply: Reply | Failure) -> None:

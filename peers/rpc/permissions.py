@@ -48,16 +48,18 @@ def check_may_see(identity: Identity | None, buyer: object) -> None:
         raise NotAllowed(field="request_id", why=f"is not one of {identity.customer}, who asks")
 
 
+def check_machine(identity: Identity | None, method: str) -> None:
+    """Raises NotAllowed for a client that calls a method which is not for clients."""
+    if identity is not None and identity.kind != "machine":
+        raise NotAllowed(field="method", why=f"{method} is for the machines of the town, not for clients")
+
+
 def machines_only(method: Method) -> Method:
     """Has a method of the endpoint raise NotAllowed where a client calls it."""
 
     @functools.wraps(method)
     def checked(*arguments: Any, **named: Any) -> Any:
-        identity = caller_identity()
-        if identity is not None and identity.kind != "machine":
-            raise NotAllowed(
-                field="method", why=f"{method.__name__} is for the machines of the town, not for clients"
-            )
+        check_machine(caller_identity(), method.__name__)
         return method(*arguments, **named)
 
     return checked  # type: ignore[return-value]

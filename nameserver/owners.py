@@ -21,14 +21,14 @@ from peers.rpc.identity import Identity
 
 @expose
 class OwnedNames(BoundedNames):
-    """A name server of `machine`. Callers without an identity, which are those of a town on loopback, may do all."""
+    """The names of `machine`. Callers without an identity, which are those of a town on loopback, may do all."""
 
     def __init__(self, storage: Any, machine: Identity | None) -> None:
         super().__init__(storage)
         self._own_name = machine.name if machine is not None else ""
 
     def register(self, name: Any, uri: Any, safe: Any = False, metadata: Any = None) -> None:
-        """Registers a name; NotAllowed if the caller may not."""
+        """Enters a name. NotAllowed if it is not the caller's, ValueError for what is out of bounds."""
         foreigner = self._foreigner()
         if foreigner is not None and name == CARD:
             self._close(foreigner, metadata)
@@ -36,27 +36,25 @@ class OwnedNames(BoundedNames):
         if foreigner is not None:
             self._check_leads_to(foreigner, name)
             if not foreigner.is_called(host_of(str(uri))):
-                raise NotAllowed(
-                    field="uri", why=f"leads to another machine than {foreigner.name}, which registers it"
-                )
+                raise NotAllowed(field="uri", why=f"leads to another machine than {foreigner.name}, whose word it is")
         super().register(name, uri, safe, metadata)
 
     def set_metadata(self, name: Any, metadata: Any) -> None:
-        """Changes what an entry says besides; NotAllowed if the caller may not."""
+        """Changes what an entry says. NotAllowed if it is not the caller's, ValueError for what is out of bounds."""
         foreigner = self._foreigner()
         if foreigner is not None:
             self._check_leads_to(foreigner, name)
         super().set_metadata(name, metadata)
 
     def remove(self, name: Any = None, prefix: Any = None, regex: Any = None) -> Any:
-        """Takes entries away, and returns how many; NotAllowed if the caller may not."""
+        """Takes entries away; returns how many. NotAllowed if they are not the caller's."""
         foreigner = self._foreigner()
-        if foreigner is not None and name:
-            self._check_leads_to(foreigner, name)
-        elif foreigner is not None:
+        if foreigner is not None and (not name or prefix or regex):
             raise NotAllowed(
                 field="name", why="must be that of one entry: several are for this machine's own programs"
             )
+        if foreigner is not None:
+            self._check_leads_to(foreigner, name)
         return super().remove(name, prefix, regex)
 
     def _foreigner(self) -> Identity | None:
@@ -72,17 +70,14 @@ class OwnedNames(BoundedNames):
         entry = self.storage.get(name) if isinstance(name, str) and name != CARD else None
         if entry is None or not machine.is_called(host_of(str(entry[0]))):
             raise NotAllowed(
-                field="name",
-                why=f"is no entry that leads to {machine.name}, which is not the machine of this name server",
+                field="name", why=f"is none that leads to {machine.name}, and this is another's name server"
             )
 
-    def _close(self, machine: Identity, metadata: Any) -> None:
+    def _close(self, machine: Identity, metadata: object) -> None:
         """Notes on the card that the town is over, where the founder says so; nothing else of it changes."""
+        said = read_tags(tags_in(metadata) or ())
         with self.lock:
-            uri, tags = self.storage.get(CARD) or ("", ())
-            is_founder = machine.name == read_tags(tags or ()).get(FOUNDER)
-            if not is_founder or CLOSING not in read_tags(tags_in(metadata) or ()):
-                raise NotAllowed(
-                    field="name", why=f"{CARD} is for the machine of this name server, and the town's founder"
-                )
-            self.storage[CARD] = uri, closed(tags)
+            uri, tags = self.storage.get(CARD) or ("", None)
+            if CLOSING not in said or machine.name != read_tags(tags or ()).get(FOUNDER):
+                raise NotAllowed(field="name", why=f"{CARD} is for this machine, and for the founder of the town")
+            self.storage[CARD] = uri, closed(tags or ())
