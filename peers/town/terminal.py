@@ -142,7 +142,10 @@ class Terminal:
         if not self.stop.is_set():
             self.stop.set()
             return
-        self.console.warn("killed")
+        self.console.warn(
+            "killed, all of this terminal at once: the market was not closed here, what waited is not decided, and "
+            "nothing was summed up or audited. bazaar audit judges what is left, and the next start goes on from it"
+        )
         self._kill_hard()
         os._exit(130)
 

@@ -219,12 +219,14 @@ class Town:
     def _tell_services(self, books: Books) -> None:
         server = self.registry.nameserver
         mongod = self._services.mongod
+        replicas = self._services.replicas
         which = f"mongod (process {mongod.pid})" if mongod else "the database given"
+        if replicas is not None and replicas.is_several:
+            which += f", the first here of {replicas.record.wanted} members"
         for market in self.markets:
             since, of = market.since, f" of {market.name}" if market.name else ""
             what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
             self._console.say(f"books{of}: {market.which_books(which)}, {what}")
-        replicas = self._services.replicas
         kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
         if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
             self._console.say(kept)
