@@ -21,7 +21,8 @@ from typing import Any
 from Pyro5 import config
 from Pyro5.nameserver import NameServerDaemon
 
-from nameserver.journal_service import JOURNALS_OBJECT, JournalService
+from nameserver.journal_names import JOURNALS_OBJECT
+from nameserver.journal_service import JournalService
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError

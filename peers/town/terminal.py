@@ -121,6 +121,11 @@ class Terminal:
             await group.close()
         await self._forkserver.close()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All peers that were ever here."""
+        return frozenset(name for group in self._groups for name in group.names)
+
     def kill_peers(self) -> None:
         """Kills all of them at once, without waiting."""
         self._forkserver.kill_all()
