@@ -27,6 +27,7 @@ from db.audit.journals import Witness, journal_files, journal_path
 from db.keepers import Extent, Keeper, Keepers
 from db.terminals import Terminals
 from nameserver.journal_copies import Index, Source, copy_journals, extent_of
+from peers.books_address import without_secrets
 from peers.errors import LedgerError, TownError
 from peers.town.directory import TERMINAL, Directory
 from peers.town.machines.addresses import is_own
@@ -115,7 +116,7 @@ class Elsewhere:
         try:
             keepers = [each for each in keepers_of(*self._books) if each.terminal != self._own]
         except LedgerError as error:
-            self._why = f"the books do not say which there are ({error})"
+            self._why = without_secrets(f"the books do not say which there are ({error})")
             return
         if not keepers:
             return
