@@ -20,8 +20,8 @@ from db.audit.journals import AT_REST, COPIES, journal_path
 from nameserver.journal_copies import Source, copy_journals
 from nameserver.journal_names import LONGEST_LINE, PIECE, check_names, is_terminal, listed
 from peers.endpoints import split_endpoint
-from peers.errors import BadRequest, TownError
-from peers.rpc.identity import identity_of
+from peers.errors import BadRequest, NotAllowed, TownError
+from peers.rpc.identity import Identity
 
 _MOST_READERS = 1000
 _MOST_TAKEN_OVER = 8
@@ -42,7 +42,7 @@ class JournalService:
 
     def index(self) -> dict[str, object]:
         """Returns which `terminal` this is, whether its journals are `at_rest`, and by terminal which journals there
-        are in `folders`: for each its area, its name and its length. BadRequest for a client."""
+        are in `folders`: for each its area, its name and its length. NotAllowed for a client."""
         _check_caller()
         copies = self._directory / COPIES
         folders = {each.name: listed(each) for each in copies.glob("*") if is_terminal(each.name)}
@@ -55,7 +55,7 @@ class JournalService:
     def read(self, terminal: str, area: str, name: str, offset: int) -> bytes:
         """Returns the next whole lines of a journal, from the byte `offset` on; none at its end.
 
-        BadRequest for what there is not, and for a client."""
+        BadRequest for what there is not, NotAllowed for a client."""
         _check_caller()
         check_names(terminal, area, name)
         if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < 2**53:
@@ -76,8 +76,8 @@ class JournalService:
             os.close(file)
 
     def had(self, reader: str) -> None:
-        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name, and
-        for a client."""
+        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name,
+        NotAllowed for a client."""
         _check_caller()
         check_names(reader, "", "-")
         if len(self._readers) < _MOST_READERS:
@@ -85,13 +85,15 @@ class JournalService:
 
     def take(self, nameserver: str) -> None:
         """Has the journals of a terminal that is leaving copied here, from its name server at `nameserver`
-        (`host:port`), which is told when that is done. BadRequest for what is no such place, for a client, and while
-        many others leave."""
-        _check_caller()
+        (`host:port`), which is told when that is done. BadRequest for what is no such place, and while many others
+        leave; NotAllowed for a client, and for another machine than the one that leaves."""
+        caller = _check_caller()
         try:
-            split_endpoint(nameserver)
+            host, _ = split_endpoint(nameserver)
         except (ValueError, AttributeError, TypeError):
             raise BadRequest(field="nameserver", why="expected host:port") from None
+        if caller is not None and not caller.is_called(host):
+            raise NotAllowed(field="nameserver", why=f"leads to another machine than {caller.name}")
         self._taking = [each for each in self._taking if each.is_alive()]
         if len(self._taking) >= _MOST_TAKEN_OVER:
             raise BadRequest(field="nameserver", why="too many are leaving just now")
@@ -112,12 +114,13 @@ class JournalService:
         return sorted(self._readers)
 
 
-def _check_caller() -> None:
-    """Raises BadRequest for a client of the town: what all its peers were told is for the machines of the town."""
-    connection = current_context.client
-    identity = None if connection is None else identity_of(connection.sock)
-    if identity is not None and identity.kind != "machine":
-        raise BadRequest(field="caller", why=f"journals are for the machines of the town, not for {identity.name}")
+def _check_caller() -> Identity | None:
+    """Returns who calls, None in a town whose callers show no certificates. NotAllowed for a client of the town: what
+    all its peers were told is for the machines of the town."""
+    caller: Identity | None = getattr(current_context.client, "identity", None)
+    if caller is not None and caller.kind != "machine":
+        raise NotAllowed(field="method", why=f"journals are for the machines of the town, not for {caller.name}")
+    return caller
 
 
 def _whole_lines(file: int, offset: int) -> bytes:

@@ -31,6 +31,7 @@ from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replication import what_is_kept
 from peers.town.services import Services
+from peers.town.speaking import tags_of_founder
 from peers.town.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.version import program_version
@@ -248,7 +249,7 @@ class Town:
     def _card(self, books: Books, town: str) -> dict[str, str]:
         """Returns what others need to join, except a password."""
         card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
-        card["version"] = program_version()
+        card |= {"version": program_version(), **tags_of_founder(self._directory)}
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         named = [market for market in self.markets if market.name]
