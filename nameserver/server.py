@@ -2,8 +2,8 @@
 
 It says where it listens in one JSON line on its standard output, and ends when its standard input does (with
 `--lifeline`), so that it cannot outlive the town that started it. There is no broadcast: who wants it is told where
-it is, for a lookup by broadcast may find a stranger's. With `--journals` it hands out the
-journals of its machine too. With `--tls` it speaks to members of the town only.
+it is, for a lookup by broadcast may find a stranger's. With `--journals` it hands out its machine's journals too.
+With `--tls` it speaks to members of the town only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 from Pyro5 import config
 from Pyro5.nameserver import NameServer, NameServerDaemon
 
-from nameserver.journal_service import JOURNALS_OBJECT, JournalService
+from nameserver.journal_names import JOURNALS_OBJECT
+from nameserver.journal_service import JournalService
 from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.owners import OwnedNames
 from nameserver.reactor import DaemonReactor

@@ -55,6 +55,7 @@ from db.audit.rows import (
 from db.audit.stored import RAW, StoredDocument
 from db.audit.testimony import hear
 from db.refusals import first_words
+from peers.books_address import without_secrets
 from peers.errors import LedgerError
 from peers.waiting import wait_until
 
@@ -110,7 +111,8 @@ def audit(
     try:
         verdict = auditing.run(uri, database, timeout_s)
     except LedgerError as error:
-        return AuditReport(database=database, seconds=time.monotonic() - started, why=str(error))
+        why = without_secrets(str(error))
+        return AuditReport(database=database, seconds=time.monotonic() - started, why=why)
     return AuditReport(
         database=database, seconds=time.monotonic() - started, verdict=verdict, journals=tuple(auditing.journals)
     )

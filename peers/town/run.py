@@ -31,6 +31,7 @@ def run(options: RunOptions) -> int:
     directory = Directory(options.directory)
     if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
+        _check_level(options, directory)
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
@@ -99,6 +100,15 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     # A mongod of our own has ended by then.
     with _in_books(directory, host, release=options.mongo is not None):
         return asyncio.run(live())
+
+
+def _check_level(options: RunOptions, directory: Directory) -> None:
+    """Raises SettingsError for a write level that the town's own books cannot reach, before anything is made."""
+    from peers.town.replication import check_level, members_wanted
+
+    level = options.settings.ledger.write_level
+    if options.mongo is None and address_from_environment() is None:
+        check_level(level, members_wanted(directory.mongo, options.replicas, options.usual_replicas))
 
 
 def _check_alone(directory: Directory) -> None:

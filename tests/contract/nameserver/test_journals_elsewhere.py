@@ -15,14 +15,16 @@ from db.audit.journals import journal_files
 from db.keepers import Extent, Keepers
 from db.mongod.process import MongodProcess
 from db.terminals import Place
-from nameserver.journal_service import LONGEST_LINE, PIECE, JournalService
+from nameserver.journal_copies import Late, Source, copy_journals, extent_of
+from nameserver.journal_names import LONGEST_LINE, PIECE
+from nameserver.journal_service import JournalService
 from nameserver.process import NameServerProcess
 from peers.endpoints import endpoint, try_to_bind
 from peers.errors import BadRequest, TownError
 from peers.town.directory import Directory
 from peers.town.machines import elsewhere as asking
-from peers.town.machines.copies import Late, Source, copy_journals, extent_of
-from peers.town.machines.elsewhere import Elsewhere, take_over
+from peers.town.machines.elsewhere import Elsewhere
+from tests.helpers.waiting import wait_until
 
 A_SECOND = 1.0
 
@@ -277,18 +279,20 @@ def test_a_terminal_is_asked_for_the_areas_it_has_peers_of(books: Books, tmp_pat
         assert not list(elsewhere.witnesses(("east",)))
 
 
-def test_who_leaves_is_copied_by_who_stays_and_told_so(
-    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asking, "is_own", lambda _host: False)
+def test_who_leaves_is_copied_by_who_stays_and_told_so(tmp_path: Path, stack: ExitStack) -> None:
     here, there = Machine(tmp_path / "here", stack), Machine(tmp_path / "there", stack)
     there.write("buyer1", "one\n")
-    there.directory.say_journals_rest(at_rest=True)
-    take_over(here.directory, there.where)
+    stays, leaves = here.source(stack), there.source(stack)
+    stays.take(there.where)
+    wait_until(lambda: leaves.readers() == [here.terminal], "it says that it has them")
     assert texts(here.directory.copies / there.terminal) == {"journals/buyer1.jsonl": "one\n"}
-    assert there.source(stack).readers() == [here.terminal]
+    stays.take(here.where)
+    for nonsense in ("", "nowhere", "a:b", 7, None):
+        with pytest.raises(TownError, match="refuses"):
+            stays.take(nonsense)  # type: ignore[arg-type]
     there.server.stop()
-    take_over(here.directory, there.where)
+    stays.take(there.where)
+    assert stays.index().folders.keys() == {here.terminal, there.terminal}
 
 
 def test_without_a_directory_of_a_town_nothing_is_left_behind(books: Books, tmp_path: Path, stack: ExitStack) -> None:
