@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from peers.chaos.events import Events, Injected
+from peers.chaos.events import Events, Heard, Injected
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
 from peers.chaos.plan import FAMILIES
 
 _NEWCOMERS = ("join", "come-back")
+_OF_A_PEER = ("that {} is gone", "{} had been taken for gone", "{} leaves office", "{}: my commit")
 
 
 def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
@@ -35,11 +36,14 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
     if fault.kind in _NEWCOMERS:
         return _first_part(fault, events)
     until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
     if fault.kind in FAMILIES["mongod"] or fault.kind == "cut-database":
-        about_books = _said(("books",), fault.start_s, until_s, events)
-        if about_books:
-            return about_books
-    return _said(fault.peers, fault.start_s, until_s, events)
+        words.append("books")
+    return next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
+
+
+def _is_about(heard: Heard, words: Sequence[str], start_s: float, end_s: float) -> bool:
+    return start_s <= heard.at_s <= end_s and any(word in heard.said for word in words)
 
 
 def _first_part(fault: Injected, events: Events) -> str:
@@ -48,13 +52,6 @@ def _first_part(fault: Injected, events: Events) -> str:
         name = next((each for each in (sale.buyer, sale.seller, sale.trader) if each in fault.peers), None)
         if name is not None and sale.at_s > begun_s:
             return f"{name} had a part in a sale"
-    return ""
-
-
-def _said(words: Sequence[str], start_s: float, end_s: float, events: Events) -> str:
-    for heard in events.heard:
-        if start_s <= heard.at_s <= end_s and any(word in heard.said.replace(":", " ").split() for word in words):
-            return heard.said
     return ""
 
 

@@ -38,7 +38,8 @@ def test_a_pause_and_another_trader_count_where_no_other_fault_was_at_work() -> 
 
 def test_what_peers_said_of_those_that_were_hit_counts() -> None:
     made = history(steady(20), [hurt("hang-peer", peers=("buyer1",))])
-    made.heard.append(Heard(at_s=5.9, said="buyer10 notices that seller2 is gone"))
+    made.heard.append(Heard(at_s=5.9, said="buyer1 notices that seller2 is gone"))
+    made.heard.append(Heard(at_s=5.9, said="seller2 notices that buyer10 is gone"))
     assert seen(made)[0].mattered == ""
     made.heard.append(Heard(at_s=5.9, said="seller2 notices that buyer1 is gone"))
     assert seen(made)[0].mattered == "seller2 notices that buyer1 is gone"
