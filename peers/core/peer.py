@@ -277,10 +277,13 @@ class Peer:
                 return
 
     def _on_told(self, event: SalesNotified) -> None:
+        """What is told of others' goods or purchases was meant for somebody else, whose address was false."""
+        sold = tuple(each for each in event.sales if each.sale is not None and each.sale.seller == self._ctx.name)
+        bought = tuple(each for each in event.sales if each.request.buyer == self._ctx.name)
         if self._customers:
-            self._watch.hear(event.sales)
+            self._watch.hear((*sold, *bought))
         if self._seller is not None:
-            self._seller.on_told(tuple(each for each in event.sales if each.taken_back is None))
+            self._seller.on_told(tuple(each for each in sold if each.taken_back is None))
 
     def _on_lose_goods(self, event: LoseGoods) -> None:
         if self._seller is not None:
