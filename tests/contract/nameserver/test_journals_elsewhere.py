@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,11 +18,12 @@ from db.keepers import Extent, Keepers
 from db.mongod.process import MongodProcess
 from db.terminals import Place
 from nameserver.journal_copies import Late, Source, copy_journals, extent_of
-from nameserver.journal_names import LONGEST_LINE, PIECE
-from nameserver.journal_service import JournalService
+from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, PIECE
 from nameserver.process import NameServerProcess
 from peers.endpoints import endpoint, try_to_bind
-from peers.errors import BadRequest, TownError
+from peers.errors import TownError
+from peers.rpc.certificates import ensure_certificates, issue_client
+from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory
 from peers.town.machines import elsewhere as asking
 from peers.town.machines.elsewhere import Elsewhere
@@ -315,9 +318,58 @@ def test_books_that_are_away_leave_it_open_who_there_is(tmp_path: Path, stack: E
         assert "the books do not say" in told.missing
 
 
-def test_a_client_gets_nothing(tmp_path: Path) -> None:
-    """What certificates do is in the tests of TLS; here, that a service asks."""
-    service = JournalService(tmp_path, "a" * 32)
-    assert service.index()["terminal"] == "a" * 32
-    with pytest.raises(BadRequest):
-        service.had("anna")
+_AS_CLIENT = """
+import sys
+from Pyro5.api import Proxy, config
+config.SSL = True
+config.SSL_CLIENTCERT = config.SSL_CACERTS = sys.argv[1]
+with Proxy(sys.argv[2]) as journals:
+    for method, arguments in ("index", ()), ("read", ("a" * 32, "", "buyer0", 0)), ("take", ("127.0.0.2:1",)):
+        try:
+            print(method, journals._pyroInvoke(method, arguments, {}))
+        except Exception as error:
+            print(method, "refused:", error)
+"""
+_AS_MACHINE = """
+import sys
+from pathlib import Path
+from nameserver.journal_copies import Source
+from peers.errors import TownError
+from peers.rpc.tls import TlsFiles, secure
+secure(TlsFiles(Path(sys.argv[1])))
+source = Source(sys.argv[2].rpartition("@")[2], 5.0)
+print(source.read("a" * 32, "", "buyer0", 0))
+try:
+    source.take("127.0.0.9:1")
+except TownError as error:
+    print(error)
+"""
+
+
+def test_journals_are_for_the_machines_of_the_town_and_a_machine_speaks_for_itself(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    files = TlsFiles(tmp_path / "tls")
+    files.directory.mkdir()
+    ensure_certificates(files, ["127.0.0.2"])
+    client = tmp_path / "client.pem"
+    client.write_bytes(issue_client(files, "anna"))
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals" / "buyer0.jsonl").write_text("one\n")
+    server = NameServerProcess("127.0.0.2", tls=files.directory, journals=(tmp_path, "a" * 32))
+    server.start()
+    stack.callback(server.stop)
+    where = f"PYRO:{JOURNALS_OBJECT}@127.0.0.2:{server.port}"
+
+    def said(program: str, shown: Path) -> list[str]:
+        words = [sys.executable, "-c", program, str(shown), where]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    for line in said(_AS_CLIENT, client):
+        assert "refused: " in line
+        assert "not for anna" in line
+    read, refused = said(_AS_MACHINE, files.directory)
+    assert read == repr(b"one\n")
+    assert "leads to another machine" in refused
