@@ -89,7 +89,7 @@ install_packages() {
         say "the lists of packages are old or missing: ${as_root:+sudo }apt-get update, and once more"
         apt update || true # What it could not fetch is seen by the next line.
         if ! apt install -y --no-install-recommends $packages; then
-            grep -E '^[EW]:' "$apt_log" | tail -n 3 >&2 || tail -n 3 "$apt_log" >&2
+            grep -E '^[EW]:' "$apt_log" | grep -v 'Unable to locate package' | tail -n 3 >&2 || tail -n 3 "$apt_log" >&2
             rm -f "$apt_log"
             refuse "that failed (see above); without it the trading post cannot run. The first start needs the network, and behind a proxy http_proxy and https_proxy set"
         fi
