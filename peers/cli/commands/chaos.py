@@ -1,10 +1,10 @@
 """Break a town of real processes while customers trade, then judge it.
 
-Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, held,
-cut off, made to resign; wires delay, lose, reorder, jam and forget; clocks are set; mongod and name server die;
-peers join, leave and come back. The town's timings are drawn from the seed, too. In the end all is healed, and the
-audit says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell, as
-when there was too little traffic.
+Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, held, cut
+off, made to resign; wires delay, lose, reorder, jam and forget; clocks are set; mongod and name server die; peers
+join, leave and come back. The town's timings are drawn from the seed, too. In the end all is healed, and the audit
+says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell, as when there
+was too little traffic.
 
 DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
 
