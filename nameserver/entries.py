@@ -1,91 +1,87 @@
-"""Whose the entries of a name server are, in a town whose callers show certificates.
+"""What the name server keeps, within bounds: whoever may call it can register anything, and all others read that.
 
-Each machine has a name server of its own, and lists there what its peers believe; so its own programs may change
-every entry. Another machine may replace or take away an entry that leads to itself, and nothing else; and the founder
-of the town may add to the card that the town is over. A client may only look.
+So each entry is looked at as it comes in. One of another form than peers read would be a fault of theirs, one without
+bounds would take the memory of this process, and a pattern to search by may take it longer than there is time.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
-from Pyro5.callcontext import current_context
+from Pyro5.core import URI
+from Pyro5.nameserver import NameServer
 from Pyro5.server import expose
 
-from nameserver.bounds import BoundedNameServer, tags_in
-from nameserver.names import CARD, CLOSING, FOUNDER, closed, read_tags
-from peers.endpoints import host_of
-from peers.errors import NotAllowed
-from peers.rpc.identity import Identity
+MOST_ENTRIES = 10_000
+"""The most names that are kept."""
+
+LONGEST_NAME = 200
+LONGEST_URI = 300
+LONGEST_TAGS = 256 * 1024
+"""The most characters in all the tags of one entry; the town's card has its settings in them."""
+
+_NAME = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_NAME}}}")
 
 
 @expose
-class OwnedNameServer(BoundedNameServer):
-    """A name server of `machine`. Callers without an identity, which are those of a town on loopback, may do all."""
+class BoundedNames(NameServer):  # type: ignore[misc]
+    """Pyro5's name server, but that it refuses what is out of bounds, and knows no regular expressions."""
 
-    def __init__(self, storage: Any, machine: Identity | None) -> None:
-        super().__init__(storage)
-        self._own_name = machine.name if machine is not None else ""
-
-    def register(self, name: str, uri: Any, safe: bool = False, metadata: Iterable[str] | None = None) -> None:
-        """Registers a name; NotAllowed if the caller may not."""
-        foreigner = self._foreigner()
-        if foreigner is not None and name == CARD:
-            self._close(foreigner, metadata)
-            return
-        if foreigner is not None:
-            self._check_leads_to(foreigner, name)
-            if not foreigner.is_called(host_of(str(uri))):
-                raise NotAllowed(
-                    field="uri", why=f"leads to another machine than {foreigner.name}, which registers it"
-                )
-        super().register(name, uri, safe, metadata)
-
-    def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:
-        """Changes what an entry says besides; NotAllowed if the caller may not."""
-        foreigner = self._foreigner()
-        if foreigner is not None:
-            self._check_leads_to(foreigner, name)
-        super().set_metadata(name, metadata)
-
-    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> int:
-        """Takes entries away, and returns how many; NotAllowed if the caller may not."""
-        foreigner = self._foreigner()
-        if foreigner is not None and name:
-            self._check_leads_to(foreigner, name)
-        elif foreigner is not None:
-            raise NotAllowed(
-                field="name", why="must be that of one entry: several are for this machine's own programs"
-            )
-        removed: int = super().remove(name, prefix, regex)
-        return removed
-
-    def _foreigner(self) -> Identity | None:
-        """Who calls, where that is not this machine itself; NotAllowed if it is a client."""
-        caller: Identity | None = getattr(current_context.client, "identity", None)
-        if caller is None or (caller.kind == "machine" and caller.name == self._own_name):
-            return None
-        if caller.kind == "client":
-            raise NotAllowed(field="method", why="a client may look up names, and change none")
-        return caller
-
-    def _check_leads_to(self, machine: Identity, name: object) -> None:
-        entry = self.storage.get(name) if isinstance(name, str) and name != CARD else None
-        if entry is None or not machine.is_called(host_of(str(entry[0]))):
-            raise NotAllowed(
-                field="name",
-                why=f"is no entry that leads to {machine.name}, which is not the machine of this name server",
-            )
-
-    def _close(self, machine: Identity, metadata: object) -> None:
-        """Notes on the card that the town is over, where the founder says so; nothing else of it changes."""
-        said = read_tags(tags_in(metadata) or ())
+    def register(self, name: Any, uri: Any, safe: Any = False, metadata: Any = None) -> None:
+        """Enters a name. ValueError for an entry that is out of bounds, or one more than are kept."""
+        address = str(uri) if type(uri) is URI else uri
+        if not _is_name(name) or not isinstance(address, str) or len(address) > LONGEST_URI or not address.isascii():
+            raise ValueError(f"a name has 1 to {LONGEST_NAME} printable characters, a URI at most {LONGEST_URI}")
+        tags = tags_in(metadata)
         with self.lock:
-            uri, tags = self.storage.get(CARD) or ("", ())
-            is_founder = machine.name == read_tags(tags or ()).get(FOUNDER)
-            if not is_founder or CLOSING not in said:
-                raise NotAllowed(
-                    field="name", why=f"{CARD} is for the machine of this name server, and the town's founder"
-                )
-            self.storage[CARD] = uri, closed(tags or ())
+            if name not in self.storage and len(self.storage) >= MOST_ENTRIES:
+                raise ValueError(f"there are {MOST_ENTRIES} names already, which is all that are kept")
+            super().register(name, address, bool(safe), tags)
+
+    def set_metadata(self, name: Any, metadata: Any) -> None:
+        """Changes what an entry says. ValueError for tags that are out of bounds, or no name."""
+        if not _is_name(name):
+            raise ValueError("no name")
+        super().set_metadata(name, tags_in(metadata))
+
+    def list(self, prefix: Any = None, regex: Any = None, return_metadata: Any = False) -> Any:
+        """The entries whose names begin with `prefix`, or all. ValueError for a regular expression."""
+        if regex is not None:
+            _refuse_pattern()
+        return super().list(prefix, None, bool(return_metadata))
+
+    def remove(self, name: Any = None, prefix: Any = None, regex: Any = None) -> Any:
+        """Takes entries away; returns how many. ValueError for a regular expression."""
+        if regex is not None:
+            _refuse_pattern()
+        return super().remove(name, prefix, None)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def tags_in(metadata: object) -> set[str] | None:
+    """Returns the tags of an entry as they are kept. ValueError for what is out of bounds, or no tags at all."""
+    if metadata is None:
+        return None
+    if not isinstance(metadata, list | tuple | set | frozenset) or not all(isinstance(tag, str) for tag in metadata):
+        raise ValueError("metadata is a collection of texts")
+    tags: Iterable[str] = metadata
+    if sum(map(len, tags)) > LONGEST_TAGS or not all(map(_can_be_sent, tags)):
+        raise ValueError(f"metadata has at most {LONGEST_TAGS} characters in all, each a whole one")
+    return set(tags)
+
+
+def _can_be_sent(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # It is half of a surrogate pair, which json lets in.
+        return False
+    return True
+
+
+def _refuse_pattern() -> NoReturn:
+    raise ValueError("regular expressions are not taken, for they may take for ever; list by prefix")

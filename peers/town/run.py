@@ -20,6 +20,9 @@ from peers.town.machines.arrival import invitation_for, join_invited, settle, wi
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
 
+_FILES = (65_536, 10_240)
+"""How many files a terminal would like to have open, and what every system that it runs on can grant."""
+
 
 def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
@@ -31,6 +34,7 @@ def run(options: RunOptions) -> int:
     directory = Directory(options.directory)
     if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
+        _check_level(options, directory)
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
@@ -101,6 +105,15 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
         return asyncio.run(live())
 
 
+def _check_level(options: RunOptions, directory: Directory) -> None:
+    """Raises SettingsError for a write level that the town's own books cannot reach, before anything is made."""
+    from peers.town.replication import check_level, members_wanted
+
+    level = options.settings.ledger.write_level
+    if options.mongo is None and address_from_environment() is None:
+        check_level(level, members_wanted(directory.mongo, options.replicas, options.usual_replicas))
+
+
 def _check_alone(directory: Directory) -> None:
     """Raises TownError where other machines have members of the books here: emptied, this one would not be theirs."""
     from peers.town.replication import members_elsewhere
@@ -138,5 +151,11 @@ def _further(options: RunOptions, directory: Directory, console: Console, host: 
 def _raise_file_limit() -> None:
     """A town of many peers holds a channel to each; the usual soft limit is low for historical reasons only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else 65_536, hard))
+    for files in _FILES:
+        wanted = files if hard == resource.RLIM_INFINITY else min(hard, files)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        # Where there is no hard limit, the system may have one of its own all the same, as macOS does.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return

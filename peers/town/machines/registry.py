@@ -60,7 +60,11 @@ class Registry:
         self._groups = groups
         self._outside = advertised or host
         self.nameserver = NameServerProcess(
-            host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
+            host,
+            port,
+            directory.logs / "nameserver.log",
+            tls=directory.tls if is_secured() else None,
+            journals=(directory.path, directory.terminal()),
         )
         self.machines = Machines(town="", founded=False)
         self.is_told_to_close = False
@@ -314,7 +318,13 @@ class Registry:
                 group.tell(member.name, group.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
+        await asyncio.to_thread(self._close_here)
         return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
+
+    def _close_here(self) -> None:
+        """Has the name server here say it too: who is about to come finds no town that is open."""
+        with suppress(TownError), self.names() as names:
+            names.say_closing()
 
     def forget_machines(self) -> None:
         """The town is over everywhere: who opens it again here need look for nobody."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from Pyro5 import protocol
 
-from nameserver.bounds import LONGEST_NAME, LONGEST_TAGS, LONGEST_URI, MOST_ENTRIES
 from nameserver.client import NameServerClient
+from nameserver.entries import LONGEST_NAME, LONGEST_TAGS, LONGEST_URI, MOST_ENTRIES
 from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
