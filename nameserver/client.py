@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from Pyro5.core import URI
 
 from nameserver.names import (
     CARD,
@@ -23,8 +24,24 @@ from nameserver.names import (
 )
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint
-from peers.errors import TownError
+from peers.errors import TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
+
+T = TypeVar("T")
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """One of the entries that a name server lists."""
+
+    uri: str
+    tags: set[str]
+
+
+class _Found(msgspec.Struct, array_like=True):
+    """The one entry that a name server was asked for."""
+
+    uri: URI
+    tags: set[str]
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +102,18 @@ class NameServerClient:
 
     def peers(self) -> list[Registered]:
         """Returns the registered peers, by rank (those without one last); TownError if it does not answer."""
-        found = self._call("list", prefix=PREFIX, return_metadata=True)
+        found = self._read(self._call("list", prefix=PREFIX, return_metadata=True), dict[str, _Entry])
         peers = [
-            _registered(name, uri, read_tags(tags)) for name, (uri, tags) in found.items() if not is_trader_name(name)
+            _registered(name, entry.uri, read_tags(entry.tags))
+            for name, entry in found.items()
+            if not is_trader_name(name)
         ]
         return sorted(peers, key=lambda peer: (peer.rank is None, peer.rank or 0, peer.name))
+
+    def look_up_peer(self, name: str) -> str | None:
+        """Returns the address of the peer of that name, None if it is not listed; TownError if it does not answer."""
+        found = self._look_up(name_of(name))
+        return None if found is None else found[0]
 
     def trader(self, area: str = "") -> RegisteredTrader | None:
         """Returns who is registered as trader of `area`, None if nobody is; TownError if it does not answer."""
@@ -143,20 +167,31 @@ class NameServerClient:
 
     def _look_up(self, name: str) -> tuple[str, dict[str, str]] | None:
         try:
-            uri, tags = self._connection.call("lookup", name, return_metadata=True)
+            found = self._connection.call("lookup", name, return_metadata=True)
         except Garbled:  # A name server answers with an error of Pyro5's when there is no such name.
             return None
-        except CallFailed as error:
+        except (CallFailed, WireError) as error:
             raise self._failed(error) from error
-        return str(uri), read_tags(tags)
+        entry = self._read(found, _Found)
+        return str(entry.uri), read_tags(entry.tags)
 
     def _call(self, method: str, *arguments: object, **named: object) -> Any:
         try:
             return self._connection.call(method, *arguments, **named)
-        except CallFailed as error:
+        except (CallFailed, WireError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: CallFailed) -> TownError:
+    def _read(self, answer: object, kind: type[T]) -> T:
+        """Returns an answer of that kind. The name server may be another machine's, and not what it should be."""
+        try:
+            return msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            self.close()
+            raise TownError(f"what answers at {self._where} is no name server of a town ({error})") from error
+
+    def _failed(self, error: CallFailed | WireError) -> TownError:
+        if isinstance(error, WireError):
+            return TownError(f"the name server at {self._where} refuses: {error}")
         self.close()
         return TownError(f"no name server answers at {self._where} ({error})")
 

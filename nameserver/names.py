@@ -23,6 +23,9 @@ CARD = "town.card"
 CLOSING = "closing"
 """Tag of the card by which a town says that it is over. That nothing answers says no such thing."""
 
+FOUNDER = "founder"
+"""Tag of the card of a town whose machines have certificates: the machine that opened it, and may close it."""
+
 AREAS = "areas"
 """Tag of the card of a town with several posts: what areas there are (`peers.town.areas` writes it)."""
 
@@ -30,6 +33,8 @@ HERE = "here"
 """Tag of the same card: the names of those areas that the peers of that machine are of."""
 
 _PEER = "bazaar.peer"
+_MOST_DIGITS = 16
+"""In a number of a tag; that of a term has far fewer, and one of thousands could not be read."""
 
 
 def name_of(peer: str) -> str:
@@ -63,7 +68,12 @@ def read_tags(tags: Iterable[str]) -> dict[str, str]:
     return dict(tag.split(":", 1) for tag in tags if ":" in tag)
 
 
+def closed(tags: Iterable[str]) -> set[str]:
+    """Returns the tags of a card with the word that the town is over."""
+    return {*tags, f"{CLOSING}:yes"}
+
+
 def number_in(tags: dict[str, str], key: str) -> int | None:
     """Returns the number that a tag gives, None if it gives none: anybody may register anything."""
     value = tags.get(key, "")
-    return int(value) if value.isascii() and value.isdigit() else None
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None

@@ -22,7 +22,8 @@ from peers.waiting import wait_until
 
 class NameServerProcess:
     """A name server of our own. `port` 0 has one picked, which is then kept for every later start; `tls` is the
-    directory with the town's certificates, None where it serves everybody."""
+    directory with the town's certificates, None where it serves everybody; `journals` are handed out besides: the
+    town's directory and what its terminal is called."""
 
     def __init__(
         self,
@@ -31,10 +32,12 @@ class NameServerProcess:
         log: str | Path | None = None,
         *,
         tls: str | Path | None = None,
+        journals: tuple[Path, str] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._tls = tls
+        self._journals = journals
         self._log = Path(log) if log is not None else None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,6 +53,9 @@ class NameServerProcess:
         """Starts the process without waiting for it; `wait_ready` must follow."""
         command = [sys.executable, "-P", "-m", "nameserver", "--lifeline"]
         command += ["--host", self.host, "--port", str(self.port)]
+        if self._journals is not None:
+            directory, terminal = self._journals
+            command += ["--journals", str(directory), "--terminal", terminal]
         if self._tls is not None:
             command += ["--tls", str(self._tls)]
         log: IO[bytes] | int = self._log.open("ab") if self._log is not None else subprocess.DEVNULL

@@ -2,7 +2,8 @@
 
 It says where it listens in one JSON line on its standard output, and ends when its standard input does (with
 `--lifeline`), so that it cannot outlive the town that started it. There is no broadcast: who wants it is told where
-it is, for a lookup by broadcast may find a stranger's. With `--tls` it speaks to members of the town only.
+it is, for a lookup by broadcast may find a stranger's. With `--journals` it hands out its machine's journals too.
+With `--tls` it speaks to members of the town only.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from types import FrameType
 from typing import Any
 
 from Pyro5 import config
-from Pyro5.nameserver import NameServerDaemon
+from Pyro5.nameserver import NameServer, NameServerDaemon
 
+from nameserver.journal_names import JOURNALS_OBJECT
+from nameserver.journal_service import JournalService
+from nameserver.names import NAME_SERVER_OBJECT
+from nameserver.owners import OwnedNames
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
 from peers.processes import heeded
+from peers.rpc.identity import Identity
 from peers.rpc.public_errors import send_errors_readably
 from peers.rpc.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import configure
@@ -38,11 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 has one picked")
     parser.add_argument("--lifeline", action="store_true", help="end when the standard input ends")
+    parser.add_argument("--journals", type=Path, metavar="DIR", help="also hand out the journals of this town")
+    parser.add_argument("--terminal", default="", help="what the terminal is called whose journals these are")
     parser.add_argument("--tls", type=Path, metavar="DIR", help="serve those with a certificate of this town's only")
     options = parser.parse_args(arguments)
     try:
         _set_up(options.tls)
-        daemon = _MembersDaemon(host=options.host, port=options.port)
+        daemon = _MembersDaemon(options.host, options.port, options.tls)
     except TownError as error:
         print(error, file=sys.stderr)
         return 1
@@ -50,16 +58,36 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}", file=sys.stderr)
         return PORT_TAKEN
     with daemon:
+        if options.journals is not None:
+            daemon.register(JournalService(options.journals, options.terminal), JOURNALS_OBJECT)
         _serve(daemon, lifeline=options.lifeline)
     return 0
 
 
 class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
-    """Serves members of the town only, where this process speaks TLS."""
+    """Serves members of the town only, where this process speaks TLS, and keeps entries within bounds."""
+
+    nameserver: NameServer
+
+    def __init__(self, host: str, port: int, tls: Path | None) -> None:
+        super().__init__(host=host, port=port)
+        owned = OwnedNames(self.nameserver.storage, _machine_of(tls))
+        self.unregister(self.nameserver)
+        self.register(owned, NAME_SERVER_OBJECT)
+        self.nameserver = owned
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
-        check_member(conn)
+        conn.identity = check_member(conn)
         return "welcome"
+
+
+def _machine_of(tls: Path | None) -> Identity | None:
+    """Whom the certificate names that this name server shows, None where it shows none."""
+    if tls is None:
+        return None
+    from peers.rpc.certificates import validity_of  # It takes a while to import.
+
+    return validity_of(TlsFiles(tls)).identity
 
 
 def _set_up(tls: Path | None) -> None:

@@ -6,16 +6,16 @@ fold of the audit's own (`db.audit.fold`), and the books are held against it. Jo
 (`db.audit.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may never
 be newer than what it is held against.
 
-Where something stands in the way of an answer (no database, no books, a journal that cannot be read), the answer is
-*could not tell*, never *holds*.
+Where something stands in the way of an answer (no database, no books, a journal that cannot be read, a machine whose
+journals cannot be had), the answer is *could not tell*, never *holds*; what could not be seen is never *violated*.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,20 +26,25 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.cursor import Cursor
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
-from db.audit.checkers.acknowledgements import Subject, subject_of
 from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
 from db.audit.invariants import Checkers
-from db.audit.journals import Torn, Unreadable, journal_files, read_journal
-from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
-from db.audit.report import AuditReport
+from db.audit.journals import Witness, journal_files
+from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS
+from db.audit.report import HERE, AuditReport, JournalsRead
 from db.audit.rows import (
     MAIN_POST,
-    JournalEntry,
     PostRow,
     read_deposit,
     read_election,
@@ -48,7 +53,9 @@ from db.audit.rows import (
     whole,
 )
 from db.audit.stored import RAW, StoredDocument
+from db.audit.testimony import hear
 from db.refusals import first_words
+from peers.books_address import without_secrets
 from peers.errors import LedgerError
 from peers.waiting import wait_until
 
@@ -83,7 +90,8 @@ def audit(
     database: str = "bazaar",
     directory: Path | None = None,
     *,
-    graph: Graph | None = None,
+    witnesses: Iterable[Witness] = (),
+    graph: Graph | Sequence[Graph] | None = None,
     graph_kind: str = "random",
     calm: bool | None = None,
     commission_rate: Decimal | None = None,
@@ -92,18 +100,22 @@ def audit(
 ) -> AuditReport:
     """Judges log and books in `database`, and journals under the town's `directory`; never raises for their state.
 
+    `witnesses` are the journals of other machines, asked for one by one once those in the directory were read.
     `calm` says whether the town is at rest, so that nothing may be queued any more, and the books are made to the end
     of the log. None finds out: if that is not so, log and post are watched for `patience_s`, and if neither moves in
     that time, things are calm.
     """
     started = time.monotonic()
+    here = () if directory is None else (Witness(machine=HERE, paths=tuple(journal_files(directory))),)
+    auditing = _Audit(chain(here, witnesses), graph, graph_kind, calm, commission_rate, patience_s)
     try:
-        verdict = _Audit(directory, graph, graph_kind, calm, commission_rate, patience_s).run(
-            uri, database, timeout_s
-        )
+        verdict = auditing.run(uri, database, timeout_s)
     except LedgerError as error:
-        return AuditReport(database=database, seconds=time.monotonic() - started, why=str(error))
-    return AuditReport(database=database, seconds=time.monotonic() - started, verdict=verdict)
+        why = without_secrets(str(error))
+        return AuditReport(database=database, seconds=time.monotonic() - started, why=why)
+    return AuditReport(
+        database=database, seconds=time.monotonic() - started, verdict=verdict, journals=tuple(auditing.journals)
+    )
 
 
 class _Audit:
@@ -111,14 +123,15 @@ class _Audit:
 
     def __init__(
         self,
-        directory: Path | None,
-        graph: Graph | None,
+        witnesses: Iterable[Witness],
+        graph: Graph | Sequence[Graph] | None,
         graph_kind: str,
         calm: bool | None,
         commission_rate: Decimal | None,
         patience_s: float,
     ) -> None:
-        self._directory = directory
+        self._witnesses = witnesses
+        self.journals: list[JournalsRead] = []
         self._graph = graph
         self._graph_kind = graph_kind
         self._calm = calm
@@ -138,8 +151,7 @@ class _Audit:
                     checkers.excuse("the town is at work")
                 elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
                     checkers.excuse("the town is at work: decisions went on during the audit")
-                if self._directory is not None:
-                    _read_journals(database, self._directory, checkers)
+                self.journals.extend(hear(self._witnesses, database, checkers))
                 return checkers.finish()
         except ConnectionFailure as error:
             raise LedgerError(f"no database answers: {first_words(error)}; is the town's mongod running?") from error
@@ -160,6 +172,12 @@ class _Audit:
                 tries += error.code == _TOO_OLD
                 waits = error.code == _NOT_YET and time.monotonic() < deadline_s
                 if not waits and (error.code != _TOO_OLD or tries == _SNAPSHOT_TRIES):
+                    raise
+            except AutoReconnect as error:
+                # A member ends its connections as its state changes, and another may be primary now. The patience of
+                # these two is used up already.
+                given_up = isinstance(error, ServerSelectionTimeoutError | NetworkTimeout)
+                if given_up or time.monotonic() > deadline_s:
                     raise
             time.sleep(_POLL_S)
 
@@ -270,23 +288,3 @@ def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> boo
         return (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen
 
     return wait_until(has_moved, patience_s, look_s=_POLL_S)
-
-
-def _read_journals(database: Database[Documents], directory: Path, checkers: Checkers) -> None:
-    """Holds what peers were told against what is recorded once their lines were read."""
-    recorded, acknowledged = LogTail(database), checkers.acknowledged
-    for path in journal_files(directory):
-        acknowledged.journal()
-        lines = read_journal(path)
-        while batch := list(islice(lines, _BATCH)):
-            entries: list[tuple[JournalEntry, Subject | None]] = []
-            for line in batch:
-                if isinstance(line, Torn):
-                    acknowledged.torn_line()
-                elif isinstance(line, Unreadable):
-                    acknowledged.unreadable(line.why)
-                else:
-                    entries.append((line, subject_of(line)))
-            records = recorded.look_up({subject for _, subject in entries if subject is not None})
-            for entry, subject in entries:
-                checkers.journal_entry(entry, records.get(subject) if subject else None)

@@ -13,7 +13,7 @@ names, each giving its `Finding`, and `check_books`, which judges by all eleven.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -71,7 +71,7 @@ class Checkers:
     def __init__(
         self,
         *,
-        graph: Graph | None = None,
+        graph: Graph | Sequence[Graph] | None = None,
         graph_kind: str = "random",
         not_calm: str = "",
         commission_rate: Decimal | None = None,
@@ -144,6 +144,11 @@ class Checkers:
         """Takes in a line of a journal; `record` is what the ledger holds of its subject."""
         self.acknowledged.entry(entry, record)
         self.compensated.journal_entry(entry)
+
+    def journals_missing(self, why: str) -> None:
+        """Some journals could not be had, and `why`."""
+        self.acknowledged.missing(why)
+        self.compensated.missing(why)
 
     @property
     def empty(self) -> bool:

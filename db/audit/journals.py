@@ -8,8 +8,9 @@ entry is *unreadable*: nobody knows what was told there, and the audit must not 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -18,10 +19,31 @@ from db.audit.rows import JournalEntry
 FOLDER = "journals"
 AREAS = "areas"
 """The folder of a town in which each of its areas has one with its own journals."""
+SUFFIX = ".jsonl"
+COPIES = "copies"
+"""The folder of a town in which there is one for each other terminal, with what was copied of its journals."""
+
+AT_REST = "at-rest"
+"""The file in a town's directory that says that nobody there writes to journals any more."""
+
 _TAIL_BYTES = 1 << 16
 """The bytes read at a time from the end: longer than nearly all lines. No setting: any size finds the same."""
 
 _entries = msgspec.json.Decoder(JournalEntry)
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """The journals of the peers of one machine, as far as they are here to be read. `machine`: how people know it;
+    `missing`: why not all of them could be had, "" if all of them are here."""
+
+    machine: str
+    paths: tuple[Path, ...]
+    missing: str = ""
+
+
+WitnessesOf = Callable[[Collection[str]], Iterable[Witness]]
+"""Gives the journals of other machines, one machine after the other: those of these areas, or of all where none are
+named."""
 
 
 class Torn(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +61,14 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 def journal_files(directory: Path) -> list[Path]:
     """Returns the journals of a town that lives in `directory`, those of all its areas too, or of one area."""
     folders = (directory, *sorted((directory / AREAS).glob("*")))
-    return [path for folder in folders for path in sorted((folder / FOLDER).glob("*.jsonl"))]
+    return [path for folder in folders for path in sorted((folder / FOLDER).glob(f"*{SUFFIX}"))]
+
+
+def journal_path(directory: Path, area: str, name: str) -> Path:
+    """Returns where the journal of `name` is in a town's directory, or in a copy of its journals; `area` is "" in a
+    town with one post."""
+    home = directory / AREAS / area if area else directory
+    return home / FOLDER / f"{name}{SUFFIX}"
 
 
 def read_journal(path: Path) -> Iterator[JournalEntry | Torn | Unreadable]:
@@ -49,6 +78,8 @@ def read_journal(path: Path) -> Iterator[JournalEntry | Torn | Unreadable]:
             for number, line in enumerate(lines, start=1):
                 if line.strip() and (read := _read_line(path, number, line)):
                     yield read
+                if not line.endswith(b"\n"):
+                    return  # If it is being written just now, its rest would be taken for a line of its own.
     except OSError as error:
         yield Unreadable(why=f"{path.name} cannot be read: {error.strerror or error}")
 
@@ -61,19 +92,27 @@ def trim_torn_tail(path: Path) -> int:
     """
     try:
         with path.open("r+b") as journal:
-            size = end = journal.seek(0, os.SEEK_END)
-            while end > 0:
-                start = max(0, end - _TAIL_BYTES)
-                journal.seek(start)
-                newline = journal.read(end - start).rfind(b"\n")
-                if newline >= 0:
-                    end = start + newline + 1
-                    break
-                end = start
+            end = end_of_lines(journal)
+            size = journal.seek(0, os.SEEK_END)
             journal.truncate(end)
             return size - end
     except FileNotFoundError:
         return 0
+
+
+def end_of_lines(journal: BinaryIO) -> int:
+    """Returns where the last whole line of an open journal ends, in bytes; what follows is torn, or being written.
+
+    OSError if it cannot be read."""
+    end = journal.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - _TAIL_BYTES)
+        journal.seek(start)
+        newline = journal.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _read_line(path: Path, number: int, line: bytes) -> JournalEntry | Torn | Unreadable:

@@ -14,13 +14,30 @@ Answer = Literal["holds", "violated", "could not tell", "could be lost at this l
 EXIT_CODES: Mapping[Answer, int] = {"holds": 0, "violated": 1, "could not tell": 2, LOST: 1}
 
 
+HERE = "here"
+"""How the machine on which an audit runs is called in its report."""
+
+
+class JournalsRead(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was read of the journals of one machine, `HERE` or as people know it; `missing`: why that is not all,
+    "" if it is."""
+
+    machine: str
+    journals: int
+    lines: int
+    missing: str = ""
+
+
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an audit. `verdict` is None when the books could not be read; `why` then says why."""
+    """What came of an audit. `verdict` is None when the books could not be read; `why` then says why.
+
+    `journals`: those that were held against the books, by machine."""
 
     database: str
     seconds: float
     verdict: Verdict | None = None
     why: str = ""
+    journals: tuple[JournalsRead, ...] = ()
 
     @property
     def answer(self) -> Answer:
@@ -63,6 +80,7 @@ def report_body(report: AuditReport) -> dict[str, object]:
         "violated": verdict.violated if verdict else (),
         "lost": verdict.lost if verdict else 0,
         "counts": verdict.counts if verdict else None,
+        "journals": report.journals,
         "invariants": {finding.invariant: finding_body(finding) for finding in (verdict.findings if verdict else ())},
     }
 

@@ -37,9 +37,8 @@ class Guard(msgspec.Struct, frozen=True):
 
     def arguments(self) -> list[str]:
         """Returns what mongod is started with for it; nothing of it is secret."""
-        # A certificate says that somebody belongs to the town, whatever its machine is called (see peers.rpc.tls).
         return [
-            *("--tlsMode", "requireTLS", "--tlsAllowInvalidHostnames"),
+            *("--tlsMode", "requireTLS"),
             *("--tlsCertificateKeyFile", str(self.member), "--tlsCAFile", str(self.authority)),
             *("--keyFile", str(self.key)),
         ]
@@ -54,7 +53,7 @@ class Guard(msgspec.Struct, frozen=True):
         return f"mongodb://{address}/?{self._options()}"
 
     def _options(self) -> str:
-        options = {"directConnection": "true", "tls": "true", "tlsAllowInvalidHostnames": "true"}
+        options = {"directConnection": "true", "tls": "true"}
         return urlencode(options | {"tlsCAFile": self.authority, "tlsCertificateKeyFile": self.member})
 
     def make_user(self, client: MongoClient[dict[str, object]]) -> bool:

@@ -237,7 +237,7 @@ class Customer:
         several posts each with its `area`: those that its record knows, so nothing without one."""
         told = self._record.told if self._record is not None else []
         areas = sorted({each.area for each in told if each.town == self._town} | {self._area}) if told else []
-        return account.purchases(told, self.name, [partial(self.ask, area=area) for area in areas])
+        return account.purchases(told, self.name, {area: partial(self.ask, area=area) for area in areas})
 
     def earnings(self) -> Earnings:
         """Returns what it has sold and earned at its post, and what it still has on offer there, as the books have

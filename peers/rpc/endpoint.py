@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from Pyro5.server import expose
 
@@ -21,9 +21,10 @@ from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc import public_form, wire
 from peers.rpc.area_form import areas_in, search_arguments
 from peers.rpc.deferred_replies import OnReply
+from peers.rpc.permissions import check_machine, check_may_see, check_may_trade, machines_only
 from peers.rpc.reactor import Afterwards
 from peers.rpc.served_connection import CallAnswer
-from peers.rpc.server import CallHandler, MayWait, served_on_thread
+from peers.rpc.server import CallHandler, MayWait, caller, caller_identity, served_on_thread
 
 
 class ServedPeer(Protocol):
@@ -64,6 +65,9 @@ class ServedPeer(Protocol):
 
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know."""
+
+    def home_of(self, name: str) -> str | None:
+        """The host that the peer of this name is called at; None if it is not known."""
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any], name: str) -> Any:
@@ -127,7 +131,16 @@ class PeerEndpoint:
     def deposit(self, *arguments: Any, **named: Any) -> public_form.Document:
         """Deposits goods; gives the deposit as it is recorded."""
         area = _area_in(named)
-        reply = self._peer.call(self._reader.offer(_only(arguments, named, "offer")), area)
+        call = self._reader.offer(_only(arguments, named, "offer"))
+        check_may_trade(
+            caller(),
+            role="seller",
+            name=call.offer.seller,
+            id_field="deposit_id",
+            id_=call.offer.deposit_id,
+            home_of=self._peer.home_of,
+        )
+        reply = self._peer.call(call, area)
         assert isinstance(reply, Deposit)
         return public_form.deposit_dict(reply)
 
@@ -137,9 +150,12 @@ class PeerEndpoint:
         call = self._reader.request_id(_only(arguments, named, "request_id"))
         here, anywhere = self._peer.call, self._peer.call_anywhere
         reply = here(call, area) if forwarded or area else anywhere(call, "outcome", call.request_id)
-        if not isinstance(reply, Outcome):
-            return reply if isinstance(reply, dict) else None
-        return public_form.outcome_dict(reply)
+        if isinstance(reply, Outcome):
+            reply = public_form.outcome_dict(reply)
+        if not isinstance(reply, dict):
+            return None
+        check_may_see(caller_identity(), reply.get("buyer"))
+        return reply
 
     def search(self, *arguments: Any, **named: Any) -> list[public_form.Document]:
         """What is on offer, of one item or of all."""
@@ -157,6 +173,7 @@ class PeerEndpoint:
         item, areas = search_arguments(arguments, named)
         return self._peer.search_areas(self._reader.item(item).item, areas_in(areas, self._peer.areas))
 
+    @machines_only
     def resign(self, *arguments: Any, **named: Any) -> None:
         """The trader steps down."""
         _none(arguments, named)
@@ -168,28 +185,33 @@ class PeerEndpoint:
         """Takes in messages of a link; gives what this peer has to say to their sender in return."""
         return served_on_thread(self._on_deliver, arguments, named)
 
+    @machines_only
     def told(self, packed: Any = None) -> None:
         """The trader tells this peer of sales of its goods, and of purchases that were taken back."""
         self._peer.told(wire.unpack_sales(packed))
 
+    @machines_only
     def standing(self, seller: Any = None, after_seq: Any = None, area: Any = "") -> bytes:
         """A seller's sales after `after_seq`, and what it still has on offer."""
         reply = self._peer.call(self._reader.standing(seller, after_seq), _area(area))
         assert isinstance(reply, StandingReply)
         return wire.pack(reply)
 
+    @machines_only
     def report_stock(self, packed: Any = None, area: Any = "") -> bytes:
         """A seller reports what it really holds of a deposit, and which of its sales are to be taken back."""
         reply = self._peer.call(wire.unpack_stock_report(packed), _area(area))
         assert isinstance(reply, StockReply)
         return wire.pack(reply)
 
+    @machines_only
     def reversals(self, customer: Any = None, after: Any = None, area: Any = "") -> bytes:
         """A customer's sales and purchases that were taken back, after the reversal numbered `after`."""
         reply = self._peer.call(self._reader.reversals(customer, after), _area(area))
         assert isinstance(reply, ReversalsReply)
         return wire.pack(reply)
 
+    @machines_only
     def introduce(self, packed: Any = None) -> bytes:
         """A newcomer joins: everybody is told, and it is given what it must know."""
         return wire.pack(self._peer.introduce(wire.unpack_member(packed)))
@@ -200,16 +222,33 @@ class PeerEndpoint:
         """No thread need wait for the outcome of a purchase: it is sent by the one that has it."""
         area = _area_in(named)
         call = self._reader.request(_only(arguments, named, "request"))
+        # Where a peer is may have to be looked up, once for each connection.
+        home_of = self._peer.home_of if answer.may_wait else _look_up_on_a_thread
+        request = call.request
+        check_may_trade(
+            answer.connection,
+            role="buyer",
+            name=request.buyer,
+            id_field="request_id",
+            id_=request.request_id,
+            home_of=home_of,
+        )
         return self._peer.call_later(call, partial(_give_outcome, answer), area)
 
     def _on_deliver(self, answer: CallAnswer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """A delivery is answered at once, unless the peer has not begun, or is to keep its neighbour waiting."""
+        if answer.connection is not None:
+            check_machine(answer.connection.identity, "deliver")
         parcel = wire.unpack_parcel(_only(arguments, named, "packed"))
         if not (answer.may_wait or self._peer.is_prompt(parcel.sender)):
             raise MayWait
         if answer.connection is not None:
             answer.connection.rank = parcel.sender
         answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
+
+
+def _look_up_on_a_thread(_name: str) -> NoReturn:
+    raise MayWait
 
 
 def _give_outcome(answer: CallAnswer, reply: Reply | Failure) -> None:

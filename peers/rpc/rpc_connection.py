@@ -17,9 +17,10 @@ from Pyro5 import errors, protocol
 from Pyro5.client import Proxy
 from Pyro5.socketutil import SocketConnection
 
-from peers.endpoints import split_endpoint
+from peers.endpoints import host_of, split_endpoint
 from peers.errors import BazaarError, wire_error_of
 from peers.rpc.shortcuts import nearest
+from peers.rpc.tls import expecting
 from peers.rpc.transport import (
     ANSWER,
     CALL,
@@ -83,7 +84,8 @@ class RpcConnection:
         proxy._pyroTimeout = self._timeout_s
         proxy._pyroSerializer = "msgpack"
         try:
-            proxy._pyroBind()
+            with expecting(host_of(self.uri)):  # It may be dialled at another address.
+                proxy._pyroBind()
             keep_time_in_kernel(proxy._pyroConnection.sock, self._timeout_s)
         except errors.PyroError as error:
             raise _failure(error, self.uri) from error

@@ -1,8 +1,8 @@
 """Two-way TLS for a town that others can reach: who holds a certificate of the town's own authority may speak.
 
-A town has an authority of its own and one certificate that all its members show, servers and callers alike; no
-other authority counts, nor what a host happens to be called, for peers come and go at any address. Whoever may be
-elected trader can write the books, so all members may do the same, and membership is the one question asked.
+A town has an authority of its own, and no other counts. It has signed one certificate for each machine, which says
+what that machine is called and which it shows as a server and as a caller; whoever calls it looks whether it is the
+one that was meant. A client's names nobody to be called. What either may do is asked later (`peers.rpc.identity`).
 
 Pyro5 keeps such settings for the whole process, and so do we: after `secure`, this process speaks TLS only. The
 files are made by `peers.rpc.certificates`.
@@ -10,7 +10,10 @@ files are made by `peers.rpc.certificates`.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,13 @@ from Pyro5 import config, socketutil
 from Pyro5.errors import SecurityError
 
 from peers.errors import TownError
+from peers.rpc.identity import Identity, identity_of
 
 HANDSHAKE_S = 2.0
 """How long a caller may take over the handshake, TLS or Pyro's, before its connection is closed."""
+
+
+_expected: ContextVar[str] = ContextVar("expected", default="")
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -41,7 +48,7 @@ class TlsFiles(msgspec.Struct, frozen=True):
 
     @property
     def member(self) -> Path:
-        """A member's key and certificate, in one file, as MongoDB wants them too."""
+        """The key and certificate of this machine, in one file, as MongoDB wants them too."""
         return self.directory / "member.pem"
 
     def check(self) -> None:
@@ -57,8 +64,33 @@ class TlsFiles(msgspec.Struct, frozen=True):
                 ) from error
 
 
-def secure(files: TlsFiles) -> None:
-    """Has this process speak TLS only, as a member of the town these files are of. Before any daemon or proxy.
+class ClientFile(msgspec.Struct, frozen=True):
+    """The one file of a client, at `path`: its key and certificate, and that of the authority. Pyro5's own settings
+    take it as it is, for both `SSL_CLIENTCERT` and `SSL_CACERTS`."""
+
+    path: Path
+
+    @property
+    def authority(self) -> Path:
+        return self.path
+
+    @property
+    def member(self) -> Path:
+        return self.path
+
+    def check(self) -> None:
+        """Raises TownError if it cannot be read."""
+        try:
+            self.path.open("rb").close()
+        except OSError as error:
+            raise TownError(
+                f"{self.path} cannot be read ({error.strerror or error}): give the file that a machine of the town "
+                "wrote: bazaar invite --client NAME --out FILE"
+            ) from error
+
+
+def secure(files: TlsFiles | ClientFile) -> None:
+    """Has this process speak TLS only, as who these files are of. Before any daemon or proxy.
 
     TownError if they are missing or cannot be used.
     """
@@ -66,12 +98,12 @@ def secure(files: TlsFiles) -> None:
     try:
         server, client = _server_context(files), _client_context(files)
     except (ssl.SSLError, OSError) as error:
-        raise TownError(f"the certificates in {files.directory} cannot be used: {error}") from error
+        raise TownError(f"the certificate in {files.member} cannot be used: {error}") from error
 
     def context_for(*, servercert: str = "", **_others: object) -> ssl.SSLContext:
         return server if servercert else client
 
-    # Pyro5's own contexts also trust every authority the system knows, and look at host names.
+    # Pyro5's own contexts also trust every authority the system knows.
     socketutil.get_ssl_context = context_for
     config.SSL = True
     config.SSL_REQUIRECLIENTCERT = True
@@ -86,14 +118,20 @@ def is_secured() -> bool:
     return bool(config.SSL)
 
 
-def check_member(connection: Any) -> None:
-    """Raises SecurityError for a connection whose other end has shown no certificate; for `Daemon.validateHandshake`.
+def check_member(connection: Any) -> Identity | None:
+    """Returns who is at the other end of a connection, None where this process speaks no TLS; for
+    `Daemon.validateHandshake`.
 
-    The handshake itself has refused what is not of the town's authority. This is the second lock, for a daemon made
-    before `secure` was called, or with other contexts.
+    SecurityError for one that has shown no certificate, or one that names nobody. The handshake itself has refused
+    what is not of the town's authority; that some was shown is looked at again for a daemon made before `secure` was
+    called, or with other contexts.
     """
-    if is_secured() and not connection.getpeercert():
-        raise SecurityError("this town speaks to its members only: no certificate was shown")
+    if not is_secured():
+        return None
+    identity = identity_of(connection.sock)
+    if identity is None:
+        raise SecurityError("this town speaks to its members only, over TLS")
+    return identity
 
 
 class _LateHandshake(ssl.SSLSocket):
@@ -129,7 +167,7 @@ class _LateHandshake(ssl.SSLSocket):
             raise
 
 
-def _server_context(files: TlsFiles) -> ssl.SSLContext:
+def _server_context(files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = _LateHandshake
     # No session is resumed, and a caller that waits for news should not be woken by tickets for that.
@@ -137,13 +175,29 @@ def _server_context(files: TlsFiles) -> ssl.SSLContext:
     return _members_only(context, files)
 
 
-def _client_context(files: TlsFiles) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
+@contextlib.contextmanager
+def expecting(host: str) -> Iterator[None]:
+    """Within, who is connected to is to be called `host`, whatever address is dialled (`peers.rpc.shortcuts`)."""
+    token = _expected.set(host)
+    try:
+        yield
+    finally:
+        _expected.reset(token)
+
+
+class _ClientContext(ssl.SSLContext):
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        expected = _expected.get()
+        return super().wrap_socket(*arguments, **(named | {"server_hostname": expected} if expected else named))
+
+
+def _client_context(files: TlsFiles | ClientFile) -> ssl.SSLContext:
+    context = _ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = True
     return _members_only(context, files)
 
 
-def _members_only(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
+def _members_only(context: ssl.SSLContext, files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(files.member)

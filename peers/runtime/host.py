@@ -65,6 +65,7 @@ from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
+from peers.runtime.homes import Homes
 from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
@@ -180,6 +181,7 @@ class PeerHost:
         )
         self.member = _member_of(spec, self._server.uri)
         nameserver = (spec.nameserver_host, spec.nameserver_port)
+        self.home_of = Homes(self.snapshot, nameserver).home_of
         self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.search)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)

@@ -2,7 +2,7 @@
 
 First everybody stops trading while all are still there to elect a trader should this one resign just now; once
 nothing waits any more, the customers go, and the trader last. A terminal may also leave a market that goes on: it
-sums up its own part, and judges what it can see.
+sums up its own part, and judges what it can see of all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from peers.errors import BazaarError
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
+    from db.audit.journals import WitnessesOf
     from db.audit.report import Answer
     from peers.town.books import Books
     from peers.town.directory import Directory
@@ -36,7 +37,7 @@ async def finish_in_order(processes: PeerProcesses, books: Books, *, leave: bool
     await processes.finish(processes.alive(), leave=leave)
 
 
-async def part(
+async def sum_up(
     processes: PeerProcesses,
     books: Books,
     console: Console,
@@ -44,13 +45,13 @@ async def part(
     directory: Directory,
     since: Post,
     since_ms: int,
-    leave: bool,
+    witnesses_of: WitnessesOf,
 ) -> Answer:
-    """Ends the peers of a terminal that is one of several, says what they did, and audits; returns the answer.
+    """Says what the peers did of a terminal that is one of several, once they have ended, and audits the whole town
+    as far as it can be seen, with the journals of the other terminals; returns the answer.
 
-    `leave`: the town goes on without them. What others still do is not held against the books: the graph is not
-    this terminal's to judge, and what waits in the queue may be decided yet."""
-    await finish_in_order(processes, books, leave=leave)
+    What others still do is not held against the books: the graph is not this terminal's to judge, and what waits in
+    the queue may be decided yet."""
 
     def balance() -> Answer:
         from peers.town.view.balance import Run, print_balance
@@ -64,7 +65,9 @@ async def part(
         )
         if directory.area_name:
             console.say(f"{directory.area_name}:", "bold")
-        return print_balance(run, books, console, graph=None, calm=False).answer
+        area = directory.area_name
+        witnesses = witnesses_of((area,) if area else ())
+        return print_balance(run, books, console, graph=None, calm=False, witnesses=witnesses).answer
 
     return await asyncio.to_thread(balance)
 

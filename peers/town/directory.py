@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Literal, TypeVar
@@ -21,13 +22,16 @@ from typing import IO, Literal, TypeVar
 import msgspec
 import psutil
 
-from db.audit.journals import AREAS
+from db.audit.journals import AREAS, AT_REST, COPIES
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 from peers.town.derived_files import DerivedFiles
+
+TERMINAL = "terminal"
+"""The file that says what who runs here is called among the terminals of a town."""
 
 _T = TypeVar("_T")
 # File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
@@ -116,6 +120,8 @@ class Directory:
         self._town_json = self.path / "town.json"
         self._machines = self.path / "machines.json"
         self._mongo_address = self.path / "mongo-address"
+        self._at_rest = self.path / AT_REST
+        self.copies = self.path / COPIES
         self._kept_address = ""
         self._lock: IO[str] | None = None
 
@@ -209,10 +215,29 @@ class Directory:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
         for file in (self._machines, self.path / "replication.json"):
             file.unlink(missing_ok=True)
-        for path in (self.mongo, self.journals, self._areas):
+        for path in (self.mongo, self.journals, self._areas, self.copies):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path)
         self.journals.mkdir()
+
+    def terminal(self) -> str:
+        """Returns the name that who runs here has among the terminals of a town, from run to run; makes it, the first
+        time."""
+        path = self.path / TERMINAL
+        with contextlib.suppress(OSError, UnicodeError):
+            return path.read_text(encoding="ascii").strip()
+        name = uuid.uuid4().hex
+        with contextlib.suppress(OSError):
+            write_whole(path, name.encode(), durable=False)
+        return name
+
+    def say_journals_rest(self, *, at_rest: bool) -> None:
+        """Says whether nobody writes to the journals here any more: who copies them then has all there will be."""
+        with contextlib.suppress(OSError):
+            if at_rest:
+                self._at_rest.touch()
+            else:
+                self._at_rest.unlink(missing_ok=True)
 
     def has_journals(self) -> bool:
         """Whether anybody has ever told of trade here, at whichever post."""

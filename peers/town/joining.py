@@ -29,9 +29,10 @@ from peers.rpc.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.areas import AreaBooks, AreaPlan, choose_area, read_areas
 from peers.town.books import Books
-from peers.town.closing import part
+from peers.town.closing import finish_in_order, sum_up
 from peers.town.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.lease import name_servers_in_books, say_in_use
 from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
 from peers.town.options import RunOptions
@@ -39,6 +40,7 @@ from peers.town.own_books import joined_books
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replicas import Replicas
 from peers.town.services import keep_replicas
+from peers.town.speaking import speak_to
 from peers.town.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 from peers.waiting import wait_until
@@ -73,6 +75,7 @@ class Joining:
         self._own_directory = claimed
         self._remembered = directory.read_machines() if claimed else None
         self._registry = self._terminal.registry
+        self._keeping = JournalKeeping(directory, self._registry, claimed=claimed)
         self._home: Books | None = None  # The books of the town, which has the ranks; mostly those of the area, too.
         self._books: Books | None = None
         self._is_apart = False  # The books of the area are elsewhere than those of the town.
@@ -148,7 +151,7 @@ class Joining:
             books,
             settings,
             host=self._host,
-            nameserver=(self._registry.nameserver.host, self._registry.nameserver.port),
+            nameserver=self._registry.address,
             seed=seed,
             roles=self._draw_roles(ranks, seed, [peer.role for peer in found.peers if peer.area == area.name]),
             areas=tuple(each.name for each in known_areas),
@@ -156,6 +159,8 @@ class Joining:
         before = self._remembered
         known = before.nameservers if before is not None and before.town == card.get("town") else ()
         known = remembered((found.nameserver,), known, self._registry.where)
+        outside = options.advertise or self._host
+        await asyncio.to_thread(self._keeping.begin, home, outside, (area.name,))
         await join_market(area.processes, specs, known)
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
@@ -271,15 +276,20 @@ class Joining:
             self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
         assert self._area is not None
-        answer = await part(
-            self._area.processes,
-            books,
-            self._console,
-            directory=self._area.directory,
-            since=since,
-            since_ms=since_ms,
-            leave=not closes,
-        )
+        processes = self._area.processes
+        await finish_in_order(processes, books, leave=not closes)
+        await asyncio.to_thread(self._keeping.rest, processes.names)
+        with self._keeping.elsewhere(closes=closes) as elsewhere:
+            answer = await sum_up(
+                processes,
+                books,
+                self._console,
+                directory=self._area.directory,
+                since=since,
+                since_ms=since_ms,
+                witnesses_of=elsewhere.witnesses,
+            )
+            await asyncio.to_thread(self._keeping.hand_over, elsewhere)
         return EXIT_CODES[answer]
 
     async def _close_replicas(self, replicas: Replicas) -> None:
@@ -342,8 +352,8 @@ def where_to_join(
         raise TownError(f"the town in {directory.path} is closing; try again in a moment")
     if state is None or state.phase != "open":
         raise TownError(f"the town in {directory.path} did not open; try again")
-    here = (state.nameserver_host, state.nameserver_port)
-    if given not in (None, here):
+    here = speak_to(state, directory)
+    if given not in (None, here, (state.nameserver_host, state.nameserver_port)):
         raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
     return here
 

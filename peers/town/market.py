@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +34,7 @@ from peers.waiting import await_until
 if TYPE_CHECKING:
     from peers.town.books import Books
     from peers.town.replicas import Replicas
+    from peers.town.view.balance import AreaBalance
 
 _SETTLE_S = 3.0
 """The peers need this to join the graph up, and to elect, before the market closes. No setting."""
@@ -157,7 +159,7 @@ class AreaMarket:
             self.books,
             self._settings,
             host=self._host,
-            nameserver=(registry.nameserver.host, registry.nameserver.port),
+            nameserver=registry.address,
             seed=seed,
             roles=roles,
             areas=areas,
@@ -247,6 +249,26 @@ class AreaMarket:
     async def finish(self) -> None:
         """Ends the peers in order."""
         await finish_in_order(self.processes, self.books)
+
+    def to_balance(self, since_ms: int, rate: Decimal, *, has_others: bool) -> AreaBalance:
+        """Returns what is to be summed up and audited, since `since_ms`; `rate` is the commission of this run.
+
+        `has_others`: there were peers elsewhere, so that the graph here was not all there was."""
+        from peers.town.view.balance import AreaBalance, Run
+
+        run = Run(
+            directory=self.directory.path,
+            since=self.since,
+            started_at_ms=since_ms,
+            elections=self.processes.elections,
+            graph=self._settings.graph,
+            # In books that were empty before this run, every decision was made at our rate.
+            commission_rate=rate if self.since == Post() else None,
+        )
+        # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty queue.
+        calm = self.had_trader or has_others
+        graph = None if has_others else self.graph
+        return AreaBalance(name=self.name, books=self.books, run=run, graph=graph, calm=calm)
 
     async def close(self) -> None:
         """Lets go of what is the area's own, once its peers have ended."""

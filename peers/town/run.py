@@ -15,10 +15,13 @@ from peers.rpc.shortcuts import call_directly
 from peers.town.areas import given_books
 from peers.town.areas_before import with_areas
 from peers.town.directory import Directory
-from peers.town.machines.addresses import can_be_reached
+from peers.town.machines.addresses import can_be_reached, names_of_machine
 from peers.town.machines.arrival import invitation_for, join_invited, settle, with_ports
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
+
+_FILES = (65_536, 10_240)
+"""How many files a terminal would like to have open, and what every system that it runs on can grant."""
 
 
 def run(options: RunOptions) -> int:
@@ -31,6 +34,7 @@ def run(options: RunOptions) -> int:
     directory = Directory(options.directory)
     if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
+        _check_level(options, directory)
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
@@ -43,7 +47,7 @@ def run(options: RunOptions) -> int:
             call_directly(options.advertise, host)
         if invitation is not None and claimed:
             options = join_invited(options, invitation, directory, given.host)
-        _secure(options, directory, host)
+        _secure(options, directory, host, claimed=claimed)
         remembered = directory.read_machines()
         if claimed and options.nameserver is None and (remembered is None or remembered.founded):
             return _first(options, given, directory, console, host)
@@ -53,20 +57,22 @@ def run(options: RunOptions) -> int:
         directory.let_go()
 
 
-def _secure(options: RunOptions, directory: Directory, host: str) -> None:
-    """What others can reach speaks to members of the town only. The first makes certificates, others bring theirs."""
+def _secure(options: RunOptions, directory: Directory, host: str, *, claimed: bool) -> None:
+    """What others can reach speaks to members of the town only. The first makes certificates, others bring theirs;
+    whoever holds the authority's key makes its own anew when it is called otherwise than before."""
     town = directory.read_town() if options.nameserver is None and directory.in_use() else None
     wanted = options.tls or (can_be_reached(host) and not options.insecure) or (town is not None and town.tls)
     if not wanted:
         return
+    from peers.rpc.certificates import check_called, ensure_certificates
     from peers.rpc.tls import TlsFiles, secure
 
     files = TlsFiles(directory.tls)
-    if options.nameserver is None:
-        from peers.rpc.certificates import ensure_certificates
-
-        ensure_certificates(files, [host, options.advertise or host])
+    called = names_of_machine(host, options.advertise)
+    if options.nameserver is None or files.authority_key.exists():
+        ensure_certificates(files, called, keeps_hosts=not claimed)
     secure(files)
+    check_called(files, called[0])
 
 
 def _first(options: RunOptions, given: RunOptions, directory: Directory, console: Console, host: str) -> int:
@@ -97,6 +103,15 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     # A mongod of our own has ended by then.
     with _in_books(directory, host, release=options.mongo is not None):
         return asyncio.run(live())
+
+
+def _check_level(options: RunOptions, directory: Directory) -> None:
+    """Raises SettingsError for a write level that the town's own books cannot reach, before anything is made."""
+    from peers.town.replication import check_level, members_wanted
+
+    level = options.settings.ledger.write_level
+    if options.mongo is None and address_from_environment() is None:
+        check_level(level, members_wanted(directory.mongo, options.replicas, options.usual_replicas))
 
 
 def _check_alone(directory: Directory) -> None:
@@ -136,5 +151,11 @@ def _further(options: RunOptions, directory: Directory, console: Console, host: 
 def _raise_file_limit() -> None:
     """A town of many peers holds a channel to each; the usual soft limit is low for historical reasons only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else 65_536, hard))
+    for files in _FILES:
+        wanted = files if hard == resource.RLIM_INFINITY else min(hard, files)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        # Where there is no hard limit, the system may have one of its own all the same, as macOS does.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return

@@ -19,10 +19,11 @@ from peers.core.settings import LedgerSettings
 from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.areas import ONLY, AreaBooks, draw_shares, write_areas
-from peers.town.closing import part
+from peers.town.closing import finish_in_order, sum_up
 from peers.town.directory import Directory, Machines, TownState
 from peers.town.joining import settings_in
 from peers.town.machines.invitation import how_to_invite
+from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens, who_answers
 from peers.town.market import AreaMarket
 from peers.town.options import RunOptions
@@ -30,12 +31,14 @@ from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replication import what_is_kept
 from peers.town.services import Services
+from peers.town.speaking import tags_of_founder
 from peers.town.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.version import program_version
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
+    from db.audit.journals import WitnessesOf
     from db.audit.report import AuditReport
     from peers.town.books import Books
     from peers.town.replicas import Replicas
@@ -62,6 +65,7 @@ class Town:
         self.report: AuditReport | None = None
         self._services = Services(directory, console, options.mongo, self._own_books)
         self.registry = self._terminal.registry
+        self._keeping = JournalKeeping(directory, self.registry, claimed=True)
         self._state = _first_state(options, directory, host)
         shares = draw_shares(
             options.n,
@@ -194,6 +198,7 @@ class Town:
         specs = [await market.start(books, ranks, self._state, self._settings, areas) for market in self.markets]
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
+            await self._keep_journals(books, areas)
             nameservers = [each.nameserver for each in others]
             for market, wanted in zip(self.markets, specs, strict=True):
                 await market.join_again(wanted, nameservers)
@@ -201,12 +206,17 @@ class Town:
             where = others[0].nameserver
             self._console.say(f"the market of {where} goes on: {self._mixture()} have joined it again", "bold")
             return
-        found = await asyncio.gather(*map(AreaMarket.found, self.markets, specs))
+        born = asyncio.gather(*map(AreaMarket.found, self.markets, specs))
+        found, _ = await asyncio.gather(born, self._keep_journals(books, areas))
         await self.registry.open(machines, self._card(books, town), remembers=True)
         for market, members in zip(self.markets, found, strict=True):
             await market.begin(members)
         opens = "the markets open" if areas else "the market opens"
         self._console.say(f"{self._mixture()} are ready after {self._elapsed():.1f} s; {opens}")
+
+    async def _keep_journals(self, books: Books, areas: tuple[str, ...]) -> None:
+        outside = self._options.advertise or self._host
+        await asyncio.to_thread(self._keeping.begin, books, outside, areas or ("",))
 
     def _mixture(self) -> str:
         return "; ".join(f"{each.name}: {each.mixture}" if each.name else each.mixture for each in self.markets)
@@ -214,12 +224,14 @@ class Town:
     def _tell_services(self, books: Books) -> None:
         server = self.registry.nameserver
         mongod = self._services.mongod
+        replicas = self._services.replicas
         which = f"mongod (process {mongod.pid})" if mongod else "the database given"
+        if replicas is not None and replicas.is_several:
+            which += f", the first here of {replicas.record.wanted} members"
         for market in self.markets:
             since, of = market.since, f" of {market.name}" if market.name else ""
             what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
             self._console.say(f"books{of}: {market.which_books(which)}, {what}")
-        replicas = self._services.replicas
         kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
         if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
             self._console.say(kept)
@@ -237,7 +249,7 @@ class Town:
     def _card(self, books: Books, town: str) -> dict[str, str]:
         """Returns what others need to join, except a password."""
         card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
-        card["version"] = program_version()
+        card |= {"version": program_version(), **tags_of_founder(self._directory)}
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         named = [market for market in self.markets if market.name]
@@ -281,18 +293,22 @@ class Town:
     async def _leave(self) -> int:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        answers = [
-            await part(
-                market.processes,
-                market.books,
-                self._console,
-                directory=market.directory,
-                since=market.since,
-                since_ms=self._state.started_at_ms,
-                leave=True,
-            )
-            for market in self.markets
-        ]
+        await asyncio.gather(*(finish_in_order(each.processes, each.books, leave=True) for each in self.markets))
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        with self._keeping.elsewhere(closes=False) as elsewhere:
+            answers = [
+                await sum_up(
+                    market.processes,
+                    market.books,
+                    self._console,
+                    directory=market.directory,
+                    since=market.since,
+                    since_ms=self._state.started_at_ms,
+                    witnesses_of=elsewhere.witnesses,
+                )
+                for market in self.markets
+            ]
+            await asyncio.to_thread(self._keeping.hand_over, elsewhere)
         if self._services.replicas is not None:
             await asyncio.to_thread(self._services.replicas.leave)
         return EXIT_CODES[worst(answers)]
@@ -305,38 +321,22 @@ class Town:
         self._write_state(phase="closing")
         others = await self.registry.close_town()
         await asyncio.gather(*(market.finish() for market in self.markets))
-        if others:
-            await await_until(lambda: not any(map(listens, others)), _FOREIGNERS_S, look_s=0.1)
-        self.registry.forget_machines()
-        self._directory.check()  # Without the journals there is less to hold the books against.
-        return await asyncio.to_thread(self._balance, has_others=bool(others))
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        with self._keeping.elsewhere(closes=True) as elsewhere:
+            await asyncio.to_thread(elsewhere.wait)
+            if others:  # They have the database here, and the journals, until they have audited.
+                await await_until(lambda: not any(map(listens, others)), _FOREIGNERS_S, look_s=0.1)
+            self.registry.forget_machines()
+            self._directory.check()  # Without the journals there is less to hold the books against.
+            return await asyncio.to_thread(self._balance, elsewhere.witnesses, has_others=bool(others))
 
-    def _balance(self, *, has_others: bool) -> int:
+    def _balance(self, witnesses_of: WitnessesOf, *, has_others: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
-        from peers.town.view.balance import AreaBalance, Run, print_balances
+        from peers.town.view.balance import print_balances
 
-        rate = self._options.settings.market.commission_rate
-        areas = [
-            AreaBalance(
-                name=market.name,
-                books=market.books,
-                run=Run(
-                    directory=market.directory.path,
-                    since=market.since,
-                    started_at_ms=self._state.started_at_ms,
-                    elections=market.processes.elections,
-                    graph=self._settings.graph,
-                    # In books that were empty before this run, every decision was made at our rate.
-                    commission_rate=rate if market.since == Post() else None,
-                ),
-                graph=None if has_others else market.graph,
-                # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty
-                # queue.
-                calm=market.had_trader or has_others,
-            )
-            for market in self.markets
-        ]
-        report = print_balances(areas, self._console)
+        rate, since_ms = self._options.settings.market.commission_rate, self._state.started_at_ms
+        areas = [market.to_balance(since_ms, rate, has_others=has_others) for market in self.markets]
+        report = print_balances(areas, self._console, witnesses_of)
         self.report = report.first
         return report.exit_code
 

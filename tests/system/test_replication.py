@@ -8,7 +8,7 @@ import pytest
 
 from db.audit.findings import LOST
 from peers.town.directory import Directory
-from peers.town.view.inspection import inspect
+from peers.town.inspection import inspect
 from plots.measure.apparatus.members import Members
 from plots.measure.experiments import replication
 from plots.measure.experiments.workshop import Workshop

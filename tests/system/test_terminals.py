@@ -104,8 +104,10 @@ def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(termi
     guest.interrupt()
     assert guest.wait() == 1, guest.text
     assert "acknowledged_is_recorded" in summary_of(guest)
+    # Whoever audits elsewhere finds it as well, and says where it was told.
     first.interrupt()
-    assert first.wait() == 0, first.text
+    assert first.wait() == 1, first.text
+    assert f"(in a journal of 127.0.0.1 (--dir {guest.directory}))" in first.text
 
 
 def test_the_first_is_killed_and_the_other_shows_the_town_and_could_not_tell(terminals: Terminals) -> None:

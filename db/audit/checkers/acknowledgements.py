@@ -53,6 +53,8 @@ class AcknowledgedIsRecorded(Checker):
         self.torn = 0
         self._journals = 0
         self._unreadable: list[str] = []
+        # Where the journal at hand was written, "" for here.
+        self._machine = ""
         self._levels = WriteLevels()
         # By id of record, what was told of it and could be lost at its write level.
         self._lost: dict[str, str] = {}
@@ -60,9 +62,14 @@ class AcknowledgedIsRecorded(Checker):
     def log_entry(self, row: EntryRow) -> None:
         self._levels.log_entry(row)
 
-    def journal(self) -> None:
-        """A journal was there, even if empty."""
+    def journal(self, machine: str = "") -> None:
+        """A journal was there, even if empty: on another `machine`, or here (""). What follows is in it."""
         self._journals += 1
+        self._machine = machine
+
+    def missing(self, why: str) -> None:
+        """Journals could not be had: what was told there is not known."""
+        self._unreadable.append(why)
 
     def torn_line(self) -> None:
         """A journal ended in the middle of a line: its peer was killed while writing. That is no fault."""
@@ -118,6 +125,8 @@ class AcknowledgedIsRecorded(Checker):
 
     def _wrong(self, entry: JournalEntry, record_id: str, what: str) -> None:
         """What somebody was told is not what is recorded: a violation, unless it could be lost."""
+        if self._machine:
+            what = f"{what} (in a journal of {self._machine})"
         if entry.kind != "asked" and self._levels.may_have_lost(payload_of(entry)):
             self._lost.setdefault(record_id, what)
         else:

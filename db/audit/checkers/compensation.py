@@ -5,23 +5,24 @@ its number is the next, it gives back exactly what was paid, to the cent, and in
 were sold come back to the deposit. Without one, of each request the books say the same by themselves.
 
 That both sides were told only their journals can say. Who was gone in time need not have heard, so a peer is held to
-it if it wrote a line of its journal long after the reversal; and while the town is at work, word may be on its way.
-A customer that is no peer is told when it asks.
+it if it lived on long enough afterwards; and while the town is at work, word may be on its way. The clocks of two
+machines may be far apart, so that is measured by the peer's own: from the first line that speaks of a decision after
+the reversal to the last line of its journal. A customer that is no peer is told when it asks.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from typing import ClassVar
 
-from db.audit.checkers.acknowledgements import subject_of
+from db.audit.checkers.acknowledgements import payload_of, subject_of
 from db.audit.findings import Checker, Finding
 from db.audit.log_rows import EntryRow
 from db.audit.rows import JournalEntry, RequestRow, is_peer
 
 TOLD_WITHIN_MS = 30_000
-"""How long after a reversal a peer that is well must have heard of it. No setting: that takes one heartbeat or two,
-and the two times are those of two machines."""
+"""How long after a reversal a peer that is well must have heard of it. No setting: it takes a heartbeat or two."""
 
 _NO_SALE = 0
 _MOST_MISSING = 10_000
@@ -45,8 +46,14 @@ class CompensatedWhole(Checker):
         # By number of decision, a checksum of the sale: that of each is kept, for any may be taken back.
         self._sales = array("q")
         self._entry: EntryRow | None = None
-        # By id of request, who is to be told of a reversal, and when it was, in milliseconds.
-        self._undone: dict[str, tuple[tuple[str | None, str | None], int | None]] = {}
+        # The ids of the requests whose sales were taken back.
+        self._undone: set[str] = set()
+        # By peer, which reversals it is to hear of, in order: the last decision before, and the id of the request.
+        self._due: dict[str, deque[tuple[int, str]]] = {}
+        # Since when a peer that is to hear of one knew of later decisions, by its own clock, in milliseconds.
+        self._since_ms: dict[tuple[str, str], int] = {}
+        # Why not all journals could be had, "" if they could.
+        self._missing = ""
         # Without a log: the numbers of the reversals.
         self._numbers: list[int | None] = []
         # By peer, the time of the newest line of its journal; and who says to have heard of which.
@@ -95,13 +102,16 @@ class CompensatedWhole(Checker):
         if not (0 < seq <= len(self._sales) and self._sales[seq - 1] == _checksum(row)):
             self.violate(row.id, what=f"what is taken back is not what was sold to it before, as seq {row.seq}")
         self._judge(row)
+        for side in {row.buyer, row.seller}:
+            if side is not None and is_peer(side):
+                self._due.setdefault(side, deque()).append((len(self._sales), row.id))
         if self._entry is not None and not self._entry.cut and row.at == self._entry.place:
             self._judge_here(row, self._entry)
 
     def _judge(self, row: RequestRow) -> None:
         self.reversals += 1
         taken_back = row.taken_back
-        self._undone[row.id] = ((row.buyer, row.seller), taken_back.taken_back_at if taken_back else None)
+        self._undone.add(row.id)
         if not row.sold or taken_back is None:
             self.violate(row.id, what=f"it is {row.status}, and its sale is taken back by {taken_back}")
             return
@@ -127,10 +137,19 @@ class CompensatedWhole(Checker):
     def journal_entry(self, entry: JournalEntry) -> None:
         """Takes in a line of a journal."""
         self._newest_ms[entry.peer] = max(entry.at_ms, self._newest_ms.get(entry.peer, 0))
+        due = self._due.get(entry.peer)
+        if due:
+            seq = payload_of(entry).get("seq")
+            while due and isinstance(seq, int) and due[0][0] < seq:
+                self._since_ms[entry.peer, due.popleft()[1]] = entry.at_ms
         if entry.kind in _TOLD:
             subject = subject_of(entry)
             if subject is not None:
                 self._told.add((entry.peer, subject[1]))
+
+    def missing(self, why: str) -> None:
+        """Journals could not be had: who was told there is not known."""
+        self._missing = self._missing or why
 
     def finish(self) -> Finding:
         numbers = sorted(number or 0 for number in self._numbers)
@@ -138,16 +157,15 @@ class CompensatedWhole(Checker):
             self.violate(what=f"reversals are not numbered from 1 without gaps: {numbers[:5]} and so on")
         if not self.not_calm:
             self._check_told()
+            if self._missing and self.reversals and not self._found:
+                return self.not_judged("could not tell", self._missing)
         return super().finish()
 
     def _check_told(self) -> None:
-        for request_id, (sides, at_ms) in self._undone.items():
-            for side in sides:
-                newest_ms = self._newest_ms.get(side or "") if is_peer(side) else None
-                if newest_ms is None or at_ms is None or newest_ms < at_ms + TOLD_WITHIN_MS:
-                    continue
-                if (side, request_id) not in self._told:
-                    self.violate(request_id, what=f"its sale was taken back, and {side} was not told")
+        for (peer, request_id), since_ms in self._since_ms.items():
+            if self._newest_ms[peer] < since_ms + TOLD_WITHIN_MS or (peer, request_id) in self._told:
+                continue
+            self.violate(request_id, what=f"its sale was taken back, and {peer} was not told")
 
 
 def _checksum(row: RequestRow) -> int:

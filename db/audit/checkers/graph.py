@@ -1,8 +1,8 @@
-"""`graph_sound`: the live peers form one graph, with few neighbours each."""
+"""`graph_sound`: the live peers form one graph, with few neighbours each; of several areas, each its own."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from db.audit.findings import Checker, Finding
@@ -15,26 +15,32 @@ _MOST_NEIGHBOURS = {"random": 3, "ring": 2}
 
 
 class GraphSound(Checker):
-    """The live peers form one connected graph of its kind. A neighbour that is not live is no part of it."""
+    """The live peers form one connected graph of its kind. A neighbour that is not live is no part of it.
+
+    Areas that share their books have a graph each, and all are judged."""
 
     name: ClassVar[str] = "graph_sound"
 
-    def __init__(self, graph: Graph | None, kind: str = "random") -> None:
+    def __init__(self, graph: Graph | Sequence[Graph] | None, kind: str = "random") -> None:
         super().__init__()
-        self._graph = graph
+        self._graphs = (graph,) if isinstance(graph, Mapping) else graph
         self._kind = kind
 
     def finish(self) -> Finding:
-        if self._graph is None:
+        if self._graphs is None:
             return self.not_judged("not checked", "no graph of live peers was given")
-        links = {peer: sorted(set(others) & self._graph.keys()) for peer, others in sorted(self._graph.items())}
+        for graph in self._graphs:
+            self._check(graph)
+        return super().finish()
+
+    def _check(self, graph: Graph) -> None:
+        links = {peer: sorted(set(others) & graph.keys()) for peer, others in sorted(graph.items())}
         for peer, others in links.items():
             self._check_peer(peer, others, links)
         parts = _parts(links)
         for part in parts[1:]:
             what = f"no path leads from here to {parts[0][0]} and its {len(parts[0]) - 1} others"
             self.violate(*part, what=what)
-        return super().finish()
 
     def _check_peer(self, peer: str, others: list[str], links: dict[str, list[str]]) -> None:
         most = _MOST_NEIGHBOURS.get(self._kind, len(links) - 1)

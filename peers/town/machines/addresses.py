@@ -69,6 +69,20 @@ def is_own(address: str) -> bool:
     return ipaddress.ip_address(address).is_loopback or address in _own_addresses()
 
 
+def names_of_machine(host: str, advertised: str | None) -> list[str]:
+    """Returns what a machine that listens at `host` is called by others, what it is to be called first: where that is
+    all of its addresses, each of them."""
+    here = [host]
+    if ipaddress.ip_address(host).is_unspecified:
+        here = sorted(each for each in _own_addresses() if _is_address(each) and _is_for_others(each))
+    return list(dict.fromkeys([advertised, *here] if advertised is not None else here))
+
+
+def _is_for_others(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    return not (ip.is_loopback or ip.is_link_local)
+
+
 def check_advertised(address: str) -> None:
     """Raises TownError if others cannot be told to call `address`, an address or a name."""
     found = ipaddress.ip_address(look_up(address))
@@ -142,12 +156,8 @@ def _own_addresses() -> set[str]:
 
 def _outside() -> str:
     """An address of this machine that others may be able to call, if it has one; those of IPv4 first."""
-    found = []
-    for text in _own_addresses():
-        if _is_address(text):
-            ip = ipaddress.ip_address(text)
-            if not (ip.is_loopback or ip.is_link_local):
-                found.append(ip)
+    own = (text for text in _own_addresses() if _is_address(text) and _is_for_others(text))
+    found = [ipaddress.ip_address(text) for text in own]
     return str(min(found, key=lambda ip: (ip.version, int(ip)))) if found else ""
 
 

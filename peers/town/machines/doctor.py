@@ -23,7 +23,9 @@ from peers.books_address import address_from_environment, is_hidden
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import BazaarError, TownError, WireError
 from peers.rpc.certificates import Validity, validity_of
+from peers.rpc.identity import Identity
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.rpc.shortcuts import call_directly, nearest
 from peers.rpc.tls import TlsFiles, secure
 from peers.town.directory import Directory, TownState
 from peers.town.machines.addresses import DEFAULT_PORTS, check_loopback, is_own, look_up
@@ -122,11 +124,25 @@ class Doctor:
             yield Finding("certificate", "wrong", f"holds from {found.begins:%Y-%m-%d} on", "mend the clock here")
         elif now > found.ends:
             yield Finding("certificate", "wrong", f"has expired on {found.ends:%Y-%m-%d}", _invite(self._host))
+        elif (misnamed := self._misnamed(found.identity)) is not None:
+            yield misnamed
         else:
             soon = f"; soon: {_invite(self._host)}" if found.ends - now < _SOON else ""
             yield Finding("certificate", "well", f"holds until {found.ends:%Y-%m-%d}{soon}")
         with suppress(TownError):  # What is wrong with it has been said.
             secure(self._files)
+
+    def _misnamed(self, identity: Identity | None) -> Finding | None:
+        """What is wrong with the name in this machine's certificate, None if nothing is."""
+        if identity is None or identity.kind != "machine":
+            advice = f"it is of an older version; {_invite(self._host)}"
+            return Finding("certificate", "wrong", "names no machine, so that no other lets this one in", advice)
+        state = self._state
+        called = state.advertised or state.host if state is not None and state.tls else None
+        if called is None or identity.is_called(called):
+            return None
+        seen = f"does not say that this machine is called {called}, so that no other takes it for that"
+        return Finding("certificate", "wrong", seen, _invite(self._host, called))
 
     # -- the others ----------------------------------------------------------------------------------------
 
@@ -134,7 +150,9 @@ class Doctor:
         """Where the machines of the town are: those of the host that was named, or all that are known here."""
         known = known_machines(self._directory)
         if self._state is not None and self._state.nameserver_port:
-            known.insert(0, endpoint(self._state.nameserver_host, self._state.nameserver_port))
+            called = self._state.advertised or self._state.nameserver_host
+            call_directly(called, self._state.nameserver_host)
+            known.insert(0, endpoint(called, self._state.nameserver_port))
         if self._host is None:
             return list(dict.fromkeys(known))
         with suppress(TownError):
@@ -166,6 +184,10 @@ class Doctor:
 
     def _not_let_in(self, what: str, error: TownError) -> Finding:
         text = str(error)
+        if "mismatch" in text:
+            seen = f"shows the certificate of a machine that is called otherwise ({text})"
+            advice = "is that another machine, at an address that one had before? If not, start it there again"
+            return Finding(what, "wrong", seen, advice)
         if "CERTIFICATE_VERIFY_FAILED" in text or "TLSV1_ALERT" in text or "certificate" in text.lower():
             seen = "shows a certificate of another town, or does not take ours"
             return Finding(what, "wrong", seen, f"this machine is not a member of that town: {_invite(self._host)}")
@@ -240,7 +262,7 @@ def _peer(peer: Registered) -> Finding:
 def _closed(where: str) -> tuple[str, str] | None:
     """What stands in the way of connecting to `where`, and what to do; None if nothing does."""
     try:
-        place = split_endpoint(where)
+        place = split_endpoint(nearest(where))
         with socket.create_connection(place, _ANSWER_S):
             return None
     except ConnectionRefusedError:
@@ -253,9 +275,9 @@ def _closed(where: str) -> tuple[str, str] | None:
         return f"{where} cannot be reached ({why})", "see whether that machine is up, and there is a way to it"
 
 
-def _invite(host: str | None) -> str:
+def _invite(host: str | None, called: str = "<address of this one>") -> str:
     there = host or "<a machine of the town>"
     return (
-        f"have one made on a machine of the town: bazaar invite <address of this one> --out FILE; here: bash run.sh "
+        f"have one made on a machine of the town: bazaar invite {called} --out FILE; here: bash run.sh "
         f"{there} <n> --invite FILE"
     )

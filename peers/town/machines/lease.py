@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 
 from db.address import database_of
@@ -17,7 +16,6 @@ from db.terminals import LIVING_S, Place, Terminals
 from peers.books_address import without_secrets
 from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
-from peers.files import write_whole
 from peers.town.directory import Directory, TownState
 from peers.town.machines.invitation import known_machines
 from peers.town.machines.may_join import how_to_join
@@ -33,10 +31,10 @@ def check_unused(directory: Directory, uri: str, host: str, given: RunOptions) -
 
     TownError if one does, with the command by which a terminal that was `given` these options may join it;
     LedgerError if the books cannot be asked."""
-    ours = _name_of(directory)
+    ours = directory.terminal()
     terminals = Terminals(uri, database_of(uri))
     try:
-        terminals.renew(ours, _place(directory, None, host))
+        terminals.renew(ours, place_of(directory, None, host))
         if known_machines(directory):
             return  # Who has been in this town before finds the others, or begins again where nobody is left.
         seen = {each.terminal: each.renewed_at for each in terminals.earlier(ours)}
@@ -92,21 +90,21 @@ def say_in_use(directory: Directory, host: str) -> None:
     with contextlib.suppress(LedgerError):
         terminals = Terminals(state.mongo_uri, state.database)
         try:
-            terminals.renew(_name_of(directory), _place(directory, state, host))
+            terminals.renew(directory.terminal(), place_of(directory, state, host))
         finally:
             terminals.close()
 
 
 def _keep(directory: Directory, host: str, ended: threading.Event, release: bool) -> None:
     terminals: Terminals | None = None
-    ours = _name_of(directory)
+    ours = directory.terminal()
     while not ended.wait(_RENEW_S):
         state = directory.running_town()
         if state is None or not state.mongo_uri or state.phase != "open":
             continue
         with contextlib.suppress(LedgerError):
             terminals = terminals or Terminals(state.mongo_uri, state.database)
-            terminals.renew(ours, _place(directory, state, host))
+            terminals.renew(ours, place_of(directory, state, host))
     if terminals is not None:
         if release:
             with contextlib.suppress(LedgerError):
@@ -114,18 +112,7 @@ def _keep(directory: Directory, host: str, ended: threading.Event, release: bool
         terminals.close()
 
 
-def _name_of(directory: Directory) -> str:
-    """The name that the terminal of this directory has in the books, from run to run."""
-    path = directory.path / "terminal"
-    with contextlib.suppress(OSError, UnicodeError):
-        return path.read_text(encoding="ascii").strip()
-    name = uuid.uuid4().hex
-    with contextlib.suppress(OSError):
-        write_whole(path, name.encode(), durable=False)
-    return name
-
-
-def _place(directory: Directory, state: TownState | None, host: str) -> Place:
+def place_of(directory: Directory, state: TownState | None, host: str) -> Place:
     """Where this terminal is, as others find it."""
     outside = (state.advertised if state is not None else "") or host
     port = state.nameserver_port if state is not None else 0

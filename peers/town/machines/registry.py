@@ -60,7 +60,11 @@ class Registry:
         self._groups = groups
         self._outside = advertised or host
         self.nameserver = NameServerProcess(
-            host, port, directory.logs / "nameserver.log", tls=directory.tls if is_secured() else None
+            host,
+            port,
+            directory.logs / "nameserver.log",
+            tls=directory.tls if is_secured() else None,
+            journals=(directory.path, directory.terminal()),
         )
         self.machines = Machines(town="", founded=False)
         self.is_told_to_close = False
@@ -81,11 +85,16 @@ class Registry:
     @property
     def where(self) -> str:
         """`host:port` of the name server, as others call it."""
-        return endpoint(self._outside, self.nameserver.port)
+        return endpoint(*self.address)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The same apart: what it is called, which is also what its certificate says, and its port."""
+        return self._outside, self.nameserver.port
 
     def names(self) -> NameServerClient:
         """Returns a client of the name server, to be closed by the caller."""
-        return NameServerClient(self.nameserver.host, self.nameserver.port, _ANSWER_S)
+        return NameServerClient(*self.address, _ANSWER_S)
 
     def launch(self) -> None:
         """Starts the name server; `wait_ready` waits for it."""
@@ -309,7 +318,13 @@ class Registry:
                 group.tell(member.name, group.belief.question())
         await asyncio.sleep(_LOOK_S)
         self._remember_all(())
+        await asyncio.to_thread(self._close_here)
         return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
+
+    def _close_here(self) -> None:
+        """Has the name server here say it too: who is about to come finds no town that is open."""
+        with suppress(TownError), self.names() as names:
+            names.say_closing()
 
     def forget_machines(self) -> None:
         """The town is over everywhere: who opens it again here need look for nobody."""

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from db.audit.findings import LOST, Counts, Finding
 from db.audit.posts import TownReport
-from db.audit.report import Answer, AuditReport
+from db.audit.report import HERE, Answer, AuditReport
 from peers.town.view.words import counted
 
 _STYLES = {
@@ -26,6 +26,7 @@ def print_audit(report: AuditReport, console: Console) -> None:
         for finding in report.verdict.findings:
             _print_finding(console, finding)
         _print(console, _counted(report.verdict.counts))
+    _print_journals(report, console)
     _print_answer(console, "audit", report.answer, report.why, report.seconds)
 
 
@@ -46,6 +47,17 @@ def print_town(report: TownReport, console: Console) -> None:
     if len(report.posts) > 1:
         _print(console, ("over all posts:", "bold"))
         print_over_all(report, console)
+
+
+def _print_journals(report: AuditReport, console: Console) -> None:
+    """Prints which machines' journals were read, where there are others than this one."""
+    if all(each.machine == HERE for each in report.journals):
+        return
+    for each in report.journals:
+        whose = HERE if each.machine == HERE else f"of {each.machine}"
+        read = f"journals {whose}: {each.journals:,}, {counted(each.lines, 'line')}"
+        missing = (f"; not all could be had: {each.missing}", "yellow") if each.missing else ""
+        _print(console, read, missing)
 
 
 def _print_finding(console: Console, finding: Finding) -> None:

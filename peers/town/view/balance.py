@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from db.audit.auditing import audit
+from db.audit.journals import Witness, WitnessesOf
 from db.audit.posts import PostBooks, TownReport, judge_together
 from db.audit.report import AuditReport
 from peers.core.market.records import Post
@@ -46,7 +47,7 @@ class AreaBalance(msgspec.Struct, frozen=True, kw_only=True):
     calm: bool
 
 
-def print_balances(areas: Sequence[AreaBalance], console: Console) -> TownReport:
+def print_balances(areas: Sequence[AreaBalance], console: Console, witnesses_of: WitnessesOf) -> TownReport:
     """Prints summary and audit of each area, then of all of them, and returns what came of the audits.
 
     Areas that share their books are one: all that is in these is theirs together."""
@@ -58,13 +59,17 @@ def print_balances(areas: Sequence[AreaBalance], console: Console) -> TownReport
         if of_all.name:
             console.say("")
             console.say(f"{of_all.name}:", "bold")
-        run, graph = first.run, first.graph
+        run = first.run
+        graph: dict[str, list[str]] | list[dict[str, list[str]]] | None = first.graph
         if len(shared) > 1:
             elections = {term: each for area in shared for term, each in area.run.elections.items()}
             directory = first.run.directory.parents[1]
-            run, graph = msgspec.structs.replace(run, elections=elections, directory=directory), None
+            run = msgspec.structs.replace(run, elections=elections, directory=directory)
+            graphs = [area.graph for area in shared if area.graph is not None]
+            graph = graphs if len(graphs) == len(shared) else None
         calm = any(each.calm for each in shared)
-        reports[of_all.name] = print_balance(run, first.books, console, graph=graph, calm=calm)
+        witnesses = witnesses_of(names if of_all.name else ())
+        reports[of_all.name] = print_balance(run, first.books, console, graph=graph, calm=calm, witnesses=witnesses)
         where.append(of_all)
     together = judge_together(reports, where)
     if len(where) > 1:
@@ -96,9 +101,16 @@ def _print_total(areas: Sequence[AreaBalance], console: Console) -> None:
 
 
 def print_balance(
-    run: Run, books: Books, console: Console, *, graph: dict[str, list[str]] | None, calm: bool
+    run: Run,
+    books: Books,
+    console: Console,
+    *,
+    graph: dict[str, list[str]] | Sequence[dict[str, list[str]]] | None,
+    calm: bool,
+    witnesses: Iterable[Witness] = (),
 ) -> AuditReport:
-    """Prints the summary, audits, prints what came of it, and returns that. `graph`, `calm`: as `audit` has them."""
+    """Prints the summary, audits, prints what came of it, and returns that. `graph`, `calm`, `witnesses`: as `audit`
+    has them."""
     console.tick()  # What was withheld while the market closed belongs above the summary.
     try:
         tally = books.tally(run.since)
@@ -111,6 +123,7 @@ def print_balance(
         books.uri,
         books.database,
         run.directory,
+        witnesses=witnesses,
         graph=graph,
         graph_kind=run.graph,
         calm=calm,

@@ -17,9 +17,9 @@ from peers.core.names import Role
 from peers.endpoints import host_of, split_endpoint
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.rpc.tls import TlsFiles, secure
 from peers.town.books import Books
 from peers.town.directory import Directory, PeerState, TownState
+from peers.town.speaking import speak_to
 from peers.town.view.members import BooksMember, read_members
 
 # None of these is a setting: a peer that does not answer in a second is not well, and asking fifty at once keeps the
@@ -103,15 +103,14 @@ def read_status(directory: Directory) -> TownStatus:
     state = directory.running_town()
     if state is None:
         raise TownError(f"no town runs in {directory.path}: start one with bazaar run, or name its place with --dir")
-    if state.tls:
-        secure(TlsFiles(directory.tls))
-    registered = _registered(state)
+    nameserver = speak_to(state, directory)
+    registered = _registered(nameserver)
     # Any machine of the town lists the same.
     listed = registered if registered is not None else _listed_elsewhere(directory)
     known = _known([(area.area_name, peer) for area in directory.areas() for peer in area.read_peers()], listed)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         post = pool.submit(_post, state) if not state.areas else None
-        areas = [pool.submit(_look_at_area, directory.area(name), state) for name in state.areas]
+        areas = [pool.submit(_look_at_area, directory.area(name), nameserver) for name in state.areas]
         members = pool.submit(read_members, state)
         peers = tuple(pool.map(_look_at, known))
         term, trader = post.result() if post is not None else (0, None)
@@ -133,11 +132,11 @@ def read_status(directory: Directory) -> TownStatus:
     )
 
 
-def _registered(state: TownState) -> list[Registered] | None:
-    if not state.nameserver_port:
+def _registered(nameserver: tuple[str, int]) -> list[Registered] | None:
+    if not nameserver[1]:
         return None
     try:
-        with find(state.nameserver_host, state.nameserver_port) as names:
+        with find(*nameserver) as names:
             return names.peers()
     except TownError:
         return None
@@ -198,7 +197,7 @@ def _look_at(peer: _Known) -> PeerStatus:
     )
 
 
-def _look_at_area(area: Directory, town: TownState) -> AreaStatus:
+def _look_at_area(area: Directory, nameserver: tuple[str, int]) -> AreaStatus:
     """How an area is: by its books, where this terminal has them, else by the word of the name server."""
     state = area.read_town()
     if state is not None:
@@ -206,7 +205,7 @@ def _look_at_area(area: Directory, town: TownState) -> AreaStatus:
         uri, database = without_secrets(state.mongo_uri), state.database
         return AreaStatus(name=area.area_name, term=term, trader=trader, mongo_uri=uri, database=database)
     term, trader = 0, None
-    with suppress(TownError), find(town.nameserver_host, town.nameserver_port) as names:
+    with suppress(TownError), find(*nameserver) as names:
         listed = names.trader(area.area_name)
         if listed is not None:
             term = listed.term

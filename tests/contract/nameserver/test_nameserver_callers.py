@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from Pyro5.errors import TimeoutError as PyroTimeoutError
 from Pyro5.serializers import serializers
 
 from nameserver.client import NameServerClient
+from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
 from peers.rpc.transport import HEADER, MAGIC
-from tests.helpers.silent_callers import is_sent_away, silent_callers
+from tests.helpers.raw_caller import RawCaller
+from tests.helpers.silent_callers import MANY, is_sent_away, silent_callers
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
 # The time is generous for a busy machine, and far less than waiting for many silent callers one by one would take.
@@ -31,6 +34,7 @@ _MEMBER = """
 import sys
 from pathlib import Path
 from nameserver.client import NameServerClient
+from nameserver.names import NAME_SERVER_OBJECT
 from peers.core.membership.members import Member
 from peers.rpc.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[2])))
@@ -71,7 +75,7 @@ def test_many_that_say_nothing_keep_nobody_waiting(server: NameServerProcess) ->
 
 def test_many_that_say_nothing_keep_no_member_waiting(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path / "tls")
-    ensure_certificates(files)
+    ensure_certificates(files, ["127.0.0.2"])
     server = NameServerProcess(log=tmp_path / "nameserver.log", tls=files.directory)
     server.start()
     try:
@@ -92,7 +96,7 @@ def test_many_that_say_nothing_keep_no_member_waiting(tmp_path: Path) -> None:
 
 def test_a_stranger_without_tls_is_sent_away_and_no_member_notices(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path / "tls")
-    ensure_certificates(files)
+    ensure_certificates(files, ["127.0.0.2"])
     server = NameServerProcess(log=tmp_path / "nameserver.log", tls=files.directory)
     server.start()
     try:
@@ -143,8 +147,27 @@ def _ask_without_end(proxy: Proxy) -> None:
 
 def test_more_callers_than_sockets_keep_nobody_waiting_for_long(server: NameServerProcess) -> None:
     assert server.pid is not None
+    if sys.platform != "linux":
+        pytest.skip("elsewhere a process cannot be given another limit")
     psutil.Process(server.pid).rlimit(resource.RLIMIT_NOFILE, (50, 50))
     with silent_callers(server.host, server.port) as silent:
         assert serves(server)
         assert all(map(is_sent_away, silent))
     assert serves(server)
+
+
+def test_many_that_greet_and_then_say_nothing_make_room_for_others(server: NameServerProcess) -> None:
+    assert server.pid is not None
+    server.stop()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limit[1]))  # The next process has half of that for its callers.
+    try:
+        server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(RawCaller((server.host, server.port))).greet(NAME_SERVER_OBJECT) for _ in range(MANY)
+        ]
+        assert serves(server)
+        assert all(is_sent_away(each.sock) for each in idle[: MANY - 100])

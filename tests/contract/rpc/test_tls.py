@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from peers.errors import TownError
-from peers.rpc.certificates import ensure_certificates
+from peers.rpc.certificates import check_called, ensure_certificates, validity_of
 from peers.rpc.tls import HANDSHAKE_S, TlsFiles
 
 HOST = "127.0.0.2"
@@ -24,14 +29,21 @@ ECHO = [sys.executable, "-m", "tests.contract.rpc.tls_echo"]
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     files = TlsFiles(tmp_path_factory.mktemp("town"))
-    assert ensure_certificates(files, ["nameserver"])
+    assert ensure_certificates(files, [HOST, "nameserver"])
     return files
 
 
 @pytest.fixture(scope="module")
 def port(town: TlsFiles) -> Iterator[int]:
+    with serving(HOST, town) as port:
+        yield port
+
+
+@contextmanager
+def serving(host: str, files: TlsFiles) -> Iterator[int]:
+    """An echo that listens at `host` and shows the certificate in `files`; gives its port."""
     server = subprocess.Popen(
-        [*ECHO, "serve", HOST, str(town.directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*ECHO, "serve", host, str(files.directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with server:
         assert server.stdout is not None
@@ -41,10 +53,10 @@ def port(town: TlsFiles) -> Iterator[int]:
         assert server.wait(10) == 0
 
 
-def called(port: int, directory: Path | None, how: str = "call") -> str:
+def called(port: int, directory: Path | None, how: str = "call", host: str = HOST) -> str:
     argument = "-" if directory is None else str(directory)
     done = subprocess.run(
-        [*ECHO, how, HOST, str(port), argument], capture_output=True, text=True, timeout=30, check=True
+        [*ECHO, how, host, str(port), argument], capture_output=True, text=True, timeout=30, check=True
     )
     return done.stdout.strip()
 
@@ -73,8 +85,57 @@ def test_who_speaks_tls_but_shows_no_certificate_is_refused(town: TlsFiles, port
 
 
 def test_a_member_of_another_town_is_refused(port: int, tmp_path: Path) -> None:
-    ensure_certificates(TlsFiles(tmp_path))
+    ensure_certificates(TlsFiles(tmp_path), [HOST])
     assert called(port, tmp_path).startswith("refused")
+
+
+def test_a_machine_that_is_called_otherwise_is_not_taken_for_the_one_that_was_meant(
+    town: TlsFiles, tmp_path: Path
+) -> None:
+    other = TlsFiles(tmp_path)
+    for name in (town.authority.name, town.authority_key.name):
+        shutil.copy(town.directory / name, tmp_path / name)
+    ensure_certificates(other, ["127.0.0.3"])
+    with serving(HOST, other) as port:
+        assert "mismatch" in called(port, town.directory)
+    with serving("127.0.0.3", other) as port:
+        assert called(port, town.directory, host="127.0.0.3") == "answered fish"
+
+
+def test_a_certificate_of_an_older_version_is_refused_and_told_what_to_do(town: TlsFiles, tmp_path: Path) -> None:
+    old = TlsFiles(tmp_path)
+    shutil.copy(town.authority, old.authority)
+    authority = x509.load_pem_x509_certificate(town.authority.read_bytes())
+    key = serialization.load_pem_private_key(town.authority_key.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    member = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "trading post member")])
+    builder = x509.CertificateBuilder(issuer_name=authority.subject, subject_name=member)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = builder.public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    old.member.write_bytes(town.authority_key.read_bytes() + certificate)
+    with serving(HOST, town) as port:
+        assert "have the machine invited again" in called(port, old.directory)
+
+
+def test_a_machine_makes_its_certificate_anew_when_it_is_called_otherwise(tmp_path: Path) -> None:
+    files = TlsFiles(tmp_path)
+    ensure_certificates(files, ["192.0.2.10"])
+    before = validity_of(files).identity
+    assert before is not None
+    with pytest.raises(TownError, match=r"is for .*192\.0\.2\.10.*bazaar invite post\.example --out FILE"):
+        check_called(files, "post.example")
+    assert ensure_certificates(files, ["post.example"])
+    check_called(files, "post.example")
+    after = validity_of(files).identity
+    assert after is not None
+    assert (after.name, after.is_called("192.0.2.10")) == (before.name, False)
+    assert ensure_certificates(files, ["192.0.2.10"], keeps_hosts=True)
+    check_called(files, "post.example")
+    # One that holds no key of the authority keeps what it was given.
+    files.authority_key.unlink()
+    assert not ensure_certificates(files, ["198.51.100.1"])
 
 
 def test_a_silent_caller_keeps_nobody_waiting(town: TlsFiles, port: int) -> None:

@@ -53,7 +53,7 @@ def call(host: str, port: str, directory: str) -> None:
         try:
             print("answered", proxy.echo("fish"))
         except CommunicationError as error:
-            print("refused", type(error).__name__)
+            print("refused", error)
 
 
 def line(host: str, port: str, directory: str) -> None:

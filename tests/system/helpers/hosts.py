@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from db.mongod.process import find_mongod
+from db.mongod.program import find_mongod
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import ROOT
 from tests.system.helpers.wires import Bridge, SwitchedWires, Wires
@@ -139,10 +139,10 @@ class Host:
         self.process = self.start(*words, out=self.out)
 
     def join(self, other: Host, n: int, *options: str) -> None:
-        """Starts a terminal that joins the town of another host, with that one's certificates."""
+        """Starts a terminal that joins the town of another host, with the town's authority."""
         ours, theirs = self.directory / "tls", other.directory / "tls"
         ours.mkdir(parents=True, exist_ok=True)
-        for name in ("ca.pem", "member.pem"):
+        for name in ("ca.pem", "ca.key"):  # It makes a certificate of its own.
             shutil.copy(theirs / name, ours / name)
         nameserver = other.status()["nameserver"]
         self.run(n, "--nameserver", f"{nameserver['host']}:{nameserver['port']}", *options)

@@ -11,7 +11,8 @@ import pytest
 
 from db.audit.checkers.compensation import TOLD_WITHIN_MS
 from db.audit.findings import Verdict
-from db.audit.invariants import Evidence, check_books, compensated_whole
+from db.audit.fold import Fold, StoredBooks
+from db.audit.invariants import Checkers, Evidence, check_books, compensated_whole
 from db.ledger.memory import MemoryLedger
 from peers.core.journal import journal_line
 from peers.core.ledger.log import Entry
@@ -19,7 +20,7 @@ from peers.core.ledger.port import Append, Appended
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Outcome
 from peers.core.reports import GotBack, TookBack
-from tests.helpers.deals import T0_MS, accepted, office, recount, sold, stock, taken_back, trade
+from tests.helpers.deals import T0_MS, accepted, office, recount, sold, stock, taken_back, trade, unavailable
 
 Documents = dict[str, list[dict[str, Any]]]
 Plant = Callable[[Documents], object]
@@ -32,15 +33,17 @@ TAKES_BACK = 3
 
 
 def entries() -> tuple[Entry, ...]:
-    """The sale of r2 is taken back under a later trader than it was made, and what came back is sold again."""
+    """The sale of r2 is taken back under a later trader than it was made, and what came back is sold again; then its
+    buyer asks for more than there is."""
     counted = recount(FISH, left=3, returned=2, written_off=4)
     again = sold(accepted(4, term=2), 4, FISH, term=2, trader="merchant8")
+    in_vain = unavailable(accepted(5, quantity=5, term=2), 5, term=2, trader="merchant8")
     return (
         office(1),
         trade(*SALES, deposits=(FISH,)),
         office(2, "merchant8"),
         trade(reversals=(UNDONE,), recounts=(counted,), term=2, trader="merchant8"),
-        trade(again, term=2, trader="merchant8"),
+        trade(again, in_vain, term=2, trader="merchant8"),
     )
 
 
@@ -209,24 +212,63 @@ def told(outcome: Outcome = UNDONE) -> list[dict[str, Any]]:
     return [line(GotBack(peer="buyer2", outcome=outcome)), line(TookBack(peer="seller1", outcome=outcome))]
 
 
-def later(peer: str, after_ms: int = TOLD_WITHIN_MS) -> dict[str, Any]:
-    """Any line, so long after the reversal."""
-    return {"at_ms": T0_MS + 20_001 + after_ms, "peer": peer, "kind": "offered"}
+def knows(peer: str, at_ms: int) -> dict[str, Any]:
+    """A line that speaks of a decision after the reversal."""
+    if peer == "seller1":
+        return {"at_ms": at_ms, "peer": peer, "kind": "earned", "sale": {"request_id": "r4", "seq": 4}}
+    return {"at_ms": at_ms, "peer": peer, "kind": "told", "outcome": {"request_id": "r5", "seq": 5}}
+
+
+def later(peer: str, after_ms: int = TOLD_WITHIN_MS, *, fast_ms: int = 0) -> list[dict[str, Any]]:
+    """What a peer wrote after the reversal, whose clock is fast by so much, and a last line so long afterwards."""
+    at_ms = T0_MS + 20_001 + fast_ms
+    return [knows(peer, at_ms), {"at_ms": at_ms + after_ms, "peer": peer, "kind": "offered"}]
 
 
 def test_both_sides_were_told() -> None:
-    assert judge(documents(), journals=[*told(), later("buyer2"), later("seller1")]).violated == ()
+    assert judge(documents(), journals=[*told(), *later("buyer2"), *later("seller1")]).violated == ()
 
 
 @pytest.mark.parametrize(("peer", "missing"), [("buyer2", 0), ("seller1", 1)])
 def test_one_who_lived_on_and_was_not_told_is_named(peer: str, missing: int) -> None:
     lines = told()
     del lines[missing]
-    verdict = judge(documents(), journals=[*lines, later(peer)])
+    verdict = judge(documents(), journals=[*lines, *later(peer)])
     assert verdict.violated == ("compensated_whole",)
     assert verdict.violations[0].what == f"its sale was taken back, and {peer} was not told"
-    assert judge(documents(), journals=[*lines, later(peer)], calm=False).violated == ()
-    assert judge(documents(), journals=[*lines, later(peer, 10)]).violated == (), "it may have been gone"
+    assert judge(documents(), journals=[*lines, *later(peer)], calm=False).violated == ()
+    assert judge(documents(), journals=[*lines, *later(peer, 10)]).violated == (), "it may have been gone"
+
+
+@pytest.mark.parametrize("fast_ms", [-3_600_000, 3_600_000])
+@pytest.mark.parametrize("peer", ["buyer2", "seller1"])
+def test_clocks_that_are_an_hour_apart_accuse_nobody_and_hide_nothing(peer: str, fast_ms: int) -> None:
+    assert judge(documents(), journals=later(peer, 10, fast_ms=fast_ms)).violated == ()
+    assert judge(documents(), journals=later(peer, fast_ms=fast_ms)).violated == ("compensated_whole",)
+
+
+def test_whose_journals_cannot_be_had_may_have_been_told_or_not() -> None:
+    given = documents()
+    checkers = Checkers(log_given=True)
+    fold = Fold(
+        checkers,
+        checkers.follow,
+        StoredBooks(
+            posts=given["posts"],
+            deposits=given["deposits"],
+            undecided=(),
+            decided=sorted(given["requests"], key=lambda each: each["seq"]),
+        ),
+    )
+    for entry in given["log"]:
+        fold.entry(entry)
+    fold.finish()
+    checkers.journals_missing("journals of 192.0.2.7 could not be had: it does not answer")
+    verdict = checkers.finish()
+    for name in "compensated_whole", "acknowledged_is_recorded":
+        assert verdict.of(name).state == "could not tell"
+        assert "192.0.2.7" in verdict.of(name).why
+    assert verdict.violated == ()
 
 
 def test_one_who_was_told_of_what_did_not_happen_is_named() -> None:

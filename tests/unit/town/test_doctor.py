@@ -12,6 +12,7 @@ import pytest
 from nameserver.client import Registered
 from peers.errors import LedgerError
 from peers.rpc.certificates import Validity, ensure_certificates
+from peers.rpc.identity import Identity
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines import doctor as doctors
@@ -135,7 +136,9 @@ def test_certificates_that_will_not_do_are_told(
     ensure_certificates(TlsFiles(directory.tls))
     now = datetime.datetime.now(datetime.UTC)
     begins, ends = (now + datetime.timedelta(days=each) for each in days)
-    monkeypatch.setattr(doctors, "validity_of", lambda _files: Validity(begins, ends, of_authority))
+    monkeypatch.setattr(
+        doctors, "validity_of", lambda _files: Validity(begins, ends, of_authority, Identity("machine", "a"))
+    )
     diagnosis = Doctor(directory, None).look()
     assert says in of(diagnosis, "certificate").seen
     assert of(diagnosis, "certificate").advice

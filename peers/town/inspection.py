@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from db.address import database_of
 from db.audit.auditing import audit
+from db.audit.checkers.graph import Graph
+from db.audit.journals import Witness
 from db.audit.members import MembersReport, compare_members
 from db.audit.posts import PostBooks, TownReport, judge_together
 from db.audit.report import AuditReport
@@ -17,6 +19,8 @@ from peers.core.names import GraphKind
 from peers.errors import TownError
 from peers.town.areas import database_of_area
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
+from peers.town.machines.elsewhere import Elsewhere
+from peers.town.speaking import speak_to
 from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
 
@@ -27,40 +31,66 @@ _LOOK_S = 0.1
 
 
 def inspect(directory: Directory, mongo: str | None) -> TownReport:
-    """Audits the books of the town in `directory`, of each post and over all, or those at `mongo`; starts its mongod
-    where none runs.
+    """Audits the whole town that `directory` belongs to: the books of each post and what holds over all, or the books
+    at `mongo`, with the journals of all its machines. Starts its mongod where none runs.
 
     Where neither says where the books are, the environment may. TownError if nobody does."""
     areas, running = directory.areas(), directory.in_use()
-    if mongo is not None or areas == [directory]:
-        graph = _settled_graph(directory, directory) if running else None
-        with _books(directory, mongo) as (uri, database):
-            return TownReport(posts={"": _judge(directory, uri, database, graph, running=running)})
-    reports: dict[str, AuditReport] = {}
-    where: list[PostBooks] = []
+    _speak_as_member(directory)
     with contextlib.ExitStack() as stack:
-        home = stack.enter_context(_books(directory, None))
+        home = stack.enter_context(_books(directory, mongo))
+        elsewhere = stack.enter_context(Elsewhere(directory, *home))
+        if not running:
+            elsewhere.wait()
+        # The market may be over here, and go on elsewhere.
+        at_work = running or bool(elsewhere.answering)
+        if mongo is not None or areas == [directory]:
+            graph = _settled_graph(directory, directory) if running else None
+            judged = _judge(directory, home, graph, elsewhere.witnesses(), at_work=at_work)
+            return TownReport(posts={"": judged})
+        reports: dict[str, AuditReport] = {}
+        where: list[PostBooks] = []
         found: dict[tuple[str, str], list[Directory]] = {}
         for area in areas:
             place = stack.enter_context(_books_of(area, home, running=running))
             found.setdefault(place, []).append(area)
         for (uri, database), shared in found.items():
-            books = PostBooks(areas=tuple(area.area_name for area in shared), uri=uri, database=database)
-            # Where areas share books there are several graphs in these, and none is judged.
-            is_alone = len(shared) == 1
-            graph = _settled_graph(shared[0], directory) if running and is_alone else None
-            judged = shared[0] if is_alone else directory
-            reports[books.name] = _judge(judged, uri, database, graph, running=running)
+            names = tuple(area.area_name for area in shared)
+            books = PostBooks(areas=names, uri=uri, database=database)
+            graphs = _graphs(shared, directory) if running else None
+            whose = shared[0] if len(shared) == 1 else directory
+            told = elsewhere.witnesses(names)
+            reports[books.name] = _judge(whose, (uri, database), graphs, told, at_work=at_work)
             where.append(books)
         return judge_together(reports, where)
 
 
+def _speak_as_member(directory: Directory) -> None:
+    """Has this process speak TLS, where the town does."""
+    state = directory.read_town()
+    if state is not None:
+        speak_to(state, directory)
+
+
+def _graphs(areas: list[Directory], town: Directory) -> list[dict[str, list[str]]] | None:
+    """The live graph of each area; None unless all can be told."""
+    graphs = [_settled_graph(area, town) for area in areas]
+    told = [graph for graph in graphs if graph is not None]
+    return told if len(told) == len(graphs) else None
+
+
 def _judge(
-    judged: Directory, uri: str, database: str, graph: dict[str, list[str]] | None, *, running: bool
+    judged: Directory,
+    books: tuple[str, str],
+    graph: Graph | Sequence[Graph] | None,
+    witnesses: Iterable[Witness],
+    *,
+    at_work: bool,
 ) -> AuditReport:
     # A town at work has requests waiting; only one at rest must have none.
-    calm = None if running else True
-    return audit(uri, database, judged.path, graph=graph, graph_kind=_kind_of(judged), calm=calm)
+    calm = None if at_work else True
+    kind = _kind_of(judged)
+    return audit(*books, judged.path, witnesses=witnesses, graph=graph, graph_kind=kind, calm=calm)
 
 
 def _kind_of(directory: Directory) -> GraphKind:
