@@ -135,7 +135,11 @@ class Context:
     @property
     def highest_incarnation(self) -> int:
         """No honest record has a higher one. They are the times at which lives began, plus a few."""
-        return max(self.now.wall_ms, self.first_incarnations) + INCARNATIONS_AHEAD_MS
+        now_ms, first = self.now.wall_ms, self.first_incarnations
+        is_behind = (
+            first > now_ms + 2 * INCARNATIONS_AHEAD_MS
+        )  # Then it is our clock that is wrong, and not a record.
+        return (first if is_behind else now_ms) + INCARNATIONS_AHEAD_MS
 
     def hear_clock(self, stamp: Stamp) -> None:
         """Makes what another says its clock is our own, as far as one may be ahead of ours."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from peers.core.bounds import MAX_TIME
 from peers.core.calls import Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
@@ -175,6 +176,7 @@ class Peer:
             edges=ctx.members.edges,
             term=ctx.view.term,
             trader=trader.name if trader else None,
+            clock=ctx.news.stamp(),
         )
 
     # -- links ---------------------------------------------------------------------------------------------
@@ -300,7 +302,13 @@ class Peer:
         ctx, snapshot = self._ctx, event.snapshot
         ctx.members = Membership(snapshot.members, snapshot.edges)
         ctx.first_incarnations = max(m.incarnation for m in (ctx.me, *snapshot.members))
-        newcomer = bool(ctx.members.merge([ctx.me]))
+        if snapshot.clock is not None and snapshot.clock.time <= MAX_TIME // 2:
+            ctx.clock.adopt(snapshot.clock)
+            ctx.news.adopt(snapshot.clock)
+        known = ctx.members.get(ctx.me.rank)
+        if known is not None and known != ctx.me and not ctx.me.is_newer_than(known):
+            self._gossip.begin_after(known)  # Somebody knows this rank by a later life than there has been.
+        newcomer = bool(ctx.members.merge([ctx.me])) or known != ctx.members.get(ctx.me.rank)
         self._gossip.start(newcomer=newcomer)
         names = tuple(m.name for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.say(Opened(peer=ctx.name, role=ctx.me.role, neighbours=names))

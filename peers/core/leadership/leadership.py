@@ -159,10 +159,10 @@ class Leadership:
         ctx = self._ctx
         self._machine.follow(view)
         self.elections.on_filled()
+        self._incumbency.drop_bid()
         if view.trader == ctx.me.rank:  # This peer was in office, before a crash, and is not any more.
             self._find_gone(started=True)
             return
-        self._incumbency.drop_bid()
         self.elections.cost.on_filled(view.term, view.trader, parent=sender)
         holder = ctx.members.get(view.trader) if view.trader is not None else None
         if holder is not None and (not holder.up or holder.incarnation > view.incarnation):

@@ -234,6 +234,10 @@ class Gossip:
         """Others take this peer, in the incarnation `reported`, for gone: it shows them a later one."""
         self.flood(MemberNews(members=tuple(self._come_back(max(reported, self._ctx.me.incarnation)))))
 
+    def begin_after(self, known: Member) -> None:
+        """Begins in a later incarnation than the record that others have of this rank."""
+        self._come_back(known.incarnation)
+
     def _come_back(self, reported: int) -> list[Member]:
         ctx = self._ctx
         ctx.me = msgspec.structs.replace(ctx.me, incarnation=reported + 1)

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from peers.core.bounds import MOST_EDGES, MOST_MEMBERS, Address, Away, Count, Rank, Word
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.names import Role, rank_of, role_in
 
 Edge = tuple[Rank, Rank]
@@ -60,12 +61,13 @@ Members = Annotated[tuple[Member, ...], Meta(max_length=MOST_MEMBERS)]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer is given when it starts: members, the graph it all began with, and the post as known."""
+    """What a peer is given when it starts: members, the graph it all began with, the post as known, and the time."""
 
     members: Members
     edges: Edges
     term: Count = 0
     trader: Word | None = None
+    clock: LamportStamp | VectorStamp | None = None
 
 
 class Membership:
