@@ -2,8 +2,8 @@
 
 `python -m db.mongod.address_file DIRECTORY AUTHORITY MEMBER HOST:PORT DATABASE` makes, once, a password, the key by
 which the database's members know each other (for `mongod --keyFile`; a copy is put beside the certificate MEMBER),
-and `books.address`, which `--mongo @FILE` and BAZAAR_MONGO take. Each can be read by its owner only, and nothing of it
-is shown.
+and `books.address`, which `--mongo @FILE` and BAZAAR_MONGO take. Each can be read by its owner only, and nothing of
+it is shown.
 """
 
 from __future__ import annotations

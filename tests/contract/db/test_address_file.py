@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 from db.mongod.address_file import FILE
 from db.mongod.guard import KEY_FILE
 from db.mongod.process import find_mongod, free_port
+from db.uri import with_options
 from peers.books_address import address_given, without_secrets
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
@@ -52,9 +53,13 @@ class Guarded:
         command += [
             f"--tlsCAFile={self.tls.authority}",
             f"--keyFile={self.tls.directory / KEY_FILE}",
-            "--nounixsocket",
         ]
-        command += ["--setParameter=enableLocalhostAuthBypass=false", "--logpath", str(directory / "mongod.log")]
+        command += [
+            "--nounixsocket",
+            "--setParameter=enableLocalhostAuthBypass=false",
+            "--logpath",
+            str(directory / "mongod.log"),
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.said.append(self.initiate())
 
@@ -82,7 +87,8 @@ def test_who_knows_the_password_writes_the_books_and_nobody_else(guarded: Guarde
     with MongoClient[dict[str, object]](guarded.uri) as client:
         assert client.get_default_database().name == "bazaar"
         assert client.bazaar.log.insert_one({}).acknowledged
-    without = f"mongodb://localhost:{guarded.port}/?{guarded.uri.partition('?')[2].replace('authSource=admin', '')}"
+    options = with_options(guarded.uri, {"authSource": None}).partition("?")[2]
+    without = f"mongodb://localhost:{guarded.port}/?{options}"
     with MongoClient[dict[str, object]](without) as stranger:
         with pytest.raises(OperationFailure, match="authentication"):
             stranger.bazaar.log.find_one()
