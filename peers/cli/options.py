@@ -132,7 +132,11 @@ TlsOption = Annotated[
 ]
 InsecureOption = Annotated[
     bool,
-    typer.Option("--insecure", help="Serve an address others can reach, unencrypted.", rich_help_panel=_PLACES),
+    typer.Option(
+        "--insecure",
+        help="Serve an address others can reach, unencrypted; use a database there without TLS or password.",
+        rich_help_panel=_PLACES,
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show elections and failures only.")]
 

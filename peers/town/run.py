@@ -86,9 +86,12 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     options.check_first()
     for address in (*given_books(options.areas), options.mongo):
         if address is not None:
-            from db.address import check_reachable
+            from db.address import check_closed, check_reachable
 
+            warning = check_closed(address, insecure=options.insecure)
             check_reachable(address)
+            if warning is not None:
+                console.say(warning)
     if options.mongo is not None:
         from peers.town.machines.lease import check_unused
 
