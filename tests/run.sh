@@ -4,21 +4,17 @@
 # With options, only pytest is run, with these: bash tests/run.sh tests/unit -k clock
 set -euo pipefail
 
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+me="tests/run.sh"
+# shellcheck source=../setup/environment.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/../setup/environment.sh"
 cd "$here"
 
 if [[ -n ${VIRTUAL_ENV:-} && -x $VIRTUAL_ENV/bin/bazaar && -x $VIRTUAL_ENV/bin/ruff ]]; then
-    bin="$VIRTUAL_ENV/bin"
+    venv="$VIRTUAL_ENV"
 else
-    bash run.sh --help >/dev/null # makes .venv with the project in it, if that is still to be done
-    bin="$here/.venv/bin"
-    stamp="$here/.venv/.installed-dev"
-    if ! [[ -f $stamp && "$(cat "$stamp")" == "$(cksum <pyproject.toml)" ]]; then
-        echo "tests/run.sh: installing the tools of the tests (once)"
-        "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input --editable '.[dev]'
-        cksum <pyproject.toml >"$stamp"
-    fi
+    set_up dev
 fi
+bin="$venv/bin"
 
 if [[ $# -gt 0 ]]; then
     exec "$bin/python" -m pytest "$@"

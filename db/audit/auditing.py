@@ -26,7 +26,14 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.cursor import Cursor
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
 from db.audit.checkers.graph import Graph
@@ -165,6 +172,12 @@ class _Audit:
                 tries += error.code == _TOO_OLD
                 waits = error.code == _NOT_YET and time.monotonic() < deadline_s
                 if not waits and (error.code != _TOO_OLD or tries == _SNAPSHOT_TRIES):
+                    raise
+            except AutoReconnect as error:
+                # A member ends its connections as its state changes, and another may be primary now. The patience of
+                # these two is used up already.
+                given_up = isinstance(error, ServerSelectionTimeoutError | NetworkTimeout)
+                if given_up or time.monotonic() > deadline_s:
                     raise
             time.sleep(_POLL_S)
 

@@ -8,15 +8,16 @@ request that is decided changes no more. What is beyond that is not a difference
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from db.audit.report import EXIT_CODES, Answer
@@ -25,11 +26,13 @@ from db.uri import with_nodes, with_options
 from peers.books_address import without_secrets
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 _POST = "main"
 _ANY = ReadPreference.PRIMARY_PREFERRED
 _MOST_SHOWN = 5
 _DIGEST = 16  # bytes
+_AGAIN_S = 0.1
 
 
 class MemberBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +98,10 @@ class _Asked(msgspec.Struct):
 
 def compare_members(uri: str, database: str, timeout_s: float = 5.0) -> MembersReport:
     """Compares what the members of the set at `uri` hold in `database`; never raises for their state."""
-    limit_ms = round(timeout_s * 1000)
+    limit_ms, deadline_s = round(timeout_s * 1000), time.monotonic() + timeout_s
     try:
         with MongoClient[Document](uri, serverSelectionTimeoutMS=limit_ms) as client:
-            hello: Document = client.admin.command("hello", read_preference=_ANY)
+            hello = _asked_again(lambda: client.admin.command("hello", read_preference=_ANY), deadline_s)
     except (PyMongoError, ValueError) as error:
         return MembersReport(why=without_secrets(str(error)))
     addresses = [*hello.get("hosts", ()), *hello.get("passives", ())]
@@ -112,7 +115,7 @@ def compare_members(uri: str, database: str, timeout_s: float = 5.0) -> MembersR
         for address, client in zip(addresses, clients, strict=True)
     ]
     try:
-        return _compare(asked, hello.get("primary"))
+        return _compare(asked, hello.get("primary"), deadline_s)
     finally:
         for client in clients:
             client.close()
@@ -124,12 +127,12 @@ def _direct(uri: str, address: str, limit_ms: int) -> MongoClient[Document]:
     return MongoClient(alone, serverSelectionTimeoutMS=limit_ms, connectTimeoutMS=limit_ms, connect=False)
 
 
-def _compare(asked: list[_Asked], primary: str | None) -> MembersReport:
-    _each(asked, _read_ends)
+def _compare(asked: list[_Asked], primary: str | None, deadline_s: float) -> MembersReport:
+    _each(asked, _read_ends, deadline_s)
     there = [each for each in asked if not each.why]
     common = min((each.end for each in there), default=-1)
     seq = min((each.seq for each in there), default=0)
-    _each(there, lambda each: _read_books(each, common, seq))
+    _each(there, lambda each: _read_books(each, common, seq), deadline_s)
     there = [each for each in there if not each.why]
     longest = max((each.end for each in there), default=-1)
     model = next((each for each in there if each.address == primary), None)
@@ -149,18 +152,30 @@ def _compare(asked: list[_Asked], primary: str | None) -> MembersReport:
     return MembersReport(members=members, compared_to=common)
 
 
-def _each(asked: list[_Asked], ask: Callable[[_Asked], None]) -> None:
+def _each(asked: list[_Asked], ask: Callable[[_Asked], None], deadline_s: float) -> None:
     """Asks them all at once, and notes of whom nothing came."""
 
     def one(each: _Asked) -> None:
         try:
-            ask(each)
+            _asked_again(lambda: ask(each), deadline_s)
         except PyMongoError as error:
             each.why = without_secrets(str(error).partition(", Timeout:")[0])
 
     if asked:
         with ThreadPoolExecutor(len(asked)) as pool:
             list(pool.map(one, asked))
+
+
+def _asked_again(ask: Callable[[], T], deadline_s: float) -> T:
+    """Asks, and asks again until the deadline where a member cannot answer just now: it ends its connections as its
+    state changes, and answers nothing while it starts or takes back what another primary never had."""
+    while True:
+        try:
+            return ask()
+        except AutoReconnect:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _read_ends(asked: _Asked) -> None:

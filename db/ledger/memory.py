@@ -32,14 +32,17 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    PostRead,
     Reach,
     ReadEntries,
     ReadOn,
+    ReadPost,
     RecordElection,
     Result,
     StockedDeposit,
     Taken,
 )
+from peers.core.ledger.post_state import held_after
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Holder, Outcome, Post
 from peers.core.names import WriteLevel
 
@@ -91,6 +94,8 @@ class MemoryLedger:
                 return _DONE
             case Load():
                 return self._load()
+            case ReadPost():
+                return PostRead(post=held_after(self._post, self._log[self._made + 1 : self._settled + 1]))
             case ReadOn():
                 return self._read_on(operation)
             case LookUp():

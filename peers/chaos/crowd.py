@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from peers.chaos.switch.faults import CUSTOMERS
 from peers.core.names import ITEMS
 from peers.customer import Customer
 from peers.errors import TownError
+from peers.runtime.faults.through_switch import reach_through
 
 # The load of every chaos run is the same, so that their figures compare. So none of these is an option.
 _PAUSE_S = (0.02, 0.08)
@@ -33,6 +35,7 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     customers: int
     seed: int
+    switch: int | None = None  # The port of the switch that they reach everybody through.
 
 
 class CrowdTally(msgspec.Struct, kw_only=True):
@@ -79,6 +82,8 @@ def _total(tallies: list[CrowdTally]) -> CrowdTally:
 def main() -> None:
     """The process."""
     config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
+    if config.switch is not None:
+        reach_through(config.switch, CUSTOMERS)
     enough = threading.Event()
     tallies = [CrowdTally() for _ in range(config.customers)]
     threads = [

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from peers.core.bounds import Count
 from peers.core.market.limits import check_item, check_offer, check_request, checked
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
 from peers.core.membership.members import Membership
@@ -119,7 +120,7 @@ class ReversalsReply(msgspec.Struct, frozen=True, kw_only=True):
     """The customer's sales that were taken back, lowest number first: all of those up to the reversal `upto`."""
 
     reversals: tuple[Outcome, ...]
-    upto: int
+    upto: Count
 
 
 Reply = Outcome | Accepted | Deposit | tuple[Deposit, ...] | StandingReply | StockReply | ReversalsReply | None

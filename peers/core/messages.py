@@ -7,12 +7,16 @@ next heartbeat, which carries the newest of everything in short.
 
 from __future__ import annotations
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from peers.core.bounds import MOST_CONTACTS, Checksum, Count, Elections, Rank, Ranks, Word
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.market.records import Deposit, Foretold
 from peers.core.membership.clocks import LamportStamp, VectorStamp
-from peers.core.membership.members import Edge, Member
+from peers.core.membership.members import Edges, Member, Members
 
 
 class LinkMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -28,12 +32,12 @@ class Heartbeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tru
     """
 
     clock: LamportStamp | VectorStamp
-    term: int
-    trader: int | None
-    incarnation: int
-    digest: int
+    term: Count
+    trader: Rank | None
+    incarnation: Count
+    digest: Checksum
     reply: bool = False
-    reversals: int = 0
+    reversals: Count = 0
 
 
 class ClockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -50,9 +54,9 @@ class MemberNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tr
     different ones until they meet.
     """
 
-    members: tuple[Member, ...]
+    members: Members
     whole: bool = False
-    edges: tuple[Edge, ...] = ()
+    edges: Edges = ()
 
 
 class ElectionMessage(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -62,10 +66,10 @@ class ElectionMessage(LinkMessage, frozen=True, kw_only=True, tag=True, array_li
     sender knows it.
     """
 
-    after_term: int
-    attempt: int
+    after_term: Count
+    attempt: Count
     reason: VacancyReason
-    incarnation: int = 0
+    incarnation: Count = 0
 
     def begun_by(self) -> int | None:
         """Returns the rank of who began the election, None where the message does not say."""
@@ -79,20 +83,20 @@ class ElectionMessage(LinkMessage, frozen=True, kw_only=True, tag=True, array_li
 class Coordinator(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The peer of rank `trader`, in `incarnation`, holds the post for `term`, for the log has its office entry."""
 
-    term: int
-    trader: int
-    incarnation: int
+    term: Count
+    trader: Rank
+    incarnation: Count
 
 
 class Vacancy(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The trader of `term`, in `incarnation`, has left office. `barred` are the ranks that take no part in the next
     `barred_for` elections."""
 
-    term: int
+    term: Count
     reason: VacancyReason
-    incarnation: int = 0
-    barred: tuple[int, ...] = ()
-    barred_for: int = 0
+    incarnation: Count = 0
+    barred: Ranks = ()
+    barred_for: Elections = 0
 
 
 class FellowBeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -100,30 +104,30 @@ class FellowBeat(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=Tr
 
     `contacts` are some peers of that area. It travels directly, for there are no edges between areas."""
 
-    area: str
-    term: int
-    contacts: tuple[Member, ...]
+    area: Word
+    term: Count
+    contacts: Annotated[tuple[Member, ...], Meta(max_length=MOST_CONTACTS)]
 
 
 class TakenOver(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """`trader`, who is of another area, stands in for the trader of `area`, and holds its post for `term`."""
 
-    area: str
-    term: int
+    area: Word
+    term: Count
     trader: Member
 
 
 class StockNews(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """An entry of the sender's, at `place` of the log that traders share, left these deposits so."""
 
-    place: int
+    place: Count
     deposits: tuple[Deposit, ...]
 
 
 class Foretelling(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The trader tells a buyer what will become of its request, out of its cache. The answer to the call is final."""
 
-    request_id: str
+    request_id: Word
     foretold: Foretold
 
 
@@ -133,6 +137,6 @@ class Tally(LinkMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     What an earlier Tally of the same sender said is not in it.
     """
 
-    term: int
-    messages: int
-    peers: int
+    term: Count
+    messages: Count
+    peers: Count

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Literal
 
+from peers.core.bounds import NO_RANK
+
 Role = Literal["buyer", "seller", "merchant"]
 ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
 ITEMS = ("fish", "salt", "boar")
@@ -15,9 +17,6 @@ GraphKind = Literal["random", "complete", "ring"]
 
 WriteLevel = Literal["majority", "two", "one"]
 """How many members of the database have an entry of the log on their disks before anybody is told what it says."""
-
-NO_RANK = 999_999
-"""The rank of a customer that is no peer; it is above all others, so that peers come first when clocks tie."""
 
 _PEER_NAME = re.compile(r"(?:buyer|seller|merchant)(\d{1,6})")
 

@@ -44,6 +44,7 @@ from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import clock_of
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member, Membership, Snapshot
+from peers.core.membership.plausible import plausible
 from peers.core.messages import (
     ClockNews,
     Coordinator,
@@ -178,7 +179,12 @@ class Peer:
 
     # -- links ---------------------------------------------------------------------------------------------
 
-    def _on_received(self, event: Received) -> None:
+    def _on_received(self, received: Received) -> None:
+        event = plausible(received, self._ctx.highest_incarnation)
+        if event is not received:
+            self._ctx.count("implausible")
+        if event is None:
+            return
         sender, message = event.sender, event.message
         self._gossip.heard(sender)
         if not self._ctx.members.is_up(sender):
@@ -194,26 +200,31 @@ class Peer:
     def _on_tally(self, _sender: int, tally: Tally) -> None:
         self._leadership.elections.cost.on_tally(tally)
 
-    def _on_fellow_beat(self, _sender: int, beat: FellowBeat) -> None:
-        self._fellows.on_beat(beat)
+    def _on_fellow_beat(self, sender: int, beat: FellowBeat) -> None:
+        self._fellows.on_beat(sender, beat)
 
     def _on_taken_over(self, sender: int, told: TakenOver) -> None:
         """One of another area stands in for our trader: this peer asks it, until there is one of its own again."""
+        if told.area == self._ctx.area:
+            self._leadership.on_taken_over(told, lambda: self._turn_to(sender, told))
+
+    def _turn_to(self, sender: int, told: TakenOver) -> None:
         ctx, known = self._ctx, self._ctx.stand_in
-        is_news = known is None or told.term > known.term
-        if told.area != ctx.area or told.term <= ctx.view.term or not is_news:
+        if told.term <= ctx.view.term or (known is not None and told.term <= known.term):
             return
         ctx.stand_in = told
         self._gossip.flood(told, but=sender)
         for customer in self._customers:
             customer.on_new_trader()
 
-    def _on_stock_news(self, _sender: int, news: StockNews) -> None:
-        self._incumbency.on_stock_news(news)
-        self._fellows.on_stock_news(news)
+    def _on_stock_news(self, sender: int, news: StockNews) -> None:
+        if self._fellows.is_fellow(sender):
+            self._incumbency.on_stock_news(news)
+            self._fellows.on_stock_news(news)
 
-    def _on_foretold(self, _sender: int, told: Foretelling) -> None:
-        if self._buyer is not None:
+    def _on_foretold(self, sender: int, told: Foretelling) -> None:
+        trader = self._ctx.whom_to_ask()
+        if self._buyer is not None and trader is not None and trader.rank == sender:
             self._buyer.on_foretold(told)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
@@ -266,10 +277,13 @@ class Peer:
                 return
 
     def _on_told(self, event: SalesNotified) -> None:
+        """What is told of others' goods or purchases was meant for somebody else, whose address was false."""
+        sold = tuple(each for each in event.sales if each.sale is not None and each.sale.seller == self._ctx.name)
+        bought = tuple(each for each in event.sales if each.request.buyer == self._ctx.name)
         if self._customers:
-            self._watch.hear(event.sales)
+            self._watch.hear((*sold, *bought))
         if self._seller is not None:
-            self._seller.on_told(tuple(each for each in event.sales if each.taken_back is None))
+            self._seller.on_told(tuple(each for each in sold if each.taken_back is None))
 
     def _on_lose_goods(self, event: LoseGoods) -> None:
         if self._seller is not None:
@@ -285,6 +299,7 @@ class Peer:
     def _on_start(self, event: Start) -> None:
         ctx, snapshot = self._ctx, event.snapshot
         ctx.members = Membership(snapshot.members, snapshot.edges)
+        ctx.first_incarnations = max(m.incarnation for m in (ctx.me, *snapshot.members))
         newcomer = bool(ctx.members.merge([ctx.me]))
         self._gossip.start(newcomer=newcomer)
         names = tuple(m.name for m in map(ctx.members.get, ctx.neighbours) if m is not None)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from peers.core.bounds import MAX_BARRED
 from peers.core.market.limits import MAX_PRICE, MAX_QUANTITY
 from peers.core.names import ITEMS, GraphKind, WriteLevel
 from peers.errors import SettingsError
@@ -21,9 +22,6 @@ _NEVER_S = 3600.0
 """The longest time that a setting may say, in seconds; it stands for never."""
 
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
-MAX_BARRED = 1000
-"""The most elections that a peer can sit out."""
-
 Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]
 """The price of one unit, without cents."""
 

@@ -38,7 +38,8 @@ class BatchServer(Protocol):
 def answer_batch(daemon: BatchServer, connection: ServedConnection) -> None:
     """Answers the batch that has come, up to the first call that fails, or that there is no room for.
 
-    CommunicationError where that cannot be sent, or what has come is no call at all."""
+    ProtocolError for what is no call at all, or in no serializer there is; another CommunicationError if it cannot be
+    sent."""
     message = protocol.recv_stub(connection, [protocol.MSG_INVOKE])
     serializer = serializers.serializers_by_id.get(message.serializer_id)
     if serializer is None:

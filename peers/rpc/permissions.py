@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from peers.core.names import NO_RANK, rank_of
+from peers.core.bounds import NO_RANK
+from peers.core.names import rank_of
 from peers.errors import NotAllowed, PostClosed
 from peers.rpc.identity import CLIENT_PREFIX, Identity
 from peers.rpc.served_connection import ServedConnection

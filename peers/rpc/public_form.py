@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
+from peers.core.bounds import Count
 from peers.core.calls import AskOutcome, AskReversals, Buy, MakeDeposit, Search, Standing, Status
 from peers.core.market import limits
 from peers.core.market.money import money_text
@@ -42,7 +43,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class _Lamport(msgspec.Struct, forbid_unknown_fields=True):
-    lamport: limits.Time
+    lamport: Count
 
 
 class _Vector(msgspec.Struct, forbid_unknown_fields=True):

@@ -85,6 +85,22 @@ def keep_time_in_kernel(sock: socket.socket, timeout_s: float) -> None:
     sock.settimeout(None)
 
 
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+def notice_gone_callers(listener: socket.socket) -> None:
+    """Has connections end whose callers have been gone for a minute and a half without a word, as behind a router
+    that has forgotten them. By itself the kernel looks after two hours, and each costs a file, with TLS a thread too.
+
+    `listener` is where they come in; they inherit it.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        option = getattr(socket, name, None)  # Not every system has them under these names.
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def configure() -> None:
     """Sets Pyro5 up for this process. May be called again."""
     # Without it a oneway followed by a call on one connection waits 40 ms for an acknowledgement.

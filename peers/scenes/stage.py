@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from db.queries import RecordedSale
 from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import ElectionRecord
@@ -159,8 +161,7 @@ class Stage:
         os.kill(pid, signal.SIGSTOP)
 
         async def has_stopped() -> bool | None:
-            # The signal is sent; on a busy machine some of its threads may run on for a moment.
-            return all(_is_stopped(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")) or None
+            return has_stopped_whole(pid) or None
 
         await self.until(has_stopped, f"that {name} stops")
 
@@ -273,6 +274,14 @@ class Stage:
         if uri is None:
             raise NotSeen(f"{name} has ended")
         return uri
+
+
+def has_stopped_whole(pid: int, system: Path = Path("/proc")) -> bool:
+    """Whether a process that was sent SIGSTOP has stopped: on a busy machine some of its threads may run on for a
+    moment. `system`: where the kernel says so; where it does not, the process is asked after as a whole."""
+    if (system / str(pid) / "task").exists():
+        return all(_is_stopped(stat) for stat in (system / str(pid) / "task").glob("*/stat"))
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 def _is_stopped(stat: Path) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from nameserver.client import find
-from peers.core.names import NO_RANK, rank_of
+from peers.core.bounds import NO_RANK
+from peers.core.names import rank_of
 from peers.endpoints import split_endpoint
 from peers.errors import SettingsError, TownError
 from peers.rpc.tls import TlsFiles, secure

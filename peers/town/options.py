@@ -72,6 +72,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     # What a forked peer runs, as `module:function`; tests put a stand-in here.
     target: str = DEFAULT_TARGET
+    # In a chaos town, the port of the switch that its peers reach everybody through.
+    switch: int | None = None
 
     def check(self) -> None:
         """Raises SettingsError (or TownError) for what cannot be done, whatever the state of the town."""

@@ -58,10 +58,12 @@ def _cached_bytes(cgroup: Path) -> int:
     return 0
 
 
-def _allowed_threads(cgroup: Path) -> int:
+def _allowed_threads(cgroup: Path, kernel: Path = Path("/proc/sys/kernel")) -> int:
+    of_machine = _read(kernel, "threads-max")
+    if of_machine == _NO_LIMIT:
+        return _NO_LIMIT  # No Linux: there the limit of a user is one of processes, and threads do not count.
     of_user = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     of_group = _read(cgroup, "pids.max") - _read(cgroup, "pids.current", otherwise=0)
-    of_machine = _read(Path("/proc/sys/kernel"), "threads-max")
     return min(of_machine, of_group, of_user if of_user >= 0 else _NO_LIMIT)
 
 

@@ -20,6 +20,9 @@ from peers.town.machines.arrival import invitation_for, join_invited, settle, wi
 from peers.town.options import RunOptions
 from peers.town.view.console import Console
 
+_FILES = (65_536, 10_240)
+"""How many files a terminal would like to have open, and what every system that it runs on can grant."""
+
 
 def run(options: RunOptions) -> int:
     """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
@@ -148,5 +151,11 @@ def _further(options: RunOptions, directory: Directory, console: Console, host: 
 def _raise_file_limit() -> None:
     """A town of many peers holds a channel to each; the usual soft limit is low for historical reasons only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else 65_536, hard))
+    for files in _FILES:
+        wanted = files if hard == resource.RLIM_INFINITY else min(hard, files)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        # Where there is no hard limit, the system may have one of its own all the same, as macOS does.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return

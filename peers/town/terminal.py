@@ -267,6 +267,7 @@ def make_specs(
                 trades=options.trades,
                 area=directory.area_name,
                 areas=areas,
+                switch=options.switch,
             )
         )
     return specs

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 
 from peers.errors import TownError
-from plots.measure.apparatus.towns import BenchTown, cpu_s
+from plots.measure.apparatus.towns import BenchTown, cpu_s, pss_mb
 from plots.measure.plan import Plan
 from plots.results.life import Footprint
 
@@ -25,7 +25,7 @@ def measure(town: BenchTown, plan: Plan) -> Footprint:
     time.sleep(plan.idle_s)
     used = (sum(map(cpu_s, processes)) - before) / (time.monotonic() - began)
     # This comes after the idle seconds, for reading it makes the kernel walk through all pages of the peers.
-    pss = [process.memory_full_info().pss / 1e6 for process in processes]
+    pss = [pss_mb(process.memory_full_info()) for process in processes]
     return Footprint(
         peers=town.peers,
         pss_mb=float(np.mean(pss)),

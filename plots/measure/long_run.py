@@ -13,7 +13,7 @@ import psutil
 
 from plots.measure.apparatus.customers import Crowd, shares
 from plots.measure.apparatus.stats import Turn, rate_of
-from plots.measure.apparatus.towns import BenchTown, cpu_s, wait_for
+from plots.measure.apparatus.towns import BenchTown, cpu_s, pss_mb, wait_for
 from plots.measure.plan import Plan
 from plots.measure.throughput import crowd_of
 from plots.results.life import LongRun, Look, Tenth
@@ -109,7 +109,7 @@ def _look(town: BenchTown) -> Look:
     return Look(
         trader=name,
         uss_mb=memory.uss / _MB,
-        pss_mb=memory.pss / _MB,
+        pss_mb=pss_mb(memory),
         mongod_mb=mongod.memory_info().rss / _MB,
         trader_cpu_s=cpu_s(trader),
         mongod_cpu_s=cpu_s(mongod),

@@ -13,7 +13,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 import db.mongod.process
-from db.mongod.process import find_mongod, free_port
+from db.mongod.process import free_port
+from db.mongod.program import find_mongod
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
 from tests.helpers.waiting import wait_until

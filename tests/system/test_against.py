@@ -117,7 +117,6 @@ def test_a_bench_that_is_told_to_end_leaves_no_member_behind(tmp_path: Path, end
 
 
 @needs_etcd
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers nothing of the kind")
 def test_members_die_with_a_bench_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as bench:

@@ -14,7 +14,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from db.mongod.process import find_mongod, free_port
+from db.mongod.process import free_port
+from db.mongod.program import find_mongod
 from peers.books_address import ENVIRONMENT
 from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until

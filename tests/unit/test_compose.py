@@ -16,7 +16,7 @@ import typer
 import yaml
 from compose_spec import PyCompose
 
-from db.mongod.process import find_mongod
+from db.mongod.program import find_mongod
 from peers.cli.main import app
 from tests.helpers.composition import ROOT, bazaar_commands, composition
 

@@ -11,6 +11,7 @@ One peer stands in for one area at a time.
 
 from __future__ import annotations
 
+from peers.core.bounds import MOST_CONTACTS
 from peers.core.commands import HoldPost, Respond, Send
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
@@ -27,9 +28,6 @@ from peers.core.trader.seat import Seat
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
-
-MOST_CONTACTS = 8
-"""A heartbeat names so many peers of its area at most, for its fellow to tell if it takes over."""
 
 
 class _Fellow:
@@ -78,11 +76,18 @@ class Fellows(Office):
                 self._take_over(holder, VacancyReason.SUSPECTED)
         self.follow()
 
-    def on_beat(self, beat: FellowBeat) -> None:
-        """A fellow is there."""
-        fellow = self._known.setdefault(beat.area, _Fellow(self._ctx.now.mono_s))
-        if beat.term >= fellow.term:
+    def on_beat(self, sender: int, beat: FellowBeat) -> None:
+        """A fellow is there, if it is the one of the log; a later term than that one's is read there first."""
+        holder = next((each for each in self._fellows() if each.area == beat.area), None)
+        if holder is None or rank_of(holder.trader) != sender:
+            return
+        fellow = self._known_as(holder)
+        if fellow.term <= beat.term <= holder.term:
             fellow.heard_s, fellow.term, fellow.contacts = self._ctx.now.mono_s, beat.term, beat.contacts
+
+    def is_fellow(self, rank: int) -> bool:
+        """Whether the log has that peer as the trader of another area."""
+        return any(rank_of(holder.trader) == rank for holder in self._fellows())
 
     def on_gone(self, rank: int) -> None:
         """It is certain that nobody answers for that rank any more."""

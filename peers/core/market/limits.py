@@ -15,9 +15,11 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from peers.core.bounds import MAX_CLOCK_ENTRIES, MAX_TIME, Count
 from peers.core.market.money import to_money
 from peers.core.market.records import Offer, PurchaseRequest, clock_of
-from peers.core.membership.clocks import MAX_TIME, LamportStamp, Stamp
+from peers.core.membership.clock_pace import MAX_AHEAD
+from peers.core.membership.clocks import LamportStamp, Stamp
 from peers.errors import BadRequest
 
 MAX_QUANTITY = 1_000_000
@@ -28,12 +30,6 @@ MAX_PRICE = Decimal("1000000.00")
 
 MAX_ID_LENGTH = 100
 MAX_NAME_LENGTH = 64
-MAX_CLOCK_ENTRIES = 1000
-"""The most names in one vector clock."""
-
-MAX_AHEAD = 1_000_000
-"""A caller's clock may be so far ahead of the trader's, no more: a forged one must not use up all numbers."""
-
 Id = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_.:/-]{{1,{MAX_ID_LENGTH}}}\Z")]
 """The id of a request or a deposit, made by its owner. It may have `/` and `:` in it, as a path does."""
 
@@ -44,8 +40,7 @@ Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 PriceText = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,6})(\.[0-9]{1,2})?\Z")]
 """A price as it is sent; `read_price` checks its bounds too."""
 
-Time = Annotated[int, Meta(ge=0, le=MAX_TIME)]
-VectorEntries = Annotated[dict[Name, Time], Meta(max_length=MAX_CLOCK_ENTRIES)]
+VectorEntries = Annotated[dict[Name, Count], Meta(max_length=MAX_CLOCK_ENTRIES)]
 
 Units = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
 
@@ -70,9 +65,9 @@ _LIMITS = {
     "buyer": _NAME,
     "seller": _NAME,
     "quantity": _Limit(Quantity, f"must be a whole number from 1 to {MAX_QUANTITY}"),
-    "after_seq": _Limit(Time, "must be a whole number from 0 to 2**53"),
+    "after_seq": _Limit(Count, "must be a whole number from 0 to 2**53"),
     "customer": _NAME,
-    "after": _Limit(Time, "must be a whole number from 0 to 2**53"),
+    "after": _Limit(Count, "must be a whole number from 0 to 2**53"),
     "handed_over": _Limit(Units, f"must be a whole number from 0 to {MAX_QUANTITY}"),
     "holds": _Limit(Units, f"must be a whole number from 0 to {MAX_QUANTITY}"),
     "unfilled": _Limit(
@@ -119,7 +114,7 @@ def check_clock(stamp: Stamp, clock: str) -> None:
     """Raises BadRequest unless `stamp` is of this kind (`lamport` or `vector`) and its numbers are in bounds."""
     try:
         if isinstance(stamp, LamportStamp):
-            msgspec.convert(stamp.lamport, Time)
+            msgspec.convert(stamp.lamport, Count)
         else:
             msgspec.convert(stamp.vector, VectorEntries)
     except (msgspec.ValidationError, UnicodeEncodeError):

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from peers.core.bounds import Count
 from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 
@@ -26,7 +27,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: str
     buyer: str
     item: str
-    quantity: int
+    quantity: Count
     clock: LamportStamp | VectorStamp
 
     @property
@@ -41,7 +42,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deposit_id: str
     seller: str
     item: str
-    quantity: int
+    quantity: Count
     price: Decimal
     clock: LamportStamp | VectorStamp
 
@@ -55,7 +56,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many units of a deposit are set aside for the trader of `area`."""
 
     area: str
-    units: int
+    units: Count
 
 
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,10 +67,10 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     offer: Offer
-    remaining: int
-    deposited_at_ms: int
-    term: int
-    written_off: int = 0
+    remaining: Count
+    deposited_at_ms: Count
+    term: Count
+    written_off: Count = 0
     area: str = ""
     leases: tuple[Lease, ...] = ()
 
@@ -80,9 +81,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     It waits at the post of `area`, and whoever is trader there decides it."""
 
     request: PurchaseRequest
-    arrival: int
-    queued_at_ms: int
-    queued_term: int
+    arrival: Count
+    queued_at_ms: Count
+    queued_term: Count
     area: str = ""
 
 
@@ -104,13 +105,13 @@ class Reversal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     goods went back to the deposit. `number` is the running number of reversals, without gaps, from 1.
     """
 
-    number: int
+    number: Count
     amount: Decimal
     commission: Decimal
     earned: Decimal
-    term: int
+    term: Count
     trader: str
-    taken_back_at_ms: int
+    taken_back_at_ms: Count
     reason: str
 
 
@@ -125,10 +126,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     accepted: Accepted
-    seq: int
-    term: int
+    seq: Count
+    term: Count
     trader: str
-    decided_at_ms: int
+    decided_at_ms: Count
     sale: Sale | None = None
     reason: str | None = None
     concurrent: bool | None = None
@@ -148,11 +149,11 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds the post of an area, since when, where it is called, and when it wrote to the log last."""
 
     area: str
-    term: int
+    term: Count
     trader: str
-    since_ms: int
+    since_ms: Count
     uri: str
-    written_at_ms: int
+    written_at_ms: Count
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,12 +164,12 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     nobody is of all of them.
     """
 
-    term: int = 0
+    term: Count = 0
     trader: str | None = None
-    since_ms: int | None = None
-    seq: int = 0
-    arrival: int = 0
-    reversals: int = 0
+    since_ms: Count | None = None
+    seq: Count = 0
+    arrival: Count = 0
+    reversals: Count = 0
     areas: tuple[Holder, ...] = ()
 
     def of(self, area: str) -> Post:
@@ -202,14 +203,14 @@ class ElectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     no figure may use it.
     """
 
-    term: int
+    term: Count
     algorithm: str
     reason: str
     started_by: str
     trader: str
-    messages: int
+    messages: Count
     complete: bool
-    started_at_ms: int
+    started_at_ms: Count
     took_ms: float
     area: str = ""
 

@@ -12,12 +12,12 @@ so its sum is smaller; the order by sum therefore never contradicts happens-befo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
+from msgspec import Meta
 
-MAX_TIME = 2**53
-"""The largest logical time there is: exact in every serializer a caller may use."""
+from peers.core.bounds import MAX_CLOCK_ENTRIES, Count, Word
 
 OTHERS = "others"
 """Whose entry in a vector stands for all customers that are no peers."""
@@ -26,7 +26,7 @@ OTHERS = "others"
 class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """The Lamport time of an event, 0 … MAX_TIME."""
 
-    lamport: int
+    lamport: Count
 
     @property
     def time(self) -> int:
@@ -41,7 +41,7 @@ class LamportStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class VectorStamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """The vector time of an event: events seen of each peer, by name; what is missing is 0."""
 
-    vector: dict[str, int]
+    vector: Annotated[dict[Word, Count], Meta(max_length=MAX_CLOCK_ENTRIES)]
 
     @property
     def time(self) -> int:

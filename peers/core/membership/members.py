@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from peers.core.bounds import MOST_EDGES, MOST_MEMBERS, Address, Away, Count, Rank, Word
 from peers.core.names import Role, rank_of, role_in
 
-Edge = tuple[int, int]
+Edge = tuple[Rank, Rank]
+Edges = Annotated[tuple[Edge, ...], Meta(max_length=MOST_EDGES)]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,15 +31,15 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     `incarnation` grows with each start of the same peer, and with each report of its end that it refutes.
     """
 
-    rank: int
-    name: str
+    rank: Rank
+    name: Word
     role: Role
-    uri: str
-    incarnation: int
+    uri: Address
+    incarnation: Count
     up: bool = True
-    nameserver: str = ""
-    books_s: float = 0.0
-    area: str = ""
+    nameserver: Address = ""
+    books_s: Away = 0.0
+    area: Word = ""
 
     def is_beside(self, other: Member) -> bool:
         """Whether both are peers of one machine, or of one terminal."""
@@ -52,13 +56,16 @@ def trader_at(name: str, uri: str) -> Member:
     return Member(rank=rank_of(name), name=name, role=role_in(name), uri=uri, incarnation=0)
 
 
+Members = Annotated[tuple[Member, ...], Meta(max_length=MOST_MEMBERS)]
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What a peer is given when it starts: members, the graph it all began with, and the post as known."""
 
-    members: tuple[Member, ...]
-    edges: tuple[Edge, ...]
-    term: int = 0
-    trader: str | None = None
+    members: Members
+    edges: Edges
+    term: Count = 0
+    trader: Word | None = None
 
 
 class Membership:
@@ -79,6 +86,8 @@ class Membership:
         fresh = []
         for member in news:
             known = self._members.get(member.rank)
+            if known is None and len(self._members) >= MOST_MEMBERS:
+                continue
             if known is None or member.is_newer_than(known):
                 self._members[member.rank] = member
                 self._all = self._up = self._digest = self._names = None
@@ -88,7 +97,7 @@ class Membership:
     def merge_edges(self, edges: Iterable[Edge]) -> bool:
         """Takes in edges of a beginning; returns whether there was news among them."""
         both = {*self.edges, *edges}
-        if len(both) == len(self.edges):
+        if len(both) == len(self.edges) or len(both) > MOST_EDGES:
             return False
         self.edges = tuple(sorted(both))
         self._digest = None
@@ -99,6 +108,11 @@ class Membership:
 
     def by_name(self, name: str) -> Member | None:
         return next((m for m in self._members.values() if m.name == name), None)
+
+    @property
+    def count(self) -> int:
+        """How many there ever were."""
+        return len(self._members)
 
     def names(self) -> Collection[str]:
         """The names of everybody there ever was."""

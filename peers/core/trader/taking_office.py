@@ -158,7 +158,8 @@ class TakingOffice:
             written_at_ms = holder.written_at_ms if holder is not None and self._may_hold(holder) else None
         if self._reason is not VacancyReason.SUSPECTED or written_at_ms is None:
             return False
-        age_ms = self._ctx.now.wall_ms - written_at_ms
+        # An entry of the future says no more than an old one: one of the two clocks is wrong.
+        age_ms = abs(self._ctx.now.wall_ms - written_at_ms)
         is_fresh = age_ms < self._ctx.settings.timing.suspect_s * 1000 / 2
         return is_fresh and (self._seen is None or self._state.place > self._seen)
 

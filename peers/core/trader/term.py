@@ -37,7 +37,7 @@ from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
 from peers.core.market.resignation import is_resignation_due
 from peers.core.market.rules import require_may_deposit
-from peers.core.membership.clocks import VectorStamp
+from peers.core.membership.clocks import Stamp, VectorStamp
 from peers.core.messages import StockNews
 from peers.core.trader.committer import Behind, Committer
 from peers.core.trader.drafting import EntryDrafter
@@ -49,6 +49,10 @@ from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed, WireError
+
+
+def _time(stamp: Stamp) -> int:
+    return stamp.time
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,11 +166,12 @@ class TraderTerm:
             raise PostClosed(why="the trader is leaving office")
 
     def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
-        check_not_far_ahead(stamped.clock, self._ctx.clock.stamp())
+        # A trader's own clock is behind those of customers that heard what it did; what it heard of is not.
+        check_not_far_ahead(stamped.clock, max(self._ctx.clock.stamp(), self._ctx.news.stamp(), key=_time))
         clock = stamped.clock
         if isinstance(clock, VectorStamp):
             clock = clock.folded(self._ctx.members.names())
-        self._ctx.clock.merge(clock)
+        self._ctx.hear_clock(clock)
         self._ctx.tick()
 
     def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
+from peers.core.bounds import MAX_TIME
 from peers.core.calls import AskOutcome, Buy, Call, MakeDeposit, Search, Standing, check_call
 from peers.core.market.limits import MAX_ID_LENGTH, MAX_PRICE, MAX_QUANTITY
 from peers.core.market.money import CENT, to_money
 from peers.core.market.records import Offer, PurchaseRequest
-from peers.core.membership.clocks import MAX_TIME, LamportStamp, Stamp, VectorStamp
+from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.names import ITEMS
 from peers.core.settings import Settings
 from peers.errors import BadRequest

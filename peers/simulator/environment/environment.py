@@ -29,6 +29,7 @@ from peers.core.reports import (
     Demoted,
     Elected,
     ElectionStarted,
+    FalseTerm,
     GaveBack,
     LeadershipChanged,
     LeftOffice,
@@ -138,6 +139,8 @@ class Environment:
                 record.saw("a candidate gave way for want of the books")
         elif isinstance(report, CutOff):
             record.saw("a candidate left the post to a trader that is at work")
+        elif isinstance(report, FalseTerm):
+            record.saw("a lie about a term was found out in the books")
         elif isinstance(report, TookOver):
             record.saw("a fellow took an area over")
         elif isinstance(report, GaveBack):

@@ -127,6 +127,7 @@ class Lives:
             self._history.on_input(process, event, schedule.event, now_s)
         now = Now(mono_s=now_s, wall_ms=EPOCH_MS + int(now_s * 1000) + process.jump_ms)
         interpreters = self.interpreters
+        process.answers = event.sender if type(event) is Received else None
         for command in process.peer.handle(event, now):
             interpreters[type(command)](process, command)
 

@@ -8,7 +8,6 @@ every birth and death. When the town is gone, peers that have not ended by thems
 
 from __future__ import annotations
 
-import array
 import contextlib
 import faulthandler
 import gc
@@ -28,10 +27,10 @@ import msgspec
 
 from peers.books_address import without_secrets
 from peers.runtime.spec import PeerSpec
+from peers.town.processes.packets import PacketStream
 
-# None of these is a setting: the kernel bounds a packet, and a peer that is told to end takes less than this grace.
-MAX_PACKET = 60_000
-_GRACE_S = 3.0  # Given to the peers to end by themselves once the town is gone.
+_GRACE_S = 3.0
+"""Given to the peers to end by themselves once the town is gone. No setting: one that is told to takes less."""
 
 
 class Preloaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -56,7 +55,7 @@ PeerMain = Callable[[PeerSpec, socket.socket], object]
 
 
 class _Forkserver:
-    def __init__(self, town: socket.socket, target: PeerMain, wakeup: socket.socket) -> None:
+    def __init__(self, town: PacketStream, target: PeerMain, wakeup: socket.socket) -> None:
         self._town = town
         self._target = target
         self._wakeup = wakeup
@@ -66,11 +65,11 @@ class _Forkserver:
         """Forks and buries until the town is gone, then sees the last ones out."""
         self._say(Preloaded())
         while True:
-            ready, _, _ = select.select([self._town, self._wakeup], [], [])
+            ready, _, _ = select.select([self._town.socket, self._wakeup], [], [])
             if self._wakeup in ready:
                 _drain(self._wakeup)
                 self._bury()
-            if self._town in ready and not self._take_order():
+            if self._town.socket in ready and not self._take_orders():
                 break
         deadline = time.monotonic() + _GRACE_S
         while self._children and time.monotonic() < deadline:
@@ -81,24 +80,20 @@ class _Forkserver:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _take_order(self) -> bool:
-        """Forks the peer that is ordered; False once the town is gone."""
-        size = array.array("i", [0]).itemsize
-        try:
-            packet, ancillary, _flags, _ = self._town.recvmsg(MAX_PACKET, socket.CMSG_SPACE(size))
-        except ConnectionError:
+    def _take_orders(self) -> bool:
+        """Forks the peers that are ordered; False once the town is gone."""
+        orders = self._town.receive()
+        if orders is None:
             return False
-        if not packet:
-            return False
-        (_level, _kind, data) = ancillary[0]
-        channel = socket.socket(fileno=array.array("i", data[:size])[0])
-        spec = msgspec.json.decode(packet, type=PeerSpec)
-        pid = os.fork()
-        if pid == 0:
-            self._become_peer(spec, channel)
-        channel.close()
-        self._children[pid] = spec.name
-        self._say(Born(name=spec.name, pid=pid))
+        for order in orders:
+            channel = socket.socket(fileno=self._town.files.popleft())
+            spec = msgspec.json.decode(order, type=PeerSpec)
+            pid = os.fork()
+            if pid == 0:
+                self._become_peer(spec, channel)
+            channel.close()
+            self._children[pid] = spec.name
+            self._say(Born(name=spec.name, pid=pid))
         return True
 
     def _become_peer(self, spec: PeerSpec, channel: socket.socket) -> NoReturn:
@@ -107,7 +102,7 @@ class _Forkserver:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._town.close()
+            self._town.close()  # And the channels of peers that are born after this one.
             self._wakeup.close()
             _redirect_output(Path(spec.directory) / "logs" / f"{spec.name}.log")
             faulthandler.enable()
@@ -156,7 +151,7 @@ def _drain(wakeup: socket.socket) -> None:
 
 def main() -> None:
     """Imports what peers need, freezes it, and serves the town."""
-    town = socket.socket(fileno=int(sys.argv[1]))
+    town = PacketStream(socket.socket(fileno=int(sys.argv[1])))
     name, _, function = sys.argv[2].partition(":")
     module = importlib.import_module(name)
     target: PeerMain = getattr(module, function)

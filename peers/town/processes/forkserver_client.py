@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import asyncio
 import os
 import signal
@@ -17,7 +16,8 @@ import msgspec
 
 from peers.errors import TownError
 from peers.runtime.spec import PeerSpec
-from peers.town.processes.forkserver import MAX_PACKET, Born, Died, FromForkserver, Preloaded
+from peers.town.processes.forkserver import Born, Died, FromForkserver, Preloaded
+from peers.town.processes.packets import PacketStream
 from peers.waiting import await_until
 
 OnNews = Callable[[Born | Died | None], None]
@@ -32,12 +32,12 @@ class ForkserverClient:
         # By name of a peer, who ordered it.
         self._orderers: dict[str, OnNews] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._stream: PacketStream | None = None
         self._ready = asyncio.Event()
 
     def launch(self) -> None:
         """Starts it without waiting; `wait_ready` must follow before the first order."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "peers.town.processes.forkserver", str(theirs.fileno()), self._target]
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -47,8 +47,11 @@ class ForkserverClient:
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
+                # macOS ends a child of fork in which its own frameworks find that they were in use before; here they
+                # are not, or only asked (for names, for proxies) by what starts no thread.
+                env={**os.environ, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
             )
-        self._socket = ours
+        self._stream = PacketStream(ours)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
@@ -58,39 +61,34 @@ class ForkserverClient:
                 await self._ready.wait()
         except TimeoutError as error:
             raise TownError(f"the peers' forkserver did not come up in {timeout_s:g} s; see {self._log}") from error
-        if self._socket is None:
+        if self._stream is None:
             raise TownError(f"the peers' forkserver could not start; see {self._log}")
 
     async def order(self, spec: PeerSpec, on_news: OnNews) -> socket.socket:
         """Has a peer born; returns the town's end of its channel. TownError if the forkserver is gone.
 
         `on_news` is called in the event loop with what becomes of it, and with None when the forkserver is gone."""
-        if self._socket is None:
+        if self._stream is None:
             raise TownError(f"the peers' forkserver is gone; see {self._log}")
         self._orderers[spec.name] = on_news
-        packet = msgspec.json.encode(spec)
-        assert len(packet) < MAX_PACKET, f"the spec of {spec.name} has {len(packet)} bytes"
         ours, theirs = socket.socketpair()
         with theirs:
-            attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
-            while True:
-                try:
-                    self._socket.sendmsg([packet], attached, socket.MSG_DONTWAIT)
-                    return ours
-                except BlockingIOError:
-                    await asyncio.sleep(0.001)
-                except ConnectionError as error:
-                    ours.close()
-                    raise TownError(f"the peers' forkserver is gone; see {self._log}") from error
+            try:
+                await self._stream.send_with_file(msgspec.json.encode(spec), theirs.fileno())
+            except ConnectionError as error:
+                ours.close()
+                raise TownError(f"the peers' forkserver is gone; see {self._log}") from error
+        return ours
 
     def alive(self) -> bool:
-        return self._socket is not None
+        return self._stream is not None
 
     def kill_all(self) -> None:
         """Kills the forkserver and every peer at once."""
         if self._process is not None and self._process.poll() is None:
             # The forkserver and its peers are all in the one process group that was made for them.
-            with suppress(ProcessLookupError):
+            # On macOS it is a PermissionError where those that are left have ended, and wait to be buried.
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -104,27 +102,23 @@ class ForkserverClient:
             process.wait()
 
     def _hear(self) -> None:
-        assert self._socket is not None
-        try:
-            packet = self._socket.recv(MAX_PACKET, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            packet = b""
-        if not packet:
+        assert self._stream is not None
+        packets = self._stream.receive()
+        if packets is None:
             self._let_go()
             self._ready.set()
             for on_news in dict.fromkeys(self._orderers.values()):
                 on_news(None)
             return
-        news: FromForkserver = msgspec.json.decode(packet, type=FromForkserver)
-        if isinstance(news, Preloaded):
-            self._ready.set()
-        else:
-            self._orderers[news.name](news)
+        for packet in packets:
+            news: FromForkserver = msgspec.json.decode(packet, type=FromForkserver)
+            if isinstance(news, Preloaded):
+                self._ready.set()
+            else:
+                self._orderers[news.name](news)
 
     def _let_go(self) -> None:
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        if self._stream is not None:
+            asyncio.get_running_loop().remove_reader(self._stream.socket.fileno())
+            self._stream.close()
+            self._stream = None

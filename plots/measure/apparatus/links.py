@@ -14,10 +14,10 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import msgspec
+import psutil
 
 HOST = "127.0.0.1"
 _CHUNK = 1 << 16
@@ -133,13 +133,12 @@ class _Exchange:
 
 def _owners(pids: tuple[int, ...]) -> dict[int, int]:
     """By local port, the member whose process has it; as the kernel lists it, which takes some milliseconds."""
-    members: dict[str, int] = {}
+    members: dict[int, int] = {}
     for member, pid in enumerate(pids):
-        for each in Path(f"/proc/{pid}/fd").glob("*"):
-            with suppress(OSError):  # It was closed meanwhile.
-                members[str(each.readlink()).removeprefix("socket:[").removesuffix("]")] = member
-    rows = map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return {int(row[1].partition(":")[2], 16): members[row[9]] for row in rows if row[9] in members}
+        with suppress(psutil.NoSuchProcess):  # It has ended, and has none.
+            for each in psutil.Process(pid).net_connections("tcp4"):
+                members[each.laddr.port] = member
+    return members
 
 
 class Links:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -28,6 +28,12 @@ def wait_for(condition: Callable[[], T | None], what: str, patience_s: float = _
     if not value:
         raise TownError(f"not within {patience_s:g} s: {what}")
     return value
+
+
+def pss_mb(memory: Any) -> float:
+    """The share of a process in all memory, of what `memory_full_info` says: pages that several have are divided
+    among them. Where the system does not count so (macOS), what it has for itself alone."""
+    return float(getattr(memory, "pss", memory.uss)) / 1e6
 
 
 def cpu_s(process: psutil.Process) -> float:

@@ -157,16 +157,31 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers nothing of the kind")
-def test_it_dies_with_the_process_that_started_it(directory: Path) -> None:
+@pytest.mark.parametrize("without", ["", "pdeathsig"])
+def test_it_dies_with_the_process_that_started_it(directory: Path, without: str) -> None:
     command = [sys.executable, "-c", _TOWN, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as town:
+    environment = {**os.environ, "BAZAAR_WITHOUT": without}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as town:
         assert town.stdout is not None
         pid = int(town.stdout.readline())
         assert psutil.pid_exists(pid)
         assert os.getsid(pid) != os.getsid(town.pid)  # The terminal's Ctrl-C does not reach it.
+        beside = psutil.Process(pid).children()
+        assert len(beside) == (1 if without else 0)
         town.kill()
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: all(map(_has_ended, [pid, *(each.pid for each in beside)])))
+
+
+def _has_ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_looks_after_it_ends_with_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAZAAR_WITHOUT", "pdeathsig")
+    with MongodProcess(directory) as process:
+        assert process.pid is not None
+        (beside,) = psutil.Process(process.pid).children()
+    wait_until(lambda: _has_ended(beside.pid))
 
 
 def test_it_does_not_die_with_the_thread_that_started_it(directory: Path) -> None:

@@ -31,6 +31,9 @@ ERRORS: list[WireError] = [
 ]
 
 
+KEEP_ALIVE = [getattr(socket, name, 0) for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")]
+
+
 @expose
 class Target:
     def __init__(self) -> None:
@@ -103,6 +106,15 @@ def test_values_cross(line: RpcConnection) -> None:
     for size in range(80):  # One of these makes a payload as long as a part of a header.
         assert line.call("echo", b"x" * size) == b"x" * size
     assert line.call("echo", value=3) == 3
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="it has another name here")
+def test_callers_that_vanish_without_a_word_are_looked_for(served: Served, line: RpcConnection) -> None:
+    line.call("echo", 1)
+    (connection,) = served.server.connections()
+    assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    wait_s = [connection.sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEP_ALIVE]
+    assert wait_s[0] + wait_s[1] * wait_s[2] <= 120
 
 
 SERIALIZERS = ["serpent", "json", "msgpack"]

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from db.mongod.process import find_mongod
+from db.mongod.program import find_mongod
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import ROOT
 from tests.system.helpers.wires import Bridge, SwitchedWires, Wires

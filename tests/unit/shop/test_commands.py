@@ -6,7 +6,8 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from peers.core.names import NO_RANK, rank_of
+from peers.core.bounds import NO_RANK
+from peers.core.names import rank_of
 from peers.customer.answers import Trader, TraderFound, TraderLost, Waiting
 from peers.errors import SettingsError
 from peers.shop import sentences

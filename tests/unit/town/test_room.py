@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from peers.errors import SettingsError
-from peers.town.room import check_room
+from peers.town.room import _allowed_threads, check_room
+from peers.town.run import _raise_file_limit
 
 
 @pytest.fixture
@@ -63,3 +64,41 @@ def test_open_files(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_that_does_not_say_has_no_limit(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     check_room(100, cgroup)
+
+
+def test_where_a_limit_of_processes_does_not_count_threads_it_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (2666, 4000))
+    (tmp_path / "threads-max").write_text("100000\n")
+    assert _allowed_threads(tmp_path / "no cgroup", tmp_path) == 2666
+    assert _allowed_threads(tmp_path / "no cgroup", tmp_path / "no such kernel") > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("limits", "grants", "then"),
+    [
+        ((1024, 524_288), 1 << 20, [65_536]),
+        ((1024, 4096), 1 << 20, [4096]),
+        ((256, resource.RLIM_INFINITY), 1 << 20, [65_536]),
+        ((256, resource.RLIM_INFINITY), 61_440, [65_536, 10_240]),  # as macOS has it
+        ((4096, 4096), 4096, []),
+        ((100_000, 524_288), 1 << 20, []),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 1 << 20, []),
+    ],
+)
+def test_as_many_files_as_are_granted(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], grants: int, then: list[int]
+) -> None:
+    asked = []
+
+    def setrlimit(_what: int, wanted: tuple[int, int]) -> None:
+        asked.append(wanted[0])
+        assert wanted[1] == limits[1], "what may be asked for later stays as it is"
+        if wanted[0] > grants:
+            raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: limits)
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    _raise_file_limit()
+    assert asked == then

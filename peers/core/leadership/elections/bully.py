@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from peers.core.bounds import Rank
 from peers.core.leadership.elections.base import NOBODY, Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.messages import ElectionMessage
@@ -34,7 +35,7 @@ class Election(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=
     waits for it to take office.
     """
 
-    candidate: int
+    candidate: Rank
     stands: bool = True
 
     def begun_by(self) -> int:
@@ -47,7 +48,7 @@ class Election(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=
 class ElectionAnswer(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """`rank` is alive, higher, and takes over the election."""
 
-    rank: int
+    rank: Rank
 
     def gist(self) -> str:
         return f"rank {self.rank}"
@@ -124,6 +125,8 @@ class Bully(Rounds):
 
     def _on_answer(self, sender: int, answer: ElectionAnswer) -> None:
         if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
+            return
+        if not self._is_up(answer.rank):  # There is nobody to wait for.
             return
         self._highest = answer.rank
         self._peers.flood(answer, but=sender)

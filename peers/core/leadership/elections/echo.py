@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from peers.core.bounds import Count, Rank
 from peers.core.leadership.elections.base import Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.messages import ElectionMessage
@@ -38,10 +39,10 @@ _Wave = tuple[bool, int, int]
 class Wave(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The explorer of a wave. `found_by` is the peer that began the election, whose wave may be swallowed by now."""
 
-    initiator: int
-    number: int
+    initiator: Rank
+    number: Count
     stands: bool
-    found_by: int
+    found_by: Rank
 
     def begun_by(self) -> int:
         return self.found_by
@@ -53,8 +54,8 @@ class Wave(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True
 class WaveEcho(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The sender, and all that it passed the wave on to, agree."""
 
-    initiator: int
-    number: int
+    initiator: Rank
+    number: Count
     stands: bool
 
     def gist(self) -> str:
@@ -142,6 +143,9 @@ class Echo(Rounds):
         if self._round != (explorer.after_term, explorer.attempt):
             return
         wave = (explorer.stands, explorer.initiator, explorer.number)
+        is_forged = explorer.initiator == self._peers.ctx.me.rank and explorer.number >= self._started
+        if is_forged or not self._is_up(explorer.initiator):
+            return
         if wave == self._wave:
             self._on_met(sender)
         elif self._wave is None or not self._is_up(self._wave[1]) or wave > self._wave:

@@ -18,12 +18,15 @@ from typing import ClassVar
 
 import msgspec
 
+from peers.core.bounds import Count, Rank, Ranks
 from peers.core.leadership.elections.base import Electorate, Rounds
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.membership.overlay_graph import distances, next_hop
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
+MOST_PATIENT = 20
+"""A later attempt waits for longer, but not more than so many times."""
 HOP_PART = 0.1
 """A lap may take so much of the patience of peers for each of its hops, before it counts as lost."""
 
@@ -37,11 +40,11 @@ class RingElection(ElectionMessage, frozen=True, kw_only=True, tag=True, array_l
     Peers whose maps differ for a moment may send it to and fro, so it is dropped when it has no `hops_left`.
     """
 
-    beginner: int
-    lap: int
-    standing: tuple[int, ...]
-    to: int
-    hops_left: int
+    beginner: Rank
+    lap: Count
+    standing: Ranks
+    to: Rank
+    hops_left: Count
 
     def begun_by(self) -> int:
         return self.beginner
@@ -54,8 +57,8 @@ class RingElection(ElectionMessage, frozen=True, kw_only=True, tag=True, array_l
 class RingWinner(ElectionMessage, frozen=True, kw_only=True, tag=True, array_like=True):
     """The beginner of a lap tells `winner` that it is the highest of those who stand."""
 
-    winner: int
-    hops_left: int
+    winner: Rank
+    hops_left: Count
 
     def gist(self) -> str:
         return f"winner {self.winner}"
@@ -73,6 +76,8 @@ class Ring(Rounds):
         # The highest lap seen in this round, and the last one that this peer added itself to.
         self._lap: _Lap | None = None
         self._added_to: _Lap | None = None
+        # How many laps this peer has begun in this round.
+        self._begun = 0
         # Who won the lap that this peer began, None until it is back.
         self._winner: int | None = None
 
@@ -86,15 +91,15 @@ class Ring(Rounds):
 
     def _enter(self, after_term: int, attempt: int, reason: VacancyReason) -> None:
         self._round, self._reason = (after_term, attempt), reason
-        self._lap, self._added_to, self._winner = None, None, None
+        self._lap, self._added_to, self._winner, self._begun = None, None, None, 0
 
     # -- the lap -------------------------------------------------------------------------------------------
 
     def _begin_lap(self) -> None:
         assert self._round is not None
         rank = self._peers.ctx.me.rank
-        before = self._lap[1] if self._lap is not None and self._lap[0] == rank else -1
-        self._lap = self._added_to = (rank, before + 1)
+        lap, self._begun = self._begun, self._begun + 1
+        self._lap = self._added_to = (rank, lap)
         self._winner = None
         self._wait(self._lap_s())
         after_term, attempt = self._round
@@ -103,7 +108,7 @@ class Ring(Rounds):
             attempt=attempt,
             reason=self._reason,
             beginner=rank,
-            lap=before + 1,
+            lap=lap,
             standing=(rank,) if rank in self._eligible() else (),
             to=rank,
             hops_left=0,
@@ -141,6 +146,8 @@ class Ring(Rounds):
         if is_old or not self._is_up(election.beginner) or self._swallows(lap):
             return
         rank = self._peers.ctx.me.rank
+        if election.beginner == rank and election.lap >= self._begun:
+            return  # It was not begun here, whoever says so.
         self._lap = lap
         # The beginner waits the shortest, the highest next: not all are to begin the next attempt at once.
         self._wait(self._lap_s() * (2 + self._below_the_highest()) if election.beginner != rank else self._lap_s())
@@ -219,7 +226,7 @@ class Ring(Rounds):
         assert self._round is not None
         ctx = self._peers.ctx
         hops = sum(distances(ctx.graph, ctx.me.rank).values())
-        return self._patience_s() * (1 + HOP_PART * hops) * (self._round[1] + 1)
+        return self._patience_s() * (1 + HOP_PART * hops) * min(self._round[1] + 1, MOST_PATIENT)
 
     def _wait(self, wait_s: float) -> None:
         self._peers.ctx.set_timer("election", wait_s)

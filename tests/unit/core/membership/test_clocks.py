@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers.core.bounds import MAX_TIME, NO_RANK
 from peers.core.market.sort_key import sort_key
-from peers.core.membership.clocks import CLOCKS, MAX_TIME, LamportStamp, Stamp, VectorStamp, make_clock, zero_stamp
-from peers.core.names import NO_RANK, peer_name, rank_of
+from peers.core.membership.clocks import CLOCKS, LamportStamp, Stamp, VectorStamp, make_clock, zero_stamp
+from peers.core.names import peer_name, rank_of
 
 NAMES = [peer_name("buyer", 0), peer_name("seller", 1), peer_name("merchant", 2), peer_name("buyer", 10)]
 
