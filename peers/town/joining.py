@@ -121,6 +121,7 @@ class Joining:
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
         self._check_closed(uri)
+        self._check_journals(card.get("town", ""))
         settings = self._settings = settings_in(card)
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
@@ -174,6 +175,16 @@ class Joining:
             f"{joined} joined{at}; Ctrl-C ends what this terminal started, and the town goes on", "bold"
         )
         return books
+
+    def _check_journals(self, town: str) -> None:
+        """Raises TownError where the journals here are those of another town: held against the books of this one,
+        they would speak of sales that nobody ever made."""
+        before = self._remembered
+        if before is not None and before.town not in ("", town) and self._directory.has_journals():
+            raise TownError(
+                f"the journals in {self._directory.path} are those of another town than this one: choose another "
+                "--dir, or remove that one if you need it no more"
+            )
 
     def _books_of(self, area: AreaPlan, home: Books, known: Sequence[AreaBooks]) -> Books:
         """The books of the area, the town's being `home`. SettingsError where nobody says where they are."""

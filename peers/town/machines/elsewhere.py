@@ -50,7 +50,7 @@ class Had(msgspec.Struct, frozen=True, kw_only=True):
 
 class Elsewhere:
     """The journals of all terminals but that of `directory`, which is the town's, and whose books are in `database`
-    at `uri`; asked for while this is entered. `limit_s`: for so long; None for as long as something comes. `closes`:
+    at `uri`; asked for while this is entered. `limit_s`: what comes within so long; None for all of it. `closes`:
     the town does, so those of each terminal are waited for until its last peer has ended."""
 
     def __init__(
@@ -73,8 +73,6 @@ class Elsewhere:
         """The name servers of those that are on other machines, and so cannot read the journals here in place."""
 
     def __enter__(self) -> Elsewhere:
-        if self._limit_s is not None:
-            self._deadline_s = time.monotonic() + self._limit_s
         self._working.start()
         return self
 
@@ -122,6 +120,8 @@ class Elsewhere:
             return
         with ThreadPoolExecutor(min(len(keepers), _AT_ONCE)) as pool:
             asked = list(pool.map(self._ask, keepers))
+            if self._limit_s is not None and self._deadline_s is None:
+                self._deadline_s = time.monotonic() + self._limit_s
             there = {each.keeper.terminal: each for each in asked if each.index is not None}
             self.answering = frozenset(there)
             places = {name: each.keeper.place for name, each in there.items()}
