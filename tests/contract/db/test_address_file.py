@@ -15,7 +15,8 @@ from pymongo.errors import OperationFailure
 
 from db.mongod.address_file import FILE
 from db.mongod.guard import KEY_FILE
-from db.mongod.process import find_mongod, free_port
+from db.mongod.process import free_port
+from db.mongod.program import find_mongod
 from db.uri import with_options
 from peers.books_address import address_given, without_secrets
 from peers.rpc.certificates import ensure_certificates
