@@ -279,7 +279,7 @@ ToldStands == Level = "majority" => \A t \in Traders : \A r \in DOMAIN trader[t]
 \* Who is in office knows what waits and what is in stock, as of its place.
 MemoryTrue == Level = "majority" => \A t \in Traders : trader[t].is = "office" =>
   LET right == Right(log, trader[t].place)
-  IN \A d \in DOMAIN right :
+  IN trader[t].place <= Len(log) /\ \A d \in DOMAIN right :
        \/ right[d].val \in Over
        \/ d \in DOMAIN trader[t].docs /\ trader[t].docs[d].val = right[d].val
 

@@ -2,8 +2,7 @@
 (* Walks along what was seen of schedules of the simulator: is every step one of Ledger.tla? *)
 EXTENDS Ledger
 CONSTANTS
-  Seen,   \* the traces, each with its entries and its steps (Seen.tla, which is made of them)
-  Tell    \* whether each step that was gone is told, or only the end of a trace
+  Seen    \* the traces, each with its entries and its steps (Seen.tla, which is made of them)
 VARIABLES
   number, \* which of the traces it is
   gone    \* so many of its steps were gone
@@ -40,7 +39,7 @@ Is(step) ==
 Next ==
   /\ gone < Len(Steps) /\ Is(Steps[gone + 1])
   /\ gone' = gone + 1 /\ number' = number
-  /\ (Tell \/ gone' = Len(Steps)) => PrintT(<<"gone", number, gone'>>)
+  /\ PrintT(<<"gone", number, gone'>>)
 Spec == Init /\ number \in DOMAIN Seen /\ gone = 0 /\ [][Next]_<<vars, number, gone>>
 
 \* A trace has one state after each of its steps.

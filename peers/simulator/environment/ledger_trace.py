@@ -47,7 +47,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class TracedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry: the ids that it takes for new, what it leaves requests as, and by how many units it moves deposits."""
+    """An entry: the ids it takes for new, what it leaves requests as, and by how many units it moves deposits."""
 
     kind: Literal["office", "trade"]
     trader: int
@@ -67,7 +67,7 @@ class Trace(msgspec.Struct, kw_only=True):
 
 
 class _Trader(msgspec.Struct):
-    """A trader as far as it was seen. `after_term`: it was beaten to the place, and reads again to follow this one."""
+    """A trader as far as it was seen. `after_term`: it was beaten to the place, and reads again to follow that."""
 
     number: int
     under_way: Append | None = None
@@ -131,11 +131,11 @@ class LedgerTrace:
     def _on_append(self, process: Process, append: Append) -> None:
         entry, place = append.entry, append.place + 1
         trader = self._trader_of.get(process.uri)
-        if trader is not None and trader.under_way is not None:
-            if trader.under_way.entry.entry_id == entry.entry_id:
-                number = self._number(trader.number, append)
-                self._note(Step(kind="again", trader=trader.number, entry=number, place=place))
-                return
+        under_way = None if trader is None else trader.under_way
+        if trader is not None and under_way is not None and under_way.entry.entry_id == entry.entry_id:
+            number = self._number(trader.number, append)
+            self._note(Step(kind="again", trader=trader.number, entry=number, place=place))
+            return
         if isinstance(entry, OfficeEntry):
             trader = self._bidder(process, entry)
         elif trader is None:

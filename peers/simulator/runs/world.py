@@ -19,9 +19,7 @@ _BOOKS_FOLLOW_S = 1.0
 class World:
     """One schedule. What happens is decided by the scenario alone; `history`, where there is one, keeps it all."""
 
-    def __init__(
-        self, scenario: Scenario, history: History | None = None, trace: LedgerTrace | None = None
-    ) -> None:
+    def __init__(self, scenario: Scenario, history: History | None = None, trace: LedgerTrace | None = None) -> None:
         self.scenario = scenario
         self.environment = Environment(scenario.seed, settings_of(scenario), history, trace)
         self.faults = FaultPlay(self.environment)
