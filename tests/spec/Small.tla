@@ -51,7 +51,7 @@ Sees(sight) ==
          \E t \in Traders : trader[t].is = "office" /\ TermAt(log, Len(log)) > trader[t].term
     [] sight = "a deposed trader's entry refused"       -> \E t \in Traders : IsOn(t, "office") /\ Beaten(t)
     [] sight = "a candidate's place taken"              -> \E t \in Traders : IsOn(t, "writing") /\ Beaten(t)
-    [] sight = "an entry that stands, and no answer"    ->
+    [] sight = "an entry that stands unanswered"    ->
          \E t \in Traders : underWay[t] # None /\ underWay[t].place \in Places(log) /\ ~Beaten(t)
     [] sight = "a late entry of one who has left"       ->
          \E a \in sent : trader[a.entry.by].is = "out" /\ Fits(Primary, a)

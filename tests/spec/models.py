@@ -62,7 +62,7 @@ class Model:
 
 _LOG = (
     "deposed without knowing it", "a deposed trader's entry refused", "a candidate's place taken",
-    "an entry that stands, and no answer", "a late entry of one who has left", "both are decided",
+    "an entry that stands unanswered", "a late entry of one who has left", "both are decided",
     "ids that the log has", "what waited is decided by a successor", "a place taken before a majority has it",
 )  # fmt: skip
 _BOOKS = ("books that are behind", "books newer than they say", "a late maker", "all is made")

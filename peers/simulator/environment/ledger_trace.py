@@ -250,7 +250,8 @@ class LedgerTrace:
 def _traced(trader: int, entry: Entry) -> TracedEntry:
     if isinstance(entry, OfficeEntry):
         return TracedEntry(kind="office", trader=trader, term=entry.term)
-    puts = {each.request.request_id: _status(each) for each in (*entry.outcomes, *entry.queued, *entry.reversals)}
+    records: list[Accepted | Outcome] = [*entry.outcomes, *entry.queued, *entry.reversals]
+    puts = {each.request.request_id: _status(each) for each in records}
     moves: dict[str, int] = {}
 
     def move(deposit_id: str, units: int) -> None:
