@@ -174,6 +174,14 @@ FileOption = Annotated[
 ShivizOption = Annotated[
     Path | None, typer.Option(metavar="PATH", help="Also write a log for ShiViz.", rich_help_panel=_ONE)
 ]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Write what the ledger can tell apart of each schedule, a line each (tests/spec checks such).",
+        rich_help_panel=_ONE,
+    ),
+]
 BeatsOption = Annotated[bool, typer.Option("--beats", help="List beats and clock news too.", rich_help_panel=_ONE)]
 ExhaustiveOption = Annotated[
     bool, typer.Option("--exhaustive", help="Walk all orders of events of three peers.", rich_help_panel=_EVERY)
