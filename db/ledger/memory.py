@@ -24,6 +24,7 @@ from peers.core.ledger.port import (
     Appended,
     Done,
     EndLost,
+    FindEnd,
     FindReversals,
     FindSales,
     Found,
@@ -93,6 +94,8 @@ class MemoryLedger:
                 return self._load()
             case ReadOn():
                 return self._read_on(operation)
+            case FindEnd():
+                return Found(place=self._settled)
             case LookUp():
                 return self._look_up(operation)
             case FindSales():
