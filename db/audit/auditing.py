@@ -1,4 +1,4 @@
-"""The audit: reads a town's log, books and journals and judges them by the eleven invariants.
+"""The audit: reads a town's log, books and journals and judges them by the twelve invariants.
 
 It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
 may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
@@ -40,6 +40,7 @@ from db.audit.checkers.acknowledgements import Subject, subject_of
 from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
+from db.audit.history.operations import Operations
 from db.audit.invariants import Checkers
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
@@ -131,6 +132,7 @@ class _Audit:
         self._calm = calm
         self._commission_rate = commission_rate
         self._patience_s = patience_s
+        self._history: Operations | None = None
 
     def run(self, uri: str, name: str, timeout_s: float) -> Verdict:
         """Reads and judges; LedgerError if the books cannot be read."""
@@ -139,6 +141,8 @@ class _Audit:
                 database = client.get_database(
                     name, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority")
                 )
+                if self._directory is not None:  # Before the log, so that the log has all that anybody saw in it.
+                    self._history = _read_history(self._directory)
                 checkers, seen = self._read_books(client, database)
                 unfinished = checkers.queued > 0 or checkers.follow.behind
                 if self._calm is False:
@@ -183,6 +187,7 @@ class _Audit:
             graph_kind=self._graph_kind,
             commission_rate=self._commission_rate,
             log_given=None,
+            history=self._history,
         )
         posts = list(database.posts.find(session=session))
         log = map(StoredDocument, _raw(database.log).find({}, batch_size=_LOG_BATCH, session=session).sort("_id", 1))
@@ -283,6 +288,18 @@ def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> boo
         return (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen
 
     return wait_until(has_moved, patience_s, look_s=_POLL_S)
+
+
+def _read_history(directory: Path) -> Operations | None:
+    """Returns what customers asked and were told by the journals there; None where there are none."""
+    history: Operations | None = None
+    for path in journal_files(directory):
+        history = history or Operations()
+        history.journal()
+        for line in read_journal(path):
+            if isinstance(line, JournalEntry):
+                history.line(line)
+    return history
 
 
 def _read_journals(database: Database[Documents], directory: Path, checkers: Checkers) -> None:

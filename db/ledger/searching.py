@@ -97,7 +97,7 @@ class NearestStock:
             wanted = self._wanted(time.monotonic())
             if wanted is None or found.as_of.place < wanted:
                 return None
-            if since is not None and not found.as_of.reaches(since):
+            if since is not None and not found.as_of.reaches(since, shared=bool(self._area)):
                 return None
             self.answered += 1
         return found

@@ -36,19 +36,23 @@ class AsOf(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
     place: int = NOWHERE
 
-    def joined(self, other: AsOf) -> AsOf:
-        """Returns what somebody knows who was told as of both: all of the later term."""
-        if self.term != other.term:
+    def joined(self, other: AsOf, *, shared: bool = False) -> AsOf:
+        """Returns what somebody knows who was told as of both: all of the later term. In a `shared` log each area has
+        terms of its own, which do not compare, and no place is ever lost."""
+        if self.term != other.term and not shared:
             return self if self.term > other.term else other
-        return AsOf(term=self.term, seq=max(self.seq, other.seq), place=max(self.place, other.place))
+        term = max(self.term, other.term)
+        return AsOf(term=term, seq=max(self.seq, other.seq), place=max(self.place, other.place))
 
-    def reaches(self, since: AsOf) -> bool:
+    def reaches(self, since: AsOf, *, shared: bool = False) -> bool:
         """Whether who has read as far as this has read all that was told as of `since`.
 
-        Whoever takes office reads all that was told in earlier terms; so only within a term are the rest compared."""
-        return self.term > since.term or (
-            self.term == since.term and self.place >= since.place and self.seq >= since.seq
-        )
+        Whoever takes office reads all that was told in earlier terms, so only within a term are the others compared;
+        in a `shared` log it is the others alone."""
+        has_rest = self.place >= since.place and self.seq >= since.seq
+        if shared:
+            return has_rest
+        return self.term > since.term or (self.term == since.term and has_rest)
 
 
 class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +136,12 @@ def _check_report(call: ReportStock) -> None:
 
 
 class OnOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be bought: deposits, lowest sort key first in an item, `remaining` being what is free of each."""
+    """What can be bought: deposits, lowest sort key first in an item, `remaining` being what is free of each, at the
+    post of `area` where several share the log."""
 
     deposits: tuple[Deposit, ...]
     as_of: AsOf
+    area: str = ""
 
 
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):

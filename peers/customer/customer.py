@@ -181,7 +181,9 @@ class Customer:
         return found
 
     def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
+        asked_s = time.monotonic()
         found = self.ask("browse", item, self._since(area), within_s=within_s, area=area)
+        self._journals.note_search(area, asked_s, item, found)
         self._hear(area, found)
         return list(found["rows"])
 
@@ -252,7 +254,9 @@ class Customer:
         return self._outcome(request_id, within_s, self._area)
 
     def _outcome(self, request_id: str, within_s: float | None, area: str) -> Document | None:
+        asked_s = time.monotonic()
         outcome: Document | None = self.ask("outcome", request_id, self._since(area), within_s=within_s, area=area)
+        self._journals.note_outcome(area, asked_s, request_id, outcome)
         self._hear(area, outcome)
         return outcome
 
@@ -308,7 +312,7 @@ class Customer:
     def _hear(self, area: str, answer: Document | None) -> None:
         heard = None if answer is None else as_of_in(answer)
         if heard is not None:
-            self._told[area] = heard.joined(self._told.get(area, heard))
+            self._told[area] = heard.joined(self._told.get(area, heard), shared=bool(area))
 
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1

@@ -41,7 +41,8 @@ def since_of(given: object) -> AsOf | None:
 
 def browse_dict(found: OnOffer, within_s: float) -> Document:
     """Returns what `browse` gives: the rows of a search, as of what they are so, and how much they may miss."""
-    return {"rows": on_offer(found), **as_of_dict(found.as_of), "within_ms": round(within_s * 1000)}
+    within_ms = round(within_s * 1000)
+    return {"rows": on_offer(found), **as_of_dict(found.as_of), "area": found.area, "within_ms": within_ms}
 
 
 def as_of_dict(as_of: AsOf) -> Document:

@@ -23,7 +23,7 @@ def on_offer(state: PostState, item: str | None, area: str) -> OnOffer:
     traders = state.post.in_office()
     found = (each for each in state.stock.on_offer(item) if each.offer.seller not in traders)
     free = (_free(each, area) for each in found)
-    return OnOffer(deposits=tuple(each for each in free if each.remaining > 0), as_of=as_of(state, area))
+    return OnOffer(deposits=tuple(each for each in free if each.remaining > 0), as_of=as_of(state, area), area=area)
 
 
 def _free(deposit: Deposit, area: str) -> Deposit:

@@ -49,7 +49,8 @@ class LedgerReads:
         self._gate.let_through(self._ctx.now.mono_s, partial(self._on_certain, call_id, call))
 
     def _on_certain(self, call_id: int, call: AskOutcome, refusal: WireError | None) -> None:
-        if refusal is None and call.since is not None and not as_of(self._state, self._area).reaches(call.since):
+        now = as_of(self._state, self._area)
+        if refusal is None and call.since and not now.reaches(call.since, shared=bool(self._area)):
             refusal = PostClosed(why="the books have not got as far as you were told")
         known = self._pending.find(call.request_id)
         if refusal is not None or known is not None:

@@ -54,7 +54,7 @@ class StockAtHand:
         self._ctx.emit(Respond(call_id=call_id, reply=reply))
 
     def _has(self, since: AsOf | None) -> bool:
-        return since is None or as_of(self._state, self._area).reaches(since)
+        return since is None or as_of(self._state, self._area).reaches(since, shared=bool(self._area))
 
     def foretell(self, pending: PendingRequest) -> None:
         """A request was accepted just now: says what becomes of it, as far as the cache knows."""

@@ -259,6 +259,7 @@ def test_deposits_there_and_back() -> None:
         "term": 2,
         "seq": 5,
         "place": 8,
+        "area": "",
         "within_ms": 500,
     }
 
