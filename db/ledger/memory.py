@@ -24,6 +24,7 @@ from peers.core.ledger.port import (
     Appended,
     Done,
     EndLost,
+    FindEnd,
     FindReversals,
     FindSales,
     Found,
@@ -98,6 +99,8 @@ class MemoryLedger:
                 return PostRead(post=held_after(self._post, self._log[self._made + 1 : self._settled + 1]))
             case ReadOn():
                 return self._read_on(operation)
+            case FindEnd():
+                return Found(place=self._settled)
             case LookUp():
                 return self._look_up(operation)
             case FindSales():

@@ -30,6 +30,7 @@ from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, 
 from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import (
+    read_end,
     read_found,
     read_holders,
     read_loaded,
@@ -49,6 +50,7 @@ from peers.core.ledger.port import (
     Appended,
     Done,
     EndLost,
+    FindEnd,
     FindReversals,
     FindSales,
     Found,
@@ -275,12 +277,14 @@ def _standing(database: Database[Document], operation: Append) -> Result:
 
 
 def _read(
-    database: Database[Document], operation: Load | ReadPost | ReadOn | LookUp | FindSales | FindReversals
+    database: Database[Document], operation: Load | ReadPost | ReadOn | FindEnd | LookUp | FindSales | FindReversals
 ) -> Loaded | PostRead | ReadEntries | Found:
     if isinstance(operation, ReadPost):
         return PostRead(post=read_holders(database))
     if isinstance(operation, ReadOn):
         return read_on(database, operation.place, operation.limit)
+    if isinstance(operation, FindEnd):
+        return read_end(database)
     if isinstance(operation, LookUp):
         return read_found(database, operation.request_ids, operation.deposit_ids)
     if isinstance(operation, FindReversals):

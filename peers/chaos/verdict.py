@@ -1,6 +1,6 @@
 """What a chaos run proves: *holds*, *violated*, or *could not tell*.
 
-The audit's eleven invariants judge the log, the books, the journals and the graph; two more lines say whether trade
+The audit's twelve invariants judge the log, the books, the journals and the graph; two more lines say whether trade
 went on once everything was healed, and whether a peer died of anything but the plan. That nothing was found means
 little where little was tried: a run with too little traffic, too few faults or no failover could not tell.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from peers.core.bounds import MAX_TIME
-from peers.core.calls import Status
+from peers.core.calls import AsOf, Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
 from peers.core.customers.buyer import Buyer
@@ -167,6 +167,10 @@ class Peer:
             up=tuple(m.name for m in ctx.members.up()),
             counters=dict(ctx.counters),
         )
+
+    def as_of(self, area: str = "") -> AsOf | None:
+        """How far this peer has read as the trader of `area` ("": its own); None if it is not in office there."""
+        return (self._incumbency if area in ("", self._ctx.area) else self._fellows).as_of(area)
 
     def snapshot(self) -> Snapshot:
         """What a newcomer must be given."""

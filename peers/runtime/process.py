@@ -83,10 +83,11 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     threading.excepthook = lambda args: _die(log, args.exc_value)
     reporter = TownReporter(channel, log, quiet=spec.quiet)
     orders = _Orders(channel)
-    rules = make_settings(spec.settings).ledger
+    settings = make_settings(spec.settings)
+    rules, area = settings.ledger, spec.area if settings.market.one_stock else ""
     nearest = None
     if rules.read_preference == "nearest":
-        nearest = NearestStock(spec.mongo_uri, spec.database, rules.max_staleness_s)
+        nearest = NearestStock(spec.mongo_uri, spec.database, rules.max_staleness_s, area=area)
 
     def make_ledger() -> Ledger:
         return MongoLedger(

@@ -130,7 +130,7 @@ class Fellows(Office):
 
     def _begin(self, won: Won) -> None:
         ctx, area, term = self._ctx, self._seat.area, won.post.term
-        self._term = TraderTerm(ctx, won.state, self._seat)
+        self._term = TraderTerm(ctx, won.state, self._seat, certain_s=won.begun_s)
         ctx.emit(HoldPost(term=term, held=True, area=area))
         for changes in won.to_make:
             ctx.perform(changes)

@@ -55,6 +55,11 @@ class ReadOn(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 500
 
 
+class FindEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """Read how far the log goes. Gives Found with its last `place` and nothing else: all that anybody was told before
+    this was asked, at a majority, stands there or before. It costs a write, as only that shows who is primary."""
+
+
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Read what is recorded under these ids of requests, and of deposits, whatever these still hold. Gives Found."""
 
@@ -108,7 +113,17 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Operation = (
-    Append | Load | ReadPost | ReadOn | LookUp | FindSales | FindReversals | MakeBooks | RecordElection | Reach
+    Append
+    | Load
+    | ReadPost
+    | ReadOn
+    | FindEnd
+    | LookUp
+    | FindSales
+    | FindReversals
+    | MakeBooks
+    | RecordElection
+    | Reach
 )
 
 

@@ -35,12 +35,13 @@ class Bidding(Enum):
 
 
 class Won(msgspec.Struct, frozen=True):
-    """The bid is won. `state` has the office entry in it; `to_make` brings the books up to it; `post` is that of the
-    area whose post it is."""
+    """The bid is won. `state` has the office entry in it, and all that stood when that was first sent, at `begun_s`;
+    `to_make` brings the books up to it; `post` is that of the area whose post it is."""
 
     state: PostState
     to_make: tuple[MakeBooks, ...]
     post: Post
+    begun_s: float
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -80,7 +81,8 @@ class TakingOffice:
         if isinstance(settled, Appended):
             self._bidding = Bidding.OVER
             made = self._state.take_in(self._committer.entry)
-            return Won(self._state, (*self._to_make, made), self._state.post.of(self._seat.area))
+            post = self._state.post.of(self._seat.area)
+            return Won(self._state, (*self._to_make, made), post, self._committer.begun_s)
         if isinstance(settled, Behind):
             self._on_behind(settled)
         elif isinstance(settled, Taken | EndLost):

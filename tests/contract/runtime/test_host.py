@@ -15,7 +15,7 @@ import pytest
 from nameserver.client import NameServerClient
 from nameserver.names import NAME_SERVER_OBJECT, PREFIX
 from nameserver.process import NameServerProcess
-from peers.core.calls import Status
+from peers.core.calls import AsOf, Status
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
 from peers.core.ledger.log import TradeEntry
@@ -356,6 +356,10 @@ class Broken:
 
     def status(self) -> Status:
         raise NotImplementedError
+
+    def as_of(self, area: str) -> AsOf | None:
+        del area
+        return None
 
     def snapshot(self) -> Snapshot:
         return Snapshot(members=(self._me,), edges=())

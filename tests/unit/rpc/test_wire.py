@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.core.bounds import MAX_TIME
-from peers.core.calls import ReportStock
+from peers.core.calls import AsOf, OnOffer, ReportStock
 from peers.core.market.limits import MAX_PRICE
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp
@@ -22,6 +22,7 @@ from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings
 from peers.errors import BadRequest
 from peers.rpc import public_form, wire
+from peers.rpc.read_form import browse_dict
 from tests.helpers.deals import taken_back
 
 LAMPORT = public_form.Reader(Settings())
@@ -254,9 +255,14 @@ def test_deposits_there_and_back() -> None:
     )
     deposit = Deposit(offer=offer, remaining=4, deposited_at_ms=1_700_000_000_123, term=2)
     assert public_form.deposit_of(public_form.deposit_dict(deposit)) == deposit
-    assert public_form.on_offer((deposit,)) == [
-        {"item": "fish", "seller": "s", "price": "7.20", "remaining": 4, "deposit_id": "d"}
-    ]
+    assert browse_dict(OnOffer(deposits=(deposit,), as_of=AsOf(term=2, seq=5, place=8)), 0.5) == {
+        "rows": [{"item": "fish", "seller": "s", "price": "7.20", "remaining": 4, "deposit_id": "d"}],
+        "term": 2,
+        "seq": 5,
+        "place": 8,
+        "area": "",
+        "within_ms": 500,
+    }
 
 
 @given(value=anything)
