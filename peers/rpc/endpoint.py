@@ -7,7 +7,7 @@ form. Every method takes any arguments, so that a missing or a surplus one is a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
@@ -28,15 +28,17 @@ from peers.core.calls import (
 from peers.core.market.limits import MAX_ID_LENGTH
 from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
+from peers.core.names import ROLES, peer_name
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc import public_form, wire
 from peers.rpc.area_form import areas_in, search_arguments, since_in
 from peers.rpc.deferred_replies import OnReply
-from peers.rpc.permissions import check_machine, check_may_see, check_may_trade, machines_only
+from peers.rpc.permissions import check_machine, check_may_see, check_may_speak, check_may_trade, machines_only
 from peers.rpc.reactor import Afterwards
 from peers.rpc.read_form import browse_dict, since_of
 from peers.rpc.served_connection import CallAnswer
 from peers.rpc.server import CallHandler, MayWait, caller, caller_identity, served_on_thread
+from peers.rpc.speakers import check_newcomer, check_own_machine, check_sender, check_trader_tells
 
 
 class ServedPeer(Protocol):
@@ -83,8 +85,18 @@ class ServedPeer(Protocol):
     def introduce(self, member: Member) -> Snapshot:
         """Takes in a newcomer; returns what it must know."""
 
+    @property
+    def home(self) -> str:
+        """The host that the peer is called at."""
+
     def home_of(self, name: str) -> str | None:
         """The host that the peer of this name is called at; None if it is not known."""
+
+    def home_of_rank(self, rank: int) -> str | None:
+        """The host that the peer of this rank is called at; None if it is not known here. Does not wait."""
+
+    def trader_homes(self, sales: tuple[Outcome, ...]) -> Iterable[str | None]:
+        """The hosts of the traders that may tell this peer of these sales."""
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any], name: str) -> Any:
@@ -215,6 +227,7 @@ class PeerEndpoint:
     def resign(self, *arguments: Any, **named: Any) -> None:
         """The trader steps down."""
         _none(arguments, named)
+        check_own_machine(caller_identity(), "resign", self._peer.home)
         self._peer.call(Resign())
 
     # -- among peers ---------------------------------------------------------------------------------------
@@ -226,33 +239,45 @@ class PeerEndpoint:
     @machines_only
     def told(self, packed: Any = None) -> None:
         """The trader tells this peer of sales of its goods, and of purchases that were taken back."""
-        self._peer.told(wire.unpack_sales(packed))
+        sales = wire.unpack_sales(packed)
+        identity = caller_identity()
+        if identity is not None:
+            check_trader_tells(identity, self._peer.trader_homes(sales))
+        self._peer.told(sales)
 
     @machines_only
     def standing(self, seller: Any = None, after_seq: Any = None, area: Any = "") -> bytes:
         """A seller's sales after `after_seq`, and what it still has on offer."""
-        reply = self._peer.call(self._reader.standing(seller, after_seq), _area(area))
+        call = self._reader.standing(seller, after_seq)
+        check_may_speak(caller(), field="seller", name=call.seller, home_of=self._peer.home_of)
+        reply = self._peer.call(call, _area(area))
         assert isinstance(reply, StandingReply)
         return wire.pack(reply)
 
     @machines_only
     def report_stock(self, packed: Any = None, area: Any = "") -> bytes:
         """A seller reports what it really holds of a deposit, and which of its sales are to be taken back."""
-        reply = self._peer.call(wire.unpack_stock_report(packed), _area(area))
+        call = wire.unpack_stock_report(packed)
+        check_may_speak(caller(), field="seller", name=call.seller, home_of=self._peer.home_of)
+        reply = self._peer.call(call, _area(area))
         assert isinstance(reply, StockReply)
         return wire.pack(reply)
 
     @machines_only
     def reversals(self, customer: Any = None, after: Any = None, area: Any = "") -> bytes:
         """A customer's sales and purchases that were taken back, after the reversal numbered `after`."""
-        reply = self._peer.call(self._reader.reversals(customer, after), _area(area))
+        call = self._reader.reversals(customer, after)
+        check_may_speak(caller(), field="customer", name=call.customer, home_of=self._peer.home_of)
+        reply = self._peer.call(call, _area(area))
         assert isinstance(reply, ReversalsReply)
         return wire.pack(reply)
 
     @machines_only
     def introduce(self, packed: Any = None) -> bytes:
         """A newcomer joins: everybody is told, and it is given what it must know."""
-        return wire.pack(self._peer.introduce(wire.unpack_member(packed)))
+        member = wire.unpack_member(packed)
+        check_newcomer(caller_identity(), member, self._peer.home_of_rank(member.rank))
+        return wire.pack(self._peer.introduce(member))
 
     # -- the handlers --------------------------------------------------------------------------------------
 
@@ -281,8 +306,19 @@ class PeerEndpoint:
         if not (answer.may_wait or self._peer.is_prompt(parcel.sender)):
             raise MayWait
         if answer.connection is not None:
+            check_sender(answer.connection, parcel, partial(self._home_of_sender, answer))
             answer.connection.rank = parcel.sender
         answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
+
+    def _home_of_sender(self, answer: CallAnswer, rank: int) -> str | None:
+        """Where the peer of a rank is. One of another area is not known here, and is looked up, once a connection."""
+        home = self._peer.home_of_rank(rank)
+        if home is not None or len(self._peer.areas) < 2:
+            return home
+        if not answer.may_wait:
+            raise MayWait
+        names = (peer_name(role, rank) for role in ROLES)
+        return next((found for found in map(self._peer.home_of, names) if found is not None), None)
 
 
 def _look_up_on_a_thread(_name: str) -> NoReturn:

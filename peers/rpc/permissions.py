@@ -42,6 +42,12 @@ def check_may_trade(
         _check_speaks_for(connection, connection.identity, id_field, owned[1], home_of)
 
 
+def check_may_speak(connection: ServedConnection | None, *, field: str, name: str, home_of: HomeOf) -> None:
+    """Raises as `check_may_trade` does, of a customer that asks what concerns `name`, or reports in that name."""
+    if connection is not None and connection.identity is not None:
+        _check_speaks_for(connection, connection.identity, field, name, home_of)
+
+
 def check_may_see(identity: Identity | None, buyer: object) -> None:
     """Raises NotAllowed for a client that asks what became of somebody else's request."""
     if identity is not None and identity.kind == "client" and buyer != identity.customer:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from nameserver.client import NameServerClient
-from peers.core.membership.members import Snapshot
+from peers.core.market.records import Outcome
+from peers.core.membership.members import Member, Snapshot
 from peers.endpoints import host_of
 from peers.errors import TownError
 
@@ -21,6 +22,25 @@ class Homes:
     def __init__(self, snapshot: Callable[[], Snapshot], nameserver: tuple[str, int]) -> None:
         self._snapshot = snapshot
         self._nameserver = nameserver
+
+    def home_of_rank(self, rank: int) -> str | None:
+        """Returns the host that the peer of this rank is called at, None if the peer here does not know it."""
+        member = self.member(rank)
+        return None if member is None else host_of(member.uri) or None
+
+    def member(self, rank: int) -> Member | None:
+        """Returns what the peer here knows of the one of this rank."""
+        return next((member for member in self._snapshot().members if member.rank == rank), None)
+
+    def trader_homes(self, sales: Iterable[Outcome], *, of_other_areas: bool) -> Iterator[str | None]:
+        """Gives the host of the trader that the peer here knows of; and with `of_other_areas` of those that say they
+        decided on `sales`, for a trader tells its customers of what those of other areas have sold too. May wait."""
+        trader = self._snapshot().trader
+        if trader is not None:
+            yield self.home_of(trader)
+        if of_other_areas:
+            for name in {sale.trader for sale in sales}:
+                yield self.home_of(name)
 
     def home_of(self, name: str) -> str | None:
         """Returns the host that the peer of this name is called at, None if nobody here knows it. May wait."""

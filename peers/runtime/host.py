@@ -13,7 +13,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
 from peers.core.reports import Demoted, Report, Returned
 from peers.core.settings import Settings, make_settings
-from peers.endpoints import endpoint
+from peers.endpoints import endpoint, host_of
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
@@ -62,6 +62,7 @@ from peers.rpc.public_form import Document, Reader
 from peers.rpc.reactor import Afterwards
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.server import Server
+from peers.rpc.tls import is_secured
 from peers.rpc.wire import Parcel
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
@@ -167,7 +168,15 @@ class PeerHost:
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
         self._calls = WaitingCalls(self._step, self._lock, self._ledger.carry_out, self._replies)
-        self._exchange = LinkExchange(spec.rank, spec.incarnation, self._step, self._lock, self._begun, timeout_s)
+        self._exchange = LinkExchange(
+            spec.rank,
+            spec.incarnation,
+            self._step,
+            self._lock,
+            self._begun,
+            timeout_s,
+            known=(lambda: self._core.snapshot().members) if is_secured() else None,
+        )
         self._links = Links(self._exchange, timeout_s, log)
         self._trader_client = TraderClient(timeout_s, self._on_replied)
         self._sale_notifier = SaleNotifier()
@@ -183,10 +192,13 @@ class PeerHost:
         )
         self.member = _member_of(spec, self._server.uri)
         nameserver = (spec.nameserver_host, spec.nameserver_port)
-        self.home_of = Homes(self.snapshot, nameserver).home_of
+        self.home = host_of(self.member.uri)
+        self._homes = Homes(self.snapshot, nameserver)
+        self.home_of, self.home_of_rank = self._homes.home_of, self._homes.home_of_rank
+        self._shares_log = bool(spec.areas) and settings.market.one_stock
         self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.browse)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
-        self._core = make_core(self.member, settings, spec)
+        self._core: Core = make_core(self.member, settings, spec)
         # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Respond: lambda command: self._calls.answer(command.call_id, command.reply),
@@ -319,6 +331,10 @@ class PeerHost:
     def deliver(self, parcel: Parcel) -> Parcel:
         """Takes in what came along a link; returns what handling it made this peer say to the sender."""
         return self._exchange.deliver(parcel)
+
+    def trader_homes(self, sales: tuple[Outcome, ...]) -> Iterable[str | None]:
+        """The hosts of the traders that may tell this peer of these sales."""
+        return self._homes.trader_homes(sales, of_other_areas=self._shares_log)
 
     def told(self, sales: tuple[Outcome, ...]) -> None:
         """The trader tells of sales. A seller that cannot note them leaves them for when it next asks."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from peers.core.inputs import Input, PeerGone, Received
-from peers.core.messages import LinkMessage
+from peers.core.membership.members import Member
+from peers.core.messages import LinkMessage, MemberNews
 from peers.errors import PostClosed
+from peers.rpc.speakers import at_home
 from peers.rpc.wire import Parcel
 from peers.runtime.links.cuts import Cuts
 
@@ -24,12 +27,25 @@ class Step(Protocol):
     ) -> object: ...
 
 
+Known = Callable[[], Sequence[Member]]
+"""Gives the members that the core knows of, under the host's lock."""
+
+
 class LinkExchange:
     """The exchange of the peer of `rank`, which is in `incarnation`. Any thread may call its methods."""
 
     def __init__(
-        self, rank: int, incarnation: int, step: Step, lock: threading.Lock, begun: threading.Event, timeout_s: float
+        self,
+        rank: int,
+        incarnation: int,
+        step: Step,
+        lock: threading.Lock,
+        begun: threading.Event,
+        timeout_s: float,
+        known: Known | None = None,
     ) -> None:
+        # Whose records are not moved to other machines by hearsay; None where machines cannot be told apart.
+        self._known = known
         self.incarnation = incarnation
         self.cuts = Cuts()
         self._rank = rank
@@ -73,9 +89,16 @@ class LinkExchange:
             self._step(PeerGone(rank=rank, incarnation=incarnation))
 
     def _take_in(self, parcel: Parcel, back: list[LinkMessage] | None) -> None:
-        for message in parcel.messages:
+        for said in parcel.messages:
+            message = self._at_home(said)
             event = Received(sender=parcel.sender, incarnation=parcel.incarnation, message=message)
             self._step(event, back=back, sender=parcel.sender)
+
+    def _at_home(self, message: LinkMessage) -> LinkMessage:
+        if self._known is None or not isinstance(message, MemberNews):
+            return message
+        known = {member.rank: member for member in self._known()}
+        return at_home(message, known.get)
 
     def _leave_unanswered(self) -> NoReturn:
         """Refuses so late that nobody waits for it any more; the thread is the caller's own."""

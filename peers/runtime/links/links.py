@@ -252,6 +252,8 @@ class _Link:
                 self._answered = False
                 return
             self._answered = True
+            if answer.sender != self.member.rank:  # It answers for somebody else than was called.
+                return
             if answer.messages and not cuts.deafens(self.member.rank):
                 exchange.received(answer)
             return
