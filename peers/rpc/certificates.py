@@ -23,6 +23,7 @@ from peers.rpc.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, identity_
 from peers.rpc.tls import TlsFiles
 
 VALID_DAYS = 825
+_RENEWED_BEFORE = datetime.timedelta(days=30)
 _USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,8 +31,8 @@ def ensure_certificates(
     files: TlsFiles, hosts: Sequence[str] = (), *, authority_key: Path | None = None, keeps_hosts: bool = False
 ) -> bool:
     """Makes what is missing, and the machine's certificate anew where it does not name all of `hosts`, as which
-    others know it; returns False where nothing had to be made. A machine without the authority's key keeps the
-    certificate that it was given. `keeps_hosts`: what the certificate names already it shall go on naming.
+    others know it, or will soon expire; returns False where nothing had to be made. A machine without the authority's
+    key keeps the certificate that it was given. `keeps_hosts`: what the certificate names it shall go on naming.
 
     The authority's key goes to `authority_key`, or beside the rest; the authority's certificate is then there too.
 
@@ -40,7 +41,7 @@ def ensure_certificates(
     key_path = authority_key or files.authority_key
     known = _named_in(files)
     if files.authority.exists() and files.member.exists():
-        is_right = known is not None and all(map(known.is_called, hosts))
+        is_right = known is not None and all(map(known.is_called, hosts)) and not _runs_out(files)
         if is_right or not key_path.exists():
             return False
     try:
@@ -60,6 +61,10 @@ def ensure_certificates(
             f"certificates cannot be written to {files.directory} ({why}): choose another --dir"
         ) from error
     return True
+
+
+def _runs_out(files: TlsFiles) -> bool:
+    return validity_of(files).ends - datetime.datetime.now(datetime.UTC) < _RENEWED_BEFORE
 
 
 def check_called(files: TlsFiles, host: str) -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from peers.errors import TownError
+from peers.rpc import certificates
 from peers.rpc.certificates import check_called, ensure_certificates, validity_of
 from peers.rpc.tls import HANDSHAKE_S, TlsFiles
 
@@ -117,6 +118,20 @@ def test_a_certificate_of_an_older_version_is_refused_and_told_what_to_do(town: 
     old.member.write_bytes(town.authority_key.read_bytes() + certificate)
     with serving(HOST, town) as port:
         assert "have the machine invited again" in called(port, old.directory)
+
+
+def test_a_certificate_that_will_soon_expire_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = TlsFiles(tmp_path)
+    ensure_certificates(files)
+    first = validity_of(files)
+    (tmp_path / "member.pem").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "VALID_DAYS", 20)
+        ensure_certificates(files)
+    assert validity_of(files).ends < first.ends
+    assert ensure_certificates(files)
+    assert validity_of(files).ends >= first.ends
+    assert not ensure_certificates(files)
 
 
 def test_a_machine_makes_its_certificate_anew_when_it_is_called_otherwise(tmp_path: Path) -> None:
