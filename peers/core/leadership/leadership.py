@@ -124,7 +124,10 @@ class Leadership:
 
     def _is_believed(self, view: LeadershipView, again: Callable[[], None]) -> bool:
         """Whether to take in a newer view; if not, `again` is called once the books have been asked."""
-        believed = not view.is_newer_than(self._ctx.view) or self._doubts.believes(view)
+        known = self._ctx.view
+        if view.term == known.term and not view.vacant and known.trader not in (None, view.trader):
+            self._doubts.ask()  # A term has one trader.
+        believed = not view.is_newer_than(known) or self._doubts.believes(view)
         if not believed:
             self._doubts.hold(view.term, again)
         return believed

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from random import Random
 
+from peers.core.bounds import MAX_TIME
 from peers.core.calls import Call, Failure, MakeDeposit, Reply, ReportStock, Unreachable, check_call
 from peers.core.commands import CallTrader, NotifySales, Respond, Send
 from peers.core.inputs import CallCompleted, CallerLeft, PeerGone, Received, RequestReceived, SalesNotified
+from peers.core.messages import LinkMessage, MemberNews
 from peers.core.settings import Settings
+from peers.errors import BadRequest
 from peers.simulator.environment.judge import Judge
 from peers.simulator.environment.lives import Lives
 from peers.simulator.environment.process import Process
@@ -75,6 +78,9 @@ class Network:
 
     def send(self, source: Process, command: Send) -> None:
         schedule, lives, weather, to = self._schedule, self._lives, self.weather, command.to
+        if _highest_incarnation(command.message) > MAX_TIME:
+            self._record.violate("limits_hold", f"{source.name} says what nobody can decode: {command.message}")
+            return
         at_s = schedule.now_s + HOP_S + _JITTER_S * self._rng.random()
         cut = False
         copies = 1
@@ -135,8 +141,10 @@ class Network:
 
     def ask(self, caller: Process, command: CallTrader) -> None:
         schedule, lives = self._schedule, self._lives
-        # A peer stays within the limits; one that did not would raise here.
-        check_call(command.call, self._settings.market.items, self._settings.clock)
+        try:
+            check_call(command.call, self._settings.market.items, self._settings.clock)
+        except BadRequest as refusal:
+            self._record.violate("limits_hold", f"{caller.name} asks what nobody may ask: {refusal}")
         caller.asks.add(command.ask_id)
         at_s = schedule.now_s + HOP_S + _JITTER_S * self._rng.random()
         target = lives.by_uri.get(command.trader.uri)
@@ -234,3 +242,10 @@ class Network:
             if call.offer.deposit_id in self._deposits_asked:
                 self._record.saw("a deposit was asked for twice")
             self._deposits_asked.add(call.offer.deposit_id)
+
+
+def _highest_incarnation(message: LinkMessage) -> int:
+    if isinstance(message, MemberNews):
+        return max((member.incarnation for member in message.members), default=0)
+    incarnation: int = getattr(message, "incarnation", 0)
+    return incarnation
