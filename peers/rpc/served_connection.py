@@ -35,7 +35,7 @@ _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
 _SERIALIZER = 7  # the place of its number in a header
 _CHUNK = 64 * 1024
 _RECORD = 16 * 1024
-"""The most that TLS has to give at once."""
+"""The most that TLS takes from the network at once."""
 
 Finish = Callable[[Callable[[], None]], None]
 """Has a task done on a thread that may wait."""
@@ -156,11 +156,8 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     def _receive_secured(self) -> bytes:
         assert isinstance(self.sock, ssl.SSLSocket)
         with self._using:
-            chunk = self.sock.recv(_RECORD)
-            # Whoever watches the socket does not see what TLS has taken from it already.
-            while chunk and (pending := self.sock.pending()):
-                chunk += self.sock.recv(pending)
-            return chunk
+            # So much that TLS keeps nothing back: whoever watches the socket would not see that.
+            return self.sock.read(_RECORD)
 
     def has_message(self) -> bool:
         """Whether all of a message has come; ProtocolError if what has come is none that is taken."""

@@ -57,6 +57,35 @@ def test_one_small_image_is_all_there_is_and_it_has_no_database(town: Compositio
     assert found == ""
 
 
+_EVERYTHING = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; true"
+# What others than its owner may read, of what the town writes and is given.
+_READABLE = "find /town /password -type f -perm /044 -exec cat {} + 2>/dev/null; true"
+_WITHOUT_PASSWORD = """
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+tls = {"tls": True, "tlsCAFile": "/town/tls/ca.pem", "tlsCertificateKeyFile": "/town/tls/member.pem"}
+try:
+    print(MongoClient("mongo", 27017, **tls).bazaar.log.find_one())
+except OperationFailure as error:
+    print("refused", error.code)
+"""
+
+
+def test_the_password_of_the_books_is_seen_by_nobody(town: Composition) -> None:
+    machine = first(town, "nameserver")
+    password = town.docker("exec", machine, "cat", "/password/mongod.password").strip()
+    key = town.docker("exec", machine, "cat", "/password/mongod.key").strip()
+    assert len(password) > 20
+    seen = [town.docker("inspect", *town.compose("ps", "--all", "--quiet").split()), town.compose("logs")]
+    for service in ("mongo", "nameserver", "peers"):
+        seen += [town.docker("exec", first(town, service), "sh", "-c", looked) for looked in (_EVERYTHING, _READABLE)]
+    seen.append(town.docker("exec", machine, "bazaar", "status", "--dir", "/town", "--json"))
+    assert "***" in seen[-1]
+    assert "mongod" in "".join(seen)
+    assert not [each for each in seen if password in each or key in each]
+    assert town.docker("exec", machine, "python", "-c", _WITHOUT_PASSWORD).startswith("refused")
+
+
 def test_what_the_image_leaves_out_is_said(town: Composition) -> None:
     program = "from peers.version import program_version; print(program_version())"
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
