@@ -5,7 +5,7 @@ FROM python:3.11-slim
 # over the owner of the directory it is first mounted on.
 RUN groupadd --gid 999 bazaar \
     && useradd --uid 999 --gid 999 --create-home bazaar \
-    && install -d -o bazaar -g bazaar /town /town/tls /authority
+    && install -d -o bazaar -g bazaar /town /town/tls /authority /password
 
 WORKDIR /app
 ENV PYTHONUNBUFFERED=1 PYTHONPATH=/app

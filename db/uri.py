@@ -45,6 +45,13 @@ def with_options(uri: str, changes: Mapping[str, str | None]) -> str:
     return f"{place}?{urlencode(kept)}" if kept else place
 
 
+def with_database(uri: str, database: str) -> str:
+    """Returns the address with this database in the place of the one it names, if any."""
+    place, mark, options = uri.partition("?")
+    scheme, _, rest = place.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/{database}{mark}{options}"
+
+
 def with_nodes(uri: str, nodes: Iterable[str]) -> str:
     """Returns the address with these nodes, each `host:port`, in the place of those it has."""
     scheme, _, rest = uri.partition("://")

@@ -24,7 +24,7 @@ from nameserver.names import (
 )
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint
-from peers.errors import TownError
+from peers.errors import TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
 
 T = TypeVar("T")
@@ -110,6 +110,11 @@ class NameServerClient:
         ]
         return sorted(peers, key=lambda peer: (peer.rank is None, peer.rank or 0, peer.name))
 
+    def look_up_peer(self, name: str) -> str | None:
+        """Returns the address of the peer of that name, None if it is not listed; TownError if it does not answer."""
+        found = self._look_up(name_of(name))
+        return None if found is None else found[0]
+
     def trader(self, area: str = "") -> RegisteredTrader | None:
         """Returns who is registered as trader of `area`, None if nobody is; TownError if it does not answer."""
         found = self._look_up(trader_name(area))
@@ -165,7 +170,7 @@ class NameServerClient:
             found = self._connection.call("lookup", name, return_metadata=True)
         except Garbled:  # A name server answers with an error of Pyro5's when there is no such name.
             return None
-        except CallFailed as error:
+        except (CallFailed, WireError) as error:
             raise self._failed(error) from error
         entry = self._read(found, _Found)
         return str(entry.uri), read_tags(entry.tags)
@@ -173,7 +178,7 @@ class NameServerClient:
     def _call(self, method: str, *arguments: object, **named: object) -> Any:
         try:
             return self._connection.call(method, *arguments, **named)
-        except CallFailed as error:
+        except (CallFailed, WireError) as error:
             raise self._failed(error) from error
 
     def _read(self, answer: object, kind: type[T]) -> T:
@@ -184,7 +189,9 @@ class NameServerClient:
             self.close()
             raise TownError(f"what answers at {self._where} is no name server of a town ({error})") from error
 
-    def _failed(self, error: CallFailed) -> TownError:
+    def _failed(self, error: CallFailed | WireError) -> TownError:
+        if isinstance(error, WireError):
+            return TownError(f"the name server at {self._where} refuses: {error}")
         self.close()
         return TownError(f"no name server answers at {self._where} ({error})")
 

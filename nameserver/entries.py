@@ -34,7 +34,7 @@ class BoundedNames(NameServer):  # type: ignore[misc]
         address = str(uri) if type(uri) is URI else uri
         if not _is_name(name) or not isinstance(address, str) or len(address) > LONGEST_URI or not address.isascii():
             raise ValueError(f"a name has 1 to {LONGEST_NAME} printable characters, a URI at most {LONGEST_URI}")
-        tags = _tags(metadata)
+        tags = tags_in(metadata)
         with self.lock:
             if name not in self.storage and len(self.storage) >= MOST_ENTRIES:
                 raise ValueError(f"there are {MOST_ENTRIES} names already, which is all that are kept")
@@ -44,7 +44,7 @@ class BoundedNames(NameServer):  # type: ignore[misc]
         """Changes what an entry says. ValueError for tags that are out of bounds, or no name."""
         if not _is_name(name):
             raise ValueError("no name")
-        super().set_metadata(name, _tags(metadata))
+        super().set_metadata(name, tags_in(metadata))
 
     def list(self, prefix: Any = None, regex: Any = None, return_metadata: Any = False) -> Any:
         """The entries whose names begin with `prefix`, or all. ValueError for a regular expression."""
@@ -63,7 +63,8 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def _tags(metadata: object) -> set[str] | None:
+def tags_in(metadata: object) -> set[str] | None:
+    """Returns the tags of an entry as they are kept. ValueError for what is out of bounds, or no tags at all."""
     if metadata is None:
         return None
     if not isinstance(metadata, list | tuple | set | frozenset) or not all(isinstance(tag, str) for tag in metadata):

@@ -8,47 +8,25 @@ Copies of other terminals' journals that an audit here has made are handed out l
 from __future__ import annotations
 
 import os
-import re
 import stat
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 from Pyro5.api import expose
+from Pyro5.callcontext import current_context
 
-from db.audit.journals import AREAS, AT_REST, COPIES, SUFFIX, end_of_lines, journal_path
-from peers.errors import BadRequest
+from db.audit.journals import AT_REST, COPIES, journal_path
+from nameserver.journal_copies import Source, copy_journals
+from nameserver.journal_names import LONGEST_LINE, PIECE, check_names, is_terminal, listed
+from peers.endpoints import split_endpoint
+from peers.errors import BadRequest, NotAllowed, TownError
+from peers.rpc.identity import Identity
 
-JOURNALS_OBJECT = "bazaar.journals"
-"""The name under which a name server also hands out journals."""
-
-PIECE = 512 * 1024
-LONGEST_LINE = 4 * 1024 * 1024
-"""No settings: a piece takes the name server a few milliseconds, in which it answers nobody else."""
-
-_TERMINAL = re.compile(r"[0-9a-f]{32}")
-_AREA = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,31})?")
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-
-
-def check_names(terminal: object, area: object, name: object) -> None:
-    """Raises BadRequest for names that no terminal, area or journal has: what passes is part of no other path."""
-    for field, value, allowed in (("terminal", terminal, _TERMINAL), ("area", area, _AREA), ("name", name, _NAME)):
-        if not isinstance(value, str) or allowed.fullmatch(value) is None:
-            raise BadRequest(field=field, why=f"expected one that the index lists, not {str(value)[:80]!r}")
-
-
-def listed(folder: Path) -> list[tuple[str, str, int]]:
-    """Returns the journals below `folder`, of all areas: area, name, and how many bytes of whole lines. Those that
-    cannot be read are left out."""
-    found = []
-    areas = [each.name for each in sorted((folder / AREAS).glob("*"))]
-    for area in ("", *areas):
-        for path in sorted(journal_path(folder, area, "").parent.glob(f"*{SUFFIX}")):
-            name = path.name.removesuffix(SUFFIX)
-            if _AREA.fullmatch(area) and _NAME.fullmatch(name):
-                size = _size_of(path)
-                if size is not None:
-                    found.append((area, name, size))
-    return found
+_MOST_READERS = 1000
+_MOST_TAKEN_OVER = 8
+_PATIENCE_S = 5.0
+"""No settings: a town has some dozens of terminals, few leave at once, and who leaves does not wait long."""
 
 
 @expose
@@ -59,12 +37,15 @@ class JournalService:
         self._directory = directory
         self._terminal = terminal
         self._readers: set[str] = set()
+        # The threads that copy from who is leaving.
+        self._taking: list[threading.Thread] = []
 
     def index(self) -> dict[str, object]:
         """Returns which `terminal` this is, whether its journals are `at_rest`, and by terminal which journals there
-        are in `folders`: for each its area, its name and its length."""
+        are in `folders`: for each its area, its name and its length. NotAllowed for a client."""
+        _check_caller()
         copies = self._directory / COPIES
-        folders = {each.name: listed(each) for each in copies.glob("*") if _TERMINAL.fullmatch(each.name)}
+        folders = {each.name: listed(each) for each in copies.glob("*") if is_terminal(each.name)}
         return {
             "terminal": self._terminal,
             "at_rest": (self._directory / AT_REST).exists(),
@@ -74,7 +55,8 @@ class JournalService:
     def read(self, terminal: str, area: str, name: str, offset: int) -> bytes:
         """Returns the next whole lines of a journal, from the byte `offset` on; none at its end.
 
-        BadRequest for what there is not."""
+        BadRequest for what there is not, NotAllowed for a client."""
+        _check_caller()
         check_names(terminal, area, name)
         if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < 2**53:
             raise BadRequest(field="offset", why="expected a whole number of bytes, not below 0")
@@ -94,18 +76,51 @@ class JournalService:
             os.close(file)
 
     def had(self, reader: str) -> None:
-        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name."""
+        """Notes that the terminal `reader` has all of these journals. BadRequest for what is no terminal's name,
+        NotAllowed for a client."""
+        _check_caller()
         check_names(reader, "", "-")
         if len(self._readers) < _MOST_READERS:
             self._readers.add(reader)
+
+    def take(self, nameserver: str) -> None:
+        """Has the journals of a terminal that is leaving copied here, from its name server at `nameserver`
+        (`host:port`), which is told when that is done. BadRequest for what is no such place, and while many others
+        leave; NotAllowed for a client, and for another machine than the one that leaves."""
+        caller = _check_caller()
+        try:
+            host, _ = split_endpoint(nameserver)
+        except (ValueError, AttributeError, TypeError):
+            raise BadRequest(field="nameserver", why="expected host:port") from None
+        if caller is not None and not caller.is_called(host):
+            raise NotAllowed(field="nameserver", why=f"leads to another machine than {caller.name}")
+        self._taking = [each for each in self._taking if each.is_alive()]
+        if len(self._taking) >= _MOST_TAKEN_OVER:
+            raise BadRequest(field="nameserver", why="too many are leaving just now")
+        taking = threading.Thread(target=self._take, args=(nameserver,), name="journals", daemon=True)
+        self._taking.append(taking)
+        taking.start()
+
+    def _take(self, nameserver: str) -> None:
+        with suppress(TownError), closing(Source(nameserver, _PATIENCE_S)) as source:
+            index = source.index()
+            if index.terminal != self._terminal:
+                theirs = index.folders.get(index.terminal, [])
+                copy_journals(source, index.terminal, theirs, self._directory / COPIES / index.terminal)
+                source.say_had(self._terminal)
 
     def readers(self) -> list[str]:
         """Returns the terminals that said so."""
         return sorted(self._readers)
 
 
-_MOST_READERS = 1000
-"""No setting: a town has some dozens of terminals."""
+def _check_caller() -> Identity | None:
+    """Returns who calls, None in a town whose callers show no certificates. NotAllowed for a client of the town: what
+    all its peers were told is for the machines of the town."""
+    caller: Identity | None = getattr(current_context.client, "identity", None)
+    if caller is not None and caller.kind != "machine":
+        raise NotAllowed(field="method", why=f"journals are for the machines of the town, not for {caller.name}")
+    return caller
 
 
 def _whole_lines(file: int, offset: int) -> bytes:
@@ -116,12 +131,3 @@ def _whole_lines(file: int, offset: int) -> bytes:
             break
         piece += more
     return piece[: piece.rfind(b"\n") + 1]
-
-
-def _size_of(path: Path) -> int | None:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(file, "rb") as journal:
-            return end_of_lines(journal) if stat.S_ISREG(os.fstat(file).st_mode) else None
-    except OSError:
-        return None

@@ -23,6 +23,9 @@ CARD = "town.card"
 CLOSING = "closing"
 """Tag of the card by which a town says that it is over. That nothing answers says no such thing."""
 
+FOUNDER = "founder"
+"""Tag of the card of a town whose machines have certificates: the machine that opened it, and may close it."""
+
 AREAS = "areas"
 """Tag of the card of a town with several posts: what areas there are (`peers.town.areas` writes it)."""
 
@@ -63,6 +66,11 @@ def trader_tags_of(member: Member, term: int) -> list[str]:
 def read_tags(tags: Iterable[str]) -> dict[str, str]:
     """Returns the values of tags of the form `key:value`, by key; other tags are left out."""
     return dict(tag.split(":", 1) for tag in tags if ":" in tag)
+
+
+def closed(tags: Iterable[str]) -> set[str]:
+    """Returns the tags of a card with the word that the town is over."""
+    return {*tags, f"{CLOSING}:yes"}
 
 
 def number_in(tags: dict[str, str], key: str) -> int | None:

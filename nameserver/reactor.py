@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import resource
 import selectors
 import socket
 import ssl
@@ -20,6 +21,7 @@ from Pyro5 import errors, protocol
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
+from peers.rpc.identity import Identity
 from peers.rpc.tls import HANDSHAKE_S
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, largest_taken
 
@@ -34,6 +36,9 @@ _REFUSED_FLAGS = (
 _CHUNK = 64 * 1024
 _MOST_UNGREETED = 500
 """At most so many callers may not have been greeted yet: a flood of them must not take all sockets there are."""
+
+_MOST_CONNECTIONS = 2000
+"""At most so many connections in all, and no more than half of the files that the process may open."""
 
 _ACCEPTED_AT_ONCE = 50
 _BACKLOG = 1024
@@ -50,6 +55,8 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         super().__init__(sock)
         sock.setblocking(False)
         self.greeted = False
+        # Whom the caller's certificate names, once it is greeted; None without TLS.
+        self.identity: Identity | None = None
         # When it is closed unless it goes on, in monotonic seconds; None while nothing is due from it.
         self.deadline_s: float | None = time.monotonic() + HANDSHAKE_S
         # What the selector is to wait for before the next step.
@@ -155,6 +162,10 @@ class DaemonReactor:
         self._selector = selectors.DefaultSelector()
         # The connections that have a deadline, in the order in which these were set.
         self._timed: dict[_Connection, None] = {}
+        # The connections that have been greeted, in the order in which something came from them last.
+        self._greeted: dict[_Connection, None] = {}
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = max(16, min(_MOST_CONNECTIONS, allowed // 2))
         # Until when no connections are taken for want of sockets, None while they are.
         self._deaf_until_s: float | None = None
         self._ended = False
@@ -209,8 +220,10 @@ class DaemonReactor:
                 continue
             self._timed[connection] = None
             self._selector.register(connection.sock, selectors.EVENT_READ, connection)
-            if len(self._timed) > _MOST_UNGREETED:
+            if len(self._timed) > min(_MOST_UNGREETED, self._most // 2):
                 self._send_away_the_oldest()
+            if len(self._greeted) > self._most:
+                self._end(next(iter(self._greeted)))
 
     def _secured(self, accepted: socket.socket) -> socket.socket:
         if not isinstance(self._listener, ssl.SSLSocket):
@@ -231,6 +244,8 @@ class DaemonReactor:
         """Does for a connection all that can be done without waiting."""
         try:
             connection.waits_for = selectors.EVENT_READ
+            if connection in self._greeted:
+                self._greeted[connection] = self._greeted.pop(connection)
             if connection.shake_hands():
                 connection.flush()
                 if not connection.has_unsent:
@@ -252,6 +267,7 @@ class DaemonReactor:
                 self._daemon.handleRequest(connection)
             elif self._daemon._handshake(connection):
                 connection.greeted = True
+                self._greeted[connection] = None
             else:
                 raise errors.ConnectionClosedError("not greeted")
             self._forgive(connection)
@@ -260,6 +276,7 @@ class DaemonReactor:
 
     def _end(self, connection: _Connection) -> None:
         self._forgive(connection)
+        self._greeted.pop(connection, None)
         self._selector.unregister(connection.sock)
         if connection.greeted:
             self._daemon._clientDisconnect(connection)

@@ -2,8 +2,8 @@
 
 It says where it listens in one JSON line on its standard output, and ends when its standard input does (with
 `--lifeline`), so that it cannot outlive the town that started it. There is no broadcast: who wants it is told where
-it is, for a lookup by broadcast may find a stranger's. With `--journals` it hands out the
-journals of its machine too. With `--tls` it speaks to members of the town only.
+it is, for a lookup by broadcast may find a stranger's. With `--journals` it hands out its machine's journals too.
+With `--tls` it speaks to members of the town only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from typing import Any
 from Pyro5 import config
 from Pyro5.nameserver import NameServer, NameServerDaemon
 
-from nameserver.entries import BoundedNames
-from nameserver.journal_service import JOURNALS_OBJECT, JournalService
+from nameserver.journal_names import JOURNALS_OBJECT
+from nameserver.journal_service import JournalService
 from nameserver.names import NAME_SERVER_OBJECT
+from nameserver.owners import OwnedNames
 from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
 from peers.processes import heeded
+from peers.rpc.identity import Identity
 from peers.rpc.public_errors import send_errors_readably
 from peers.rpc.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import configure
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         _set_up(options.tls)
-        daemon = _MembersDaemon(host=options.host, port=options.port)
+        daemon = _MembersDaemon(options.host, options.port, options.tls)
     except TownError as error:
         print(error, file=sys.stderr)
         return 1
@@ -67,16 +69,25 @@ class _MembersDaemon(NameServerDaemon):  # type: ignore[misc]
 
     nameserver: NameServer
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: Path | None) -> None:
         super().__init__(host=host, port=port)
-        bounded = BoundedNames(self.nameserver.storage)
+        owned = OwnedNames(self.nameserver.storage, _machine_of(tls))
         self.unregister(self.nameserver)
-        self.register(bounded, NAME_SERVER_OBJECT)
-        self.nameserver = bounded
+        self.register(owned, NAME_SERVER_OBJECT)
+        self.nameserver = owned
 
     def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's.
-        check_member(conn)
+        conn.identity = check_member(conn)
         return "welcome"
+
+
+def _machine_of(tls: Path | None) -> Identity | None:
+    """Whom the certificate names that this name server shows, None where it shows none."""
+    if tls is None:
+        return None
+    from peers.rpc.certificates import validity_of  # It takes a while to import.
+
+    return validity_of(TlsFiles(tls)).identity
 
 
 def _set_up(tls: Path | None) -> None:

@@ -1,8 +1,8 @@
 """Every error this project raises on purpose, as one tree.
 
 `BazaarError` says what is wrong and what to do next in one line; the command line prints it without a
-traceback. The three errors under `WireError` also cross the network, with their fields, so that a caller can act
-on them: ask the trader it names, mend the field it names, try again. Any Pyro5 client can read them, for they travel
+traceback. The errors under `WireError` also cross the network, with their fields, so that a caller can act on
+them: ask the trader it names, mend the field it names, try again. Any Pyro5 client can read them, for they travel
 as builtins (`peers.rpc.public_errors`); one that has this module makes them ours again with `wire_error_of`.
 """
 
@@ -28,7 +28,7 @@ class LedgerError(BazaarError):
 
 
 class WireError(BazaarError):
-    """An error that a remote call was answered with: one of the three classes below."""
+    """An error that a remote call was answered with: one of the classes below."""
 
     FIELDS: ClassVar[tuple[str, ...]]
     """The constructor's keyword arguments, each an attribute too: str, int or None, as they travel."""
@@ -67,6 +67,11 @@ class BadRequest(WireError):
         super().__init__(f"{field}: {why}")
 
 
+class NotAllowed(BadRequest):
+    """Whoever holds the certificate that was shown may not do that; nothing was changed. `field` names what is not
+    the caller's to say (`method`: the whole call), `why` says whose it is."""
+
+
 class PostClosed(WireError):
     """Nobody can decide just now (an election is on, the ledger is away, too many wait). Ask again with the same id.
 
@@ -82,7 +87,7 @@ class PostClosed(WireError):
         super().__init__(f"the post is closed: {why}; ask again{later} with the same id")
 
 
-WIRE_ERRORS: tuple[type[WireError], ...] = (NotTrader, BadRequest, PostClosed)
+WIRE_ERRORS: tuple[type[WireError], ...] = (NotTrader, BadRequest, NotAllowed, PostClosed)
 
 _BY_NAME: dict[object, type[WireError]] = {kind.__name__: kind for kind in WIRE_ERRORS}
 

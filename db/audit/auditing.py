@@ -1,4 +1,4 @@
-"""The audit: reads a town's log, books and journals and judges them by the eleven invariants.
+"""The audit: reads a town's log, books and journals and judges them by the twelve invariants.
 
 It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
 may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
@@ -39,12 +39,14 @@ from pymongo.read_concern import ReadConcern
 from db.audit.checkers.graph import Graph
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
+from db.audit.history.operations import Operations
 from db.audit.invariants import Checkers
-from db.audit.journals import Witness, journal_files
+from db.audit.journals import Witness, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS
 from db.audit.report import HERE, AuditReport, JournalsRead
 from db.audit.rows import (
     MAIN_POST,
+    JournalEntry,
     PostRow,
     read_deposit,
     read_election,
@@ -55,6 +57,7 @@ from db.audit.rows import (
 from db.audit.stored import RAW, StoredDocument
 from db.audit.testimony import hear
 from db.refusals import first_words
+from peers.books_address import without_secrets
 from peers.errors import LedgerError
 from peers.waiting import wait_until
 
@@ -99,7 +102,7 @@ def audit(
 ) -> AuditReport:
     """Judges log and books in `database`, and journals under the town's `directory`; never raises for their state.
 
-    `witnesses` are the journals of other machines, asked for one by one once those in the directory were read.
+    `witnesses` are the journals of other machines, which are waited for first.
     `calm` says whether the town is at rest, so that nothing may be queued any more, and the books are made to the end
     of the log. None finds out: if that is not so, log and post are watched for `patience_s`, and if neither moves in
     that time, things are calm.
@@ -110,7 +113,8 @@ def audit(
     try:
         verdict = auditing.run(uri, database, timeout_s)
     except LedgerError as error:
-        return AuditReport(database=database, seconds=time.monotonic() - started, why=str(error))
+        why = without_secrets(str(error))
+        return AuditReport(database=database, seconds=time.monotonic() - started, why=why)
     return AuditReport(
         database=database, seconds=time.monotonic() - started, verdict=verdict, journals=tuple(auditing.journals)
     )
@@ -135,6 +139,7 @@ class _Audit:
         self._calm = calm
         self._commission_rate = commission_rate
         self._patience_s = patience_s
+        self._history: Operations | None = None
 
     def run(self, uri: str, name: str, timeout_s: float) -> Verdict:
         """Reads and judges; LedgerError if the books cannot be read."""
@@ -143,13 +148,16 @@ class _Audit:
                 database = client.get_database(
                     name, read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority")
                 )
+                # All journals are here, and read, before the log: so the log has all that anybody saw in it.
+                witnesses = list(self._witnesses)
+                self._history = _read_history(witnesses)
                 checkers, seen = self._read_books(client, database)
                 unfinished = checkers.queued > 0 or checkers.follow.behind
                 if self._calm is False:
                     checkers.excuse("the town is at work")
                 elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
                     checkers.excuse("the town is at work: decisions went on during the audit")
-                self.journals.extend(hear(self._witnesses, database, checkers))
+                self.journals.extend(hear(witnesses, database, checkers))
                 return checkers.finish()
         except ConnectionFailure as error:
             raise LedgerError(f"no database answers: {first_words(error)}; is the town's mongod running?") from error
@@ -186,6 +194,7 @@ class _Audit:
             graph_kind=self._graph_kind,
             commission_rate=self._commission_rate,
             log_given=None,
+            history=self._history,
         )
         posts = list(database.posts.find(session=session))
         log = map(StoredDocument, _raw(database.log).find({}, batch_size=_LOG_BATCH, session=session).sort("_id", 1))
@@ -286,3 +295,15 @@ def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> boo
         return (whole(last["_id"]), _main_of(database.posts.find({"_id": MAIN_POST}))) != seen
 
     return wait_until(has_moved, patience_s, look_s=_POLL_S)
+
+
+def _read_history(witnesses: Iterable[Witness]) -> Operations | None:
+    """Returns what customers asked and were told by the journals of witnesses; None where there are none."""
+    history: Operations | None = None
+    for path in chain.from_iterable(witness.paths for witness in witnesses):
+        history = history or Operations()
+        history.journal()
+        for line in read_journal(path):
+            if isinstance(line, JournalEntry):
+                history.line(line)
+    return history

@@ -1,4 +1,4 @@
-"""The eleven invariants of the trading post, by name: what is always true of its log, books, journals and graph.
+"""The twelve invariants of the trading post, by name: what is always true of its log, books, journals and graph.
 
 What was decided stands in the log, so that is what is judged; the books are made from it, behind it, and have to
 follow it (`books_follow_log`). Where there is no log, the books are judged by themselves.
@@ -8,7 +8,7 @@ code of their own: a checker that shared the trader's arithmetic would share its
 
 Each invariant is a checker that sees every document once, in one ordered pass, so that books of any length are
 judged in a stream (`Checkers`, used by the audit). For books that are in memory there are functions of the same
-names, each giving its `Finding`, and `check_books`, which judges by all eleven.
+names, each giving its `Finding`, and `check_books`, which judges by all twelve.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from db.audit.checkers.conduct import NothingForgotten, OneTraderATerm, TraderNe
 from db.audit.checkers.fairness import LowestClockFirst
 from db.audit.checkers.follow import BooksFollowLog
 from db.audit.checkers.graph import Graph, GraphSound
+from db.audit.checkers.reads import Reads
 from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
+from db.audit.history.operations import Operations, history_of
 from db.audit.log_rows import EntryRow, RecountRow, place_of, read_entry
 from db.audit.recorded import Recorded
 from db.audit.rows import (
@@ -61,12 +63,16 @@ __all__ = [
     "no_oversell",
     "nothing_forgotten",
     "one_trader_a_term",
+    "reads",
     "trader_neutral",
 ]
 
 
 class Checkers:
-    """All eleven checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log."""
+    """All twelve checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log.
+
+    `history` is what the journals say that customers asked and were told, read before the log; None without journals.
+    """
 
     def __init__(
         self,
@@ -76,6 +82,7 @@ class Checkers:
         not_calm: str = "",
         commission_rate: Decimal | None = None,
         log_given: bool | None = False,
+        history: Operations | None = None,
     ) -> None:
         self._money = MoneyConserved(commission_rate)
         self._forgotten = NothingForgotten(not_calm)
@@ -94,6 +101,7 @@ class Checkers:
             self._forgotten,
             GraphSound(graph, graph_kind),
             self.compensated,
+            Reads(history),
         )
         self._posts = _overridden(self._all, "post")
         self._elections = _overridden(self._all, "election")
@@ -268,6 +276,11 @@ def compensated_whole(books: Evidence) -> Finding:
     return checker.finish()
 
 
+def reads(books: Evidence) -> Finding:
+    """What customers read is what the log says at its place, and neither older nor in another order than promised."""
+    return _judge(Reads(history_of(map(_line, books.journals)) if books.log else None), books)
+
+
 INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     invariant.__name__: invariant
     for invariant in (
@@ -282,9 +295,10 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
         nothing_forgotten,
         graph_sound,
         compensated_whole,
+        reads,
     )
 }
-"""All eleven invariants by name, in the order in which they are reported."""
+"""All twelve invariants by name, in the order in which they are reported."""
 
 
 def check_books(
@@ -300,10 +314,9 @@ def check_books(
     calm: bool = True,
     commission_rate: Decimal | None = None,
 ) -> Verdict:
-    """Judges books in memory by all eleven invariants.
-
-    Where a `log` is given (documents in the form of the database), it is what is judged, and the books have to follow
-    it; otherwise the books are judged by themselves. Never raises for what stands in the documents.
+    """Judges books in memory by all twelve invariants. Where a `log` is given (documents in the form of the
+    database), it is what is judged, and the books have to follow it; otherwise they are judged by themselves. Never
+    raises for what stands in the documents.
     """
     books = Evidence(
         requests=list(requests),
@@ -322,6 +335,7 @@ def check_books(
         not_calm=books.not_calm,
         commission_rate=commission_rate,
         log_given=log is not None,
+        history=history_of(map(_line, books.journals)) if books.log else None,
     )
     _feed(checkers, books, checkers.follow)
     _feed_journals(checkers, books)

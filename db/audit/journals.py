@@ -78,6 +78,8 @@ def read_journal(path: Path) -> Iterator[JournalEntry | Torn | Unreadable]:
             for number, line in enumerate(lines, start=1):
                 if line.strip() and (read := _read_line(path, number, line)):
                     yield read
+                if not line.endswith(b"\n"):
+                    return  # If it is being written just now, its rest would be taken for a line of its own.
     except OSError as error:
         yield Unreadable(why=f"{path.name} cannot be read: {error.strerror or error}")
 

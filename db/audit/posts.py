@@ -24,6 +24,7 @@ from pymongo.read_concern import ReadConcern
 from db.audit.findings import MOST_LISTED, Counts, Finding, Violation
 from db.audit.report import EXIT_CODES, Answer, AuditReport, finding_body, report_body, worst
 from db.refusals import first_words
+from peers.books_address import without_secrets
 
 ONCE = "decided_once"
 MONEY = "money_conserved"
@@ -92,7 +93,7 @@ def judge_together(
     try:
         once = _judge_ids(where, timeout_s)
     except (PyMongoError, BSONError, ValueError) as error:
-        return TownReport(posts=posts, why=f"not all books can be read: {first_words(error)}")
+        return TownReport(posts=posts, why=without_secrets(f"not all books can be read: {first_words(error)}"))
     counts = _total(posts.values())
     unread = [name for name, report in posts.items() if report.verdict is None]
     return TownReport(

@@ -133,7 +133,9 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a peer's journal: what it asked for (`asked`) or was told (`told`, `deposited`, `earned`, and
     `got_back` or `took_back` where a sale was undone).
 
-    Lines of any other kind are allowed, and say nothing that the books could contradict.
+    `read` is what a customer saw that only looked. `mono_us` is when the line was written, in microseconds of the
+    monotonic clock, which only lines of the same `boot` of a machine have in common. Lines of any other kind are
+    allowed, and say nothing that the books could contradict.
     """
 
     kind: str
@@ -144,6 +146,10 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     deposit: dict[str, Any] | None = None
     sale: dict[str, Any] | None = None
     reversal: dict[str, Any] | None = None
+    offer: dict[str, Any] | None = None
+    read: dict[str, Any] | None = None
+    boot: str = ""
+    mono_us: int | None = None
 
 
 def read_request(document: Document) -> RequestRow:

@@ -24,6 +24,7 @@ from peers.core.ledger.port import (
     Appended,
     Done,
     EndLost,
+    FindEnd,
     FindReversals,
     FindSales,
     Found,
@@ -32,14 +33,17 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    PostRead,
     Reach,
     ReadEntries,
     ReadOn,
+    ReadPost,
     RecordElection,
     Result,
     StockedDeposit,
     Taken,
 )
+from peers.core.ledger.post_state import held_after
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Holder, Outcome, Post
 from peers.core.names import WriteLevel
 
@@ -91,8 +95,12 @@ class MemoryLedger:
                 return _DONE
             case Load():
                 return self._load()
+            case ReadPost():
+                return PostRead(post=held_after(self._post, self._log[self._made + 1 : self._settled + 1]))
             case ReadOn():
                 return self._read_on(operation)
+            case FindEnd():
+                return Found(place=self._settled)
             case LookUp():
                 return self._look_up(operation)
             case FindSales():
@@ -158,6 +166,12 @@ class MemoryLedger:
         """The place of the entry that the books have of a deposit; NOWHERE where they have none."""
         return self._deposits[deposit_id][0] if deposit_id in self._deposits else NOWHERE
 
+    def places_in_books(self, changes: MakeBooks) -> dict[str, int]:
+        """By id, the place of the entry that the books have of each request and deposit in `changes`."""
+        requests = [record.request.request_id for record in changes.requests]
+        places = {each: self._requests[each][0] if each in self._requests else NOWHERE for each in requests}
+        return places | {each: self.made_at(each) for each in (d.offer.deposit_id for d in changes.deposits)}
+
     def recorded(self, request_id: str) -> Accepted | Outcome | None:
         """What the log says of a request."""
         return self._known.get(request_id)
@@ -192,17 +206,9 @@ class MemoryLedger:
         if place > len(self._log):
             raise ValueError(f"place {place} is tried, and the log ends at {len(self._log) - 1}")
         if isinstance(entry, TradeEntry):
-            known_requests = [each for each in entry.new_requests if each in self._known]
-            known_deposits = [each for each in entry.new_deposits if each in self._deposits_in]
-            reversed_before = {each.request.request_id: each for each in self._reversals} if entry.reversals else {}
-            taken_back = [reversed_before[each] for each in entry.new_reversals if each in reversed_before]
-            if known_requests or known_deposits or taken_back:
-                records = [self._known[each] for each in known_requests]
-                return AlreadyRecorded(
-                    outcomes=tuple(record for record in records if isinstance(record, Outcome)),
-                    deposits=tuple(map(self._as_left, known_deposits)),
-                    reversals=tuple(taken_back),
-                )
+            recorded = self.recorded_of(entry)
+            if recorded is not None:
+                return recorded
             self._note(entry)
         if entry.area:
             self._note_holder(entry)
@@ -213,6 +219,21 @@ class MemoryLedger:
         if not below_majority:
             self.settle()
         return _APPENDED
+
+    def recorded_of(self, entry: TradeEntry) -> AlreadyRecorded | None:
+        """What is recorded under the ids that `entry` takes for new; None if they are."""
+        known_requests = [each for each in entry.new_requests if each in self._known]
+        known_deposits = [each for each in entry.new_deposits if each in self._deposits_in]
+        reversed_before = {each.request.request_id: each for each in self._reversals} if entry.reversals else {}
+        taken_back = [reversed_before[each] for each in entry.new_reversals if each in reversed_before]
+        if not (known_requests or known_deposits or taken_back):
+            return None
+        records = [self._known[each] for each in known_requests]
+        return AlreadyRecorded(
+            outcomes=tuple(record for record in records if isinstance(record, Outcome)),
+            deposits=tuple(map(self._as_left, known_deposits)),
+            reversals=tuple(taken_back),
+        )
 
     def _note_holder(self, entry: Entry) -> None:
         if isinstance(entry, OfficeEntry):

@@ -29,7 +29,16 @@ from db.ledger.backlog import encode_request
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
 from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
-from db.ledger.reading import read_found, read_loaded, read_on, read_place, read_reversals, read_sales
+from db.ledger.reading import (
+    read_end,
+    read_found,
+    read_holders,
+    read_loaded,
+    read_on,
+    read_place,
+    read_reversals,
+    read_sales,
+)
 from db.refusals import first_words
 from db.schema.collections import DATABASE
 from db.schema.documents import election_document, entry_document, entry_from
@@ -41,6 +50,7 @@ from peers.core.ledger.port import (
     Appended,
     Done,
     EndLost,
+    FindEnd,
     FindReversals,
     FindSales,
     Found,
@@ -50,9 +60,11 @@ from peers.core.ledger.port import (
     LookUp,
     MakeBooks,
     Operation,
+    PostRead,
     Reach,
     ReadEntries,
     ReadOn,
+    ReadPost,
     RecordElection,
     Result,
     Taken,
@@ -265,10 +277,14 @@ def _standing(database: Database[Document], operation: Append) -> Result:
 
 
 def _read(
-    database: Database[Document], operation: Load | ReadOn | LookUp | FindSales | FindReversals
-) -> Loaded | ReadEntries | Found:
+    database: Database[Document], operation: Load | ReadPost | ReadOn | FindEnd | LookUp | FindSales | FindReversals
+) -> Loaded | PostRead | ReadEntries | Found:
+    if isinstance(operation, ReadPost):
+        return PostRead(post=read_holders(database))
     if isinstance(operation, ReadOn):
         return read_on(database, operation.place, operation.limit)
+    if isinstance(operation, FindEnd):
+        return read_end(database)
     if isinstance(operation, LookUp):
         return read_found(database, operation.request_ids, operation.deposit_ids)
     if isinstance(operation, FindReversals):

@@ -17,13 +17,15 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from db.ledger.connection import Document
-from db.schema.collections import POST
+from db.schema.collections import COUNTERS, LOOKS, POST
 from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
 from db.schema.forms import ms_from
+from peers.core.calls import OnOffer
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, ReadEntries, StockedDeposit
-from peers.core.ledger.post_state import PostState
-from peers.core.market.records import Accepted, Deposit, Outcome, Post
+from peers.core.ledger.post_state import PostState, held_after
+from peers.core.market.records import Accepted, Outcome, Post
+from peers.core.trader.offered import on_offer
 from peers.errors import LedgerError
 
 _T = TypeVar("_T")
@@ -59,16 +61,24 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
     return _consistently(database, read)
 
 
-def read_stock(
-    database: Database[Document], item: str | None, *, most_entries: int = 500
-) -> tuple[tuple[Deposit, ...], int]:
-    """Reads what is on offer of `item`, or of all items, lowest sort key first, and as of which entry; at most
+def read_holders(database: Database[Document]) -> Post:
+    """Reads who holds the post. Raises like `read_loaded`."""
+
+    def read(session: ClientSession) -> Post:
+        post, made = _read_post(database, session)
+        return held_after(post, _read_log(database, session, made))
+
+    return _consistently(database, read)
+
+
+def read_stock(database: Database[Document], item: str | None, area: str = "", *, most_entries: int = 500) -> OnOffer:
+    """Reads what can be bought at the post of `area`, of `item` or of all items, and as of which entry; at most
     `most_entries` beyond the books.
 
     Raises like `read_loaded`, and UnsoundLog where the entries do not follow from the books.
     """
 
-    def read(session: ClientSession) -> tuple[tuple[Deposit, ...], int]:
+    def read(session: ClientSession) -> OnOffer:
         post, made = _read_post(database, session)
         held: Document = {"remaining": {"$gt": 0}} if item is None else {"remaining": {"$gt": 0}, "item": item}
         found = database["deposits"].find(held, session=session).hint("stock")
@@ -76,7 +86,7 @@ def read_stock(
         state = PostState(place=made, post=post, stock=stock)
         for entry in _read_log(database, session, made, most_entries):
             state.take_in(entry, torn=True)
-        return state.stock.on_offer(item), state.place
+        return on_offer(state, item, area)
 
     return _consistently(database, read)
 
@@ -187,6 +197,20 @@ def read_on(database: Database[Document], place: int, limit: int) -> ReadEntries
             break
         entries.append(entry)
     return ReadEntries(entries=tuple(entries))
+
+
+def read_end(database: Database[Document]) -> Found:
+    """Reads how far the log goes; what anybody was told of before this began stands there or before it.
+
+    Only a write shows who is primary, and that all before it is there: one that a majority has comes after
+    whatever a majority had when it began, and what is read after it, in one causally consistent session, has both.
+    (A linearizable read does the same with a write of its own, for which the server takes a tenth of a second.)
+    Raises PyMongoError.
+    """
+    with database.client.start_session(causal_consistency=True) as session:
+        database[COUNTERS].update_one({"_id": LOOKS}, {"$inc": {"value": 1}}, upsert=True, session=session)
+        last = database["log"].find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
+    return Found(place=NOWHERE if last is None else int(last["_id"]))
 
 
 def read_place(database: Database[Document], place: int) -> Document | None:

@@ -9,7 +9,8 @@ is no such mark, nothing is answered here, and the trader is asked, who misses n
 A mark takes the primary up to a tenth of a second where nothing else is written, so it is set beside the searches:
 the first search after a pause goes to the trader, and the next ones to the nearest member.
 
-What such a search shows is a majority's, so no fail-over takes it back.
+What such a search shows is a majority's, so no fail-over takes it back. Where the caller was told more than the
+member has, the trader is asked as well.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from pymongo.errors import PyMongoError
 
 from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect
 from db.ledger.reading import read_stock
+from peers.core.calls import AsOf, OnOffer
 from peers.core.ledger.post_state import UnsoundLog
-from peers.core.market.records import Deposit
 from peers.errors import LedgerError
 
 _MARKS_IN_BOUND = 4
@@ -44,7 +45,8 @@ Address = tuple[str, int]
 
 
 class NearestStock:
-    """Searches in the books at `uri`. Connects at the first search; may be used from any thread.
+    """Searches in the books at `uri`, for the post of `area`. Connects at the first search; may be used from any
+    thread.
 
     `choose` picks the member to ask from the descriptions of those that could be; the nearest, unless given. `asked`
     and `answered` count the searches, and those of them that were answered here.
@@ -56,9 +58,11 @@ class NearestStock:
         database: str,
         max_staleness_s: float,
         *,
+        area: str = "",
         choose: Callable[[Sequence[Any]], Any] | None = None,
     ) -> None:
         self._uri = uri
+        self._area = area
         self._name = database
         self._max_staleness_s = max_staleness_s
         self._choose = choose or self._nearest
@@ -73,9 +77,9 @@ class NearestStock:
         self.asked = 0
         self.answered = 0
 
-    def search(self, item: str | None) -> tuple[Deposit, ...] | None:
-        """Returns what is on offer of `item`, or of all items, lowest sort key first; None where nobody near can say
-        that within the bound."""
+    def search(self, item: str | None, since: AsOf | None = None) -> OnOffer | None:
+        """Returns what can be bought of `item`, or of all items, no less far than `since`; None where nobody near can
+        say that within the bound."""
         with self._lock:
             self.asked += 1
             database = self._connected()
@@ -84,13 +88,16 @@ class NearestStock:
             return None
         try:
             with pymongo.timeout(REACH_WITHIN_S):
-                found, place = read_stock(database.with_options(read_preference=ReadPreference.NEAREST), item)
+                near = database.with_options(read_preference=ReadPreference.NEAREST)
+                found = read_stock(near, item, self._area)
         except (PyMongoError, LedgerError, UnsoundLog):
             return None  # Whoever is near is away, or in the midst of being made anew; the trader says what is wrong.
         # Answered is what was so when the reading began at the latest, and the bound is for when it ends.
         with self._lock:
             wanted = self._wanted(time.monotonic())
-            if wanted is None or place < wanted:
+            if wanted is None or found.as_of.place < wanted:
+                return None
+            if since is not None and not found.as_of.reaches(since, shared=bool(self._area)):
                 return None
             self.answered += 1
         return found

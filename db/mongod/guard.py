@@ -58,13 +58,18 @@ class Guard(msgspec.Struct, frozen=True):
 
     def make_user(self, client: MongoClient[dict[str, object]]) -> bool:
         """Makes the user, as mongod lets do whoever comes over loopback while there is none; returns True."""
-        try:
-            client.admin.command("createUser", USER, pwd=self.password, roles=["root"])
-        except OperationFailure as error:
-            if error.code != _USER_EXISTS:
-                raise
-            client.admin.command("updateUser", USER, pwd=self.password)
+        make_user(client, USER, self.password)
         return True
+
+
+def make_user(client: MongoClient[dict[str, object]], user: str, password: str) -> None:
+    """Has the server know a user who may do all, by this password. PyMongoError if it does not let us."""
+    try:
+        client.admin.command("createUser", user, pwd=password, roles=["root"])
+    except OperationFailure as error:
+        if error.code != _USER_EXISTS:
+            raise
+        client.admin.command("updateUser", user, pwd=password)
 
 
 def make_guard(directory: Path, authority: Path, member: Path) -> Guard:

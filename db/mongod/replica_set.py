@@ -147,6 +147,16 @@ class ReplicaSet:
         except PyMongoError as error:
             raise LedgerError(what_to_do(error, self._uri)) from error
 
+    def step_down(self, for_s: float) -> None:
+        """Has the primary step down at once, whether or not another is ready, and not be elected for `for_s` (1 or
+        more). Raises LedgerError if it cannot."""
+        try:
+            self._client.admin.command("replSetStepDown", round(for_s), secondaryCatchUpPeriodSecs=0, force=True)
+        except AutoReconnect:
+            return  # It ends connections as it steps down.
+        except PyMongoError as error:
+            raise LedgerError(what_to_do(error, self._uri)) from error
+
     def _config(self) -> Document:
         config: Document = self._client.admin.command("replSetGetConfig", read_preference=_ANY)["config"]
         return config

@@ -1,7 +1,9 @@
 """Has a mongod that was started with `--replSet` be a replica set of one member, reached at one address.
 
 Only a replica set says what a majority has, hence a set of one. As a program it does so for a mongod that others
-run, such as that of docker-compose.yml: `python -m db.mongod.set_of_one URI` returns once the set takes writes.
+run, such as that of docker-compose.yml: `python -m db.mongod.set_of_one @FILE KEY` returns once the set takes writes.
+FILE holds its address, with the user and the password that are made where it knows none yet; KEY is the file by which
+its members know each other, for whoever has that may do all.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from peers.books_address import without_secrets
+from db.mongod.guard import make_user
+from db.uri import with_options
+from peers.books_address import address_given, without_secrets
 from peers.endpoints import endpoint
+from peers.errors import BazaarError
 from peers.waiting import wait_until
 
 SET_NAME = "bazaar"
@@ -103,14 +109,29 @@ def _has_majority(hello: Mapping[str, Any]) -> bool:
     return committed is not None and committed.time > 0
 
 
-def main(uri: str) -> int:
-    """Returns the exit code: 0 once the set takes writes, 2 where it did not come to that."""
-    host, port = parse_uri(uri)["nodelist"][0]
-    address = endpoint(host, port)
+def main(given: str, key: str) -> int:
+    """Returns the exit code: 0 once the set takes writes, and lets in whom the address names; 2 where it does not."""
+    try:
+        uri = address_given(given) or ""
+        named = parse_uri(uri)
+        address = endpoint(*named["nodelist"][0])
+        password = Path(key).read_text(encoding="ascii").strip()
+    except (BazaarError, PyMongoError, OSError, UnicodeError) as error:
+        print(without_secrets(f"the address of the books, or their key, cannot be used: {error}"), file=sys.stderr)
+        return 2
     client: MongoClient[dict[str, object]]
-    with MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=500) as client:
+    with MongoClient(
+        with_options(uri, {"replicaSet": None}),  # It is none yet.
+        username="__system",  # So its members call themselves: by the key, whoever else knows it is one.
+        password=password,
+        authSource="local",
+        authMechanism="SCRAM-SHA-256",
+        directConnection=True,
+        serverSelectionTimeoutMS=500,
+    ) as client:
         try:
             if wait_until(lambda: is_writable(client, address), _PATIENCE_S, look_s=_LOOK_S):
+                make_user(client, named["username"], named["password"])
                 print(f"the books at {address} take writes")
                 return 0
             client.admin.command("ping")
@@ -122,4 +143,4 @@ def main(uri: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -22,6 +22,9 @@ COUNTERS = "counters"
 RANKS = "rank"
 """The id of the counter that newcomers draw their ranks from."""
 
+LOOKS = "looks"
+"""Its document that is written to by whoever has to know how far the log goes: only a write shows who is primary."""
+
 TOWN = "town"
 """Its document that says which town the books are of."""
 

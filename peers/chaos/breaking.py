@@ -9,32 +9,41 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
+from db.mongod.replica_set import ReplicaSet
 from peers.chaos.events import Injected
 from peers.chaos.history import History
-from peers.chaos.plan import Kind, Plan, Planned
+from peers.chaos.plan import WIRE_KINDS, Kind, Plan, Planned, disturbs
+from peers.chaos.switch.client import SwitchClient
 from peers.chaos.targets import NoTarget, Present, choose
-from peers.core.names import Role, rank_of
+from peers.chaos.wires import parties_of, places_of, wire_fault
+from peers.core.names import Role
 from peers.errors import BazaarError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.runtime.spec import CutLinks
+from peers.runtime.spec import LieInWait, SetClock
 from peers.town.town import Town
+from peers.waiting import await_until
 
 # None of these is an option: how a fault is carried out is part of what it is.
 _PATIENCE_S = 2.0  # A target may be missing for so long: after a trader's fall nobody is in office for a while.
 _LOOK_S = 0.02  # The time between two looks for a target.
 _PULSE_S = (0.09, 0.03)  # A slow peer is stopped so long, then runs so long, by turns.
+_STEP_S = (0.05, 86_400.0)  # A clock is set forward or back by at least and by at most so much.
+_DRIFT = 0.3  # A clock that runs fast gains so much each second.
+_CLOCK_WAYS = {"both": "runs fast", "out": "forward", "in": "back"}
 _RESIGN_S = 2.0  # The trader may take so long to answer that it has resigned.
 
 OnFault = Callable[[Injected], None]
 
 
 class Breaker:
-    """Breaks one town. `on_fault` hears of each fault when it begins, or is skipped."""
+    """Breaks one town, whose processes reach each other through `switch`. `on_fault` hears of each fault when it
+    begins, or is skipped."""
 
-    def __init__(self, town: Town, history: History, on_fault: OnFault) -> None:
+    def __init__(self, town: Town, switch: SwitchClient, history: History, on_fault: OnFault) -> None:
         self._town = town
+        self._switch = switch
         self._history = history
         self._on_fault = on_fault
         self._disturbed: set[str] = set()
@@ -70,7 +79,7 @@ class Breaker:
         deadline_s = self._history.now_s() + _PATIENCE_S
         while True:
             try:
-                return choose(planned.kind, planned.pick, self._present())
+                return choose(planned.kind, planned.pick, self._present(), planned.between)
             except NoTarget:
                 if self._history.now_s() > deadline_s:
                     raise
@@ -97,8 +106,16 @@ class Breaker:
                 await asyncio.sleep(lasts_s)
         elif kind in ("slow-trader", "slow-peer"):
             await self._slow(fault.peers[0], lasts_s)
-        elif kind in ("cut-trader", "cut-peer"):
-            await self._cut(planned, fault.peers[0])
+        elif kind in WIRE_KINDS:
+            await self._hurt_wires(planned, fault)
+        elif kind == "crash-at":
+            await self._crash_at(planned, fault.peers[0])
+        elif kind == "crash-taking-office":
+            fault.peers = await self._crash_taking_office(planned, fault.peers[0])
+        elif kind in ("hang-trader", "hang-peer"):
+            await self._hold(planned, fault.peers[0])
+        elif kind == "set-clock":
+            await self._set_clock(planned, fault.peers[0])
         elif kind == "resign":
             await asyncio.to_thread(_resign, self._uri(fault.peers[0]))
         else:
@@ -111,12 +128,13 @@ class Breaker:
         elif kind == "kill-mongod":
             _signal(self._mongod_pid(), signal.SIGKILL)
         elif kind == "stop-mongod":
-            pid = self._mongod_pid()
-            _signal(pid, signal.SIGSTOP)
-            try:
-                await asyncio.sleep(planned.lasts_s)
-            finally:
-                _signal(pid, signal.SIGCONT)
+            await self._stop_service(self._mongod_pid(), planned.lasts_s)
+        elif kind == "step-down":
+            await asyncio.to_thread(self._step_down, planned.lasts_s)
+        elif kind == "kill-member":
+            _signal(self._member_pid(planned.pick), signal.SIGKILL)
+        elif kind == "stop-member":
+            await self._stop_service(self._member_pid(planned.pick), planned.lasts_s)
         elif kind == "join":
             fault.peers = tuple(await town.population.join([planned.role or "merchant"]))
         elif kind == "come-back":
@@ -139,6 +157,13 @@ class Breaker:
                 if self._town.processes.pid(name) == pid:
                     _signal(pid, signal.SIGCONT)
 
+    async def _stop_service(self, pid: int | None, lasts_s: float) -> None:
+        _signal(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(lasts_s)
+        finally:
+            _signal(pid, signal.SIGCONT)
+
     async def _slow(self, name: str, lasts_s: float) -> None:
         until_s = self._history.now_s() + lasts_s
         stopped_s, running_s = _PULSE_S
@@ -148,12 +173,75 @@ class Breaker:
                     await asyncio.sleep(stopped_s)
                 await asyncio.sleep(running_s)
 
-    async def _cut(self, planned: Planned, name: str) -> None:
-        neighbours = () if planned.everyone else tuple(map(rank_of, self._town.graph().get(name, ())))
-        cut = CutLinks(neighbours=neighbours, seconds=planned.lasts_s, way=planned.way or "both")
+    async def _hurt_wires(self, planned: Planned, fault: Injected) -> None:
+        neighbours = self._town.graph().get(fault.peers[0], ()) if fault.peers else ()
+        self._switch.tell_places(places_of(self._town))
+        wrong = wire_fault(planned, fault.peers, tuple(neighbours), parties_of(self._town))
+        with ExitStack() as disturbing:
+            for name in fault.peers if disturbs(planned.kind) else ():
+                disturbing.enter_context(self._disturbing(name))
+            ended = await self._switch.suffer(wrong)
+        fault.touched, fault.given_up = ended.touched, ended.given_up
+
+    async def _crash_at(self, planned: Planned, name: str) -> None:
+        assert planned.point is not None
+        self._town.processes.tell(name, LieInWait(point=planned.point, within_s=_PATIENCE_S))
+        if not await await_until(lambda: not self._town.processes.pid(name), _PATIENCE_S, look_s=_LOOK_S):
+            raise NoTarget(f"{name} did not come to that point")
+
+    async def _crash_taking_office(self, planned: Planned, trader: str) -> tuple[str, ...]:
+        """Kills the trader, and whoever takes office next while it does."""
+        assert planned.point is not None
+        processes = self._town.processes
+        others = [name for name in processes.alive() if name != trader]
+        for name in others:
+            processes.tell(name, LieInWait(point=planned.point, within_s=_PATIENCE_S))
+        _signal(processes.pid(trader), signal.SIGKILL)
+        fallen: list[str] = []
+
+        def one_has_fallen() -> bool:
+            fallen.extend(name for name in others if not processes.pid(name))
+            return bool(fallen)
+
+        await await_until(one_has_fallen, _PATIENCE_S, look_s=_LOOK_S / 10)
+        for name in others:
+            processes.tell(name, LieInWait(point=planned.point, within_s=0.0))
+        return (trader, *fallen)
+
+    async def _hold(self, planned: Planned, name: str) -> None:
+        assert planned.point is not None
         with self._disturbing(name):
-            self._town.processes.tell(name, cut)
+            order = LieInWait(point=planned.point, within_s=_PATIENCE_S, hold_s=planned.lasts_s)
+            self._town.processes.tell(name, order)
             await asyncio.sleep(planned.lasts_s)
+
+    async def _set_clock(self, planned: Planned, name: str) -> None:
+        """Sets a peer's clock on the wall forward or back, or has it run fast; then right again, which is a step as
+        well."""
+        step_s = _STEP_S[0] * (_STEP_S[1] / _STEP_S[0]) ** (planned.strength or 0.0)
+        order = SetClock(drift=_DRIFT) if planned.way == "both" else SetClock(step_s=step_s)
+        if planned.way == "in":
+            order = SetClock(step_s=-step_s)
+        self._history.clocks_set.add(name)
+        self._town.processes.tell(name, order)
+        await asyncio.sleep(planned.lasts_s)
+        self._town.processes.tell(name, SetClock())
+
+    def _step_down(self, for_s: float) -> None:
+        books = self._town.services.books
+        if books is None:
+            raise NoTarget("there are no books")
+        with ReplicaSet(books.uri) as members:
+            members.step_down(for_s)
+
+    def _member_pid(self, pick: float) -> int | None:
+        """Of a member that does not take the writes."""
+        replicas = self._town.services.replicas
+        others = [each for each in replicas.processes if each is not replicas.primary] if replicas else []
+        alive = [each.pid for each in others if each.alive()]
+        if not alive:
+            raise NoTarget("there is no such member just now")
+        return alive[min(int(pick * len(alive)), len(alive) - 1)]
 
     @contextmanager
     def _disturbing(self, name: str) -> Iterator[None]:
@@ -205,9 +293,16 @@ def _resign(uri: str) -> None:
 
 def _detail(planned: Planned) -> str:
     parts = [f"for {planned.lasts_s:.1f} s"] if planned.lasts_s else []
+    if planned.between is not None:
+        parts.append("everywhere" if planned.between == "all" else f"between {planned.between}")
     if planned.way is not None:
-        parts.append({"both": "both ways", "out": "nothing of it gets out", "in": "nothing gets in"}[planned.way])
-        parts.append("from everybody" if planned.everyone else "from its neighbours")
+        clock = planned.kind == "set-clock"
+        ways = _CLOCK_WAYS if clock else {"both": "both ways", "out": "one way, out", "in": "one way, in"}
+        parts.append(ways[planned.way])
+    if planned.everyone is not None:
+        parts.append("from everybody" if planned.everyone else "from some")
+    if planned.point is not None:
+        parts.append(planned.point)
     if planned.role is not None:
         parts.append(planned.role)
     return ", ".join(parts)

@@ -11,17 +11,24 @@ import random
 import subprocess
 import sys
 import threading
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from peers.chaos.switch.faults import CUSTOMERS
 from peers.core.names import ITEMS
 from peers.customer import Customer
 from peers.errors import TownError
+from peers.runtime.faults.through_switch import reach_through
 
 # The load of every chaos run is the same, so that their figures compare. So none of these is an option.
 _PAUSE_S = (0.02, 0.08)
 _LOT = 20  # Units a customer deposits when something is sold out.
+_SEARCHES = 0.3  # After so many purchases a customer searches, and after so many it looks for an outcome.
+_LOOK_UPS = 0.15
+_REMEMBERED = 50  # Of so many requests it may look for the outcome.
 _FINISH_S = 40.0  # A little more than a customer's patience.
 
 
@@ -33,6 +40,7 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     customers: int
     seed: int
+    switch: int | None = None  # The port of the switch that they reach everybody through.
 
 
 class CrowdTally(msgspec.Struct, kw_only=True):
@@ -48,6 +56,7 @@ def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: Cro
     """One customer's life: buys, and brings what there is none of."""
     rng = random.Random(f"{config.seed}/{number}")
     missing: str | None = None
+    known: deque[str] = deque(maxlen=_REMEMBERED)
     with Customer(config.host, config.port, name=f"customer{number}", directory=Path(config.directory)) as customer:
         while not enough.wait(rng.uniform(*_PAUSE_S)):
             try:
@@ -65,6 +74,21 @@ def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: Cro
                 tally.sold += 1
             else:
                 missing = item
+            known.append(outcome["request_id"])
+            try:
+                _look(customer, rng, known)
+            except TownError as error:
+                tally.unanswered += 1
+                tally.why = str(error)
+
+
+def _look(customer: Customer, rng: random.Random, known: Sequence[str]) -> None:
+    """Now and then a customer looks at what there is, or what became of a request: the audit judges what it saw."""
+    drawn = rng.random()
+    if drawn < _SEARCHES:
+        customer.search(rng.choice((None, *ITEMS)))
+    elif drawn < _SEARCHES + _LOOK_UPS:
+        customer.outcome(rng.choice((*known, f"{known[-1]}-never")))
 
 
 def _total(tallies: list[CrowdTally]) -> CrowdTally:
@@ -79,6 +103,8 @@ def _total(tallies: list[CrowdTally]) -> CrowdTally:
 def main() -> None:
     """The process."""
     config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
+    if config.switch is not None:
+        reach_through(config.switch, CUSTOMERS)
     enough = threading.Event()
     tallies = [CrowdTally() for _ in range(config.customers)]
     threads = [

@@ -15,8 +15,8 @@ from peers.chaos.plan import TRADER_KINDS, Kind
 COUNTS_FROM_S = 0.25
 """A shorter time between two sales is no pause, only chance. No option, so that runs compare."""
 
-# For so long after its end a fault may still stop trade: a death is noticed late, a sleeper is slow to wake up.
-_EFFECT_S = 1.5
+EFFECT_S = 1.5
+"""For so long after its end a fault may still stop trade: a death is noticed late, a sleeper is slow to wake up."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """The pause that a fault came with. `alone`: no other fault falls into it."""
+    """The pause that a fault came with. `alone`: no other fault falls into it. `mattered`: what shows that it made a
+    difference, "" if nothing does (`peers.chaos.evidence`)."""
 
     number: int
     kind: Kind
@@ -45,6 +46,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     gap_s: float
     failover: bool
     alone: bool
+    mattered: str = ""
 
 
 class KindOfGap(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ class KindOfGap(msgspec.Struct, frozen=True, kw_only=True):
     median_s: float
     worst_s: float
     worst_of_all_s: float
+    mattered: int = 0
 
 
 class TimeWithoutTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,13 +147,14 @@ def by_kind(found: Iterable[Gap]) -> list[KindOfGap]:
                 median_s=round(median(lengths), 3),
                 worst_s=round(max(lengths), 3),
                 worst_of_all_s=round(max(gap.gap_s for gap in all_of_it), 3),
+                mattered=sum(bool(gap.mattered) for gap in all_of_it),
             )
         )
     return sorted(result, key=lambda each: -each.median_s)
 
 
 def _last_effect_s(fault: Injected) -> float:
-    return (fault.start_s if fault.end_s is None else fault.end_s) + _EFFECT_S
+    return (fault.start_s if fault.end_s is None else fault.end_s) + EFFECT_S
 
 
 def _meets(fault: Injected, pause: Pause) -> bool:

@@ -7,6 +7,7 @@ decided while the database is away becomes true only when that is back. The jour
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class History(Events):
     def __init__(self) -> None:
         super().__init__()
         self.began_ms = time.time_ns() // 1_000_000
+        # Peers whose clocks on the wall were set: when something happened they do not know.
+        self.clocks_set: set[str] = set()
 
     def begin(self) -> None:
         """Makes this moment second 0 of the run."""
@@ -58,25 +61,26 @@ class History(Events):
 
     def read_books(self, uri: str, database: str, directory: Path) -> None:
         """Takes in sales and elections; LedgerError if the books cannot be read."""
-        told_ms = _first_told_ms(directory)
+        told_ms, told = _first_told_ms(directory, self.clocks_set)
         with Queries(uri, database, who="chaos") as books:
-            self.sales += [self._sale(sale, told_ms.get(sale.request_id)) for sale in books.sales()]
+            before_s = 0.0
+            for sale in sorted(books.sales(), key=lambda sale: sale.seq):
+                before_s = self._at_s(sale, told_ms.get(sale.request_id), before_s)
+                self.sales.append(_sale(sale, before_s, told=sale.request_id in told))
             self.elections += map(self._election, books.elections())
 
-    def _sale(self, sale: RecordedSale, told_ms: int | None) -> Sale:
-        return Sale(
-            at_s=self.at_s(sale.decided_at_ms if told_ms is None else told_ms),
-            seq=sale.seq,
-            term=sale.term,
-            trader=sale.trader,
-            buyer=sale.buyer,
-            seller=sale.seller,
-            told=told_ms is not None,
-        )
+    def _at_s(self, sale: RecordedSale, told_ms: int | None, before_s: float) -> float:
+        """When a sale counts from; where nobody with a right clock knows, from when the one before it does."""
+        if told_ms is not None:
+            return self.at_s(told_ms)
+        return before_s if sale.trader in self.clocks_set else self.at_s(sale.decided_at_ms)
 
     def _election(self, record: ElectionRecord) -> Election:
+        at_s = self.at_s(record.started_at_ms)
+        if record.trader in self.clocks_set:
+            at_s = next((sale.at_s for sale in self.sales if sale.term == record.term), at_s)
         return Election(
-            at_s=self.at_s(record.started_at_ms),
+            at_s=at_s,
             term=record.term,
             trader=record.trader,
             reason=record.reason,
@@ -86,17 +90,26 @@ class History(Events):
         )
 
 
-def _first_told_ms(directory: Path) -> dict[str, int]:
-    """When each sale was first known to somebody: its buyer, or its seller."""
+def _sale(sale: RecordedSale, at_s: float, *, told: bool) -> Sale:
+    return Sale(
+        at_s=at_s, seq=sale.seq, term=sale.term, trader=sale.trader, buyer=sale.buyer, seller=sale.seller, told=told
+    )
+
+
+def _first_told_ms(directory: Path, clocks_set: Collection[str]) -> tuple[dict[str, int], set[str]]:
+    """When each sale was first known to somebody with a right clock, its buyer or its seller; and which ever were."""
     first: dict[str, int] = {}
+    told: set[str] = set()
     for path in journal_files(directory):
         for entry in read_journal(path):
             if isinstance(entry, Torn | Unreadable):
                 continue  # Lines that cannot be read are left to the audit, which reports them.
             subject = subject_of(entry) if entry.kind in ("told", "earned") else None
             if subject is not None:
-                first[subject[1]] = min(entry.at_ms, first.get(subject[1], entry.at_ms))
-    return first
+                told.add(subject[1])
+                if path.stem not in clocks_set:
+                    first[subject[1]] = min(entry.at_ms, first.get(subject[1], entry.at_ms))
+    return first, told
 
 
 class Listener(Console):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
+from peers.chaos.tuning import draw_tuning
 from peers.core.names import Role
 from peers.errors import SettingsError
+from peers.points import Point
 
 Kind = Literal[
     "kill-trader",
@@ -27,8 +29,27 @@ Kind = Literal[
     "slow-peer",
     "cut-trader",
     "cut-peer",
+    "cut-database",
+    "cut-customers",
+    "cut-nameserver",
+    "split",
+    "delay",
+    "loss",
+    "reorder",
+    "reset",
+    "half-open",
+    "slow-wire",
+    "jam",
+    "crash-at",
+    "crash-taking-office",
+    "hang-trader",
+    "hang-peer",
+    "set-clock",
     "kill-mongod",
     "stop-mongod",
+    "step-down",
+    "kill-member",
+    "stop-member",
     "kill-nameserver",
     "join",
     "come-back",
@@ -40,8 +61,12 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "stop": ("stop-trader", "stop-peer"),
     "resign": ("resign",),
     "slow": ("slow-trader", "slow-peer"),
-    "cut": ("cut-trader", "cut-peer"),
-    "mongod": ("kill-mongod", "stop-mongod"),
+    "cut": ("cut-trader", "cut-peer", "cut-database", "cut-customers", "cut-nameserver", "split"),
+    "wire": ("delay", "loss", "reorder", "reset", "half-open", "slow-wire", "jam"),
+    "crash": ("crash-at", "crash-taking-office"),
+    "hang": ("hang-trader", "hang-peer"),
+    "clock": ("set-clock",),
+    "mongod": ("kill-mongod", "stop-mongod", "step-down", "kill-member", "stop-member"),
     "nameserver": ("kill-nameserver",),
     "join": ("join",),
     "come-back": ("come-back",),
@@ -49,22 +74,70 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 }
 ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
 
-TRADER_KINDS = frozenset[Kind](["kill-trader", "kill-two", "stop-trader", "resign", "slow-trader", "cut-trader"])
+WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"]])
+"""Those that the town's switch carries out (`peers.chaos.switch`)."""
+
+TRADER_KINDS = frozenset[Kind](
+    [
+        "kill-trader",
+        "kill-two",
+        "stop-trader",
+        "resign",
+        "slow-trader",
+        "cut-trader",
+        "cut-database",
+        "crash-at",
+        "crash-taking-office",
+        "hang-trader",
+    ]
+)
 """Those that may cost the trader its office."""
+
+Between = Literal[
+    "trader and database", "trader and customers", "trader and peers", "peer and peers", "peer and name server", "all"
+]
+BETWEEN: tuple[Between, ...] = get_args(Between)
+"""The wires that something may be wrong with."""
 
 # None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
 LEAST_PEERS = 5  # A town of so many can lose two peers and still has `LEAST_ALIVE`.
+SPLIT_OFF = 2  # So many peers are on the smaller side of a split.
 MOST_MORE = 3  # There are never more newcomers than this beyond the peers it began with.
 
 _QUIET_START_S = 2.5  # At the beginning, no fault begins for this long.
 _QUIET_END_S = 3.0  # At the end, no fault begins for this long.
-_STEP_S = (1.5, 4.5)  # From one fault to the next.
-_OVERLAP_STEP_S = (0.1, 0.7)  # From one fault to another that is meant to overlap with it.
-_OVERLAP = 0.25  # This share of the faults comes right after another.
+_STEP_S = (1.5, 4.5)  # From one fault to the next, at the usual pace.
+_OVERLAP_STEP_S = (0.05, 0.7)  # From one fault to another that is meant to overlap with it.
+_OVERLAPS = (0.1, 0.4)  # A seed has such a share of faults that come right after another,
+_PACES = (0.6, 1.15)  # and takes so much of the usual time from one fault to the next.
 _APART_S = 6.0  # From one fault of a service to its next, so that the service is back first.
 
-_TAKES: dict[Kind, int] = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
+MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member"])
+"""Those of a member of the database that does not take the writes: there is none but in a set of several."""
+
+COMMIT_POINTS: tuple[Point, ...] = (
+    "before the entry is sent",
+    "while it is written",
+    "after the answer",
+    "before callers are told",
+    "making the books",
+)
+_HANG_POINTS: tuple[Point, ...] = (
+    "before the entry is sent",
+    "after the answer",
+    "before callers are told",
+    "in the core",
+)
+
+_TAKES: dict[Kind, int] = {
+    "kill-trader": 1,
+    "kill-peer": 1,
+    "kill-two": 2,
+    "leave": 1,
+    "crash-at": 1,
+    "crash-taking-office": 2,
+}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
     # Longer than the silence after which a peer is suspected: it is voted out, and learns of that when it wakes up.
     "stop-trader": (1.6, 4.0),
@@ -73,7 +146,21 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "slow-peer": (2.0, 4.0),
     "cut-trader": (1.6, 5.0),
     "cut-peer": (1.6, 5.0),
+    "cut-database": (0.5, 4.0),
+    "cut-customers": (0.5, 4.0),
+    "cut-nameserver": (1.0, 5.0),
+    "split": (1.6, 5.0),
+    "delay": (1.5, 5.0),
+    "loss": (1.5, 5.0),
+    "reorder": (1.5, 5.0),
+    "slow-wire": (1.5, 5.0),
+    "jam": (0.5, 4.0),
+    "hang-trader": (0.5, 4.0),
+    "hang-peer": (0.5, 4.0),
+    "set-clock": (2.0, 6.0),
     "stop-mongod": (0.5, 3.0),
+    "step-down": (1.0, 3.0),
+    "stop-member": (1.0, 6.0),
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
@@ -88,9 +175,13 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     pick: float
     lasts_s: float = 0.0
-    way: Literal["out", "in", "both"] | None = None  # The direction of a cut, seen from the peer that is cut off.
-    # Whether a cut is from all peers, not only from its neighbours of that moment.
+    way: Literal["out", "in", "both"] | None = None  # The direction, seen from the peer that is cut off.
+    # Whether a cut is from all there are, and not only from its neighbours of that moment; of the database, from all
+    # members, and not only from the primary.
     everyone: bool | None = None
+    between: Between | None = None  # The wires that are hit.
+    strength: float | None = None  # How bad it is, from 0 to 1.
+    point: Point | None = None  # Where a peer dies or is held.
     role: Role | None = None  # The role of a newcomer.
 
 
@@ -102,6 +193,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     peers: int
     kinds: tuple[Kind, ...]
     faults: tuple[Planned, ...]
+    tuning: tuple[str, ...] = ()  # The changes of the town's settings, as `--set` takes them.
 
 
 def choose_kinds(text: str | None) -> tuple[Kind, ...]:
@@ -132,7 +224,8 @@ def draw_plan(
 ) -> Plan:
     """Draws the plan of a run, of a town whose database has so many members."""
     faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds, replicas).faults(duration_s))
-    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults)
+    tuning = draw_tuning(seed)
+    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults, tuning=tuning)
 
 
 class _Drawing:
@@ -145,8 +238,10 @@ class _Drawing:
     def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind], replicas: int) -> None:
         self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
+        self._overlap = rng.uniform(*_OVERLAPS)
+        self._pace = rng.uniform(*_PACES)
         self._peers = peers
-        self._kinds = kinds
+        self._kinds = [kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS]
         self._deck: list[Kind] = []
         self._alive = peers
         self._gone = 0
@@ -160,8 +255,8 @@ class _Drawing:
             if kind is not None:
                 number += 1
                 yield self._fault(number, round(at_s, 3), kind)
-            overlaps = self._rng.random() < _OVERLAP
-            at_s += self._rng.uniform(*(_OVERLAP_STEP_S if overlaps else _STEP_S))
+            overlaps = self._rng.random() < self._overlap
+            at_s += self._rng.uniform(*_OVERLAP_STEP_S) if overlaps else self._rng.uniform(*_STEP_S) * self._pace
 
     def _deal(self, at_s: float) -> Kind | None:
         if self._alive <= LEAST_ALIVE + 1 and self._gone and "come-back" in self._kinds:
@@ -184,7 +279,7 @@ class _Drawing:
         if service is not None:
             return at_s - self._service_s.get(service, -_APART_S) >= _APART_S
         disturbed = sum(until_s > at_s for until_s in self._disturbed_until_s)
-        out = _TAKES.get(kind, 1 if kind in _LASTS_S else 0)
+        out = _TAKES.get(kind, disturbs(kind))
         return self._alive - disturbed - out >= LEAST_ALIVE
 
     def _fault(self, number: int, at_s: float, kind: Kind) -> Planned:
@@ -193,22 +288,42 @@ class _Drawing:
         service = _service_of(kind)
         if service is not None:
             self._service_s[service] = at_s + lasts_s
-        elif lasts_s:
-            self._disturbed_until_s.append(at_s + lasts_s)
+        else:
+            self._disturbed_until_s += [at_s + lasts_s] * disturbs(kind)
         taken = _TAKES.get(kind, 0)
         self._alive += (kind in ("join", "come-back")) - taken
         self._gone += taken - (kind == "come-back")
-        cut = kind in FAMILIES["cut"]
+        wire, cut = kind in WIRE_KINDS, kind in ("cut-trader", "cut-peer", "cut-database")
         return Planned(
             number=number,
             at_s=at_s,
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if cut else None,
+            way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
             everyone=rng.random() < 0.5 if cut else None,
+            between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
+            strength=round(rng.random(), 3) if kind in (*FAMILIES["wire"], "set-clock") else None,
+            point=_point(rng, kind),
             role=rng.choice(_ROLES) if kind == "join" else None,
         )
+
+
+def _point(rng: Random, kind: Kind) -> Point | None:
+    if kind == "crash-at":
+        return rng.choice(COMMIT_POINTS)
+    if kind == "hang-trader":
+        return rng.choice(_HANG_POINTS)
+    return {"crash-taking-office": "taking office", "hang-peer": "in the core"}.get(kind)  # type: ignore[return-value]
+
+
+def disturbs(kind: Kind) -> int:
+    """How many peers may be of no use to the others while it lasts."""
+    if kind == "split":
+        return SPLIT_OFF
+    if kind in WIRE_KINDS:
+        return int(kind in ("cut-trader", "cut-peer", "cut-database"))
+    return int(kind in _LASTS_S and kind != "set-clock")
 
 
 def _service_of(kind: Kind) -> str | None:

@@ -18,11 +18,15 @@ import msgspec
 from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
 from peers.chaos.events import HISTORY, times_of
+from peers.chaos.evidence import with_evidence
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
 from peers.chaos.progress import Show
+from peers.chaos.switch.client import SwitchClient
+from peers.chaos.tuning import draw_tuning
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
+from peers.chaos.wires import places_of
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
@@ -83,8 +87,9 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         self.settings()
 
     def settings(self) -> Settings:
-        """Returns the town's settings; raises SettingsError for changes that cannot be."""
-        return make_settings(changed(_SETTINGS, self.changes))
+        """Returns the town's settings, with the timings of the seed; raises SettingsError for changes that cannot
+        be."""
+        return make_settings(changed(_SETTINGS, (*draw_tuning(self.seed), *self.changes)))
 
     def again(self) -> str:
         """The command that runs the same plan."""
@@ -158,6 +163,13 @@ class _Run:
         return verdict
 
     async def _live(self, console: Listener) -> Town:
+        switch = SwitchClient(self._options.seed, self._directory.logs / "switch.log")
+        try:
+            return await self._live_through(switch, await switch.start(), console)
+        finally:
+            await switch.close()
+
+    async def _live_through(self, switch: SwitchClient, port: int, console: Listener) -> Town:
         run_options = RunOptions(
             host=_HOST,
             n=self._options.peers,
@@ -168,16 +180,19 @@ class _Run:
             quiet=True,
             picture=False,
             settings=self._options.settings(),
+            switch=port,
         )
         run_options.check()
         town = Town(run_options, self._directory, console, _HOST)
         self._show.say(
             f"chaos: {self._options.peers} peers, {self._options.duration_s:g} s, seed {self._options.seed}"
         )
-        await town.run(self._visit)
+        if self._plan.tuning:
+            self._show.say(f"timings of this seed: {' '.join(self._plan.tuning)}", "dim")
+        await town.run(lambda town: self._visit(town, switch, port))
         return town
 
-    async def _visit(self, town: Town) -> None:
+    async def _visit(self, town: Town, switch: SwitchClient, port: int) -> None:
         """Breaks the town, heals it, and takes down what happened."""
         server = town.registry.nameserver
         config = CrowdConfig(
@@ -186,15 +201,16 @@ class _Run:
             directory=str(self._directory.path),
             customers=CUSTOMERS,
             seed=self._options.seed,
+            switch=port,
         )
         self._crowd = Crowd(config, self._directory.logs / "customers.log")
-        ticking = asyncio.create_task(self._tick(town))
+        tasks = [asyncio.create_task(self._tick(town)), asyncio.create_task(_keep_places(town, switch))]
         try:
             trouble = await self._until_well(town)
             if trouble:
                 raise TownError(f"the town is not well before the chaos begins: {trouble}")
             self._history.begin()
-            await Breaker(town, self._history, self._show.fault).carry_out(self._plan)
+            await Breaker(town, switch, self._history, self._show.fault).carry_out(self._plan)
             self._show.say("everything is healed; trade must go on")
             self._trouble = await self._until_well(town)
             self._show.say(self._trouble or "it does; the customers go, and the audit follows")
@@ -202,7 +218,8 @@ class _Run:
             await asyncio.to_thread(self._read_books, town)
             self._finished = True
         finally:
-            ticking.cancel()
+            for task in tasks:
+                task.cancel()
             self._crowd.kill()
 
     async def _tick(self, town: Town) -> None:
@@ -251,7 +268,7 @@ class _Run:
         history, duration_s = self._history, self._plan.duration_s
         found = pauses(history.sales, duration_s)
         times = [at_s for at_s in times_of(history.sales) if 0 <= at_s <= duration_s]
-        of_faults = gaps(history.faults, found)
+        of_faults = with_evidence(gaps(history.faults, found), history)
         carried_out = history.carried_out()
         traffic = Traffic(
             duration_s=duration_s,
@@ -274,6 +291,13 @@ class _Run:
             gaps=of_faults,
             again=self._options.again(),
         )
+
+
+async def _keep_places(town: Town, switch: SwitchClient) -> None:
+    """Has the switch know who is where, for ever."""
+    while True:
+        switch.tell_places(places_of(town))
+        await asyncio.sleep(_LOOK_S)
 
 
 def _has_spare_members(town: Town) -> bool:

@@ -6,8 +6,22 @@ from collections.abc import Mapping
 
 import msgspec
 
-from peers.chaos.plan import LEAST_ALIVE, Kind
+from peers.chaos.plan import FAMILIES, LEAST_ALIVE, SPLIT_OFF, Between, Kind
 from peers.core.names import Role
+
+_OF_TRADER = frozenset[Kind](
+    [
+        "kill-trader",
+        "stop-trader",
+        "slow-trader",
+        "cut-trader",
+        "cut-database",
+        "cut-customers",
+        "resign",
+        "crash-at",
+        "hang-trader",
+    ]
+)
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,24 +37,48 @@ class NoTarget(Exception):
     """There is nobody whom this fault may hit just now; says why."""
 
 
-def choose(kind: Kind, pick: float, present: Present) -> tuple[str, ...]:
-    """Returns the peers that a fault of this kind hits, none for one that hits no peer; or raises NoTarget."""
+def choose(kind: Kind, pick: float, present: Present, between: Between | None = None) -> tuple[str, ...]:
+    """Returns the peers that a fault of this kind hits, or whose wires `between` names it does; none for one that
+    hits no peer. Or raises NoTarget."""
+    if kind in FAMILIES["wire"]:
+        return _choose_wires(between, pick, present)
     if kind == "come-back":
         return (_pick(present.ended, pick, "nobody has ended"),)
-    if kind in ("kill-trader", "stop-trader", "slow-trader", "cut-trader", "resign"):
+    if kind in _OF_TRADER:
         chosen: tuple[str, ...] = (_trader(present),)
     elif kind == "kill-two":
         trader = _trader(present)
         chosen = (trader, _pick(_others(present), pick, "nobody but the trader is there"))
-    elif kind in ("kill-peer", "stop-peer", "slow-peer", "cut-peer"):
+    elif kind == "crash-taking-office":
+        # Who takes office after the trader nobody knows yet; but one more will be gone.
+        chosen = (_trader(present),)
+        _demand_enough(present, (*chosen, _pick(_others(present), pick, "nobody but the trader is there")))
+    elif kind == "split":
+        chosen = _pick_two(sorted(present.running.keys() - present.disturbed), pick)
+    elif kind in ("kill-peer", "stop-peer", "slow-peer", "cut-peer", "cut-nameserver", "hang-peer"):
         chosen = (_pick(_others(present), pick, "nobody but the trader is undisturbed"),)
-    elif kind == "leave":
+    elif kind in ("leave", "set-clock"):
         chosen = (_pick(sorted(present.running.keys() - present.disturbed), pick, "nobody is undisturbed"),)
     else:
         return ()
-    if kind != "resign":
+    if kind not in ("resign", "cut-customers", "cut-nameserver", "set-clock"):
         _demand_enough(present, chosen)
     return chosen
+
+
+def _choose_wires(between: Between | None, pick: float, present: Present) -> tuple[str, ...]:
+    if between in ("trader and database", "trader and customers", "trader and peers"):
+        return (_trader(present),)
+    if between in ("peer and peers", "peer and name server"):
+        return (_pick(_others(present), pick, "nobody but the trader is undisturbed"),)
+    return ()
+
+
+def _pick_two(names: list[str], pick: float) -> tuple[str, ...]:
+    if len(names) < SPLIT_OFF:
+        raise NoTarget("hardly anybody is undisturbed")
+    first = min(int(pick * len(names)), len(names) - 1)
+    return tuple((names * 2)[first : first + SPLIT_OFF])
 
 
 def _trader(present: Present) -> str:

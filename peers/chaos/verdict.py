@@ -1,6 +1,6 @@
 """What a chaos run proves: *holds*, *violated*, or *could not tell*.
 
-The audit's eleven invariants judge the log, the books, the journals and the graph; two more lines say whether trade
+The audit's twelve invariants judge the log, the books, the journals and the graph; two more lines say whether trade
 went on once everything was healed, and whether a peer died of anything but the plan. That nothing was found means
 little where little was tried: a run with too little traffic, too few faults or no failover could not tell.
 """
@@ -14,6 +14,7 @@ import msgspec
 
 from db.audit.findings import LOST, Finding, State
 from db.audit.report import EXIT_CODES, Answer, AuditReport
+from peers.chaos.evidence import never_mattered
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
 from peers.chaos.plan import TRADER_KINDS, Plan
 from peers.errors import SettingsError
@@ -178,12 +179,18 @@ def summary(verdict: ChaosVerdict) -> list[str]:
         f"{traffic.faults} faults, {traffic.skipped} skipped",
         f"without trade: {idle.total_s:.2f} s in all ({idle.pauses} pauses), "
         f"{idle.worst_s:.2f} s at worst (second {idle.worst_at_s:.1f})",
-        f"{'':<16}{'':>6}{'':>10}{'gap of those alone':>20}{'with others':>14}",
-        f"{'fault':<16}{'times':>6}{'failovers':>10}{'median':>12}{'worst':>8}{'worst':>14}",
+        f"{'':<20}{'':>6}{'':>10}{'':>10}{'gap of those alone':>20}{'with others':>14}",
+        f"{'fault':<20}{'times':>6}{'mattered':>10}{'failovers':>10}{'median':>12}{'worst':>8}{'worst':>14}",
     ]
-    return said + [_kind_line(each) for each in verdict.kinds]
+    said += [_kind_line(each) for each in verdict.kinds]
+    idle_kinds = never_mattered(verdict.gaps)
+    if idle_kinds:
+        said.append(f"carried out, and never seen to matter: {', '.join(idle_kinds)}")
+    return said
 
 
 def _kind_line(each: KindOfGap) -> str:
     alone = f"{each.median_s:>10.2f} s{each.worst_s:>6.2f} s" if each.alone else f"{'–':>12}{'–':>8}"
-    return f"{each.kind:<16}{each.faults:>6}{each.failovers:>10}{alone}{each.worst_of_all_s:>12.2f} s"
+    return (
+        f"{each.kind:<20}{each.faults:>6}{each.mattered:>10}{each.failovers:>10}{alone}{each.worst_of_all_s:>12.2f} s"
+    )

@@ -132,7 +132,11 @@ TlsOption = Annotated[
 ]
 InsecureOption = Annotated[
     bool,
-    typer.Option("--insecure", help="Serve an address others can reach, unencrypted.", rich_help_panel=_PLACES),
+    typer.Option(
+        "--insecure",
+        help="Serve an address others can reach, unencrypted; use a database there without TLS or password.",
+        rich_help_panel=_PLACES,
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show elections and failures only.")]
 
@@ -169,6 +173,14 @@ FileOption = Annotated[
 ]
 ShivizOption = Annotated[
     Path | None, typer.Option(metavar="PATH", help="Also write a log for ShiViz.", rich_help_panel=_ONE)
+]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Write what the ledger can tell apart of each schedule, a line each (tests/spec checks such).",
+        rich_help_panel=_ONE,
+    ),
 ]
 BeatsOption = Annotated[bool, typer.Option("--beats", help="List beats and clock news too.", rich_help_panel=_ONE)]
 ExhaustiveOption = Annotated[

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from peers.core.bounds import Count
+from peers.core.ledger.log import NOWHERE
 from peers.core.market.limits import check_item, check_offer, check_request, checked
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest
 from peers.core.membership.members import Membership
@@ -26,16 +27,49 @@ class MakeDeposit(msgspec.Struct, frozen=True, kw_only=True):
     offer: Offer
 
 
+class AsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an answer had read: to the entry at `place`, that of decision `seq` or after it, by a trader of `term`.
+
+    A caller that was told less than all three leaves the rest as it is.
+    """
+
+    term: int = 0
+    seq: int = 0
+    place: int = NOWHERE
+
+    def joined(self, other: AsOf, *, shared: bool = False) -> AsOf:
+        """Returns what somebody knows who was told as of both: all of the later term. In a `shared` log each area has
+        terms of its own, which do not compare, and no place is ever lost."""
+        if self.term != other.term and not shared:
+            return self if self.term > other.term else other
+        term = max(self.term, other.term)
+        return AsOf(term=term, seq=max(self.seq, other.seq), place=max(self.place, other.place))
+
+    def reaches(self, since: AsOf, *, shared: bool = False) -> bool:
+        """Whether who has read as far as this has read all that was told as of `since`.
+
+        Whoever takes office reads all that was told in earlier terms, so only within a term are the others compared;
+        in a `shared` log it is the others alone."""
+        has_rest = self.place >= since.place and self.seq >= since.seq
+        if shared:
+            return has_rest
+        return self.term > since.term or (self.term == since.term and has_rest)
+
+
 class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request? Answered by its Outcome, by its Accepted while it waits, or by None if unknown."""
+    """What became of a request? Answered by its Outcome, by its Accepted while it waits, or by None if unknown: as of
+    a moment after the call came, and no less than `since`."""
 
     request_id: str
+    since: AsOf | None = None
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on offer (of `item`, or of all)? Answered by a tuple of Deposits, lowest sort key first."""
+    """What can be bought (of `item`, or of all)? Answered by OnOffer, which reaches `since`, and misses nothing that
+    was told `max_staleness_s` before the call came."""
 
     item: str | None = None
+    since: AsOf | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +136,15 @@ def _check_report(call: ReportStock) -> None:
     checked("unfilled", call.unfilled)
 
 
+class OnOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be bought: deposits, lowest sort key first in an item, `remaining` being what is free of each, at the
+    post of `area` where several share the log."""
+
+    deposits: tuple[Deposit, ...]
+    as_of: AsOf
+    area: str = ""
+
+
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
     """The seller's sales, oldest first, and those of its deposits that still hold goods."""
 
@@ -123,7 +166,7 @@ class ReversalsReply(msgspec.Struct, frozen=True, kw_only=True):
     upto: Count
 
 
-Reply = Outcome | Accepted | Deposit | tuple[Deposit, ...] | StandingReply | StockReply | ReversalsReply | None
+Reply = Outcome | Accepted | Deposit | OnOffer | StandingReply | StockReply | ReversalsReply | None
 """What a call is answered with when it succeeds."""
 
 

@@ -9,12 +9,17 @@ from peers.core.commands import CallTrader, CancelTimer, Command, Perform, Publi
 from peers.core.inputs import Now, TimerName
 from peers.core.leadership.state import LeadershipMachine, LeadershipView
 from peers.core.ledger.port import Operation
+from peers.core.membership.clock_pace import PacedClock
 from peers.core.membership.clocks import Stamp, make_clock
 from peers.core.membership.members import Member, Membership
 from peers.core.membership.overlay_graph import Adjacency
 from peers.core.messages import TakenOver
 from peers.core.reports import Report
 from peers.core.settings import Settings
+
+INCARNATIONS_AHEAD_MS = 366 * 86_400_000
+"""By so much the clocks of two machines may differ, in milliseconds. No setting: it only has to be more than they do,
+and far less than there are numbers."""
 
 
 class Context:
@@ -26,7 +31,7 @@ class Context:
         self.area = area
         self.settings = settings
         self.rng = rng
-        self.clock = make_clock(settings.clock, me.name)
+        self.clock = PacedClock(make_clock(settings.clock, me.name))
         # The beginning of each id of a request or deposit, so that ids stay unique when this peer is started again.
         self.id_prefix = f"{me.name}-{me.incarnation:x}-"
         self.members = Membership([me], [])
@@ -40,6 +45,10 @@ class Context:
         # False while the post is vacant because somebody did not reach the books, until this peer finds that it does.
         # Only `ElectionPart` writes it.
         self.reaches_books = True
+        # The newest clock this peer has heard of, which a trader's own may be behind. Only `Gossip` writes it.
+        self.news = PacedClock(make_clock(settings.clock, me.name))
+        # The highest incarnation that was known when this peer began.
+        self.first_incarnations = me.incarnation
         # The number of the last sale that was taken back, as far as has been heard; heartbeats carry it.
         self.reversals = 0
         # How late timers and messages have come here recently, in seconds. Only `Gossip` writes it.
@@ -122,6 +131,19 @@ class Context:
         if stand_in is not None and stand_in.term > self.view.term:
             return stand_in.trader
         return self.trader()
+
+    @property
+    def highest_incarnation(self) -> int:
+        """No honest record has a higher one. They are the times at which lives began, plus a few."""
+        now_ms, first = self.now.wall_ms, self.first_incarnations
+        is_behind = (
+            first > now_ms + 2 * INCARNATIONS_AHEAD_MS
+        )  # Then it is our clock that is wrong, and not a record.
+        return (first if is_behind else now_ms) + INCARNATIONS_AHEAD_MS
+
+    def hear_clock(self, stamp: Stamp) -> None:
+        """Makes what another says its clock is our own, as far as one may be ahead of ours."""
+        self.clock.merge(stamp, self.now.mono_s, self.members.names())
 
     def tick(self) -> Stamp:
         return self.clock.tick()

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from peers.core.calls import Status
+from peers.core.bounds import MAX_TIME
+from peers.core.calls import AsOf, Status
 from peers.core.commands import Command, Stop
 from peers.core.context import Context
 from peers.core.customers.buyer import Buyer
@@ -44,6 +45,7 @@ from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import clock_of
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member, Membership, Snapshot
+from peers.core.membership.plausible import plausible
 from peers.core.messages import (
     ClockNews,
     Coordinator,
@@ -166,6 +168,10 @@ class Peer:
             counters=dict(ctx.counters),
         )
 
+    def as_of(self, area: str = "") -> AsOf | None:
+        """How far this peer has read as the trader of `area` ("": its own); None if it is not in office there."""
+        return (self._incumbency if area in ("", self._ctx.area) else self._fellows).as_of(area)
+
     def snapshot(self) -> Snapshot:
         """What a newcomer must be given."""
         ctx, trader = self._ctx, self._ctx.trader()
@@ -174,11 +180,17 @@ class Peer:
             edges=ctx.members.edges,
             term=ctx.view.term,
             trader=trader.name if trader else None,
+            clock=ctx.news.stamp(),
         )
 
     # -- links ---------------------------------------------------------------------------------------------
 
-    def _on_received(self, event: Received) -> None:
+    def _on_received(self, received: Received) -> None:
+        event = plausible(received, self._ctx.highest_incarnation)
+        if event is not received:
+            self._ctx.count("implausible")
+        if event is None:
+            return
         sender, message = event.sender, event.message
         self._gossip.heard(sender)
         if not self._ctx.members.is_up(sender):
@@ -194,26 +206,31 @@ class Peer:
     def _on_tally(self, _sender: int, tally: Tally) -> None:
         self._leadership.elections.cost.on_tally(tally)
 
-    def _on_fellow_beat(self, _sender: int, beat: FellowBeat) -> None:
-        self._fellows.on_beat(beat)
+    def _on_fellow_beat(self, sender: int, beat: FellowBeat) -> None:
+        self._fellows.on_beat(sender, beat)
 
     def _on_taken_over(self, sender: int, told: TakenOver) -> None:
         """One of another area stands in for our trader: this peer asks it, until there is one of its own again."""
+        if told.area == self._ctx.area:
+            self._leadership.on_taken_over(told, lambda: self._turn_to(sender, told))
+
+    def _turn_to(self, sender: int, told: TakenOver) -> None:
         ctx, known = self._ctx, self._ctx.stand_in
-        is_news = known is None or told.term > known.term
-        if told.area != ctx.area or told.term <= ctx.view.term or not is_news:
+        if told.term <= ctx.view.term or (known is not None and told.term <= known.term):
             return
         ctx.stand_in = told
         self._gossip.flood(told, but=sender)
         for customer in self._customers:
             customer.on_new_trader()
 
-    def _on_stock_news(self, _sender: int, news: StockNews) -> None:
-        self._incumbency.on_stock_news(news)
-        self._fellows.on_stock_news(news)
+    def _on_stock_news(self, sender: int, news: StockNews) -> None:
+        if self._fellows.is_fellow(sender):
+            self._incumbency.on_stock_news(news)
+            self._fellows.on_stock_news(news)
 
-    def _on_foretold(self, _sender: int, told: Foretelling) -> None:
-        if self._buyer is not None:
+    def _on_foretold(self, sender: int, told: Foretelling) -> None:
+        trader = self._ctx.whom_to_ask()
+        if self._buyer is not None and trader is not None and trader.rank == sender:
             self._buyer.on_foretold(told)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
@@ -266,10 +283,13 @@ class Peer:
                 return
 
     def _on_told(self, event: SalesNotified) -> None:
+        """What is told of others' goods or purchases was meant for somebody else, whose address was false."""
+        sold = tuple(each for each in event.sales if each.sale is not None and each.sale.seller == self._ctx.name)
+        bought = tuple(each for each in event.sales if each.request.buyer == self._ctx.name)
         if self._customers:
-            self._watch.hear(event.sales)
+            self._watch.hear((*sold, *bought))
         if self._seller is not None:
-            self._seller.on_told(tuple(each for each in event.sales if each.taken_back is None))
+            self._seller.on_told(tuple(each for each in sold if each.taken_back is None))
 
     def _on_lose_goods(self, event: LoseGoods) -> None:
         if self._seller is not None:
@@ -285,7 +305,14 @@ class Peer:
     def _on_start(self, event: Start) -> None:
         ctx, snapshot = self._ctx, event.snapshot
         ctx.members = Membership(snapshot.members, snapshot.edges)
-        newcomer = bool(ctx.members.merge([ctx.me]))
+        ctx.first_incarnations = max(m.incarnation for m in (ctx.me, *snapshot.members))
+        if snapshot.clock is not None and snapshot.clock.time <= MAX_TIME // 2:
+            ctx.clock.adopt(snapshot.clock)
+            ctx.news.adopt(snapshot.clock)
+        known = ctx.members.get(ctx.me.rank)
+        if known is not None and known != ctx.me and not ctx.me.is_newer_than(known):
+            self._gossip.begin_after(known)  # Somebody knows this rank by a later life than there has been.
+        newcomer = bool(ctx.members.merge([ctx.me])) or known != ctx.members.get(ctx.me.rank)
         self._gossip.start(newcomer=newcomer)
         names = tuple(m.name for m in map(ctx.members.get, ctx.neighbours) if m is not None)
         ctx.say(Opened(peer=ctx.name, role=ctx.me.role, neighbours=names))

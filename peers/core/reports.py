@@ -155,6 +155,19 @@ class CutOff(Report, frozen=True, kw_only=True):
         return f"{self.peer}: {self.trader} cannot be reached, but trades on in the books; it stays trader"
 
 
+class FalseTerm(Report, frozen=True, kw_only=True):
+    """Others spoke of `term`, or this peer believed in it; by the books there is none later than `books_term`."""
+
+    term: int
+    books_term: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.peer} heard of a term {self.term}, which is not in the books: the last one there is "
+            f"{self.books_term}, and that counts (somebody lies, or the books were restored to an older state)"
+        )
+
+
 class Lost(Report, frozen=True, kw_only=True):
     lost: str
 
@@ -325,6 +338,6 @@ AnyReport = (
     Opened | LinksChanged | ElectionStarted | Elected | LeftOffice | TookOver | GaveBack | EntryRefused
     | LeadershipChanged | LedgerTrouble | LedgerBack | CutOff | Lost | Returned | Crashes | Demoted | Asked | Answered
     | Promised | PromiseBroken | Deposited | Offered | Earned | GoodsLost | CannotFill | TookBack | GotBack | Rejected
-    | Slept | Departed | JournalTrouble | JournalBack
+    | Slept | Departed | JournalTrouble | JournalBack | FalseTerm
 )  # fmt: skip
 """For decoding a report from JSON: `msgspec.json.decode(line, type=AnyReport)`."""

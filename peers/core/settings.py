@@ -185,8 +185,8 @@ class LedgerSettings(BaseModel):
     """So many members have a sale on disk before it is told; fewer than a majority, and a fail-over may lose it."""
     read_preference: Literal["primary", "nearest"] = "primary"
     """Whether only the trader answers a search, or any peer that is asked, from the nearest member."""
-    max_staleness_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.0
-    """A search at the nearest member misses nothing older than this; what the trader answers misses nothing."""
+    max_staleness_s: Annotated[float, Field(ge=0, le=_NEVER_S)] = 0.5
+    """A search misses nothing that was told earlier than this before it was asked for; 0 means nothing at all."""
 
     @model_validator(mode="after")
     def _enough_for_readers(self) -> LedgerSettings:

@@ -5,7 +5,8 @@ is trader now, until there is an answer or its patience ends.
 """
 
 from peers.customer.answers import Earnings, Trader
+from peers.customer.certificate import show_certificate
 from peers.customer.customer import Customer
 from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
 
-__all__ = ["CircuitOpen", "Customer", "Earnings", "NoAnswer", "NotAsked", "Trader"]
+__all__ = ["CircuitOpen", "Customer", "Earnings", "NoAnswer", "NotAsked", "Trader", "show_certificate"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from peers.core.market.records import Outcome
 from peers.customer.answers import Earnings
 from peers.customer.record import Told
+from peers.errors import NotAllowed
 from peers.rpc.public_form import Document, outcome_dict
 from peers.rpc.wire import unpack_reversals, unpack_standing
 
@@ -17,16 +18,21 @@ Ask = Callable[..., Any]
 """Calls a method of a trader with these arguments; see `Customer.ask`."""
 
 
-def purchases(told: Iterable[Told], name: str, asks: Iterable[Ask]) -> list[Document]:
+def purchases(told: Iterable[Told], name: str, asks: Mapping[str, Ask]) -> list[Document]:
     """Returns the outcomes that customer `name` was told, in their order, with what was taken back since according to
-    the posts in `asks`; each with its `area` where that has a name."""
+    the posts that `asks` ask, by area; each with its `area` where that has a name."""
     found = {each.outcome["request_id"]: each for each in told}
     outcomes = {request_id: each.outcome for request_id, each in found.items()}
-    for ask in asks:
-        for reversal in _reversals(ask, name):
-            if reversal.request.request_id in outcomes:
-                outcomes[reversal.request.request_id] = outcome_dict(reversal)
     areas = {request_id: each.area for request_id, each in found.items()}
+    for area, ask in asks.items():
+        try:
+            taken_back = [outcome_dict(reversal) for reversal in _reversals(ask, name)]
+        except NotAllowed:  # A client may ask for each of its own only.
+            ours = [request_id for request_id, of in areas.items() if of == area]
+            taken_back = [outcome for outcome in (ask("outcome", each) for each in ours) if outcome is not None]
+        for outcome in taken_back:
+            if outcome["request_id"] in outcomes:
+                outcomes[outcome["request_id"]] = outcome
     return [{**each, "area": areas[name]} if areas[name] else each for name, each in outcomes.items()]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
+from peers.core.calls import AsOf
 from peers.core.market.limits import checked, read_price
 from peers.core.market.records import Offer, PurchaseRequest
 from peers.core.membership.clocks import Clock, Stamp, VectorStamp, make_clock
@@ -28,6 +29,7 @@ from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.errors import BadRequest
 from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
+from peers.rpc.read_form import as_of_dict, as_of_in
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 
@@ -86,6 +88,8 @@ class Customer:
             on_news=on_news,
         )
         self._journals = Journals(self.name, {**areas, area: directory})
+        # By area, as of what it was told something last.
+        self._told: dict[str, AsOf] = {}
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
 
@@ -151,8 +155,9 @@ class Customer:
         return self._ask_once("deposit", offer_dict(goods), within_s)
 
     def search(self, item: str | None = None, *, within_s: float | None = None) -> list[Document]:
-        """Returns what is on offer of `item`, or of all items, a row for each deposit."""
-        return list(self.ask("search", item, within_s=within_s))
+        """Returns what can be bought of `item`, or of all items, a row for each deposit. It is never older than what
+        this customer was told before."""
+        return self._search(item, within_s, self._area)
 
     def search_areas(self, item: str | None = None, areas: Sequence[str] | None = None) -> Document:
         """Returns what is on offer in these areas, in all if none are named: `offers`, rows as of `search`, each with
@@ -163,8 +168,24 @@ class Customer:
         for area in first:
             with contextlib.suppress(NoAnswer, CircuitOpen):
                 within_s = min(_OTHER_POST_S, self._patience_s)
-                return dict(self.ask("search_areas", item, wanted, within_s=within_s, area=area))
-        return dict(self.ask("search_areas", item, wanted, area=last))
+                return self._search_areas(item, wanted, within_s, area)
+        return self._search_areas(item, wanted, None, last)
+
+    def _search_areas(
+        self, item: str | None, wanted: list[str] | None, within_s: float | None, area: str
+    ) -> Document:
+        since = {each: as_of_dict(told) for each, told in self._told.items()}
+        found: Document = dict(self.ask("search_areas", item, wanted, since, within_s=within_s, area=area))
+        for each, as_of in found["as_of"].items():
+            self._hear(each, as_of)
+        return found
+
+    def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
+        asked_s = time.monotonic()
+        found = self.ask("browse", item, self._since(area), within_s=within_s, area=area)
+        self._journals.note_search(area, asked_s, item, found)
+        self._hear(area, found)
+        return list(found["rows"])
 
     def _ask_once(self, method: Literal["buy", "deposit"], argument: Document, within_s: float | None) -> Document:
         asked = AskedFor(method=method, argument=argument, at_ms=_now_ms(), town=self._town, area=self._area)
@@ -199,6 +220,7 @@ class Customer:
             self._journals.note(asked.area, "told", outcome=answer)
         else:
             self._journals.note(asked.area, "deposited", deposit=answer)
+        self._hear(asked.area, answer)
         self._settle(asked, answer)
         return answer
 
@@ -206,11 +228,11 @@ class Customer:
         """Returns what became of a request without sending it again: its outcome, or the row of a deposit that holds
         something; None while it is undecided, never arrived, or of a deposit of which nothing is left."""
         if asked.method == "buy":
-            found: Document | None = self.ask("outcome", asked.id, within_s=within_s, area=asked.area)
+            found = self._outcome(asked.id, within_s, asked.area)
             if found is not None:
                 self._journals.note(asked.area, "told", outcome=found)
         else:
-            rows = self.ask("search", asked.item, within_s=within_s, area=asked.area)
+            rows = self._search(asked.item, within_s, asked.area)
             found = next((row for row in rows if row.get("deposit_id") == asked.id), None)
         if found is not None:
             self._settle(asked, found)
@@ -229,7 +251,13 @@ class Customer:
 
     def outcome(self, request_id: str, *, within_s: float | None = None) -> Document | None:
         """Returns the outcome of a request, None while it is undecided or if it never arrived."""
-        outcome: Document | None = self.ask("outcome", request_id, within_s=within_s)
+        return self._outcome(request_id, within_s, self._area)
+
+    def _outcome(self, request_id: str, within_s: float | None, area: str) -> Document | None:
+        asked_s = time.monotonic()
+        outcome: Document | None = self.ask("outcome", request_id, self._since(area), within_s=within_s, area=area)
+        self._journals.note_outcome(area, asked_s, request_id, outcome)
+        self._hear(area, outcome)
         return outcome
 
     def purchases(self) -> list[Document]:
@@ -237,7 +265,7 @@ class Customer:
         several posts each with its `area`: those that its record knows, so nothing without one."""
         told = self._record.told if self._record is not None else []
         areas = sorted({each.area for each in told if each.town == self._town} | {self._area}) if told else []
-        return account.purchases(told, self.name, [partial(self.ask, area=area) for area in areas])
+        return account.purchases(told, self.name, {area: partial(self.ask, area=area) for area in areas})
 
     def earnings(self) -> Earnings:
         """Returns what it has sold and earned at its post, and what it still has on offer there, as the books have
@@ -275,6 +303,16 @@ class Customer:
         if self._clock is None:
             self._clock = make_clock("vector" if isinstance(stamp, VectorStamp) else "lamport", self.name)
         self._clock.merge(stamp)
+
+    def _since(self, area: str) -> Document | None:
+        """As of what it was told something at the post of an area: no answer may be older."""
+        told = self._told.get(area)
+        return None if told is None else as_of_dict(told)
+
+    def _hear(self, area: str, answer: Document | None) -> None:
+        heard = None if answer is None else as_of_in(answer)
+        if heard is not None:
+            self._told[area] = heard.joined(self._told.get(area, heard), shared=bool(area))
 
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1

@@ -9,14 +9,26 @@ from peers.core.market.limits import shown
 from peers.errors import BadRequest
 from peers.rpc.public_form import Document
 
+_NAMES = ("item", "areas", "since")
 
-def search_arguments(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-    """Returns item and areas as given, by position or by name, None for what was left out; BadRequest for more."""
-    given = dict(zip(("item", "areas"), arguments, strict=False))
-    if len(arguments) > 2 or named.keys() - {"item", "areas"} or named.keys() & given.keys():
-        raise BadRequest(field="arguments", why="must be item and areas, each of which may be left out")
+
+def search_arguments(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Returns item, areas and since as given, by position or by name, None for what was left out; BadRequest for
+    more."""
+    given = dict(zip(_NAMES, arguments, strict=False))
+    if len(arguments) > len(_NAMES) or named.keys() - set(_NAMES) or named.keys() & given.keys():
+        raise BadRequest(field="arguments", why="must be item, areas and since, each of which may be left out")
     given |= named
-    return given.get("item"), given.get("areas")
+    return given.get("item"), given.get("areas"), given.get("since")
+
+
+def since_in(given: object, known: Collection[str]) -> dict[str, object]:
+    """Reads by area as of what the caller was told something there; BadRequest for what is no such dict."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(name in known for name in given):
+        raise BadRequest(field="since", why=f"must be a dict with areas of the town, not {shown(given)}")
+    return dict(given)
 
 
 def areas_in(given: object, known: Collection[str]) -> tuple[str, ...] | None:
@@ -29,13 +41,24 @@ def areas_in(given: object, known: Collection[str]) -> tuple[str, ...] | None:
     return tuple(given)
 
 
-def areas_dict(wanted: Iterable[str], found: Mapping[str, list[Document]], missing: Mapping[str, str]) -> Document:
-    """Returns what such a search gives: the rows of all areas that answered, each with its area, and of those that
-    did not why, in the order in which they were wanted."""
+def areas_dict(wanted: Iterable[str], found: Mapping[str, Document], missing: Mapping[str, str]) -> Document:
+    """Returns what such a search gives, in the order in which the areas were wanted: the rows of all that answered,
+    each with its area, as of what they are so in each, and of those that did not answer why. `found` is what `browse`
+    gave in each."""
     names = tuple(wanted)
     late = "it did not answer in time"
     return {
-        "offers": [{**row, "area": name} for name in names for row in found.get(name, ())],
+        "offers": [{**row, "area": name} for name in names for row in _rows(found.get(name))],
         "areas": [name for name in names if name in found],
+        "as_of": {
+            name: {field: found[name].get(field) for field in ("term", "seq", "place")}
+            for name in names
+            if name in found
+        },
         "missing": [{"area": name, "why": missing.get(name, late)} for name in names if name not in found],
     }
+
+
+def _rows(found: Document | None) -> list[Document]:
+    rows = None if found is None else found.get("rows")
+    return rows if isinstance(rows, list) else []

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from peers.errors import TownError
+from peers.errors import SettingsError, TownError
 from peers.files import PRIVATE, write_whole
-from peers.rpc.identity import MAX_NAME_LENGTH, Identity, identity_named
+from peers.rpc.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, identity_named
 from peers.rpc.tls import TlsFiles
 
 VALID_DAYS = 825
@@ -90,16 +90,42 @@ def _named_in(files: TlsFiles) -> Identity | None:
 def issue_member(files: TlsFiles, hosts: Iterable[str]) -> bytes:
     """Returns key and certificate for one more member, which others may reach at `hosts`, signed by the authority in
     `files`; TownError if its key is not there, or not to be read."""
+    authority, key = _authority_to_invite_by(files)
+    return _issued(authority, key, new_machine(hosts), hosts)
+
+
+def issue_client(files: TlsFiles, name: str) -> bytes:
+    """Returns what a client of that name needs, in one file: its key, its certificate, and the authority's.
+
+    TownError if the authority's key is not there, or not to be read; SettingsError for a name that will not do."""
+    if not CLIENT_NAME.fullmatch(name):
+        raise SettingsError(f"--client {name}: a client's name is 1 to {MAX_NAME_LENGTH} of A-Z a-z 0-9 _")
+    authority, key = _authority_to_invite_by(files)
+    return _issued(authority, key, Identity("client", name), ()) + authority.public_bytes(serialization.Encoding.PEM)
+
+
+def client_in(path: Path) -> Identity:
+    """Returns whom the certificate in a client's file names; TownError if there is none in it."""
+    try:
+        identity = _identity_in(x509.load_pem_x509_certificate(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no certificate is in it"
+        raise TownError(f"{path} cannot be used ({why}): bring what `bazaar invite --client` wrote") from error
+    if identity is None or identity.kind != "client":
+        raise TownError(f"{path} is not a client's: have one made: bazaar invite --client NAME --out FILE")
+    return identity
+
+
+def _authority_to_invite_by(files: TlsFiles) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     if not files.authority_key.exists():
         raise TownError(
             f"{files.authority_key} is not here, so this machine can let nobody in: make the invitation on the "
             "first machine of the town, or on one whose own invitation gave it the right to invite"
         )
     try:
-        authority, key = _authority(files, files.authority_key)
+        return _authority(files, files.authority_key)
     except (OSError, ValueError) as error:
         raise TownError(f"the authority in {files.directory} cannot be used ({error})") from error
-    return _issued(authority, key, new_machine(hosts), hosts)
 
 
 def new_machine(hosts: Iterable[str]) -> Identity:

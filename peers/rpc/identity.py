@@ -22,6 +22,12 @@ KINDS: tuple[Kind, ...] = ("machine", "client")
 MAX_NAME_LENGTH = 57
 """Of the name in a certificate: a customer's may have 64 letters, and a client's is `client-` and this."""
 
+CLIENT_PREFIX = "client-"
+"""A client trades under this and the name in its certificate; nobody else trades under such a name."""
+
+CLIENT_NAME = re.compile(rf"[A-Za-z0-9_]{{1,{MAX_NAME_LENGTH}}}")
+"""What a client may be called. No separator is in it, so that it can be told where its name ends in an id."""
+
 _URI = re.compile(rf"bazaar://(machine|client)/([A-Za-z0-9_.:-]{{1,{MAX_NAME_LENGTH}}})")
 _SCHEME = "bazaar:"
 
@@ -37,6 +43,11 @@ class Identity(msgspec.Struct, frozen=True):
     def uri(self) -> str:
         """The alternative name in the certificate that says so."""
         return f"bazaar://{self.kind}/{self.name}"
+
+    @property
+    def customer(self) -> str:
+        """The name that a client trades under."""
+        return f"{CLIENT_PREFIX}{self.name}"
 
     def is_called(self, host: str) -> bool:
         """Whether the certificate names this host, an address or a name."""

@@ -15,12 +15,13 @@ import logging
 
 from Pyro5 import errors, serializers
 
-from peers.errors import BadRequest, NotTrader, PostClosed, WireError
+from peers.errors import BadRequest, NotAllowed, NotTrader, PostClosed, WireError
 
 _log = logging.getLogger(__name__)
 
 _TRAVELS_AS: dict[type[WireError], str] = {
     BadRequest: "builtins.ValueError",
+    NotAllowed: "builtins.PermissionError",
     NotTrader: "builtins.RuntimeError",
     PostClosed: "builtins.RuntimeError",
 }

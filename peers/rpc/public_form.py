@@ -20,16 +20,14 @@ from typing import Any, NoReturn, TypeVar, cast
 import msgspec
 
 from peers.core.bounds import Count
-from peers.core.calls import AskOutcome, AskReversals, Buy, MakeDeposit, Search, Standing, Status
+from peers.core.calls import AskOutcome, AskReversals, AsOf, Buy, MakeDeposit, Search, Standing, Status
 from peers.core.market import limits
 from peers.core.market.money import money_text
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Reversal, Sale, clock_of
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 from peers.core.settings import Settings
 from peers.errors import BadRequest
-
-MOST_ON_OFFER = 10_000
-"""The most rows in the answer to a search."""
+from peers.rpc.read_form import since_of
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -85,6 +83,7 @@ class Reader:
     """Reads what callers send, by the settings of one town. Each method raises BadRequest for what is not allowed."""
 
     def __init__(self, settings: Settings) -> None:
+        self.max_staleness_s = settings.ledger.max_staleness_s
         self._items = settings.market.items
         self._clock = settings.clock
         vector = self._clock == "vector"
@@ -119,15 +118,15 @@ class Reader:
         )
         return MakeDeposit(offer=offer)
 
-    def request_id(self, given: object) -> AskOutcome:
-        """Reads the id of a request."""
-        return AskOutcome(request_id=limits.checked("request_id", given))
+    def request_id(self, given: object, since: object = None) -> AskOutcome:
+        """Reads the id of a request, and how far its outcome must have been read, None for anything."""
+        return AskOutcome(request_id=limits.checked("request_id", given), since=since_of(since))
 
-    def item(self, given: object) -> Search:
-        """Reads what to search for, None for everything."""
+    def item(self, given: object, since: object = None) -> Search:
+        """Reads what to search for, None for everything, and how far it must have been read, None for anything."""
         if given is not None:
             limits.check_item(given, self._items)
-        return Search(item=cast("str | None", given))
+        return Search(item=cast("str | None", given), since=since_of(since))
 
     def standing(self, seller: object, after_seq: object) -> Standing:
         """Reads whose standing is asked for, and from which sale on."""
@@ -247,10 +246,11 @@ def _reversal_dict(reversal: Reversal) -> Document:
     return {**plain, **money, "taken_back_at": _time_of_day(reversal.taken_back_at_ms)}
 
 
-def deposit_dict(deposit: Deposit) -> Document:
-    """Returns a deposit as `deposit` gives it."""
+def deposit_dict(deposit: Deposit, as_of: AsOf | None = None) -> Document:
+    """Returns a deposit as `deposit` gives it; `as_of` says how far the trader had read when it told that."""
     offer = deposit.offer
     return {
+        **({} if as_of is None else {"place": as_of.place}),
         # As in `outcome_dict`, this says the same as `deposit_id`.
         "_id": offer.deposit_id,
         "deposit_id": offer.deposit_id,
@@ -264,20 +264,6 @@ def deposit_dict(deposit: Deposit) -> Document:
         "deposited_at": _time_of_day(deposit.deposited_at_ms),
         "term": deposit.term,
     }
-
-
-def on_offer(deposits: tuple[Deposit, ...]) -> list[Document]:
-    """Returns what a search finds, one row a deposit, MOST_ON_OFFER of them at most."""
-    return [
-        {
-            "item": d.offer.item,
-            "seller": d.offer.seller,
-            "price": money_text(d.offer.price),
-            "remaining": d.remaining,
-            "deposit_id": d.offer.deposit_id,
-        }
-        for d in deposits[:MOST_ON_OFFER]
-    ]
 
 
 def status_dict(status: Status) -> Document:

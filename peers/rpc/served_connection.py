@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import ssl
+import struct
 import threading
+import time
 from collections.abc import Callable
 
 from Pyro5 import errors, protocol, serializers
@@ -19,86 +22,117 @@ from peers.rpc.transport import (
     CALL,
     HEADER,
     MAGIC,
-    MAX_MESSAGE,
     STALLED_S,
-    keep_time_in_kernel,
+    largest_taken,
     message,
     pack,
 )
 from peers.rpc.wake_up import WakeUp
 
-_MARSHAL_ID = serializers.MarshalSerializer.serializer_id
+_TAKEN = frozenset(serializers.serializers_by_id) - {serializers.MarshalSerializer.serializer_id}
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
+_START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+_SERIALIZER = 7  # the place of its number in a header
 _CHUNK = 64 * 1024
+_RECORD = 16 * 1024
+"""The most that TLS has to give at once."""
 
 Finish = Callable[[Callable[[], None]], None]
 """Has a task done on a thread that may wait."""
 
 
 class ServedConnection(SocketConnection):  # type: ignore[misc]
-    """A connection that reads ahead, and refuses messages of a kind that is not taken.
+    """A connection that is read without ever waiting, and refuses messages of a kind that is not taken.
 
-    Pyro reads and sends on a thread that may wait. What has come already, and what goes out at once, can also be
-    read and sent without waiting. `rank` is that of the neighbour whose link this turned out to be, None for other
-    callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
+    A message is taken once all of it has come, so Pyro never waits for the rest of one. Answers are sent without
+    waiting, or by a thread that may wait. `rank` is that of the neighbour whose link this turned out to be, None for
+    other callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
+    `speaks_for` are the names that it was found to speak for (`peers.rpc.permissions`).
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, keep_open=True)  # The connection that Pyro made closes the socket.
+        super().__init__(sock, keep_open=True)  # It is closed by `close_now`, once nobody uses it any more.
+        sock.setblocking(False)
         self.rank: int | None = None
         self.identity: Identity | None = None
+        self.speaks_for: set[str] = set()
         self.greeted = False
         # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
         self.owed = False
+        # When something came last, in monotonic seconds.
+        self.heard_s = time.monotonic()
+        self.is_new_to_tls = self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._sending = threading.Lock()
+        # OpenSSL lets one thread at a time use a connection.
+        self._using = threading.Lock()
         # What has come and has not been taken yet.
         self._read = bytearray()
-        # Which part of a message Pyro reads next: 0 is tag and version, 1 the rest of the header, 2 the payload.
-        self._part = 0
         # Whether a thread is sending what of an answer did not go out at once.
         self._finishing = False
+        self.is_ending = False
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it can be read and written without waiting; TLS may have to wait in the middle of either."""
-        return not isinstance(self.sock, ssl.SSLSocket)
+    def shake_hands(self) -> int | None:
+        """Returns what the handshake of TLS waits for, of `selectors`; None once there is nothing more to wait for.
 
-    def keep_time(self) -> None:
-        """Has the kernel keep the time from now on, so that reads and writes may either wait or not."""
-        keep_time_in_kernel(self.sock, STALLED_S)
+        OSError if the two will never speak with each other."""
+        if self.is_new_to_tls:
+            assert isinstance(self.sock, ssl.SSLSocket)
+            try:
+                self.sock.do_handshake()
+            except ssl.SSLWantReadError:
+                return selectors.EVENT_READ
+            except ssl.SSLWantWriteError:
+                return selectors.EVENT_WRITE
+        return None
 
-    # -- for Pyro, which waits -----------------------------------------------------------------------------
+    # -- for Pyro, on a thread that may wait ---------------------------------------------------------------
 
     def recv(self, size: int) -> bytes:
-        """Gives the next part of a message. Reads ahead: the three mostly come in one packet.
-
-        ConnectionClosedError if the other end has gone, TimeoutError if it stalls, ProtocolError for a message of a
-        kind that is not taken.
-        """
-        read, part = self._read, self._part
-        self._part = (part + 1) % 3
-        while len(read) < size:
-            try:
-                chunk = self.sock.recv(_CHUNK)
-            except (TimeoutError, BlockingIOError) as error:
-                if read or part or not self.greeted:
-                    raise errors.TimeoutError("receiving: timeout") from error
-                continue
-            except OSError as error:
-                raise errors.ConnectionClosedError(f"receiving: {error}") from error
-            if not chunk:
-                raise errors.ConnectionClosedError("receiving: closed")
-            read += chunk
-        taken = bytes(memoryview(read)[:size])
-        del read[:size]
-        if part == 1 and (taken[1] == _MARSHAL_ID or int.from_bytes(taken[2:4], "big") & _REFUSED_FLAGS):
-            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        """Gives the next part of a message; ConnectionClosedError if it was announced shorter than it is."""
+        if len(self._read) < size:
+            raise errors.ConnectionClosedError("receiving: not enough data")
+        taken = bytes(memoryview(self._read)[:size])
+        del self._read[:size]
         return taken
 
     def send(self, data: bytes) -> None:
-        """Sends an answer; answers of several threads never mix."""
+        """Sends an answer; answers of several threads never mix. ConnectionClosedError or TimeoutError if it cannot
+        be sent, the latter also to a caller that takes too long to read it."""
         with self._sending:
-            super().send(data)
+            self._send_waiting(data)
+
+    def _send_waiting(self, data: bytes) -> None:
+        due_s = time.monotonic() + (STALLED_S if self.greeted else 0.0)
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._send_some(rest) :]
+            except OSError as error:
+                raise errors.ConnectionClosedError(f"sending: {error}") from error
+            left_s = due_s - time.monotonic()
+            if rest and (left_s <= 0 or not self._wait_until_it_can_send(left_s)):
+                raise errors.TimeoutError("sending: timeout")
+
+    def _send_some(self, data: memoryview | bytes) -> int:
+        """Sends what goes out at once; returns how much that was. OSError if nothing ever will."""
+        sent: int
+        try:
+            if self._is_tls:
+                with self._using:
+                    sent = self.sock.send(data)
+            else:
+                sent = self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+        return sent
+
+    def _wait_until_it_can_send(self, limit_s: float) -> bool:
+        with selectors.DefaultSelector() as selector:
+            try:
+                selector.register(self.sock, selectors.EVENT_WRITE)
+            except ValueError:  # It has been closed meanwhile.
+                return False
+            return bool(selector.select(limit_s))
 
     # -- without waiting -----------------------------------------------------------------------------------
 
@@ -109,14 +143,44 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     def read_at_hand(self) -> None:
         """Reads what has come; ConnectionClosedError if that is the end."""
         try:
-            chunk = self.sock.recv(_CHUNK, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+            chunk = self._receive_secured() if self._is_tls else self.sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
             raise errors.ConnectionClosedError(f"receiving: {error}") from error
         if not chunk:
             raise errors.ConnectionClosedError("receiving: closed")
+        self.heard_s = time.monotonic()
         self._read += chunk
+
+    def _receive_secured(self) -> bytes:
+        assert isinstance(self.sock, ssl.SSLSocket)
+        with self._using:
+            chunk = self.sock.recv(_RECORD)
+            # Whoever watches the socket does not see what TLS has taken from it already.
+            while chunk and (pending := self.sock.pending()):
+                chunk += self.sock.recv(pending)
+            return chunk
+
+    def has_message(self) -> bool:
+        """Whether all of a message has come; ProtocolError if what has come is none that is taken."""
+        read = self._read
+        if len(read) < HEADER.size:
+            if not _START.startswith(read[: len(_START)]):
+                raise errors.ProtocolError("another protocol, or another version of it")
+            return False
+        start, flags, _seq, size, notes, magic = HEADER.unpack_from(read)
+        if not start.startswith(_START) or magic != MAGIC:
+            raise errors.ProtocolError("another protocol, or another version of it")
+        if size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
+            raise errors.ProtocolError("too large a message")
+        if start[_SERIALIZER] not in _TAKEN or flags & _REFUSED_FLAGS:
+            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        return len(read) >= HEADER.size + int(size) + int(notes)
+
+    def has_batch(self) -> bool:
+        """Whether the message that has come is a batch of calls."""
+        return bool(HEADER.unpack_from(self._read)[1] & protocol.FLAGS_BATCH)
 
     def plain_call(self) -> tuple[int, bytearray] | None:
         """Returns number and payload of the next message if it is all there, a call in msgpack, and nothing more."""
@@ -125,7 +189,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
             return None
         start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
         end = HEADER.size + size
-        if start != CALL or flags or notes or magic != MAGIC or size > MAX_MESSAGE or len(read) < end:
+        if start != CALL or flags or notes or magic != MAGIC or len(read) < end:
             return None
         return seq, read[HEADER.size : end]
 
@@ -141,9 +205,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         """
         with self._sending:
             try:
-                sent = -1 if self._finishing else self.sock.send(data, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                sent = 0
+                sent = -1 if self._finishing else self._send_in_pieces(data)
             except OSError:
                 sent = -1
             if sent == len(data):
@@ -153,6 +215,13 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
                 return
             self._finishing = True
         finish(lambda: self._finish(data[sent:]))
+
+    def _send_in_pieces(self, data: bytes) -> int:
+        """As `_send_some`; TLS takes a record at a time."""
+        sent = self._send_some(data)
+        while self._is_tls and sent < len(data) and (more := self._send_some(data[sent:])):
+            sent += more
+        return sent
 
     def _finish(self, rest: bytes) -> None:
         try:
@@ -165,8 +234,16 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
 
     def hang_up(self) -> None:
         """Ends the connection for the other side; whoever reads from it here hears of it."""
+        self.is_ending = True
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            # That of an SSLSocket would also forget that it speaks TLS, while another thread may be reading from it.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def close_now(self) -> None:
+        """Ends the connection, and lets go of it once no other thread is using it."""
+        self.hang_up()
+        with self._sending, self._using:
+            self.sock.close()
 
 
 class LaterAnswer:

@@ -2,11 +2,11 @@
 
 It never unpickles and never loads marshal data, takes no message larger than `MAX_MESSAGE`, compressed, oneway, or in
 any other way that costs it more than the caller. A connection may be idle for as long as it likes once it has been
-greeted; one that does not greet is closed after `HANDSHAKE_S`, one that stops in the middle of a message after
-`STALLED_S`.
+greeted (`door`), unless there are more than the process can have; one that does not greet is closed after
+`HANDSHAKE_S`, one that stops in the middle of a message, or of reading an answer, after `STALLED_S`.
 
 A connection has a thread only while there is something to do that may take long. Until then all are watched together,
-and what can be answered without waiting is (`handlers`). Only TLS needs a thread for each of its connections.
+over TLS too, and what can be answered without waiting is (`handlers`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -22,16 +23,17 @@ import msgspec
 from Pyro5 import errors
 from Pyro5.callcontext import current_context
 from Pyro5.server import Daemon
-from Pyro5.socketutil import SocketConnection
 from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
+from peers.rpc.batches import answer_batch
+from peers.rpc.door import Door, most_connections
 from peers.rpc.identity import Identity
 from peers.rpc.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.reactor import Afterwards, Reactor
 from peers.rpc.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
-from peers.rpc.tls import HANDSHAKE_S, check_member
-from peers.rpc.transport import configure
+from peers.rpc.tls import check_member
+from peers.rpc.transport import STALLED_S, configure, notice_gone_callers
 
 _NOWHERE = ("", "0.0.0.0", "::")
 _calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
@@ -66,51 +68,62 @@ class _Daemon(Daemon):  # type: ignore[misc]
     ) -> None:
         self._handlers = handlers
         self._on_hangup = on_hangup
-        # The connections that have a thread of Pyro's, by Pyro's own connection.
-        self._greeted: dict[SocketConnection, ServedConnection] = {}
         # The connections that the reactor watches, or that a thread serves for the moment.
         self._watched: set[ServedConnection] = set()
+        self._most = most_connections()
+        # Those of which a part of a message has come, and when they are ended if the rest has not.
+        self._midway: dict[ServedConnection, float] = {}
+        self._employing = threading.Lock()
         # Port 0 of the outside means: the same as here.
         super().__init__(host, port, nathost=advertised, natport=None if advertised is None else 0)
+        notice_gone_callers(self.transportServer.sock)
         # The housekeeper only looks after streams, which are not used here; it would cost every peer a thread.
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault
         self._reactor = Reactor()
+        self._door = Door(self.transportServer.sock, self._greet, self._let_in, self._make_room, self._end_stalled)
 
-    # -- what Pyro calls, on a thread of the connection's own ----------------------------------------------
+    def take_callers(self) -> None:
+        """Takes callers until the door is closed; in place of Pyro's own loop, which nobody enters."""
+        self._door.run()
+
+    # -- at the door ---------------------------------------------------------------------------------------
 
     def validateHandshake(self, conn: ServedConnection, data: Any) -> str:  # noqa: N802, ARG002 - Pyro's.
         conn.identity = check_member(conn)
         return "welcome"
 
-    def _handshake(self, conn: SocketConnection, denied_reason: str | None = None) -> bool:
-        connection = ServedConnection(conn.sock)
-        # A refusal is sent by the thread that accepts everybody, and a caller that says nothing holds a thread.
-        usual: float = conn.timeout
-        conn.timeout = min(usual, HANDSHAKE_S if denied_reason is None else 0.2)
-        greeted: bool = super()._handshake(connection, denied_reason)
-        if greeted:
-            conn.timeout = usual
-            connection.greeted = True
-            self._greeted[conn] = connection
-        return greeted
+    def _greet(self, connection: ServedConnection) -> bool:
+        return bool(self._handshake(connection))
 
-    def handleRequest(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro gives the name.
-        connection = self._greeted[conn]
-        if not connection.is_plain:
-            super().handleRequest(connection)
-            return
-        del self._greeted[conn]
-        conn.keep_open = True  # Pyro is about to close it, and the socket must stay open.
-        connection.keep_time()
+    def _let_in(self, connection: ServedConnection) -> None:
         self._watched.add(connection)
-        self._go_on(connection)
-        raise errors.ConnectionClosedError("for this thread")
+        try:
+            self._go_on(connection)
+        except errors.CommunicationError:
+            self._end(connection)
 
-    def clientDisconnect(self, conn: SocketConnection) -> None:  # noqa: N802 - Pyro gives the name.
-        connection = self._greeted.pop(conn, None)
-        if connection is not None:
-            self._tell_hangup(connection)
+    def _make_room(self) -> bool:
+        """Has room for one more caller, if need be at the cost of the stranger that has said nothing for longest."""
+        if len(self._watched) < self._most:
+            return True
+        here = [each for each in list(self._watched) if not each.is_ending]
+        if len(here) < self._most:
+            return True
+        idle = [each for each in here if each.rank is None and not (each.owed or each.has_read_ahead)]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each.heard_s).hang_up()
+        return True
+
+    def _end_stalled(self) -> float | None:
+        """Ends those that have stopped in the middle of a message; returns when the next one is due."""
+        now_s = time.monotonic()
+        for connection, due_s in list(self._midway.items()):
+            if due_s <= now_s:
+                self._midway.pop(connection, None)
+                connection.hang_up()
+        return min(list(self._midway.values()), default=None)
 
     # -- what the reactor calls ----------------------------------------------------------------------------
 
@@ -119,8 +132,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
         try:
             connection.read_at_hand()
             return self._take_in(connection)
-        except errors.ConnectionClosedError:
-            pass
+        except errors.CommunicationError:
+            pass  # It is over, or what has come is nothing that is taken.
         except Exception:  # noqa: BLE001 - It concerns one call, and the watch must go on for all others.
             _log.exception("a call could not be taken in")
         self._reactor.remove(connection.sock)
@@ -128,7 +141,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         return None
 
     def _take_in(self, connection: ServedConnection) -> Afterwards | None:
-        """Answers what it can, and leaves to a thread what may take long."""
+        """Answers what it can, leaves to a thread what may take long, and waits for the rest of what is not whole."""
         tasks: list[Afterwards] = []
         while not connection.owed and (call := connection.plain_call()) is not None:
             try:
@@ -139,9 +152,19 @@ class _Daemon(Daemon):  # type: ignore[misc]
             if task is not None:
                 tasks.append(task)
         if connection.has_read_ahead:
+            self._employ_or_wait(connection)
+        elif self._midway:
+            self._midway.pop(connection, None)
+        return partial(_all, tasks) if tasks else None
+
+    def _employ_or_wait(self, connection: ServedConnection) -> None:
+        if connection.has_message():
+            self._midway.pop(connection, None)
             self._reactor.remove(connection.sock)
             self._employ(connection)
-        return partial(_all, tasks) if tasks else None
+        elif connection not in self._midway:
+            self._midway[connection] = time.monotonic() + STALLED_S
+            self._door.look_again()
 
     def _answer_without_thread(self, connection: ServedConnection, seq: int, payload: bytearray) -> Afterwards | None:
         try:
@@ -170,34 +193,42 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def _employ(self, connection: ServedConnection) -> None:
         """Has a thread serve a connection, which ends if there is none left."""
-        try:
-            self.transportServer.pool.process(partial(self._serve, connection))
-        except PoolError:
+        if not self._has_done(partial(self._serve, connection)):
             self._end(connection)
 
     def _finish(self, connection: ServedConnection, task: Afterwards) -> None:
         """Has a thread send the rest of an answer."""
-        try:
-            self.transportServer.pool.process(task)
-        except PoolError:
+        if not self._has_done(task):
             connection.hang_up()  # The watch sees that, and ends the connection.
+
+    def _has_done(self, task: Afterwards) -> bool:
+        """Has a thread do it, and returns whether there was one: Pyro's pool is for one thread that gives it work."""
+        with self._employing:
+            try:
+                self.transportServer.pool.process(task)
+            except (PoolError, RuntimeError):  # The latter is raised where the machine has no more threads.
+                return False
+        return True
 
     def _serve(self, connection: ServedConnection) -> None:
         """Has Pyro answer what has come, and the connection watched again."""
         served = False
         try:
-            super().handleRequest(connection)
+            if connection.has_batch():
+                answer_batch(self, connection)
+            else:
+                super().handleRequest(connection)
+            self._go_on(connection)
             served = True
         except (OSError, errors.CommunicationError, errors.SecurityError):
             pass  # The connection ends: its caller closed it, stalled, or sent what is not taken.
         finally:
-            if served:
-                self._go_on(connection)
-            else:
+            if not served:
                 self._end(connection)
 
     def _go_on(self, connection: ServedConnection) -> None:
-        if connection.has_read_ahead:
+        """Serves what has come meanwhile, or watches; ProtocolError if that is nothing that is taken."""
+        if connection.has_read_ahead and connection.has_message():
             self._employ(connection)
         else:
             self._reactor.add(connection.sock, partial(self._on_readable, connection))
@@ -206,8 +237,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def _end(self, connection: ServedConnection) -> None:
         """Ends a connection that is not being watched."""
-        connection.hang_up()
-        connection.sock.close()
+        self._midway.pop(connection, None)
+        connection.close_now()
         if connection in self._watched:
             self._watched.discard(connection)
             self._tell_hangup(connection)
@@ -218,15 +249,20 @@ class _Daemon(Daemon):  # type: ignore[misc]
 
     def connections(self) -> list[ServedConnection]:
         """Returns all connections that there are now."""
-        return [*self._greeted.values(), *self._watched]
+        return list(self._watched)
 
     def hang_up(self) -> None:
         """Ends all connections."""
         for connection in self.connections():
             connection.hang_up()
 
+    def stop_taking_callers(self) -> None:
+        """Has `take_callers` return."""
+        self._door.end()
+
     def close(self) -> None:
-        """Ends all connections and the watch over them."""
+        """Ends all connections and the watch over them; `take_callers` must have returned."""
+        self._door.close()
         self._reactor.close()
         for connection in list(self._watched):
             self._end(connection)
@@ -263,7 +299,7 @@ class Server:
         outside = None if advertised == host else advertised
         self._daemon = _first_free(ports, lambda port: _Daemon(host, port, on_hangup, handlers or {}, outside))
         self.uri = str(self._daemon.register(target, name))
-        self._thread = threading.Thread(target=self._daemon.requestLoop, name="accept", daemon=True)
+        self._thread = threading.Thread(target=self._daemon.take_callers, name="accept", daemon=True)
 
     def start(self) -> None:
         """Begins to answer."""
@@ -279,8 +315,8 @@ class Server:
         if transport is None or transport.shutting_down:
             return
         transport.shutting_down = True
+        self._daemon.stop_taking_callers()
         if self._thread.ident is not None:
-            transport.wakeup()
             self._thread.join()
         transport.sock.close()
 

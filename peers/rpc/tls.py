@@ -64,8 +64,33 @@ class TlsFiles(msgspec.Struct, frozen=True):
                 ) from error
 
 
-def secure(files: TlsFiles) -> None:
-    """Has this process speak TLS only, as a member of the town these files are of. Before any daemon or proxy.
+class ClientFile(msgspec.Struct, frozen=True):
+    """The one file of a client, at `path`: its key and certificate, and that of the authority. Pyro5's own settings
+    take it as it is, for both `SSL_CLIENTCERT` and `SSL_CACERTS`."""
+
+    path: Path
+
+    @property
+    def authority(self) -> Path:
+        return self.path
+
+    @property
+    def member(self) -> Path:
+        return self.path
+
+    def check(self) -> None:
+        """Raises TownError if it cannot be read."""
+        try:
+            self.path.open("rb").close()
+        except OSError as error:
+            raise TownError(
+                f"{self.path} cannot be read ({error.strerror or error}): give the file that a machine of the town "
+                "wrote: bazaar invite --client NAME --out FILE"
+            ) from error
+
+
+def secure(files: TlsFiles | ClientFile) -> None:
+    """Has this process speak TLS only, as who these files are of. Before any daemon or proxy.
 
     TownError if they are missing or cannot be used.
     """
@@ -73,7 +98,7 @@ def secure(files: TlsFiles) -> None:
     try:
         server, client = _server_context(files), _client_context(files)
     except (ssl.SSLError, OSError) as error:
-        raise TownError(f"the certificates in {files.directory} cannot be used: {error}") from error
+        raise TownError(f"the certificate in {files.member} cannot be used: {error}") from error
 
     def context_for(*, servercert: str = "", **_others: object) -> ssl.SSLContext:
         return server if servercert else client
@@ -142,7 +167,7 @@ class _LateHandshake(ssl.SSLSocket):
             raise
 
 
-def _server_context(files: TlsFiles) -> ssl.SSLContext:
+def _server_context(files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = _LateHandshake
     # No session is resumed, and a caller that waits for news should not be woken by tickets for that.
@@ -166,13 +191,13 @@ class _ClientContext(ssl.SSLContext):
         return super().wrap_socket(*arguments, **(named | {"server_hostname": expected} if expected else named))
 
 
-def _client_context(files: TlsFiles) -> ssl.SSLContext:
+def _client_context(files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context = _ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = True
     return _members_only(context, files)
 
 
-def _members_only(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
+def _members_only(context: ssl.SSLContext, files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(files.member)

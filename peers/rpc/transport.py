@@ -17,9 +17,11 @@ from Pyro5 import config, errors, protocol, serializers
 from peers.rpc.public_errors import send_errors_readably
 
 MAX_MESSAGE = 8 * 1024 * 1024
-"""The most bytes in the payload and the annotations of one answer; a call may have fewer (`largest_taken`)."""
+"""The most bytes in the payload and the annotations of one answer."""
 
-_MAX_CALL = 1024 * 1024
+MAX_CALL = 1024 * 1024
+"""The most bytes in the payload and the annotations of one call."""
+
 _MAX_SERPENT_CALL = 128 * 1024
 _MAX_GREETING = 64 * 1024
 
@@ -53,8 +55,9 @@ ANSWER = _start_of(protocol.MSG_RESULT)
 
 def message(start: bytes, flags: int, seq: int, payload: bytes) -> bytes:
     """Returns a message as Pyro5 would send it. ProtocolError if it is too large."""
-    if len(payload) > MAX_MESSAGE:
-        raise errors.ProtocolError(f"message too large ({len(payload)}, max={MAX_MESSAGE})")
+    largest = MAX_CALL if start == CALL else MAX_MESSAGE
+    if len(payload) > largest:
+        raise errors.ProtocolError(f"message too large ({len(payload)}, max={largest})")
     return HEADER.pack(start, flags, seq, len(payload), 0, MAGIC) + payload
 
 
@@ -66,7 +69,7 @@ def largest_taken(serializer: int, *, greeted: bool) -> int:
     """
     if not greeted:
         return _MAX_GREETING
-    return _MAX_SERPENT_CALL if serializer == serializers.SerpentSerializer.serializer_id else _MAX_CALL
+    return _MAX_SERPENT_CALL if serializer == serializers.SerpentSerializer.serializer_id else MAX_CALL
 
 
 def keep_time_in_kernel(sock: socket.socket, timeout_s: float) -> None:
@@ -80,6 +83,22 @@ def keep_time_in_kernel(sock: socket.socket, timeout_s: float) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     sock.settimeout(None)
+
+
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+def notice_gone_callers(listener: socket.socket) -> None:
+    """Has connections end whose callers have been gone for a minute and a half without a word, as behind a router
+    that has forgotten them. By itself the kernel looks after two hours, and each costs a file, with TLS a thread too.
+
+    `listener` is where they come in; they inherit it.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        option = getattr(socket, name, None)  # Not every system has them under these names.
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def configure() -> None:

@@ -56,12 +56,33 @@ else:
     ]
 
 
+FORM = 1
+"""The form of what peers say to each other: one more with each change of it that another version would misread.
+
+Machines of a town may be of different versions. Who is of another form is refused with that word, and not with
+whatever its messages happen to look like in ours."""
+
+
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one `deliver` carries, in either direction: messages of `sender`, who is in `incarnation`."""
 
+    form: Count = FORM
     sender: Rank
     incarnation: Count
     messages: Annotated[tuple[AnyMessage, ...], Meta(max_length=MOST_MESSAGES)]
+
+
+class Newcomer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What `introduce` takes: a record of who wants to come in."""
+
+    form: Count = FORM
+    member: Member
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """How both of these begin, in every form."""
+
+    form: Count
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,7 +93,8 @@ _standings = msgspec.msgpack.Decoder(StandingReply)
 _stock_reports = msgspec.msgpack.Decoder(ReportStock)
 _stock_replies = msgspec.msgpack.Decoder(StockReply)
 _reversals = msgspec.msgpack.Decoder(ReversalsReply)
-_members = msgspec.msgpack.Decoder(Member)
+_newcomers = msgspec.msgpack.Decoder(Newcomer)
+_heads = msgspec.msgpack.Decoder(_Head)
 _snapshots = msgspec.msgpack.Decoder(Snapshot)
 
 
@@ -85,9 +107,29 @@ def _unpack(decoder: msgspec.msgpack.Decoder[T], packed: object, field: str) -> 
         raise BadRequest(field=field, why=str(error)[:200]) from error
 
 
+def _check_form(packed: object) -> None:
+    """Raises BadRequest if `packed` is of another form than ours, whatever else is in it."""
+    try:
+        form = _unpack(_heads, packed, "form").form
+    except BadRequest as error:
+        why = f"what peers say begins with its form, which is {FORM} here; this does not: use the same version"
+        raise BadRequest(field="form", why=why) from error
+    if form != FORM:
+        raise BadRequest(
+            field="form", why=f"{form} is not understood here, only {FORM}: use the same version everywhere"
+        )
+
+
 def unpack_parcel(packed: object) -> Parcel:
-    """Returns what `deliver` takes and gives; BadRequest if it is none."""
-    return _unpack(_parcels, packed, "parcel")
+    """Returns what `deliver` takes and gives; BadRequest if it is none, or of another form."""
+    try:
+        parcel = _unpack(_parcels, packed, "parcel")
+    except BadRequest:
+        _check_form(packed)
+        raise
+    if parcel.form != FORM:
+        _check_form(packed)
+    return parcel
 
 
 def unpack_sales(packed: object) -> tuple[Outcome, ...]:
@@ -123,11 +165,12 @@ def unpack_snapshot(packed: object) -> Snapshot:
 
 
 def unpack_member(packed: object) -> Member:
-    """Returns what `introduce` takes, a newcomer's record; BadRequest if it is none.
+    """Returns what `introduce` takes, a newcomer's record; BadRequest if it is none, or of another form.
 
     It is checked more closely, for all peers will call the newcomer at its address.
     """
-    member = _unpack(_members, packed, "member")
+    _check_form(packed)
+    member = _unpack(_newcomers, packed, "member").member
     if not member.up or member.name != peer_name(member.role, member.rank):
         raise BadRequest(field="member", why="must be up, and its name that of its role and rank")
     if not member.uri.startswith("PYRO:"):

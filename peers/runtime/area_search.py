@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from nameserver.client import NameServerClient
 from peers.errors import TownError, WireError
@@ -18,35 +18,37 @@ ANSWER_S = 1.0
 class AreaSearch:
     """Searches from a peer of `own` area, in a town that has `areas` and whose name server is at `nameserver`.
 
-    `search_here` gives the rows of the peer's own post, or raises WireError."""
+    `browse_here` gives what `browse` gives at the peer's own post, or raises WireError."""
 
     def __init__(
         self,
         own: str,
         areas: Collection[str],
         nameserver: tuple[str, int],
-        search_here: Callable[[str | None], object],
+        browse_here: Callable[..., Document],
     ) -> None:
         self.areas = tuple(areas) or (own,)
         self._own = own
         self._nameserver = nameserver
-        self._search_here = search_here
+        self._browse_here = browse_here
 
-    def search(self, item: str | None, wanted: Iterable[str] | None) -> Document:
-        """Returns what is on offer in these areas, in all if none are named: the rows of each with its area, which
-        answered, and which did not and why."""
+    def search(self, item: str | None, wanted: Iterable[str] | None, since: Mapping[str, object]) -> Document:
+        """Returns what can be bought in these areas, in all if none are named, no less far in each than `since` says:
+        the rows of each with its area, which answered, as of what, and which did not and why."""
         names = tuple(dict.fromkeys(wanted)) if wanted is not None else self.areas
-        found: dict[str, list[Document]] = {}
+        found: dict[str, Document] = {}
         missing: dict[str, str] = {}
         uris = self._traders([name for name in names if name != self._own], missing)
 
         def ask(area: str) -> None:
             try:
-                rows = self._search_here(item) if area == self._own else pass_on(uris[area], "search", item, ANSWER_S)
+                told = (item, since.get(area))
+                here = area == self._own
+                answer = self._browse_here(*told) if here else pass_on(uris[area], "browse", told, ANSWER_S)
             except WireError as error:
                 missing[area] = str(error)
             else:
-                found[area] = rows if isinstance(rows, list) else []
+                found[area] = answer if isinstance(answer, dict) else {}
 
         threads = [
             threading.Thread(target=ask, args=(name,), name="area-search", daemon=True)

@@ -10,14 +10,14 @@ CALL_BACK_S = 2.0
 """How long a newcomer may take to answer at its own address. No setting: it has nothing else to do yet."""
 
 
-def pass_on(uri: str, method: str, argument: object, timeout_s: float) -> object:
+def pass_on(uri: str, method: str, arguments: tuple[object, ...], timeout_s: float) -> object:
     """Returns what the trader at `uri` gives for a call that came to this peer.
 
     WireError where that is the answer, PostClosed if the trader does not answer.
     """
     connection = RpcConnection(uri, timeout_s)
     try:
-        return connection.call(method, argument, forwarded=True)
+        return connection.call(method, *arguments, forwarded=True)
     except CallFailed as error:
         raise PostClosed(why="the trader does not answer") from error
     finally:

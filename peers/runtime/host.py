@@ -13,11 +13,11 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from peers.core.calls import Call, Failure, Reply, Search, Status
+from peers.core.calls import AsOf, Call, Failure, OnOffer, Reply, Search, Status
 from peers.core.commands import (
     CallTrader,
     CancelTimer,
@@ -48,7 +48,7 @@ from peers.core.inputs import (
 )
 from peers.core.journal import JOURNALED
 from peers.core.ledger.port import Ledger, Operation, Result
-from peers.core.market.records import Deposit, Outcome
+from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import LinkMessage, MemberNews
 from peers.core.peer import Peer
@@ -65,6 +65,7 @@ from peers.rpc.server import Server
 from peers.rpc.wire import Parcel
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on
+from peers.runtime.homes import Homes
 from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
 from peers.runtime.links.exchange import LinkExchange
@@ -90,6 +91,8 @@ class Core(Protocol):
     def handle(self, event: Input, now: Now) -> list[Command]: ...
 
     def status(self) -> Status: ...
+
+    def as_of(self, area: str) -> AsOf | None: ...
 
     def snapshot(self) -> Snapshot: ...
 
@@ -119,7 +122,7 @@ def _member_of(spec: PeerSpec, uri: str) -> Member:
 class NearestSearch(Protocol):
     """Who searches in the books near this peer; see `db.ledger.searching`."""
 
-    def search(self, item: str | None) -> tuple[Deposit, ...] | None: ...
+    def search(self, item: str | None, since: AsOf | None) -> OnOffer | None: ...
 
     def close(self) -> None: ...
 
@@ -180,7 +183,8 @@ class PeerHost:
         )
         self.member = _member_of(spec, self._server.uri)
         nameserver = (spec.nameserver_host, spec.nameserver_port)
-        self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.search)
+        self.home_of = Homes(self.snapshot, nameserver).home_of
+        self._area_search = AreaSearch(spec.area, spec.areas, nameserver, served.browse)
         self._registration = NameRegistration(spec.nameserver_host, spec.nameserver_port, self.member)
         self._core = make_core(self.member, settings, spec)
         # `_step` itself carries out Send, Perform and Publish, for these need more than the command.
@@ -271,14 +275,14 @@ class PeerHost:
         """Has the core answer a call, on no thread of its own; see `WaitingCalls.call_later`."""
         return self._calls.call_later(call, on_reply, area)
 
-    def call_anywhere(self, call: Call, method: str, argument: object) -> object:
+    def call_anywhere(self, call: Call, method: str, *arguments: object) -> object:
         """The same, but where this peer is not in office, asks the trader it knows of and returns what that said. A
         search it answers from the nearest member of the books instead, where the settings have it so and it can.
 
         WireError where that is the answer, PostClosed if the trader does not answer.
         """
         if isinstance(call, Search) and self._nearest is not None and not self._in_office:
-            found = self._nearest.search(call.item)
+            found = self._nearest.search(call.item, call.since)
             if found is not None:
                 return found
         try:
@@ -287,16 +291,21 @@ class PeerHost:
             uri = refusal.trader_uri
             if uri is None or uri == self.member.uri:
                 raise
-        return pass_on(uri, method, argument, self._timeout_s)
+        return pass_on(uri, method, arguments, self._timeout_s)
 
     @property
     def areas(self) -> Collection[str]:
         """The areas of the town."""
         return self._area_search.areas
 
-    def search_areas(self, item: str | None, areas: Collection[str] | None) -> Document:
+    def search_areas(self, item: str | None, areas: Collection[str] | None, since: Mapping[str, object]) -> Document:
         """Searches in several areas; see `AreaSearch.search`."""
-        return self._area_search.search(item, areas)
+        return self._area_search.search(item, areas, since)
+
+    def as_of(self, area: str = "") -> AsOf | None:
+        """How far this peer has read as the trader of `area`; None if it is not in office there."""
+        with self._lock:
+            return self._core.as_of(area)
 
     def status(self) -> Status:
         """What the core says of itself."""

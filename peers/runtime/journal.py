@@ -23,6 +23,7 @@ from peers.core.inputs import HandedOver
 from peers.core.journal import handed_over_in, journal_line
 from peers.core.reports import JournalBack, JournalTrouble, Report
 from peers.errors import TownError
+from peers.runtime.boot import boot
 
 _TRY_AGAIN_S = 0.25
 """How long a line that could not be written waits before it is tried again, in seconds."""
@@ -77,7 +78,9 @@ class Journal:
             self._backlog.popleft()
 
     def _line(self, at_ms: int, words: dict[str, Any]) -> bytes:
-        return self._encode({"at_ms": at_ms, "peer": self._peer, **words}) + b"\n"
+        # That is now, for what is asked for is sent after it, and what was told has come before.
+        when = {"at_ms": at_ms, "boot": boot(), "mono_us": time.monotonic_ns() // 1000}
+        return self._encode({**when, "peer": self._peer, **words}) + b"\n"
 
     def _append(self, line: bytes) -> None:
         if self._is_torn:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from peers.core.ledger.port import Append, Ledger, LedgerAway, Load, MakeBooks, Operation, Reach, Result
+from peers.core.ledger.port import Append, Ledger, LedgerAway, Load, MakeBooks, Operation, Reach, ReadPost, Result
 from peers.errors import LedgerError
 from peers.rpc.wake_up import WakeUp
 from peers.runtime.logs import Log
@@ -163,8 +163,9 @@ class _Queue:
 
     def put(self, operation: Operation) -> None:
         with self._lock:
-            if isinstance(operation, Load):
-                self._waiting.appendleft(operation)  # It goes first, for a market without a trader waits for it.
+            if isinstance(operation, Load | ReadPost):
+                # It goes first, for a market without a trader, or in doubt of who it is, waits for it.
+                self._waiting.appendleft(operation)
             else:
                 self._waiting.append(operation)
             if self._thread is None and not self._closed:

@@ -26,9 +26,11 @@ import msgspec
 from db.ledger.mongo import MongoLedger
 from db.ledger.searching import NearestStock
 from peers.books_address import without_secrets
+from peers.core.ledger.port import Ledger
 from peers.core.settings import make_settings
 from peers.rpc.shortcuts import call_directly
 from peers.rpc.tls import TlsFiles, secure
+from peers.runtime.faults.chaos_peer import ChaosPeer
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
 from peers.runtime.spec import (
@@ -37,9 +39,11 @@ from peers.runtime.spec import (
     CutLinks,
     Finish,
     Finished,
+    LieInWait,
     PeerSpec,
     Quiesce,
     Ready,
+    SetClock,
     TellBelief,
     ToPeer,
 )
@@ -71,6 +75,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     if spec.advertised is not None:
         call_directly(spec.advertised, spec.host)
     log = open_log(Path(spec.directory), spec.name)
+    chaos = ChaosPeer(spec.switch, spec.name, log) if spec.switch is not None else None
 
     def fault(error: BaseException) -> None:
         _die(log, error)
@@ -78,28 +83,33 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     threading.excepthook = lambda args: _die(log, args.exc_value)
     reporter = TownReporter(channel, log, quiet=spec.quiet)
     orders = _Orders(channel)
-    rules = make_settings(spec.settings).ledger
+    settings = make_settings(spec.settings)
+    rules, area = settings.ledger, spec.area if settings.market.one_stock else ""
     nearest = None
     if rules.read_preference == "nearest":
-        nearest = NearestStock(spec.mongo_uri, spec.database, rules.max_staleness_s)
-    host = PeerHost(
-        spec,
-        make_ledger=lambda: MongoLedger(
+        nearest = NearestStock(spec.mongo_uri, spec.database, rules.max_staleness_s, area=area)
+
+    def make_ledger() -> Ledger:
+        return MongoLedger(
             spec.mongo_uri,
             spec.database,
             warn=log.error,
             keep_entries=rules.keep_entries,
             write_level=rules.write_level,
-        ),
+        )
+
+    host = PeerHost(
+        spec,
+        make_ledger=chaos.around_ledger(make_ledger) if chaos else make_ledger,
         log=log,
-        on_report=reporter.report,
+        on_report=chaos.around_reports(reporter.report) if chaos else reporter.report,
         on_stop=orders.departed,
         on_fault=fault,
         nearest=nearest,
     )
     host.register()
     reporter.say(Ready(member=host.member, pid=os.getpid()))
-    how = _live(host, orders, reporter)
+    how = _live(host, orders, reporter, chaos)
     if how == "orphaned":
         return  # It ends at once: whatever is under way, the ledger keeps it whole.
     host.stop(farewell=how == "left")
@@ -107,7 +117,7 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     reporter.close(0.5)
 
 
-def _live(host: PeerHost, orders: _Orders, reporter: TownReporter) -> End:
+def _live(host: PeerHost, orders: _Orders, reporter: TownReporter, chaos: ChaosPeer | None) -> End:
     """Returns when it is time to end, and how it came to that."""
     begun = False
     while True:
@@ -119,6 +129,9 @@ def _live(host: PeerHost, orders: _Orders, reporter: TownReporter) -> End:
             host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)
+        elif isinstance(order, LieInWait | SetClock):
+            if chaos is not None:
+                chaos.obey(order)
         elif isinstance(order, TellBelief):
             if begun:
                 reporter.say(_belief(host, order.unless))

@@ -14,6 +14,7 @@ import msgspec
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import Role
 from peers.core.reports import AnyReport
+from peers.points import Point
 
 
 class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,8 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     # The area whose post it trades at, and all areas there are; "" and none in a town with one post.
     area: str = ""
     areas: tuple[str, ...] = ()
+    # In a chaos town, the port of the switch that everybody is reached through.
+    switch: int | None = None
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -77,6 +80,22 @@ class CutLinks(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     neighbours: tuple[int, ...] = ()
     seconds: float
     way: Literal["out", "in", "both"] = "both"
+
+
+class LieInWait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: when you next reach this point, within so many seconds, die; or hold the thread
+    that does for `hold_s`, where that is not 0 (`peers.runtime.faults.ambush`)."""
+
+    point: Point
+    within_s: float
+    hold_s: float = 0.0
+
+
+class SetClock(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: your clock on the wall is off by `step_s`, and by `drift` more each second."""
+
+    step_s: float = 0.0
+    drift: float = 0.0
 
 
 class TellBelief(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -112,5 +131,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief
+ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief | LieInWait | SetClock
 ToTown = Ready | Told | Believed | Finished

@@ -81,20 +81,18 @@ class Counter:
 
     def _look(self) -> Reply:
         rows = self._customer.search()
-        lines = sentences.look(rows, self._customer.last_trader)
-        return Reply(command="look", lines=lines, data={"offers": rows})
+        return Reply(command="look", lines=sentences.look(rows), data={"offers": rows})
 
     def _search(self, *words: str) -> Reply:
         item, is_everywhere = search_in(words)
         if is_everywhere:
             return self._search_everywhere(item)
         rows = self._customer.search(item)
-        lines = sentences.search(rows, item, self._customer.last_trader)
-        return Reply(command="search", lines=lines, data={"offers": rows})
+        return Reply(command="search", lines=sentences.search(rows, item), data={"offers": rows})
 
     def _search_everywhere(self, item: str | None) -> Reply:
         found = self._customer.search_areas(item)
-        lines = sentences.search_areas(found, item, self._area, self._customer.last_trader)
+        lines = sentences.search_areas(found, item)
         return Reply(command="search", lines=lines, data=found, code=DONE if found["areas"] else NOT_DONE)
 
     def _purchases(self) -> Reply:

@@ -30,11 +30,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     areas: dict[str, Path | None]
 
 
-def find_town(directory: Path, nameserver: str | None) -> Place:
+def find_town(directory: Path, nameserver: str | None, *, is_client: bool = False) -> Place:
     """Returns the town of that name server, as `host:port`, or where it is None the one that runs in `directory`.
 
-    This process speaks TLS from now on if the town does. TownError if there is none, or it does not answer,
-    SettingsError if `nameserver` is no address, or the town is of another version."""
+    This process speaks TLS from now on if the town does; `is_client`: it does so already, as a client. TownError if
+    there is none, or it does not answer, SettingsError if `nameserver` is no address, or the town is of another
+    version."""
     here = Directory(directory)
     if nameserver is None:
         state = here.running_town()
@@ -43,12 +44,12 @@ def find_town(directory: Path, nameserver: str | None) -> Place:
                 f"no town runs in {here.path}: start one (bash run.sh localhost 6), name its place with --dir, or "
                 "say where a name server is: --nameserver HOST:PORT"
             )
-        return _place(*speak_to(state, here), here)
+        return _place(*speak_to(state, here, is_client=is_client), here)
     try:
         host, port = split_endpoint(nameserver)
     except ValueError as error:
         raise SettingsError(f"--nameserver: {error}") from error
-    if here.tls.is_dir():
+    if here.tls.is_dir() and not is_client:
         secure(TlsFiles(here.tls))
     return _place(host, port, None)
 

@@ -63,51 +63,36 @@ def first_of(areas: Iterable[str]) -> str:
     return f"you trade in {first}{there}"
 
 
-def look(rows: Iterable[Document], trader: str) -> list[str]:
-    """What is for sale, a line for each item; what `trader`, who is in office, has deposited is not."""
+def look(rows: Iterable[Document]) -> list[str]:
+    """What is for sale, a line for each item."""
     by_item: dict[str, list[Document]] = {}
-    withheld: list[str] = []
     for row in rows:
-        if row["seller"] == trader:
-            withheld.append(f"{row['remaining']} {row['item']}")
-        else:
-            by_item.setdefault(row["item"], []).append(row)
+        by_item.setdefault(row["item"], []).append(row)
     table = [("item", "units", "from", "sellers")]
     for item, deposits in sorted(by_item.items()):
         units = sum(int(row["remaining"]) for row in deposits)
         sellers = dict.fromkeys(row["seller"] for row in deposits)
         table.append((item, str(units), str(min(Decimal(row["price"]) for row in deposits)), ", ".join(sellers)))
-    lines = _columns(table) if by_item else ["nothing is for sale just now"]
-    if withheld:
-        lines.append(f"{trader} is in office, and sells nothing meanwhile: {', '.join(withheld)}")
-    return lines
+    return _columns(table) if by_item else ["nothing is for sale just now"]
 
 
-def search(rows: Sequence[Document], item: str | None, trader: str) -> list[str]:
+def search(rows: Sequence[Document], item: str | None) -> list[str]:
     """Each deposit, the next to sell first."""
     if not rows:
         return [f"nobody offers {item or 'anything'} just now"]
     table = [("item", "price", "units", "seller")]
-    table += [(row["item"], row["price"], str(row["remaining"]), _seller(row, trader)) for row in rows]
+    table += [(row["item"], row["price"], str(row["remaining"]), row["seller"]) for row in rows]
     return _columns(table)
 
 
-def _seller(row: Document, trader: str) -> str:
-    seller = str(row["seller"])
-    return f"{seller} (in office, sells nothing meanwhile)" if seller == trader else seller
-
-
-def search_areas(found: Document, item: str | None, here: str, trader: str) -> list[str]:
-    """Each deposit in each area, the next to sell first; and which areas did not answer. `trader` is who is in office
-    `here`."""
+def search_areas(found: Document, item: str | None) -> list[str]:
+    """Each deposit in each area, the next to sell first; and which areas did not answer."""
     lines = [f"{each['area'] or 'the post'} did not answer: {each['why']}" for each in found["missing"]]
     rows = found["offers"]
     if not rows:
         return [f"nobody who answers offers {item or 'anything'} just now", *lines]
     table = [("area", "item", "price", "units", "seller")]
-    for row in rows:
-        who = _seller(row, trader if row["area"] == here else "")
-        table.append((row["area"], row["item"], row["price"], str(row["remaining"]), who))
+    table += [(row["area"], row["item"], row["price"], str(row["remaining"]), row["seller"]) for row in rows]
     # In a town with one post, whose name is empty, there is nothing to tell apart.
     return [*_columns(table if any(row["area"] for row in rows) else [cells[1:] for cells in table]), *lines]
 

@@ -10,6 +10,7 @@ import msgspec
 
 from peers.core.names import ITEMS
 from peers.customer.answers import News, TraderFound, TraderLost, Waiting
+from peers.customer.certificate import show_certificate
 from peers.customer.customer import Customer
 from peers.customer.record import record_in
 from peers.errors import BazaarError, SettingsError, TownError
@@ -25,13 +26,14 @@ _STYLES = {DONE: "", NOT_DONE: "yellow", NOT_KNOWN: "bold yellow"}
 
 class ShopOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the shop is entered: `words` are a command to carry out, none for those on the standard input. `area`:
-    whose post, None for the first."""
+    whose post, None for the first. `client`: the file of the client who trades, None for a machine's own customer."""
 
     words: tuple[str, ...] = ()
     directory: Path
     nameserver: str | None = None
     name: str | None = None
     area: str | None = None
+    client: Path | None = None
     patience_s: float = 30.0
     as_json: bool = False
 
@@ -39,6 +41,8 @@ class ShopOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Raises SettingsError for what cannot be."""
         if not 0 < self.patience_s < float("inf"):
             raise SettingsError("--patience: more than 0 seconds")
+        if self.client is not None and self.name is not None:
+            raise SettingsError("--name: who comes with a client's certificate has the name in that; leave it out")
 
 
 def visit(options: ShopOptions) -> int:
@@ -49,8 +53,9 @@ def visit(options: ShopOptions) -> int:
     """
     options.check()
     command = command_of(list(options.words)) if options.words else None
-    name = customer_name(options.name)
-    place = find_town(options.directory, options.nameserver)
+    is_client = options.client is not None
+    name = show_certificate(options.client) if options.client is not None else customer_name(options.name)
+    place = find_town(options.directory, options.nameserver, is_client=is_client)
     check_area(options.area, place.areas)
     area = options.area or next(iter(place.areas))
     is_prompt = command is None and sys.stdin.isatty() and sys.stdout.isatty()

@@ -38,6 +38,7 @@ Kind = Literal[
     "books_behind",
     "books_cut",
     "goods_lost",
+    "lies",
 ]
 
 
@@ -69,6 +70,7 @@ class FaultOptions(msgspec.Struct, frozen=True, kw_only=True):
     books_behind: float = 0.4  # The books follow the log slowly.
     books_cut: float = 0.3  # What one peer asks of the ledger is answered with silence.
     goods_lost: float = 1.0  # A seller loses some of what it deposited.
+    lies: float = 0.15  # A peer tells its neighbours what is not so.
 
 
 KINDS: tuple[Kind, ...] = FaultOptions.__struct_fields__  # type: ignore[assignment]
@@ -85,7 +87,19 @@ _FROM_TO_S: dict[str, tuple[float, float]] = {
 }
 _INSTANT = frozenset(("crash", "join", "leave", "resign", "false_alarm", "clock_jump", "goods_lost"))
 _AIMED = frozenset(
-    ("crash", "restart", "hang", "slow", "leave", "resign", "false_alarm", "clock_jump", "one_way", "books_cut")
+    (
+        "crash",
+        "restart",
+        "hang",
+        "slow",
+        "leave",
+        "resign",
+        "false_alarm",
+        "clock_jump",
+        "one_way",
+        "books_cut",
+        "lies",
+    )
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from peers.errors import SettingsError
 from peers.files import write_whole
 from peers.simulator.environment.history import History
+from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.record import Breach
 from peers.simulator.exhaustive.search import explore
 from peers.simulator.exhaustive.walks import WALKS, with_election
@@ -187,6 +188,25 @@ def scenario_of(
         return None
     check_peers(peers)
     return draw_scenario(seed, peers, options, changes=changes, areas=areas)
+
+
+def show_traced(console: Console, scenarios: Iterable[Scenario | None], path: Path) -> int:
+    """Plays each scenario and writes its trace, a line of JSON each; returns the exit code.
+
+    SettingsError where several areas share the log: the specification has one trader at a time."""
+    lines, failed = [], 0
+    for scenario in scenarios:
+        assert scenario is not None
+        if scenario.areas:
+            raise SettingsError("--trace is for one post; leave --areas out")
+        trace = LedgerTrace()
+        failed += bool(play(scenario, trace=trace).breaches)
+        lines.append(msgspec.json.encode(trace.trace(scenario.seed)) + b"\n")
+    write_whole(path, b"".join(lines))
+    console.print(f"{len(lines)} traces written: {path}")
+    if failed:
+        console.print(f"VIOLATED in {failed} schedules")
+    return 1 if failed else 0
 
 
 def show_walks(console: Console, *, election: str, most_states: int) -> int:

@@ -223,13 +223,21 @@ class Directory:
     def terminal(self) -> str:
         """Returns the name that who runs here has among the terminals of a town, from run to run; makes it, the first
         time."""
-        path = self.path / TERMINAL
+        path, fresh = self.path / TERMINAL, uuid.uuid4().hex
         with contextlib.suppress(OSError, UnicodeError):
             return path.read_text(encoding="ascii").strip()
-        name = uuid.uuid4().hex
-        with contextlib.suppress(OSError):
-            write_whole(path, name.encode(), durable=False)
-        return name
+        proposed = path.with_name(f".{TERMINAL}-{fresh}")
+        try:
+            proposed.write_text(fresh, encoding="ascii")
+            # Several may make one at the same moment, and all must come to the same.
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(proposed)
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError):
+            return fresh
+        finally:
+            with contextlib.suppress(OSError):
+                proposed.unlink(missing_ok=True)
 
     def say_journals_rest(self, *, at_rest: bool) -> None:
         """Says whether nobody writes to the journals here any more: who copies them then has all there will be."""

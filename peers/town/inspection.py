@@ -17,10 +17,10 @@ from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.core.names import GraphKind
 from peers.errors import TownError
-from peers.rpc.tls import TlsFiles, is_secured, secure
 from peers.town.areas import database_of_area
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
 from peers.town.machines.elsewhere import Elsewhere
+from peers.town.speaking import speak_to
 from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
 
@@ -68,8 +68,8 @@ def inspect(directory: Directory, mongo: str | None) -> TownReport:
 def _speak_as_member(directory: Directory) -> None:
     """Has this process speak TLS, where the town does."""
     state = directory.read_town()
-    if state is not None and state.tls and not is_secured():
-        secure(TlsFiles(directory.tls))
+    if state is not None:
+        speak_to(state, directory)
 
 
 def _graphs(areas: list[Directory], town: Directory) -> list[dict[str, list[str]]] | None:

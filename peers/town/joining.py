@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from db.address import database_of
+from db.address import check_closed, database_of
 from db.audit.report import EXIT_CODES
 from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.market.records import Post
@@ -120,6 +120,8 @@ class Joining:
         uri = ours or options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
+        self._check_closed(uri)
+        self._check_journals(card.get("town", ""))
         settings = self._settings = settings_in(card)
         if options.settings not in (Settings(), settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
@@ -174,6 +176,16 @@ class Joining:
         )
         return books
 
+    def _check_journals(self, town: str) -> None:
+        """Raises TownError where the journals here are those of another town: held against the books of this one,
+        they would speak of sales that nobody ever made."""
+        before = self._remembered
+        if before is not None and before.town not in ("", town) and self._directory.has_journals():
+            raise TownError(
+                f"the journals in {self._directory.path} are those of another town than this one: choose another "
+                "--dir, or remove that one if you need it no more"
+            )
+
     def _books_of(self, area: AreaPlan, home: Books, known: Sequence[AreaBooks]) -> Books:
         """The books of the area, the town's being `home`. SettingsError where nobody says where they are."""
         told = next((each for each in known if each.name == area.name), None)
@@ -185,7 +197,14 @@ class Joining:
             raise SettingsError(
                 f"the books of {area.name} have a password: give their address by --area {area.name}=@FILE"
             )
+        self._check_closed(uri)
         return Books(uri, told.database)
+
+    def _check_closed(self, uri: str) -> None:
+        """Refuses books that others can change, as the town does; a further terminal here uses what that has."""
+        warning = check_closed(uri, insecure=self._options.insecure) if self._own_directory else None
+        if warning is not None:
+            self._console.say(warning)
 
     def _draw_roles(self, ranks: range, seed: int, present: Sequence[str | None]) -> dict[int, Role]:
         merchants = self._options.merchants

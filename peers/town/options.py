@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from peers.books_address import ENVIRONMENT
+from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
@@ -72,6 +72,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     # What a forked peer runs, as `module:function`; tests put a stand-in here.
     target: str = DEFAULT_TARGET
+    # In a chaos town, the port of the switch that its peers reach everybody through.
+    switch: int | None = None
 
     def check(self) -> None:
         """Raises SettingsError (or TownError) for what cannot be done, whatever the state of the town."""
@@ -110,7 +112,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
                 from db.address import database_of
 
                 database_of(address)
-        if self.tls and self.insecure:
+        if self.tls and self.insecure and not (self.mongo or elsewhere or address_from_environment()):
             raise SettingsError("--tls encrypts and --insecure does not: give one of them")
         if self.fresh and self.nameserver:
             raise SettingsError("--fresh starts a new town and --nameserver joins one: give one of them")

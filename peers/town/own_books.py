@@ -19,7 +19,7 @@ from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
 from peers.town.options import RunOptions
 from peers.town.replicas import Replicas, all_here
-from peers.town.replication import Replication, check_level, members_elsewhere, read_replication
+from peers.town.replication import Replication, check_level, members_elsewhere, members_wanted, read_replication
 from peers.town.view.console import Console
 
 
@@ -33,7 +33,7 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     """
     home, host = directory.mongo, options.host
     before = read_replication(home)
-    wanted = options.replicas or max(before.wanted if before is not None else 1, options.usual_replicas)
+    wanted = members_wanted(home, options.replicas, options.usual_replicas)
     check_level(options.settings.ledger.write_level, wanted)
     if before is not None and wanted < before.wanted:
         raise SettingsError(f"--replicas {wanted}: the books here are in {before.wanted} members; leave that out")

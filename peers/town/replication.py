@@ -60,6 +60,12 @@ def members_elsewhere(home: Path) -> list[str]:
     return [] if record is None else [each for each in record.known if each not in record.own]
 
 
+def members_wanted(home: Path, asked: int | None, usual: int) -> int:
+    """Returns how many members the books in `home` are to have: as `asked`, else as before, and as is `usual`."""
+    before = read_replication(home)
+    return asked or max(before.wanted if before is not None else 1, usual)
+
+
 def check_level(level: WriteLevel, members: int) -> None:
     """Raises SettingsError for a write level that so many members cannot reach."""
     if level == "two" and members < 2:

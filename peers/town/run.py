@@ -34,6 +34,7 @@ def run(options: RunOptions) -> int:
     directory = Directory(options.directory)
     if options.nameserver is None and invitation is None and not directory.in_use():
         options.check_first()
+        _check_level(options, directory)
     directory.make()
     _raise_file_limit()
     console = Console(quiet=options.quiet)
@@ -85,9 +86,12 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     options.check_first()
     for address in (*given_books(options.areas), options.mongo):
         if address is not None:
-            from db.address import check_reachable
+            from db.address import check_closed, check_reachable
 
+            warning = check_closed(address, insecure=options.insecure)
             check_reachable(address)
+            if warning is not None:
+                console.say(warning)
     if options.mongo is not None:
         from peers.town.machines.lease import check_unused
 
@@ -102,6 +106,15 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     # A mongod of our own has ended by then.
     with _in_books(directory, host, release=options.mongo is not None):
         return asyncio.run(live())
+
+
+def _check_level(options: RunOptions, directory: Directory) -> None:
+    """Raises SettingsError for a write level that the town's own books cannot reach, before anything is made."""
+    from peers.town.replication import check_level, members_wanted
+
+    level = options.settings.ledger.write_level
+    if options.mongo is None and address_from_environment() is None:
+        check_level(level, members_wanted(directory.mongo, options.replicas, options.usual_replicas))
 
 
 def _check_alone(directory: Directory) -> None:

@@ -121,6 +121,11 @@ class Terminal:
             await group.close()
         await self._forkserver.close()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All peers that were ever here."""
+        return frozenset(name for group in self._groups for name in group.names)
+
     def kill_peers(self) -> None:
         """Kills all of them at once, without waiting."""
         self._forkserver.kill_all()
@@ -142,7 +147,10 @@ class Terminal:
         if not self.stop.is_set():
             self.stop.set()
             return
-        self.console.warn("killed")
+        self.console.warn(
+            "killed, all of this terminal at once: the market was not closed here, what waited is not decided, and "
+            "nothing was summed up or audited. bazaar audit judges what is left, and the next start goes on from it"
+        )
         self._kill_hard()
         os._exit(130)
 
@@ -259,6 +267,7 @@ def make_specs(
                 trades=options.trades,
                 area=directory.area_name,
                 areas=areas,
+                switch=options.switch,
             )
         )
     return specs

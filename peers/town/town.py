@@ -31,6 +31,7 @@ from peers.town.population import Population
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.replication import what_is_kept
 from peers.town.services import Services
+from peers.town.speaking import tags_of_founder
 from peers.town.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.version import program_version
@@ -194,11 +195,10 @@ class Town:
         if others:
             self._returned, self._settings = True, settings_in(others[0].card)
         areas = tuple(market.name for market in self.markets if market.name)
-        outside = self._options.advertise or self._host
-        await asyncio.to_thread(self._keeping.begin, books, outside, areas or ("",))
         specs = [await market.start(books, ranks, self._state, self._settings, areas) for market in self.markets]
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
+            await self._keep_journals(books, areas)
             nameservers = [each.nameserver for each in others]
             for market, wanted in zip(self.markets, specs, strict=True):
                 await market.join_again(wanted, nameservers)
@@ -206,12 +206,17 @@ class Town:
             where = others[0].nameserver
             self._console.say(f"the market of {where} goes on: {self._mixture()} have joined it again", "bold")
             return
-        found = await asyncio.gather(*map(AreaMarket.found, self.markets, specs))
+        born = asyncio.gather(*map(AreaMarket.found, self.markets, specs))
+        found, _ = await asyncio.gather(born, self._keep_journals(books, areas))
         await self.registry.open(machines, self._card(books, town), remembers=True)
         for market, members in zip(self.markets, found, strict=True):
             await market.begin(members)
         opens = "the markets open" if areas else "the market opens"
         self._console.say(f"{self._mixture()} are ready after {self._elapsed():.1f} s; {opens}")
+
+    async def _keep_journals(self, books: Books, areas: tuple[str, ...]) -> None:
+        outside = self._options.advertise or self._host
+        await asyncio.to_thread(self._keeping.begin, books, outside, areas or ("",))
 
     def _mixture(self) -> str:
         return "; ".join(f"{each.name}: {each.mixture}" if each.name else each.mixture for each in self.markets)
@@ -219,12 +224,14 @@ class Town:
     def _tell_services(self, books: Books) -> None:
         server = self.registry.nameserver
         mongod = self._services.mongod
+        replicas = self._services.replicas
         which = f"mongod (process {mongod.pid})" if mongod else "the database given"
+        if replicas is not None and replicas.is_several:
+            which += f", the first here of {replicas.record.wanted} members"
         for market in self.markets:
             since, of = market.since, f" of {market.name}" if market.name else ""
             what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
             self._console.say(f"books{of}: {market.which_books(which)}, {what}")
-        replicas = self._services.replicas
         kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
         if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
             self._console.say(kept)
@@ -242,7 +249,7 @@ class Town:
     def _card(self, books: Books, town: str) -> dict[str, str]:
         """Returns what others need to join, except a password."""
         card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
-        card["version"] = program_version()
+        card |= {"version": program_version(), **tags_of_founder(self._directory)}
         if not has_secret(books.uri):
             card["mongo_uri"] = books.uri
         named = [market for market in self.markets if market.name]
@@ -287,7 +294,7 @@ class Town:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
         await asyncio.gather(*(finish_in_order(each.processes, each.books, leave=True) for each in self.markets))
-        await asyncio.to_thread(self._keeping.rest, self._names())
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
         with self._keeping.elsewhere(closes=False) as elsewhere:
             answers = [
                 await sum_up(
@@ -314,7 +321,7 @@ class Town:
         self._write_state(phase="closing")
         others = await self.registry.close_town()
         await asyncio.gather(*(market.finish() for market in self.markets))
-        await asyncio.to_thread(self._keeping.rest, self._names())
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
         with self._keeping.elsewhere(closes=True) as elsewhere:
             await asyncio.to_thread(elsewhere.wait)
             if others:  # They have the database here, and the journals, until they have audited.
@@ -322,10 +329,6 @@ class Town:
             self.registry.forget_machines()
             self._directory.check()  # Without the journals there is less to hold the books against.
             return await asyncio.to_thread(self._balance, elsewhere.witnesses, has_others=bool(others))
-
-    def _names(self) -> frozenset[str]:
-        """All peers that were ever here."""
-        return frozenset(name for market in self.markets for name in market.processes.names)
 
     def _balance(self, witnesses_of: WitnessesOf, *, has_others: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""

@@ -23,11 +23,11 @@ PATIENCE_S = 120.0
 # Run in a container of its own: what the books say, with the time at which they came to say it.
 WATCH = """
 import time
+from peers.books_address import address_given
 from peers.core.market.records import Post
 from peers.errors import LedgerError
 from peers.town.books import Books
-tls = "tls=true&tlsCAFile=/town/tls/ca.pem&tlsCertificateKeyFile=/town/tls/member.pem"
-books = Books(f"mongodb://mongo:27017/bazaar?replicaSet=bazaar&{tls}", "bazaar", timeout_s=1.0)
+books = Books(address_given("@/password/books.address"), "bazaar", timeout_s=1.0)
 sold = -1
 while True:
     try:
@@ -149,6 +149,7 @@ class Bystander:
         self._name = f"{town.project}-bystander"
         self._seen: list[tuple[float, int]] = []
         command = ["docker", "run", "--rm", "--name", self._name, "--network", f"{town.project}_market"]
+        command += ["--volume", f"{town.project}_password:/password:ro"]
         command += ["--dns-option", "ndots:1", "--volume", f"{town.project}_tls:/town/tls:ro", IMAGE]
         self._process = subprocess.Popen(
             [*command, "python", "-c", WATCH], env=town._environment, stdout=subprocess.PIPE, text=True

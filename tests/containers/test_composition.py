@@ -226,7 +226,9 @@ def test_the_audit_holds_at_the_end_and_the_books_are_kept(town: Composition, sa
         began_s = time.time()
         town.compose("stop")
         said = town.compose("logs", "--no-log-prefix", "nameserver")
-        assert said.rpartition("audit: ")[2].startswith("holds"), said[-3000:]
+        # A machine was removed with its disk before, and with it what its peer was told.
+        assert said.rpartition("audit: ")[2].startswith(("holds", "could not tell")), said[-3000:]
+        assert "violated" not in said.rpartition("the whole market")[2], said[-3000:]
         before = sales.sold
         print(f"\nstopped within {time.time() - began_s:.1f} s, after {before} sales")
         began_s = time.time()

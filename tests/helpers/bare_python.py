@@ -6,15 +6,23 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 PYRO5 = ("Pyro5", "serpent", "msgpack")
 
 
 def run_bare(
-    directory: Path, program: str, *arguments: object, serializer: str = "serpent", besides: tuple[str, ...] = ()
+    directory: Path,
+    program: str,
+    *arguments: object,
+    serializer: str = "serpent",
+    besides: tuple[str, ...] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Runs `program` in `directory` with nothing but Pyro5 and `besides` to import; returns what it prints.
+    """Runs `program` in `directory` with nothing but Pyro5 and `besides` to import, and `environment` besides what it
+    needs; returns what it prints.
 
     Fails if it fails, and if it could have imported what is ours.
     """
@@ -33,7 +41,7 @@ def run_bare(
         timeout=120,
         check=False,
         cwd=directory,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(packages), "PYRO_SERIALIZER": serializer},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(packages), "PYRO_SERIALIZER": serializer, **environment},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from db.ledger.memory import MemoryLedger
 from nameserver.process import NameServerProcess
-from peers.core.calls import Buy, Status
+from peers.core.calls import AsOf, Buy, Status
 from peers.core.commands import Command, HoldPost, Respond
 from peers.core.inputs import Input, Now, RequestReceived, Start
 from peers.core.ledger.port import Ledger, Operation, Result
@@ -149,6 +149,10 @@ class Busy:
             up=(self._me.name,),
             counters={},
         )
+
+    def as_of(self, area: str) -> AsOf | None:
+        del area
+        return None
 
     def snapshot(self) -> Snapshot:
         return Snapshot(members=(self._me,), edges=())

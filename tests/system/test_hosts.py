@@ -39,7 +39,7 @@ def test_the_first_host_is_killed_whole(town: Town) -> None:
     settled([second, third], 2 * PEERS)
     note("first host killed", trade=took_s, longest=network.longest_gap_s(at_s))
     assert network.longest_gap_s(at_s) < soon_s(network)
-    audited(third)
+    audited(third, first)
 
     # Another joins the town by way of a host that is left, and is not kept waiting by those who are gone.
     began_s = time.time()
@@ -49,8 +49,8 @@ def test_the_first_host_is_killed_whole(town: Town) -> None:
     joined_s = time.time() - began_s
     settled([first, second, third], 3 * PEERS)
     note("a newcomer", joined=joined_s, settled=time.time() - began_s)
-    audited(first)
-    ended([first, second, third])
+    audited(first, first)  # What the one before it was told went with its disk.
+    ended([first, second, third], first)
 
 
 def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:

@@ -89,6 +89,12 @@ def test_where_the_town_closes_all_terminals_judge(terminals: Terminals) -> None
     for each in first, guest:
         assert "audit: holds" in each.text
     guest.left_nothing()
+    # What it was told there is not for the books of another town.
+    other = terminals.start("other", 2)
+    other.says("the market opens")
+    again = terminals.start("guest", 2, "--nameserver", f"127.0.0.1:{other.state()['nameserver_port']}")
+    assert again.wait() == 2, again.text
+    assert "are those of another town than this one: choose another --dir" in again.text
 
 
 def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(terminals: Terminals) -> None:
@@ -104,8 +110,10 @@ def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(termi
     guest.interrupt()
     assert guest.wait() == 1, guest.text
     assert "acknowledged_is_recorded" in summary_of(guest)
+    # Whoever audits elsewhere finds it as well, and says where it was told.
     first.interrupt()
-    assert first.wait() == 0, first.text
+    assert first.wait() == 1, first.text
+    assert f"(in a journal of 127.0.0.1 (--dir {guest.directory}))" in first.text
 
 
 def test_the_first_is_killed_and_the_other_shows_the_town_and_could_not_tell(terminals: Terminals) -> None:

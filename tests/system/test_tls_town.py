@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.system.helpers.towns import RunningTown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-HOST = "127.0.0.2"
+HOST, THERE = "127.0.0.2", "127.0.0.3"
 BAZAAR = [sys.executable, "-c", "from peers.cli.main import main; main()"]
 # A customer in a process of its own, for TLS is set for a whole process. It buys, or says why it could not.
 BUY = """
@@ -91,15 +92,31 @@ def test_members_trade_and_strangers_do_not(town: RunningTown, tmp_path: Path) -
     assert stranger.process.wait(60) == 2
     assert "bazaar invite <address of this one>" in stranger.text
 
-    (tmp_path / "guest" / "tls").mkdir(parents=True)
-    for name in ("ca.pem", "member.pem"):
-        shutil.copy(town.directory / "tls" / name, tmp_path / "guest" / "tls" / name)
-    guest = run_town(tmp_path, "guest", HOST, "1", "--tls", *where)
+    bring(town.directory, tmp_path / "guest", "ca.pem", "ca.key")
+    guest = run_town(tmp_path, "guest", THERE, "1", "--tls", *where)
     try:
         guest.says("1 peer has joined")
-    finally:
-        guest.process.terminate()
-        assert guest.process.wait(60) == 0, guest.text
+        wait_until(lambda: re.search(" deposited | bought ", guest.text), "it trades")
 
-    town.process.terminate()
-    assert town.process.wait(60) == 0, town.text
+        # One certificate is for one machine: at another address it is taken for nobody.
+        bring(tmp_path / "guest", tmp_path / "moved", "ca.pem", "member.pem")
+        moved = run_town(tmp_path, "moved", "127.0.0.4", "1", "--tls", *where)
+        assert moved.process.wait(60) == 2
+        assert re.search(rf"is for .*{re.escape(THERE)}.*bazaar invite 127\.0\.0\.4 --out FILE", moved.text), (
+            moved.text
+        )
+
+        # Who opened the town may close it on all machines.
+        town.process.terminate()
+        assert town.process.wait(60) == 0, town.text
+        assert guest.process.wait(60) == 0, guest.text
+        assert "the town closes" in guest.text
+    finally:
+        guest.kill()
+
+
+def bring(whence: Path, whither: Path, *names: str) -> None:
+    """Copies files of a town's authority, or a certificate, to another directory."""
+    (whither / "tls").mkdir(parents=True)
+    for name in names:
+        shutil.copy(whence / "tls" / name, whither / "tls" / name)

@@ -126,12 +126,24 @@ def test_what_listens_asks_for_a_certificate() -> None:
             assert "--insecure" not in words, place
 
 
-def test_the_authoritys_key_stays_where_it_is_made() -> None:
-    holders = [name for name, service in SERVICES.items() if any("authority:" in m for m in service["volumes"])]
-    assert holders == ["certs"]
+def test_the_books_ask_for_a_password_that_stands_nowhere_here() -> None:
+    assert {"--keyFile=/tls/mongod.key", "--setParameter=enableLocalhostAuthBypass=false"} <= set(
+        SERVICES["mongo"]["command"]
+    )
+    for service in SERVICES.values():
+        for value in service.get("environment", {}).values():
+            assert value.startswith("@"), "a value that `docker inspect` shows"
+    holders = {name for name, service in SERVICES.items() if any("password:" in m for m in service["volumes"])}
+    assert holders == {"certs", "replica-set", "nameserver", "peers"}
+
+
+def test_the_authoritys_key_is_for_the_machines_of_the_town_only() -> None:
+    holders = {name for name, service in SERVICES.items() if any("authority:" in m for m in service["volumes"])}
+    assert holders == {"certs", "nameserver", "peers"}
     for name, service in SERVICES.items():
         for mount in service["volumes"]:
-            assert name == "certs" or not mount.startswith("tls:") or mount.endswith(":ro"), f"{name}: {mount}"
+            is_kept = mount.startswith(("tls:", "authority:", "password:"))
+            assert name == "certs" or not is_kept or mount.endswith(":ro"), f"{name}: {mount}"
 
 
 @pytest.mark.parametrize("place", bazaar_commands())

@@ -3,6 +3,10 @@
 Works while the town trades and after it has ended. Exit code 0: all hold; 1: one is violated, or something that
 somebody was told is lost, as its write level allows (`could be lost at this level`); 2: it could not be told.
 
+A town on several machines is judged as one, whichever of their directories this is: the others are asked for their
+journals. Of those that cannot be had it could not be told; with `--json`, `journals` says how many lines were read of
+each machine, and what is missing.
+
 In a town with several posts each is judged by itself, and then what must hold over all of them: that no id was
 decided at two posts, and that the money adds up.
 

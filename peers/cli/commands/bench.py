@@ -13,6 +13,7 @@ the purchases, on towns of the bench's own. Every town is audited, and the exit 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ import typer
 
 from peers.cli.optional_parts import check_there
 from peers.cli.options import JsonOption
+
+_WIDTH = 160
+"""Of the table where it is not printed on a screen, in characters. No setting: all its lines fit."""
 
 
 def command(
@@ -63,5 +67,7 @@ def command(
     if as_json:
         print(to_json(report))
     else:
-        render(report, Console(highlight=False, markup=False, emoji=False))
+        # Where nobody looks at a screen there is no width to keep to, and lines that are broken are hard to search.
+        width = None if sys.stdout.isatty() else _WIDTH
+        render(report, Console(width=width, highlight=False, markup=False, emoji=False))
     return report.exit_code

@@ -1,4 +1,4 @@
-"""Make the certificates of a town, if it has none.
+"""Make the authority of a town, if it has none, and a certificate for what is called by the names given.
 
 `bazaar run` makes them by itself where it needs them, and `bazaar invite` those of further machines. This is for
 services that start before the town does.
@@ -23,10 +23,11 @@ def command(
     directory: DirOption = Path(".bazaar"),
     host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name or address that members are reached at, for MongoDB; repeatable."),
+        typer.Option(metavar="NAME", help="A name or address of what shows the certificate; repeatable."),
     ] = None,
     authority_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the authority's key is kept; tls/ca.key.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the authority's key is kept, with its certificate; tls/ca.key."),
     ] = None,
 ) -> int:
     from peers.rpc.certificates import ensure_certificates

@@ -1,20 +1,24 @@
 """Break a town of real processes while customers trade, then judge it.
 
-Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, cut
-off, made to resign; mongod and name server die; peers join, leave and come back. In the end all is healed, and
-the audit says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell,
-as when there was too little traffic.
+Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, held, cut
+off, made to resign; wires delay, lose, reorder, jam and forget; clocks are set; mongod and name server die; peers
+join, leave and come back. The town's timings are drawn from the seed, too. In the end all is healed, and the audit
+says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell, as when there
+was too little traffic.
 
 DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
 
-Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), cut (-trader, -peer), resign,
-mongod (kill-mongod, stop-mongod), nameserver, join, come-back, leave.
+Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), resign, cut (-trader, -peer,
+-database, -customers, -nameserver, split), wire (delay, loss, reorder, reset, half-open, slow-wire, jam), crash (-at,
+-taking-office), hang (-trader, -peer), clock (set-clock), mongod (kill-mongod, stop-mongod, step-down, kill-member,
+stop-member), nameserver, join, come-back, leave.
 
 **Examples**
 
 - `bazaar chaos`
 - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
 - `bazaar chaos --faults kill,stop --quick`
+- `bazaar chaos --faults wire,cut`
 - `bazaar chaos --replicas 3 --faults mongod --duration 240`
 """
 

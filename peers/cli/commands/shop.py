@@ -16,6 +16,7 @@ Exit codes: 0 all was done; 2 something could not be done, or was not to be had;
 - `bazaar shop buy fish 2`
 - `echo "buy fish" | bazaar shop --name anna --json`
 - `bazaar shop --area south buy fish`
+- `bazaar shop --client anna.pem --nameserver 192.0.2.10:9090`
 - `bazaar shop --stress 16 --duration 10`
 - `bazaar shop --stress 16 --duration 10 --rate 500`
 """
@@ -44,6 +45,9 @@ def command(
         str | None, typer.Option(metavar="HOST:PORT", help="The name server of a town that runs elsewhere.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Who you are; your login name unless given.")] = None,
+    client: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your certificate, of a town that speaks TLS.")
+    ] = None,
     area: Annotated[
         str | None,
         typer.Option(
@@ -63,6 +67,8 @@ def command(
     ] = None,
     duration: Annotated[float, typer.Option(metavar="S", help="For so long.", rich_help_panel=_LOAD)] = 10.0,
 ) -> int:
+    if stress is not None and client is not None:
+        raise SettingsError("--stress: a client trades in one name only; run it on a machine of the town")
     if stress is not None:
         return _stress(stress, rate, duration, directory, nameserver, area, patience, as_json)
     if rate is not None:
@@ -75,6 +81,7 @@ def command(
         nameserver=nameserver,
         name=name,
         area=area,
+        client=client,
         patience_s=patience,
         as_json=as_json,
     )

@@ -11,6 +11,7 @@ A seed and a commit give the same history on any machine.
 - `bazaar simulate --seeds 1-1000 --election ring --clock vector --graph complete --set market.stock=3`
 - `bazaar simulate --seeds 1-1000 --areas north,south`
 - `bazaar simulate --exhaustive`
+- `bazaar simulate --seeds 1-200 --trace traces.jsonl`
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from peers.cli.options import (
     SharingOption,
     ShivizOption,
     StatesOption,
+    TraceOption,
     WithoutOption,
     changes_of,
 )
@@ -54,6 +56,7 @@ def command(
     replay: ReplayOption = None,
     file: FileOption = None,
     shiviz: ShivizOption = None,
+    trace: TraceOption = None,
     beats: BeatsOption = False,
     exhaustive: ExhaustiveOption = False,
     states: StatesOption = 200_000,
@@ -71,6 +74,10 @@ def command(
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
     names = terminal.parse_areas(areas)
     scenario = terminal.scenario_of(replay, peers, options, file, changes=changes, areas=names)
+    if trace is not None:
+        whole = terminal.parse_seeds(seeds)
+        drawn = (terminal.scenario_of(seed, peers, options, None, changes=changes, areas=names) for seed in whole)
+        return terminal.show_traced(console, drawn if scenario is None else [scenario], trace)
     if scenario is not None:
         return terminal.show_replay(console, scenario, shiviz=shiviz, all_beats=beats)
     return terminal.show_run(

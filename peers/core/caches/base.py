@@ -24,7 +24,8 @@ class StockCache(Protocol):
     sentence: ClassVar[str]
 
     def offers(self, item: str | None) -> tuple[Deposit, ...] | None:
-        """Answers a search out of what is at hand; None where the log has to be read first."""
+        """What is at hand for a search; None where the log has to be read first. A search is answered with what the
+        log adds up to, as far as it was read."""
 
     def foretell(self, request: PurchaseRequest, excluded: tuple[str, ...]) -> Foretold | None:
         """Promises, or refuses, what is asked for: as far as is known, and not out of deposits of `excluded`.

@@ -15,6 +15,10 @@ from peers.core.customers.retrying_call import RetryingCall
 from peers.core.market.records import Outcome
 from peers.core.reports import GotBack, TookBack
 
+DOUBT_S = 5.0
+"""Where the trader knows of fewer than were heard of, it is asked again after so long. No setting: it bounds what a
+false number costs."""
+
 
 class ReversalWatch:
     """The eyes of one customer. `on_got_back` is told of each purchase of its own that was taken back, once."""
@@ -27,10 +31,13 @@ class ReversalWatch:
         self._sure = 0
         # The numbers after `_sure` that have been heard of.
         self._heard: set[int] = set()
+        # When to ask next, at the earliest.
+        self._not_before_s = 0.0
 
     def look(self) -> None:
         """Asks, if there are reversals that this peer does not know to be none of its own."""
-        if self._ctx.reversals > self._sure and not self._call.busy:
+        is_due = self._ctx.now.mono_s >= self._not_before_s
+        if self._ctx.reversals > self._sure and is_due and not self._call.busy:
             self._call.begin(AskReversals(customer=self._ctx.name, after=self._sure))
 
     def on_new_trader(self) -> None:
@@ -38,6 +45,7 @@ class ReversalWatch:
         if self._call.busy:
             self._call.ask()
         else:
+            self._not_before_s = 0.0
             self.look()
 
     def on_timer(self) -> None:
@@ -50,6 +58,8 @@ class ReversalWatch:
         ended = self._call.on_reply(reply)
         if isinstance(ended, ReversalsReply):
             self.hear(ended.reversals)
+            if ended.upto < self._ctx.reversals:  # Somebody has said more than there are, and may say so for long.
+                self._not_before_s = self._ctx.now.mono_s + DOUBT_S
             if ended.upto > self._sure:  # Otherwise the trader knows less than others do, and is none any more.
                 self._sure = ended.upto
                 self._heard = {number for number in self._heard if number > self._sure}

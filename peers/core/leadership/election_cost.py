@@ -18,6 +18,8 @@ from peers.core.membership.gossip import Gossip
 from peers.core.membership.overlay_graph import distances
 from peers.core.messages import Tally
 
+MOST_COUNTED = 10_000_000
+"""So many messages in one sum at most; more were never sent."""
 TALLY_STEP_S = 0.05
 """A peer waits for so much longer than one that is a hop farther away. No setting: only a record waits for it."""
 TALLY_BASE_S = 0.1
@@ -92,7 +94,13 @@ class ElectionCost:
 
     def on_tally(self, tally: Tally) -> None:
         """Takes in a sum from a neighbour; one for another election is dropped, and leaves its record incomplete."""
-        if tally.term == self._term:
+        is_complete = self._record is not None and self._record.complete
+        if (
+            tally.term == self._term
+            and not is_complete
+            and 0 < tally.peers <= self._ctx.members.count
+            and tally.messages <= MOST_COUNTED
+        ):
             self._messages += tally.messages
             self._peers += tally.peers
             if self._is_late:

@@ -76,11 +76,18 @@ class Fellows(Office):
                 self._take_over(holder, VacancyReason.SUSPECTED)
         self.follow()
 
-    def on_beat(self, beat: FellowBeat) -> None:
-        """A fellow is there."""
-        fellow = self._known.setdefault(beat.area, _Fellow(self._ctx.now.mono_s))
-        if beat.term >= fellow.term:
+    def on_beat(self, sender: int, beat: FellowBeat) -> None:
+        """A fellow is there, if it is the one of the log; a later term than that one's is read there first."""
+        holder = next((each for each in self._fellows() if each.area == beat.area), None)
+        if holder is None or rank_of(holder.trader) != sender:
+            return
+        fellow = self._known_as(holder)
+        if fellow.term <= beat.term <= holder.term:
             fellow.heard_s, fellow.term, fellow.contacts = self._ctx.now.mono_s, beat.term, beat.contacts
+
+    def is_fellow(self, rank: int) -> bool:
+        """Whether the log has that peer as the trader of another area."""
+        return any(rank_of(holder.trader) == rank for holder in self._fellows())
 
     def on_gone(self, rank: int) -> None:
         """It is certain that nobody answers for that rank any more."""
@@ -123,7 +130,7 @@ class Fellows(Office):
 
     def _begin(self, won: Won) -> None:
         ctx, area, term = self._ctx, self._seat.area, won.post.term
-        self._term = TraderTerm(ctx, won.state, self._seat)
+        self._term = TraderTerm(ctx, won.state, self._seat, certain_s=won.begun_s)
         ctx.emit(HoldPost(term=term, held=True, area=area))
         for changes in won.to_make:
             ctx.perform(changes)

@@ -91,7 +91,7 @@ class Incumbency(Office):
         """Takes up trade, first with what the predecessor left queued; the post was vacant for `took_s` seconds."""
         ctx, term = self._ctx, won.post.term
         self._watch = BooksWatch(ctx)
-        self._term = TraderTerm(ctx, won.state, Seat(ctx.area))
+        self._term = TraderTerm(ctx, won.state, Seat(ctx.area), certain_s=won.begun_s)
         ctx.emit(HoldPost(term=term, held=True))
         for changes in won.to_make:
             ctx.perform(changes)

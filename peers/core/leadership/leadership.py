@@ -14,19 +14,24 @@ from peers.core.bounds import MAX_BARRED
 from peers.core.commands import Crash
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied
+from peers.core.leadership.doubts import Doubts
 from peers.core.leadership.elections.part import ElectionPart, reason_of
 from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipMachine, LeadershipState, LeadershipView
+from peers.core.ledger.port import ReadPost
 from peers.core.market.records import Post
 from peers.core.market.resignation import elections_to_sit_out
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member
-from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, Vacancy
+from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, TakenOver, Vacancy
 from peers.core.names import rank_of
 from peers.core.reports import Crashes, EntryRefused, LeftOffice
 from peers.core.trader.taking_office import Lost, Won
 from peers.core.trader.term import Ended
+
+REFUTE_GAP_S = 0.05
+"""A trader shows that it is at work at most once in so long. No setting: it bounds what a liar can cost."""
 
 
 class Customer(Protocol):
@@ -56,6 +61,10 @@ class Leadership:
         self._customers = customers
         self._on_demoted = on_demoted
         self.elections = ElectionPart(ctx, gossip, self._on_nominated)
+        self._doubts = Doubts(ctx)
+        self._refuted_s = -REFUTE_GAP_S
+        # The vacancy that this peer has bid for, and whose term the books did not know; None where they did.
+        self._unknown_to_books: int | None = None
 
     # -- who holds it --------------------------------------------------------------------------------------
 
@@ -72,7 +81,9 @@ class Leadership:
         """A peer that is not in office named one that is."""
         named = self._ctx.members.get(rank_of(trader))
         if named is not None and named.up and term > self._ctx.view.term:
-            self._learn(_filled(term, named))
+            view = _filled(term, named)
+            if self._is_believed(view, lambda: self.on_hint(trader, term)):
+                self._learn(view)
 
     def on_lost(self, rank: int, reason: VacancyReason) -> None:
         """This peer noticed that `rank` is gone, for certain or by its silence, so it is the one to act on it."""
@@ -94,7 +105,7 @@ class Leadership:
             self.elections.mind_members(lost=any(not m.up for m in fresh))
 
     def _learn(self, view: LeadershipView, *, sender: int | None = None) -> None:
-        """Takes in a view of the post if it is newer, from `sender` if from a neighbour."""
+        """Takes in a view of the post that is believed, if it is newer; from `sender` if from a neighbour."""
         ctx = self._ctx
         if not view.is_newer_than(ctx.view):
             return
@@ -106,8 +117,17 @@ class Leadership:
             self._be_deposed(trader.name if trader else None, view.term)
         if view.vacant:
             self._learn_vacant(view)
+        elif ctx.in_office:  # Of this very term: somebody else is said to hold it, or we in another life.
+            self._refute(view)
         else:
             self._learn_filled(view, sender)
+
+    def _is_believed(self, view: LeadershipView, again: Callable[[], None]) -> bool:
+        """Whether to take in a newer view; if not, `again` is called once the books have been asked."""
+        believed = not view.is_newer_than(self._ctx.view) or self._doubts.believes(view)
+        if not believed:
+            self._doubts.hold(view.term, again)
+        return believed
 
     def _learn_vacant(self, view: LeadershipView) -> None:
         if self._machine.state is LeadershipState.TRADER and self._incumbency.is_at_work:
@@ -120,7 +140,12 @@ class Leadership:
         self.elections.on_vacant(started=False)
 
     def _refute(self, view: LeadershipView) -> None:
-        """Others take this trader for gone, and it is at work: it shows so with a new incarnation."""
+        """Others take this trader for gone, and it is at work: it shows so with a new incarnation.
+
+        Who says so again at once is not listened to; heartbeats will say it again if it is still believed."""
+        if self._machine.state is not LeadershipState.TRADER or self._ctx.now.mono_s - self._refuted_s < REFUTE_GAP_S:
+            return
+        self._refuted_s = self._ctx.now.mono_s
         self._gossip.refute(view.incarnation)
         self._show_at_work()
 
@@ -134,10 +159,10 @@ class Leadership:
         ctx = self._ctx
         self._machine.follow(view)
         self.elections.on_filled()
+        self._incumbency.drop_bid()
         if view.trader == ctx.me.rank:  # This peer was in office, before a crash, and is not any more.
             self._find_gone(started=True)
             return
-        self._incumbency.drop_bid()
         self.elections.cost.on_filled(view.term, view.trader, parent=sender)
         holder = ctx.members.get(view.trader) if view.trader is not None else None
         if holder is not None and (not holder.up or holder.incarnation > view.incarnation):
@@ -153,6 +178,8 @@ class Leadership:
     def on_vacancy(self, sender: int, vacancy: Vacancy) -> None:
         view = LeadershipView(term=vacancy.term, incarnation=vacancy.incarnation, reason=vacancy.reason)
         newer = view.is_newer_than(self._ctx.view)
+        if not self._is_believed(view, lambda: self.on_vacancy(sender, vacancy)):
+            return
         # A heartbeat may have brought the vacancy sooner, but not who is barred.
         barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term, vacancy.barred_for)
         if barred or newer:
@@ -164,12 +191,24 @@ class Leadership:
 
     def on_coordinator(self, sender: int, message: Coordinator) -> None:
         view = _view_of(message)
+        if not self._is_believed(view, lambda: self.on_coordinator(sender, message)):
+            return
         if view.is_newer_than(self._ctx.view):
             self.elections.flood(message, but=sender)
             self._learn(view, sender=sender)
+        elif view.term < self._ctx.view.term:  # Mostly it comes late; or it is a trader whose successor is a lie.
+            self._doubts.ask()
 
     def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
-        self._learn(_view_of(heartbeat), sender=sender)
+        view = _view_of(heartbeat)
+        self._doubts.hear(sender, view.term)
+        if self._is_believed(view, _nothing):
+            self._learn(view, sender=sender)
+
+    def on_taken_over(self, told: TakenOver, believe: Callable[[], None]) -> None:
+        """One of another area says that it stands in for our trader: `believe` is called if the books say so too."""
+        if told.term > self._ctx.view.term:
+            self._doubts.confirm(told.term, told.trader.name, believe)
 
     # -- vacancies -----------------------------------------------------------------------------------------
 
@@ -195,10 +234,13 @@ class Leadership:
         vacancy = LeadershipView(
             term=message.after_term, incarnation=message.incarnation, vacant=True, reason=message.reason
         )
+        if not self._is_believed(vacancy, lambda: self.on_election_message(sender, message)):
+            return
         self._learn(vacancy)
         if self._ctx.view.is_same_vacancy(vacancy):
             self.elections.on_message(sender, message)
         elif view.is_newer_than(vacancy):
+            self._doubts.hear(sender, vacancy.term)
             self._correct(sender)
 
     def _correct(self, sender: int) -> None:
@@ -215,6 +257,11 @@ class Leadership:
 
     def on_ledger(self, event: LedgerReplied) -> None:
         self.elections.on_ledger(event.operation, event.result)
+        if isinstance(event.operation, ReadPost):
+            by_books = self._doubts.on_ledger(event.operation, event.result)
+            if by_books is not None:
+                self._settle(by_books)
+            self._doubts.release()
         ended = self._incumbency.on_ledger(event)
         if isinstance(ended, Won):
             if ended.post.term > self._ctx.view.term:
@@ -222,6 +269,7 @@ class Leadership:
             else:  # A later term is known already, so this one was over before it began here.
                 self._machine.lose_bid()
                 self._incumbency.refuse_held_calls()
+                self._doubts.ask(at_once=True)  # Unless that one is a lie.
         elif isinstance(ended, Lost):
             self._on_lost_bid(ended.post)
 
@@ -229,6 +277,10 @@ class Leadership:
         """The log stands at another term: its trader has won, unless it is gone, or is us without knowing it."""
         self._machine.lose_bid()
         ctx = self._ctx
+        if post.term < ctx.view.term:  # What was read may be stale; so it takes a second look to correct our view.
+            self._unknown_to_books = ctx.view.term
+            self._doubts.ask(at_once=True)
+            return
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
             self._learn(_filled(post.term, rival))
@@ -252,6 +304,7 @@ class Leadership:
 
     def on_heartbeat_timer(self) -> None:
         """Who cannot reach the books gives way to one who can."""
+        self._doubts.on_heartbeat_timer()
         self._incumbency.follow()
         if not self._incumbency.has_lost_books():
             return
@@ -297,11 +350,75 @@ class Leadership:
         else:
             self._give_up_office(ended)
 
+    # -- what the books say --------------------------------------------------------------------------------
+
+    def _settle(self, post: Post) -> None:
+        """The books were asked who holds the post: what they say counts, whatever was said or believed."""
+        ctx, view = self._ctx, self._ctx.view
+        unknown, self._unknown_to_books = self._unknown_to_books, None
+        if self._machine.state is LeadershipState.CANDIDATE:
+            return  # It reads the books itself, and in full.
+        if ctx.area and post.term > view.term and post.trader and ctx.members.get(rank_of(post.trader)) is None:
+            return  # One of another area stands in for ours; our own election will end that.
+        if ctx.in_office:
+            self._settle_in_office(post)
+        elif post.term != view.term or self._names_another(post):
+            self._follow_books(post)
+        elif view.vacant and unknown == view.term:
+            self._stand(post.term)
+
+    def _names_another(self, post: Post) -> bool:
+        """Whether the books name another trader of our view's term than we do."""
+        named = self._ctx.view.trader
+        return named is not None and post.trader is not None and named != rank_of(post.trader)
+
+    def _settle_in_office(self, post: Post) -> None:
+        ctx, view = self._ctx, self._ctx.view
+        if post.term > view.term:
+            self._yield_to(post)
+        elif post.term == view.term and post.trader == ctx.name:
+            if self._doubts.was_lied_to:  # Who hears this, and believes in a later term, asks the books as well.
+                self._gossip.flood(Coordinator(term=view.term, trader=ctx.me.rank, incarnation=view.incarnation))
+        else:  # Our office entry stands no more: the books were restored to an older state.
+            sales, reason = self._incumbency.sales, VacancyReason.END_LOST
+            ctx.say(LeftOffice(peer=ctx.name, term=view.term, reason=reason, sales=sales))
+            self._be_deposed(None, post.term)
+            self._follow_books(post)
+
+    def _follow_books(self, post: Post) -> None:
+        """Believes what the books say, be it an earlier term than we believed in."""
+        ctx = self._ctx
+        is_earlier = post.term < ctx.view.term
+        holder = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        is_other = holder is not None and holder.rank != ctx.me.rank
+        if holder is not None and is_other and holder.up:
+            self._machine.correct(_filled(post.term, holder))
+            self.elections.on_filled()
+            self.elections.cost.on_filled(post.term, holder.rank, parent=None)
+            self._welcome()
+        else:
+            # One that counts as gone has written to the log, so it may well be at work.
+            reason = VacancyReason.SUSPECTED if is_other else VacancyReason.CRASHED
+            rank, incarnation = (holder.rank, holder.incarnation) if holder is not None else (None, 0)
+            self._machine.correct(
+                LeadershipView(term=post.term, trader=rank, incarnation=incarnation, vacant=True, reason=reason)
+            )
+            self.elections.stop()
+            self.elections.on_vacant(started=not is_other)
+        if is_earlier and holder is not None and not ctx.view.vacant:
+            told = Coordinator(term=post.term, trader=holder.rank, incarnation=ctx.view.incarnation)
+            self._gossip.flood(told)
+
     def _on_refused(self, post: Post) -> None:
         """Another's entry stands where ours should have come."""
         ctx, term = self._ctx, self._ctx.view.term
         ctx.count("refused")
         ctx.say(EntryRefused(peer=ctx.name, term=term, current_term=post.term, by=post.trader))
+        self._yield_to(post)
+
+    def _yield_to(self, post: Post) -> None:
+        """A later term than ours stands in the log."""
+        ctx = self._ctx
         winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
         self._be_deposed(post.trader, post.term)
         self._learn(
@@ -333,6 +450,10 @@ class Leadership:
                 self._ctx.rng, market.barred_elections, market.return_probability, at_most=MAX_BARRED
             )
         return market.barred_elections if reason is VacancyReason.BOOKS_AWAY else 0
+
+
+def _nothing() -> None:
+    """A heartbeat that was not believed need not be kept: the next one says the same."""
 
 
 def _filled(term: int, trader: Member) -> LeadershipView:

@@ -5,6 +5,7 @@ The post may be that of its own area (`incumbency`), or of another whose trader 
 
 from __future__ import annotations
 
+from peers.core.calls import AsOf
 from peers.core.inputs import CallerLeft, LedgerReplied
 from peers.core.messages import StockNews
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
@@ -28,6 +29,11 @@ class Office:
                 self._bid = None
             return ended
         return None
+
+    def as_of(self, area: str) -> AsOf | None:
+        """How far the trader of `area` ("": whichever this is) has read, None while there is no term of that."""
+        term = self._term
+        return term.as_of if term is not None and area in ("", term.area) else None
 
     def on_caller_left(self, event: CallerLeft) -> None:
         if self._term is not None:

@@ -164,6 +164,11 @@ class LeadershipMachine:
         else:
             self._see(view, self._become(LeadershipEvent.POST_VACANT))
 
+    def correct(self, view: LeadershipView) -> None:
+        """The books say so, whatever this peer believed. Raises IllegalTransition while in office, or once gone."""
+        self._become(LeadershipEvent.POST_VACANT if view.vacant else LeadershipEvent.TRADER_KNOWN)
+        self._view = view
+
     def stand(self) -> None:
         """This peer bids for the post. Raises IllegalTransition unless the post is vacant and it does not already."""
         self._become(LeadershipEvent.NOMINATED)

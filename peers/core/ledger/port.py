@@ -40,6 +40,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Read all that a new trader needs: the books as far as they are made, and the log from there. Gives Loaded."""
 
 
+class ReadPost(msgspec.Struct, frozen=True, kw_only=True):
+    """Read who holds the post by the log's last office entry, of all areas. Gives PostRead.
+
+    For whoever hears of a term that it has reason to doubt: what does not stand in the log is no term."""
+
+
 class ReadOn(msgspec.Struct, frozen=True, kw_only=True):
     """Read what stands in the log after the entry at `place`, `limit` entries at most. Gives ReadEntries.
 
@@ -47,6 +53,11 @@ class ReadOn(msgspec.Struct, frozen=True, kw_only=True):
 
     place: int
     limit: int = 500
+
+
+class FindEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """Read how far the log goes. Gives Found with its last `place` and nothing else: all that anybody was told before
+    this was asked, at a majority, stands there or before. It costs a write, as only that shows who is primary."""
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +112,19 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """Find out whether the ledger can be reached; nothing is read or written. Gives Done or LedgerAway, soon."""
 
 
-Operation = Append | Load | ReadOn | LookUp | FindSales | FindReversals | MakeBooks | RecordElection | Reach
+Operation = (
+    Append
+    | Load
+    | ReadPost
+    | ReadOn
+    | FindEnd
+    | LookUp
+    | FindSales
+    | FindReversals
+    | MakeBooks
+    | RecordElection
+    | Reach
+)
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +190,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     written_at_ms: int | None = None
 
 
+class PostRead(msgspec.Struct, frozen=True, kw_only=True):
+    """The post as the last office entries left it; its running numbers may be older."""
+
+    post: Post
+
+
 class ReadEntries(msgspec.Struct, frozen=True, kw_only=True):
     """The entries after the place that was named, in order; `cut`: the next one was cut away, so none can be read."""
 
@@ -188,8 +217,18 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Result = (
-    Appended | Taken | EndLost | AlreadyRecorded | Unknown | LedgerAway | Loaded | ReadEntries | Found | Done
-)  # fmt: skip
+    Appended
+    | Taken
+    | EndLost
+    | AlreadyRecorded
+    | Unknown
+    | LedgerAway
+    | Loaded
+    | PostRead
+    | ReadEntries
+    | Found
+    | Done
+)
 
 
 class Ledger(Protocol):

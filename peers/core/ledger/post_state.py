@@ -87,20 +87,7 @@ class PostState:
         if entry.term != term + 1:
             raise UnsoundLog(f"term {entry.term} at place {self.place + 1} comes after term {term}")
         self.place += 1
-        if entry.area:
-            holder = Holder(
-                area=entry.area,
-                term=entry.term,
-                trader=entry.trader,
-                since_ms=entry.written_at_ms,
-                uri=entry.uri,
-                written_at_ms=entry.written_at_ms,
-            )
-            self.post = self.post.held(holder)
-        else:
-            self.post = msgspec.structs.replace(
-                self.post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms
-            )
+        self.post = held_after(self.post, (entry,))
         freed = self._release(entry.area) if entry.area else ()
         return MakeBooks(
             place=self.place, entry_id=entry.entry_id, requests=(), new_requests=(), deposits=freed, post=self.post
@@ -193,6 +180,26 @@ class PostState:
         if holder is None:
             return post
         return post.held(msgspec.structs.replace(holder, written_at_ms=entry.written_at_ms))
+
+
+def held_after(post: Post, entries: Iterable[Entry]) -> Post:
+    """Returns who holds `post` after these entries of the log, which come after it; nothing else of it changes."""
+    for entry in entries:
+        if not isinstance(entry, OfficeEntry):
+            continue
+        if entry.area:
+            holder = Holder(
+                area=entry.area,
+                term=entry.term,
+                trader=entry.trader,
+                since_ms=entry.written_at_ms,
+                uri=entry.uri,
+                written_at_ms=entry.written_at_ms,
+            )
+            post = post.held(holder)
+        else:
+            post = msgspec.structs.replace(post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms)
+    return post
 
 
 def state_of(loaded: Loaded) -> tuple[PostState, tuple[MakeBooks, ...]]:

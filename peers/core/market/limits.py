@@ -18,6 +18,7 @@ from msgspec import Meta
 from peers.core.bounds import MAX_CLOCK_ENTRIES, MAX_TIME, Count
 from peers.core.market.money import to_money
 from peers.core.market.records import Offer, PurchaseRequest, clock_of
+from peers.core.membership.clock_pace import MAX_AHEAD
 from peers.core.membership.clocks import LamportStamp, Stamp
 from peers.errors import BadRequest
 
@@ -29,9 +30,6 @@ MAX_PRICE = Decimal("1000000.00")
 
 MAX_ID_LENGTH = 100
 MAX_NAME_LENGTH = 64
-MAX_AHEAD = 1_000_000
-"""A caller's clock may be so far ahead of the trader's, no more: a forged one must not use up all numbers."""
-
 Id = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_.:/-]{{1,{MAX_ID_LENGTH}}}\Z")]
 """The id of a request or a deposit, made by its owner. It may have `/` and `:` in it, as a path does."""
 

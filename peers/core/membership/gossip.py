@@ -18,7 +18,7 @@ import msgspec
 
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
-from peers.core.membership.clocks import Stamp, make_clock
+from peers.core.membership.clocks import Stamp
 from peers.core.membership.graph_kinds import FEW, graph_of, watched
 from peers.core.membership.knocking import Knocking
 from peers.core.membership.members import Edge, Member
@@ -42,7 +42,6 @@ class Gossip:
         self._watched: tuple[int, ...] = ()  # The neighbours that heartbeats are exchanged with, mostly all.
         self._heard_s: dict[int, float] = {}  # When each of those was last heard of; has these and no others.
         self._mismatches: dict[int, tuple[int, int]] = {}  # The digests, ours and theirs, that differed last.
-        self._news = make_clock(ctx.settings.clock, ctx.name)  # The newest clock known; a trader's own may be behind.
         self._told: dict[int, Stamp] = {}  # The newest clock that each neighbour is known to have.
         self._clock_sent_s: dict[int, float] = {}  # When clock news was last sent to each neighbour.
         self._clock_timer = False  # Whether the `clock` timer is set.
@@ -112,7 +111,7 @@ class Gossip:
 
     def _beat(self, rank: int, *, reply: bool) -> None:
         ctx, view = self._ctx, self._ctx.view
-        stamp = self._news.stamp()
+        stamp = self._ctx.news.stamp()
         self._told[rank] = stamp
         trader = None if view.vacant else view.trader
         digest = ctx.members.digest()
@@ -166,7 +165,7 @@ class Gossip:
 
         Where there are many neighbours the gap grows with their number, for the cost is to follow time, not pairs.
         """
-        if self._news.merge(stamp):
+        if self._ctx.news.merge(stamp, self._ctx.now.mono_s, self._ctx.members.names()):
             self._has_own_news = True
             self._pass_clock_on()
 
@@ -174,13 +173,13 @@ class Gossip:
         """Merges; everybody but the trader makes it its own, and everybody passes it on."""
         self._told[sender] = stamp
         if not self._ctx.in_office:
-            self._ctx.clock.merge(stamp)
-        if self._news.merge(stamp):
+            self._ctx.hear_clock(stamp)
+        if self._ctx.news.merge(stamp, self._ctx.now.mono_s, self._ctx.members.names()):
             self._pass_clock_on()
 
     def rejoin_clock(self) -> None:
         """Makes the newest clock known our own: what a trader does when it leaves office."""
-        self._ctx.clock.merge(self._news.stamp())
+        self._ctx.clock.adopt(self._ctx.news.stamp())
 
     def on_clock_timer(self) -> None:
         self._clock_timer = False
@@ -191,7 +190,7 @@ class Gossip:
         to = self._ctx.neighbours if self._has_own_news else self._watched
         gap_s = self._ctx.settings.timing.clock_gap_s * max(1.0, len(to) / FEW)
         now_s = self._ctx.now.mono_s
-        stamp = self._news.stamp()
+        stamp = self._ctx.news.stamp()
         self._has_own_news = False
         for rank in to:
             if self._told.get(rank) == stamp:
@@ -234,6 +233,10 @@ class Gossip:
     def refute(self, reported: int) -> None:
         """Others take this peer, in the incarnation `reported`, for gone: it shows them a later one."""
         self.flood(MemberNews(members=tuple(self._come_back(max(reported, self._ctx.me.incarnation)))))
+
+    def begin_after(self, known: Member) -> None:
+        """Begins in a later incarnation than the record that others have of this rank."""
+        self._come_back(known.incarnation)
 
     def _come_back(self, reported: int) -> list[Member]:
         ctx = self._ctx

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from peers.core.bounds import MOST_EDGES, MOST_MEMBERS, Address, Away, Count, Rank, Word
+from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.names import Role, rank_of, role_in
 
 Edge = tuple[Rank, Rank]
@@ -60,12 +61,13 @@ Members = Annotated[tuple[Member, ...], Meta(max_length=MOST_MEMBERS)]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer is given when it starts: members, the graph it all began with, and the post as known."""
+    """What a peer is given when it starts: members, the graph it all began with, the post as known, and the time."""
 
     members: Members
     edges: Edges
     term: Count = 0
     trader: Word | None = None
+    clock: LamportStamp | VectorStamp | None = None
 
 
 class Membership:
@@ -86,6 +88,8 @@ class Membership:
         fresh = []
         for member in news:
             known = self._members.get(member.rank)
+            if known is None and len(self._members) >= MOST_MEMBERS:
+                continue
             if known is None or member.is_newer_than(known):
                 self._members[member.rank] = member
                 self._all = self._up = self._digest = self._names = None
@@ -95,7 +99,7 @@ class Membership:
     def merge_edges(self, edges: Iterable[Edge]) -> bool:
         """Takes in edges of a beginning; returns whether there was news among them."""
         both = {*self.edges, *edges}
-        if len(both) == len(self.edges):
+        if len(both) == len(self.edges) or len(both) > MOST_EDGES:
             return False
         self.edges = tuple(sorted(both))
         self._digest = None
@@ -106,6 +110,11 @@ class Membership:
 
     def by_name(self, name: str) -> Member | None:
         return next((m for m in self._members.values() if m.name == name), None)
+
+    @property
+    def count(self) -> int:
+        """How many there ever were."""
+        return len(self._members)
 
     def names(self) -> Collection[str]:
         """The names of everybody there ever was."""

@@ -59,7 +59,7 @@ def live_graph(first_edges: Iterable[Edge], up: Iterable[int]) -> Adjacency:
     """
     links: _Links = {rank: set() for rank in sorted(up)}
     for a, b in first_edges:
-        if a in links and b in links:
+        if a in links and b in links and a != b and max(len(links[a]), len(links[b])) < MAX_NEIGHBOURS:
             _link(links, a, b)
     pieces = _pieces(links)
     joined = list(pieces[0]) if pieces else []

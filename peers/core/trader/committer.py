@@ -106,6 +106,8 @@ class Committer:
         self._place = place
         # The last append there was; it is under way unless the state is IDLE or DEPOSED.
         self._under_way: Append | None = None
+        # When it was first sent, in seconds of the monotonic clock; what it shows, it shows from then on.
+        self._begun_s = ctx.now.mono_s
         # Whether people were told last that the books cannot be reached.
         self._trouble = False
         # How often in a row another area's entry was found in the place of ours.
@@ -126,9 +128,15 @@ class Committer:
         assert self._under_way is not None
         return self._under_way.entry
 
+    @property
+    def begun_s(self) -> float:
+        """When the last entry was first sent, in seconds of the monotonic clock."""
+        return self._begun_s
+
     def append(self, entry: Entry) -> None:
         """Has `entry` written at the next place. Raises IllegalTransition unless idle."""
         self._machine.fire(CommitEvent.APPENDED)  # This raises while an entry is in doubt, so none can overtake it.
+        self._begun_s = self._ctx.now.mono_s
         self._under_way = Append(place=self._place + 1, entry=entry)
         self._ctx.perform(self._under_way)
 

@@ -1,10 +1,16 @@
-"""What callers only want to read from the ledger: the outcome of a request long decided, a seller's standing.
+"""What callers only want to read from the ledger: the outcome of a request, a seller's standing.
 
 The trader looks it up on their behalf, once for all who ask the same at the same time. Nothing here changes anything,
 so it waits for no entry. Where the ledger cannot be read, callers are told to ask again.
+
+What became of a request is answered as of a moment after the call came (linearizable; Herlihy and Wing, 1990): it
+waits until it is certain that this trader had read the whole log at such a moment (`read_gate`), and what is looked
+up must have been read as far.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from peers.core.calls import AskOutcome, AskReversals, Reply, ReversalsReply, Standing, StandingReply
 from peers.core.commands import Respond
@@ -13,6 +19,9 @@ from peers.core.ledger.log import NOWHERE
 from peers.core.ledger.port import FindReversals, FindSales, Found, LookUp, Operation, Result
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Accepted, Outcome
+from peers.core.trader.offered import as_of
+from peers.core.trader.pending import PendingRequests
+from peers.core.trader.read_gate import ReadGate
 from peers.errors import PostClosed, WireError
 
 Reading = LookUp | FindSales | FindReversals
@@ -21,13 +30,34 @@ Reading = LookUp | FindSales | FindReversals
 class LedgerReads:
     """The readings under way in one term, and who waits for which."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(
+        self, ctx: Context, state: PostState, pending: PendingRequests, gate: ReadGate, area: str = ""
+    ) -> None:
         self._ctx = ctx
+        self._state = state
+        self._pending = pending
+        self._gate = gate
+        self._area = area
         self._waiting: dict[Reading, list[int]] = {}
+        # By the number of a call, how far what is looked up for it must have been read.
+        self._least: dict[int, int] = {}
         # By reading of reversals: the last place of the log, and the last reversal, when it was asked for.
         self._asked_at: dict[FindReversals, tuple[int, int]] = {}
 
     def outcome(self, call_id: int, call: AskOutcome) -> None:
+        """Answers what became of a request: out of what is known here, or it is looked up."""
+        self._gate.let_through(self._ctx.now.mono_s, partial(self._on_certain, call_id, call))
+
+    def _on_certain(self, call_id: int, call: AskOutcome, refusal: WireError | None) -> None:
+        now = as_of(self._state, self._area)
+        if refusal is None and call.since and not now.reaches(call.since, shared=bool(self._area)):
+            refusal = PostClosed(why="the books have not got as far as you were told")
+        known = self._pending.find(call.request_id)
+        if refusal is not None or known is not None:
+            self._ctx.emit(Respond(call_id=call_id, reply=known if refusal is None else refusal))
+            return
+        if self._ctx.settings.ledger.write_level == "majority":  # Below it, what this trader has read may be lost.
+            self._least[call_id] = self._state.place
         self._read(LookUp(request_ids=(call.request_id,)), call_id)
 
     def standing(self, call_id: int, call: Standing) -> None:
@@ -47,19 +77,34 @@ class LedgerReads:
     def on_ledger(self, operation: Operation, result: Result) -> None:
         """Answers those who wait for this reading, if anybody does."""
         if isinstance(operation, Reading):
-            callers = self._waiting.pop(operation, ())
+            callers = self._waiting.pop(operation, [])
+            callers = self._look_again_for(callers, operation, result)
             if isinstance(operation, FindReversals):
                 place, latest = self._asked_at.pop(operation, (NOWHERE, 0))
                 self._answer(callers, _reversals(operation, result, place, latest))
             else:
                 self._answer(callers, _reply(operation, result))
 
+    def _look_again_for(self, callers: list[int], operation: Reading, result: Result) -> list[int]:
+        """Looks again for those who came after the reading had begun, and must be told more; returns the others."""
+        if not isinstance(result, Found):
+            for call_id in callers:
+                self._least.pop(call_id, None)
+            return callers
+        late = [each for each in callers if self._least.get(each, NOWHERE) > result.place]
+        for call_id in callers:
+            if call_id in late:
+                self._read(operation, call_id)
+            else:
+                self._least.pop(call_id, None)
+        return [each for each in callers if each not in late]
+
     def refuse(self, refusal: WireError) -> None:
         """Answers everybody who waits with `refusal`."""
         for callers in self._waiting.values():
             self._answer(callers, refusal)
 
-    def _answer(self, callers: list[int] | tuple[()], reply: Reply | WireError) -> None:
+    def _answer(self, callers: list[int], reply: Reply | WireError) -> None:
         for call_id in callers:
             self._ctx.emit(Respond(call_id=call_id, reply=reply))
 

@@ -1,4 +1,4 @@
-"""What a trader says of the stock before the log has said it: searches, promises and early refusals out of its cache.
+"""What a trader says of the stock: what can be bought, and promises and early refusals out of its cache.
 
 A request is foretold its outcome at once, where the cache says one, in a message of its own; the call is answered as
 always, once the outcome is recorded. What was foretold is recorded with it, so anybody can count what was kept.
@@ -6,7 +6,10 @@ always, once the outcome is recorded. What was foretold is recorded with it, so 
 
 from __future__ import annotations
 
+from functools import partial
+
 from peers.core.caches.policies import make_cache
+from peers.core.calls import AsOf, Search
 from peers.core.commands import Respond, Send
 from peers.core.context import Context
 from peers.core.ledger.log import Leasing, TradeEntry
@@ -17,7 +20,9 @@ from peers.core.market.rules import excluded_sellers
 from peers.core.market.stock import Draft
 from peers.core.messages import Foretelling
 from peers.core.names import rank_of
+from peers.core.trader.offered import as_of, on_offer
 from peers.core.trader.pending import PendingRequest, PendingRequests
+from peers.core.trader.read_gate import ReadGate
 from peers.core.trader.seat import Seat
 from peers.errors import PostClosed, WireError
 
@@ -25,26 +30,31 @@ from peers.errors import PostClosed, WireError
 class StockAtHand:
     """The cache of one term, and what is said out of it."""
 
-    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, seat: Seat) -> None:
+    def __init__(self, ctx: Context, state: PostState, pending: PendingRequests, gate: ReadGate, seat: Seat) -> None:
         self._ctx = ctx
+        self._gate = gate
+        self._area = seat.area
         self._state = state
         self._pending = pending
         self._cache = make_cache(ctx, state, seat)
-        # The searches that wait until the log was read: the number of the call, and what is searched for.
-        self._searches: list[tuple[int, str | None]] = []
 
-    @property
-    def needs_reading(self) -> bool:
-        """Whether somebody waits for the log to be read."""
-        return bool(self._searches)
+    def search(self, call_id: int, search: Search) -> None:
+        """Answers what can be bought, at once where that may be said out of what is at hand.
 
-    def search(self, call_id: int, item: str | None) -> None:
-        """Answers what is on offer, or has it answered once the log was read."""
-        offers = self._cache.offers(item)
-        if offers is None:
-            self._searches.append((call_id, item))
-        else:
-            self._ctx.emit(Respond(call_id=call_id, reply=offers))
+        Otherwise it is answered once the log was read: where the cache says nothing, or the caller was told more than
+        this trader has read, as much of it as there was when the call came."""
+        needs_all = self._cache.offers(search.item) is None or not self._has(search.since)
+        bound_s = 0.0 if needs_all else self._ctx.settings.ledger.max_staleness_s
+        self._gate.let_through(self._ctx.now.mono_s - bound_s, partial(self._answer, call_id, search))
+
+    def _answer(self, call_id: int, search: Search, refusal: WireError | None) -> None:
+        if refusal is None and not self._has(search.since):
+            refusal = PostClosed(why="the books have not got as far as you were told")
+        reply = on_offer(self._state, search.item, self._area) if refusal is None else refusal
+        self._ctx.emit(Respond(call_id=call_id, reply=reply))
+
+    def _has(self, since: AsOf | None) -> bool:
+        return since is None or as_of(self._state, self._area).reaches(since, shared=bool(self._area))
 
     def foretell(self, pending: PendingRequest) -> None:
         """A request was accepted just now: says what becomes of it, as far as the cache knows."""
@@ -76,7 +86,6 @@ class StockAtHand:
         self._cache.on_own(changes.deposits, changes.place)
         for outcome in entry.outcomes:
             self._note(outcome)
-        self._answer_searches(None)
 
     def _note(self, outcome: Outcome) -> None:
         self._cache.settle(outcome.request.request_id)
@@ -95,18 +104,7 @@ class StockAtHand:
         """The log was read to its end, or could not be (`complete` is False)."""
         if complete:
             self._cache.on_end()
-        self._answer_searches(None if complete else PostClosed(why="the books cannot be reached"))
 
     def on_pushed(self, deposits: tuple[Deposit, ...], place: int) -> None:
         """Another trader tells of an entry of its own."""
         self._cache.on_pushed(deposits, place)
-
-    def refuse(self, refusal: WireError) -> None:
-        """Answers everybody who still waits with `refusal`."""
-        self._answer_searches(refusal)
-
-    def _answer_searches(self, refusal: WireError | None) -> None:
-        searches, self._searches = self._searches, []
-        for call_id, item in searches:
-            reply = self._state.stock.on_offer(item) if refusal is None else refusal
-            self._ctx.emit(Respond(call_id=call_id, reply=reply))

@@ -35,12 +35,13 @@ class Bidding(Enum):
 
 
 class Won(msgspec.Struct, frozen=True):
-    """The bid is won. `state` has the office entry in it; `to_make` brings the books up to it; `post` is that of the
-    area whose post it is."""
+    """The bid is won. `state` has the office entry in it, and all that stood when that was first sent, at `begun_s`;
+    `to_make` brings the books up to it; `post` is that of the area whose post it is."""
 
     state: PostState
     to_make: tuple[MakeBooks, ...]
     post: Post
+    begun_s: float
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -80,7 +81,8 @@ class TakingOffice:
         if isinstance(settled, Appended):
             self._bidding = Bidding.OVER
             made = self._state.take_in(self._committer.entry)
-            return Won(self._state, (*self._to_make, made), self._state.post.of(self._seat.area))
+            post = self._state.post.of(self._seat.area)
+            return Won(self._state, (*self._to_make, made), post, self._committer.begun_s)
         if isinstance(settled, Behind):
             self._on_behind(settled)
         elif isinstance(settled, Taken | EndLost):
@@ -158,7 +160,8 @@ class TakingOffice:
             written_at_ms = holder.written_at_ms if holder is not None and self._may_hold(holder) else None
         if self._reason is not VacancyReason.SUSPECTED or written_at_ms is None:
             return False
-        age_ms = self._ctx.now.wall_ms - written_at_ms
+        # An entry of the future says no more than an old one: one of the two clocks is wrong.
+        age_ms = abs(self._ctx.now.wall_ms - written_at_ms)
         is_fresh = age_ms < self._ctx.settings.timing.suspect_s * 1000 / 2
         return is_fresh and (self._seen is None or self._state.place > self._seen)
 

@@ -18,6 +18,7 @@ import msgspec
 from peers.core.calls import (
     AskOutcome,
     AskReversals,
+    AsOf,
     Buy,
     Call,
     MakeDeposit,
@@ -37,18 +38,24 @@ from peers.core.market.limits import check_not_far_ahead
 from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
 from peers.core.market.resignation import is_resignation_due
 from peers.core.market.rules import require_may_deposit
-from peers.core.membership.clocks import VectorStamp
+from peers.core.membership.clocks import Stamp, VectorStamp
 from peers.core.messages import StockNews
 from peers.core.trader.committer import Behind, Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
+from peers.core.trader.offered import as_of
 from peers.core.trader.others import OthersEntries, notify
 from peers.core.trader.pending import PendingRequests, require_same
+from peers.core.trader.read_gate import ReadGate
 from peers.core.trader.reads import LedgerReads
 from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.errors import PostClosed, WireError
+
+
+def _time(stamp: Stamp) -> int:
+    return stamp.time
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +66,11 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraderTerm:
-    """One term of office. `ended` is set when it is over; the peer looks at it after each input."""
+    """One term of office. `ended` is set when it is over; the peer looks at it after each input.
 
-    def __init__(self, ctx: Context, state: PostState, seat: Seat = THE_ONLY) -> None:
+    `state` is certain to have been all of the log at `certain_s`, in seconds of the monotonic clock."""
+
+    def __init__(self, ctx: Context, state: PostState, seat: Seat = THE_ONLY, *, certain_s: float) -> None:
         self._ctx = ctx
         self._seat = seat
         self.term = state.post.of(seat.area).term
@@ -72,10 +81,11 @@ class TraderTerm:
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue_of(seat.area))
         self._reports = StockReports(ctx, state, seat)
-        self._at_hand = StockAtHand(ctx, state, self._pending, seat)
+        self._gate = ReadGate(ctx, state, certain_s)
+        self._at_hand = StockAtHand(ctx, state, self._pending, self._gate, seat)
         self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, seat)
         self._group_commit = GroupCommit(ctx, seat)
-        self._reads = LedgerReads(ctx)
+        self._reads = LedgerReads(ctx, state, self._pending, self._gate, seat.area)
         self._committer = Committer(ctx, state.place, seat)
         self._others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
         # The calls that asked this trader to resign; they are answered when the term is over.
@@ -86,6 +96,16 @@ class TraderTerm:
         """The post of all areas, as far as the log has been read."""
         return self._state.post
 
+    @property
+    def area(self) -> str:
+        """The area whose post it is."""
+        return self._seat.area
+
+    @property
+    def as_of(self) -> AsOf:
+        """How far this trader has read."""
+        return as_of(self._state, self._seat.area)
+
     # -- what callers ask ----------------------------------------------------------------------------------
 
     def on_call(self, call_id: int, call: Call) -> None:
@@ -95,10 +115,9 @@ class TraderTerm:
             elif isinstance(call, MakeDeposit):
                 self._on_deposit(call_id, call.offer)
             elif isinstance(call, AskOutcome):
-                self._on_ask_outcome(call_id, call)
+                self._reads.outcome(call_id, call)
             elif isinstance(call, Search):
-                self._at_hand.search(call_id, call.item)
-                self.pump()
+                self._at_hand.search(call_id, call)
             elif isinstance(call, Standing):
                 self._reads.standing(call_id, call)
             elif isinstance(call, ReportStock):
@@ -162,19 +181,13 @@ class TraderTerm:
             raise PostClosed(why="the trader is leaving office")
 
     def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
-        check_not_far_ahead(stamped.clock, self._ctx.clock.stamp())
+        # A trader's own clock is behind those of customers that heard what it did; what it heard of is not.
+        check_not_far_ahead(stamped.clock, max(self._ctx.clock.stamp(), self._ctx.news.stamp(), key=_time))
         clock = stamped.clock
         if isinstance(clock, VectorStamp):
             clock = clock.folded(self._ctx.members.names())
-        self._ctx.clock.merge(clock)
+        self._ctx.hear_clock(clock)
         self._ctx.tick()
-
-    def _on_ask_outcome(self, call_id: int, call: AskOutcome) -> None:
-        known = self._pending.find(call.request_id)
-        if known is not None:
-            self._answer(call_id, known)
-        else:
-            self._reads.outcome(call_id, call)
 
     def _on_report(self, call_id: int, call: ReportStock) -> None:
         self._open_for_business()
@@ -200,7 +213,7 @@ class TraderTerm:
             return
         leaving_for = self._leaving_for
         has_work = self._pending or self._reports.ready
-        if (has_work and self._committer.is_beaten) or self._at_hand.needs_reading:
+        if (has_work and self._committer.is_beaten) or self._gate.needs_reading:
             self._committer.read_on()
         elif leaving_for is not None:
             left_behind = self._drafter.queue_all()
@@ -231,6 +244,7 @@ class TraderTerm:
     # -- what the ledger says ------------------------------------------------------------------------------
 
     def on_ledger(self, operation: Operation, result: Result) -> None:
+        self._gate.on_ledger(operation, result)
         self._reads.on_ledger(operation, result)
         self._reports.on_ledger(operation, result)
         settled = self._committer.on_ledger(operation, result)
@@ -240,15 +254,17 @@ class TraderTerm:
             self._on_appended(entry)
         elif isinstance(settled, Behind):
             self._arrival = self._others.take_in(settled.entries)
+            self._gate.on_read()
             if settled.is_end is not None:
                 self._at_hand.on_end(complete=settled.is_end)
+                self._gate.on_read_to_end(complete=settled.is_end)
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
             self.ended = Ended(reason=VacancyReason.DEPOSED, post=self._post_of(settled))
         elif isinstance(settled, EndLost):  # What was told of it is lost; who reads again goes on from what stands.
             self.ended = Ended(reason=VacancyReason.END_LOST)
-        if settled is not None or self._reports.ready:
+        if settled is not None or self._reports.ready or self._gate.needs_reading:
             self.pump()
 
     def follow(self) -> None:
@@ -290,6 +306,7 @@ class TraderTerm:
         self._ctx.count("decisions", len(entry.outcomes))
         self._ctx.count("commits")
         notify(self._ctx, told)
+        self._gate.on_own(self._committer.begun_s)
         self._group_commit.ended(len(entry.outcomes) + len(entry.deposits), len(self._pending))
         if is_resignation_due(self._sales_that_count, self._ctx.settings.market.resign_after_sales):
             self.leave(VacancyReason.RESIGNED)
@@ -344,8 +361,8 @@ class TraderTerm:
         """Answers everybody who still waits: ask the next trader, with the same id."""
         refusal = not_in_office(trader, term, self._ctx.members)
         self._pending.refuse(refusal)
+        self._gate.refuse(refusal)
         self._reads.refuse(refusal)
-        self._at_hand.refuse(refusal)
         self._reports.refuse(refusal)
         for call_id in self._leave_callers:
             self._answer(call_id, None)

@@ -7,6 +7,7 @@ from random import Random
 from peers.core.calls import Resign
 from peers.core.inputs import Leave, LoseGoods, PeerGone
 from peers.core.names import ROLES, peer_name, role_in
+from peers.simulator.breaking.liars import Liar
 from peers.simulator.breaking.strangers import Stranger
 from peers.simulator.breaking.targets import Begin, Undo, can_spare, target_of
 from peers.simulator.environment.environment import Environment
@@ -35,6 +36,7 @@ class PeerFaults:
             "clock_jump": self._clock_jump,
             "strangers": self._strangers,
             "goods_lost": self._goods_lost,
+            "lies": self._lies,
         }
 
     def _target(self, fault: Fault) -> Process | None:
@@ -153,6 +155,14 @@ class PeerFaults:
             self._record.note(process, f"loses {fault.strength:.0%} of its goods")
             lost = LoseGoods(share=fault.strength)
             self._schedule.push(self._schedule.now_s, self._lives.arrive, process, lost)
+
+    def _lies(self, fault: Fault) -> Undo | None:
+        process = self._target(fault)
+        if process is None:
+            return None
+        liar = Liar(self._environment, process, fault.key)
+        liar.start()
+        return liar.stop
 
     # -- what people ask of them ---------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from peers.core.reports import (
     Demoted,
     Elected,
     ElectionStarted,
+    FalseTerm,
     GaveBack,
     LeadershipChanged,
     LeftOffice,
@@ -40,6 +41,7 @@ from peers.core.settings import Settings
 from peers.simulator.environment.history import History
 from peers.simulator.environment.judge import Judge
 from peers.simulator.environment.ledger_road import LedgerRoad
+from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.lives import Lives
 from peers.simulator.environment.network import Network
 from peers.simulator.environment.process import Process
@@ -54,10 +56,12 @@ nothing is learned from a schedule in which nobody can trade."""
 class Environment:
     """Everything but the faults. Its parts are there to be looked at and, by who plays faults, to be worsened."""
 
-    def __init__(self, seed: int, settings: Settings, history: History | None) -> None:
+    def __init__(
+        self, seed: int, settings: Settings, history: History | None, trace: LedgerTrace | None = None
+    ) -> None:
         self.settings = settings
         self.schedule = Schedule(None if history is None else history.on_push)
-        self.record = Record(self.schedule, history)
+        self.record = Record(self.schedule, history, trace)
         self.lives = Lives(self.schedule, self.record, settings, seed)
         rng = Random(f"world {seed}")
         network_rng, road_rng = Random(rng.random()), Random(rng.random())
@@ -85,6 +89,8 @@ class Environment:
         process.up = False
         process.hung = False
         self.network.on_death(process)
+        if self.record.trace is not None:
+            self.record.trace.on_gone(process)
 
     def wake(self, process: Process) -> None:
         """Has a process that hung go on."""
@@ -138,6 +144,8 @@ class Environment:
                 record.saw("a candidate gave way for want of the books")
         elif isinstance(report, CutOff):
             record.saw("a candidate left the post to a trader that is at work")
+        elif isinstance(report, FalseTerm):
+            record.saw("a lie about a term was found out in the books")
         elif isinstance(report, TookOver):
             record.saw("a fellow took an area over")
         elif isinstance(report, GaveBack):

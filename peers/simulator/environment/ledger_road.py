@@ -17,6 +17,7 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Perform
 from peers.core.inputs import LedgerReplied
+from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import (
     Append,
     Appended,
@@ -65,6 +66,7 @@ class LedgerRoad:
         self.unknown = 0.0  # The share of writes whose answer is lost.
         self._schedule = schedule
         self._record = record
+        self._trace = record.trace
         self._lives = lives
         self._rng = rng
         # The one entry that the primary has and a majority does not. While there is one, no append is certain.
@@ -113,6 +115,8 @@ class LedgerRoad:
             result = self._try(process, operation)
         if self._record.history is not None:
             self._record.history.on_ledger(process, operation, result, schedule.event)
+        if self._trace is not None and isinstance(result, Loaded):
+            self._trace.on_loaded(result)
         schedule.push(
             schedule.now_s + after_s, self._reply, process, (lane, LedgerReplied(operation=operation, result=result))
         )
@@ -196,8 +200,13 @@ class LedgerRoad:
                 self._record.saw("an entry landed late")
 
     def _land_on_primary(self, operation: Append) -> None:
-        if self._on_primary is None and operation.place == self.ledger.end + 1:
+        if self._on_primary is not None or operation.place != self.ledger.end + 1:
+            return
+        # Ids that the log has are refused by the primary as well.
+        if isinstance(operation.entry, OfficeEntry) or self.ledger.recorded_of(operation.entry) is None:
             self._on_primary = operation
+            if self._trace is not None:
+                self._trace.on_primary(operation)
             self._schedule.push(self._schedule.now_s + self._rng.random(), self._settle_primary, None, operation)
 
     def _settle_primary(self, _: Process | None, operation: Append) -> None:
@@ -205,6 +214,8 @@ class LedgerRoad:
         self._on_primary = None
         if self._rng.random() < 0.5:
             self._record.saw("an entry was lost with its primary")
+            if self._trace is not None:
+                self._trace.on_primary_lost()
         else:
             self._apply(operation)
 
@@ -214,9 +225,12 @@ class LedgerRoad:
             if operation.entry.entry_id != self._on_primary.entry.entry_id:
                 self._record.saw("a place was taken before a majority had it")
             return _UNKNOWN
+        end = self.ledger.end
         result = self.ledger.perform(operation)
         if isinstance(operation, Append):
             self._sightings.on_append(operation, result, self.ledger.end)
+            if self._trace is not None:
+                self._trace.on_log(self.ledger, end)
         elif isinstance(result, Loaded):
             self._sightings.on_loaded(result)
         return result
@@ -263,7 +277,7 @@ class LedgerRoad:
             changes = process.backlog.popleft()
             if changes.place <= self.ledger.made:
                 self._record.saw("books were made again that were made already")
-            self.ledger.make(changes)
+            self._make_books(changes)
             if self.unknown and self._rng.random() < self.unknown:
                 self._schedule.push(self._schedule.now_s + self._rng.random(), self._make_late, None, changes)
 
@@ -271,13 +285,19 @@ class LedgerRoad:
         """The same writes once more, long after."""
         if any(deposit_at > changes.place for deposit_at in map(self.ledger.made_at, _ids(changes))):
             self._record.saw("books were made late, and newer ones stayed")
-        self.ledger.make(changes)
+        self._make_books(changes)
 
     def _make_in_part(self, changes: MakeBooks) -> None:
         some = [each for each in changes.requests if self._rng.random() < 0.5]
         others = [each for each in changes.deposits if self._rng.random() < 0.5]
         part = msgspec.structs.replace(changes, requests=tuple(some), deposits=tuple(others))
-        self.ledger.make(part, post=False)
+        self._make_books(part, post=False)
+
+    def _make_books(self, changes: MakeBooks, *, post: bool = True) -> None:
+        before, made = self.ledger.places_in_books(changes) if self._trace is not None else {}, self.ledger.made
+        self.ledger.make(changes, post=post)
+        if self._trace is not None:
+            self._trace.on_books(self.ledger, changes, before, made)
 
 
 def _ids(changes: MakeBooks) -> list[str]:

@@ -35,6 +35,7 @@ class Lives:
         }
         self._schedule = schedule
         self._history = record.history
+        self._trace = record.trace
         self._settings = settings
         self._seed = seed
 
@@ -125,9 +126,14 @@ class Lives:
         now_s = schedule.now_s
         if self._history is not None:
             self._history.on_input(process, event, schedule.event, now_s)
+        if self._trace is not None:
+            self._trace.on_input(process, event)
         now = Now(mono_s=now_s, wall_ms=EPOCH_MS + int(now_s * 1000) + process.jump_ms)
         interpreters = self.interpreters
+        process.answers = event.sender if type(event) is Received else None
         for command in process.peer.handle(event, now):
+            if self._trace is not None:
+                self._trace.on_command(process, command)
             interpreters[type(command)](process, command)
 
     # -- timers --------------------------------------------------------------------------------------------

@@ -90,6 +90,11 @@ class Network:
         if (target is None or not target.up) and not source.view.is_up(to.rank):
             # A message to a peer taken for gone is a knock: the host asks the name server who has that name now.
             target = lives.registered.get(to.rank)
+        if target is not None and target.rank != to.rank:
+            # Somebody gave out its own address as another's, and swallows what comes; answers go back where from.
+            target = lives.registered.get(to.rank) if source.answers == to.rank else None
+            if target is None:
+                return
         if target is None or not target.up:
             if (to.rank, source.rank) not in weather.cuts:
                 schedule.push(at_s, lives.arrive, source, PeerGone(rank=to.rank, incarnation=to.incarnation))

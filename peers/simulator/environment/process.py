@@ -16,6 +16,7 @@ class Process:
     """One life of one peer. Whoever comes back is another process with the same rank."""
 
     __slots__ = (
+        "answers",
         "area",
         "asks",
         "backlog",
@@ -47,6 +48,7 @@ class Process:
         self.uri = me.uri
         self.up = True
         self.started = False
+        self.answers: int | None = None  # The rank whose message is being handled: what is for it goes back that way.
         self.hung = False
         self.slow_s = 0.0  # Every input and timer is handled so much later.
         self.jump_ms = 0  # By how much its time of day is wrong.

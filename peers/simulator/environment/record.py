@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from peers.simulator.environment.history import History
+from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.schedule import Schedule
 
@@ -21,10 +22,11 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 class Record:
     """`sometimes` counts what is interesting, `breaches` are those seen while the schedule ran; `history`, where
-    there is one, keeps all that happens."""
+    there is one, keeps all that happens, and `trace` what the ledger can tell apart."""
 
-    def __init__(self, schedule: Schedule, history: History | None) -> None:
+    def __init__(self, schedule: Schedule, history: History | None, trace: LedgerTrace | None = None) -> None:
         self.history = history
+        self.trace = trace
         self.sometimes: dict[str, int] = {}
         self.breaches: list[Breach] = []
         self._schedule = schedule

@@ -28,7 +28,7 @@ from peers.core.settings import Settings
 
 _T = TypeVar("_T")
 _ATOMS = frozenset((int, float, str, bool, type(None), Decimal, bytes))
-_COUNTERS = frozenset(("counters", "_sent", "_begun_s", "_s_each"))
+_COUNTERS = frozenset(("counters", "_sent", "_begun_s", "_s_each", "_certain_s"))
 """Attributes that are counts for people to read, and would tell states apart that behave alike."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from peers.simulator.environment.history import History
+from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.record import Breach
 from peers.simulator.runs.world import World
 from peers.simulator.scenario import Scenario
@@ -22,9 +23,9 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int
 
 
-def play(scenario: Scenario, history: History | None = None) -> Played:
+def play(scenario: Scenario, history: History | None = None, trace: LedgerTrace | None = None) -> Played:
     """Runs a schedule and judges it. A core that raises breaks `no_exception`, and the run goes on with the next."""
-    world = World(scenario, history)
+    world = World(scenario, history, trace)
     try:
         breaches = world.run()
     except _DEFECTS as error:

@@ -52,6 +52,8 @@ SOMETIMES = (
     "a trader went back to another role",
     "an election had two starters",
     "an election took another attempt",
+    "a peer lied to its neighbours",
+    "a lie about a term was found out in the books",
 )
 
 TRANSITIONS_TAKEN = tuple(row.title for row in TRANSITIONS)

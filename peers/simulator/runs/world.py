@@ -8,6 +8,7 @@ from peers.simulator.breaking.fault_play import FaultPlay
 from peers.simulator.breaking.strangers import last_purchase
 from peers.simulator.environment.environment import Environment
 from peers.simulator.environment.history import History
+from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.record import Breach
 from peers.simulator.scenario import Scenario, settings_of
 
@@ -18,9 +19,9 @@ _BOOKS_FOLLOW_S = 1.0
 class World:
     """One schedule. What happens is decided by the scenario alone; `history`, where there is one, keeps it all."""
 
-    def __init__(self, scenario: Scenario, history: History | None = None) -> None:
+    def __init__(self, scenario: Scenario, history: History | None = None, trace: LedgerTrace | None = None) -> None:
         self.scenario = scenario
-        self.environment = Environment(scenario.seed, settings_of(scenario), history)
+        self.environment = Environment(scenario.seed, settings_of(scenario), history, trace)
         self.faults = FaultPlay(self.environment)
         lives, push = self.environment.lives, self.environment.schedule.push
         members = tuple(lives.member(rank, role) for rank, role in enumerate(scenario.roles))

@@ -26,11 +26,11 @@ import msgspec
 from db.audit.journals import Witness, journal_files, journal_path
 from db.keepers import Extent, Keeper, Keepers
 from db.terminals import Terminals
-from peers.endpoints import split_endpoint
+from nameserver.journal_copies import Index, Source, copy_journals, extent_of
+from peers.books_address import without_secrets
 from peers.errors import LedgerError, TownError
 from peers.town.directory import TERMINAL, Directory
 from peers.town.machines.addresses import is_own
-from peers.town.machines.copies import Index, Source, copy_journals, extent_of
 
 # None of these is a setting: they bound what asking costs that is never answered.
 _ANSWER_S = 2.0
@@ -38,9 +38,6 @@ _AT_ONCE = 32
 _LOOK_S = 0.05
 _RESTS_WITHIN_S = 10.0
 """So long is waited, where the town closes, for another terminal's last peer to end."""
-
-_LEAVES_WITHIN_S = 5.0
-"""So long does the last peer of one take to end that leaves, from when others hear of it."""
 
 
 class Had(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +50,7 @@ class Had(msgspec.Struct, frozen=True, kw_only=True):
 
 class Elsewhere:
     """The journals of all terminals but that of `directory`, which is the town's, and whose books are in `database`
-    at `uri`; asked for while this is entered. `limit_s`: for so long; None for as long as something comes. `closes`:
+    at `uri`; asked for while this is entered. `limit_s`: what comes within so long; None for all of it. `closes`:
     the town does, so those of each terminal are waited for until its last peer has ended."""
 
     def __init__(
@@ -72,12 +69,10 @@ class Elsewhere:
         self._working = threading.Thread(target=self._work, name="journals", daemon=True)
         self.answering: frozenset[str] = frozenset()
         """The terminals that have answered; known once all were asked (`wait`)."""
-        self.apart: frozenset[str] = frozenset()
-        """Those of them that are on other machines, and so read no journals here where they lie."""
+        self.apart: dict[str, str] = {}
+        """The name servers of those that are on other machines, and so cannot read the journals here in place."""
 
     def __enter__(self) -> Elsewhere:
-        if self._limit_s is not None:
-            self._deadline_s = time.monotonic() + self._limit_s
         self._working.start()
         return self
 
@@ -110,7 +105,8 @@ class Elsewhere:
         """How people know a machine, and which of several terminals there it is."""
         host = keeper.place.host
         same = [each for each in self._had if each.keeper.place.host == host]
-        return host if len(same) == 1 else f"{host} (--dir {keeper.place.directory})"
+        is_plain = len(same) == 1 and not is_beside(host)
+        return host if is_plain else f"{host} (--dir {keeper.place.directory})"
 
     # -- at work -------------------------------------------------------------------------------------------
 
@@ -118,15 +114,18 @@ class Elsewhere:
         try:
             keepers = [each for each in keepers_of(*self._books) if each.terminal != self._own]
         except LedgerError as error:
-            self._why = f"the books do not say which there are ({error})"
+            self._why = without_secrets(f"the books do not say which there are ({error})")
             return
         if not keepers:
             return
         with ThreadPoolExecutor(min(len(keepers), _AT_ONCE)) as pool:
             asked = list(pool.map(self._ask, keepers))
+            if self._limit_s is not None and self._deadline_s is None:
+                self._deadline_s = time.monotonic() + self._limit_s
             there = {each.keeper.terminal: each for each in asked if each.index is not None}
             self.answering = frozenset(there)
-            self.apart = frozenset(name for name, each in there.items() if not is_beside(each.keeper.place.host))
+            places = {name: each.keeper.place for name, each in there.items()}
+            self.apart = {name: place.nameserver for name, place in places.items() if not is_beside(place.host)}
             self._had = list(pool.map(lambda each: self._fetch(each, there), asked))
 
     def _ask(self, keeper: Keeper) -> _Asked:
@@ -187,23 +186,6 @@ class _Asked(msgspec.Struct, frozen=True):
     def extent(self, terminal: str) -> Extent:
         """How much it has of a terminal's journals."""
         return self.index.extent(terminal) if self.index is not None else Extent(0, 0)
-
-
-def take_over(directory: Directory, nameserver: str) -> None:
-    """Copies the journals of a terminal that has just left, as long as its name server still hands them out; does
-    nothing if it was killed."""
-    if is_beside(split_endpoint(nameserver)[0]):
-        return
-    with suppress(TownError), closing(Source(nameserver, _ANSWER_S)) as source:
-        index = source.index()
-        deadline_s = time.monotonic() + _LEAVES_WITHIN_S
-        while not index.at_rest and time.monotonic() < deadline_s:
-            time.sleep(_LOOK_S)
-            index = source.index()
-        if index.at_rest:
-            theirs = index.folders.get(index.terminal, [])
-            copy_journals(source, index.terminal, theirs, directory.copies / index.terminal)
-            source.say_had(directory.terminal())
 
 
 def keepers_of(uri: str, database: str) -> list[Keeper]:

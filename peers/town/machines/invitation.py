@@ -21,7 +21,8 @@ from peers.books_address import is_hidden
 from peers.endpoints import endpoint
 from peers.errors import SettingsError, TownError
 from peers.files import PRIVATE, write_whole
-from peers.rpc.certificates import issue_member
+from peers.rpc.certificates import issue_client, issue_member
+from peers.rpc.identity import CLIENT_PREFIX
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines.addresses import can_be_reached, look_up
@@ -140,10 +141,27 @@ def known_machines(directory: Directory) -> list[str]:
 
 def write_invitation(invitation: Invitation, path: Path) -> None:
     """Writes it to a file that only its owner can read; TownError if that cannot be."""
+    _write_private(path, msgspec.json.format(msgspec.json.encode(invitation), indent=1) + b"\n")
+
+
+def _write_private(path: Path, contents: bytes) -> None:
     try:
-        write_whole(path, msgspec.json.format(msgspec.json.encode(invitation), indent=1) + b"\n", mode=PRIVATE)
+        write_whole(path, contents, mode=PRIVATE)
     except OSError as error:
         raise TownError(f"{path} cannot be written ({error.strerror or error}): choose another --out") from error
+
+
+def write_client_file(directory: Directory, name: str, path: Path) -> str:
+    """Writes what a client of that name needs to trade with the town of `directory`, for its owner only; returns the
+    name that it trades under. TownError if nobody can be let in here, SettingsError for a name that will not do."""
+    files = TlsFiles(directory.tls)
+    if not files.authority.exists():
+        raise TownError(
+            f"no town that asks for certificates was opened in {directory.path}: one on loopback takes anybody of "
+            "this machine; else name the directory of the town with --dir"
+        )
+    _write_private(path, issue_client(files, name))
+    return f"{CLIENT_PREFIX}{name}"
 
 
 def read_invitation(given: str) -> Invitation:

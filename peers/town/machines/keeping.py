@@ -15,10 +15,10 @@ import psutil
 from db.keepers import Keepers
 from db.queries import Queries
 from db.terminals import Place
+from nameserver.journal_copies import Source, extent_of
 from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
 from peers.town.directory import Directory
-from peers.town.machines.copies import Source, extent_of
 from peers.town.machines.elsewhere import Elsewhere
 from peers.town.machines.registry import Registry
 from peers.waiting import wait_until
@@ -66,15 +66,14 @@ class JournalKeeping:
         return Elsewhere(self._directory, self._books.uri, self._books.database, limit_s=_AT_END_S, closes=closes)
 
     def hand_over(self, others: Elsewhere) -> None:
-        """Returns once one of the others on other machines has all the journals here, and the rest of them had the
-        time for it."""
-        wanted = others.apart
-        if not wanted or self._registry.nameserver.pid is None:
+        """Has those of the others that are on other machines copy the journals here; returns once one of them has
+        all, and the rest of them had the time for it."""
+        wanted = {name for name, nameserver in others.apart.items() if self._ask_to_take(nameserver)}
+        if not wanted:
             return
-        server = self._registry.nameserver
-        with closing(Source(endpoint(server.host, server.port), _ANSWER_S)) as here:
+        with closing(Source(endpoint(*self._registry.address), _ANSWER_S)) as here:
 
-            def readers() -> frozenset[str]:
+            def readers() -> set[str]:
                 try:
                     return wanted & {*here.readers()}
                 except TownError:
@@ -82,6 +81,12 @@ class JournalKeeping:
 
             if wait_until(readers, _FIRST_S, look_s=_LOOK_S):
                 wait_until(lambda: readers() == wanted, _OTHERS_S, look_s=_LOOK_S)
+
+    def _ask_to_take(self, nameserver: str) -> bool:
+        with suppress(TownError), closing(Source(nameserver, _ANSWER_S)) as other:
+            other.take(self._registry.where)
+            return True
+        return False
 
 
 def _others_write(directory: Directory, ours: Collection[str]) -> bool:

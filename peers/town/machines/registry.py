@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,7 +24,6 @@ from peers.errors import TownError
 from peers.rpc.tls import is_secured
 from peers.town.areas import read_areas
 from peers.town.directory import Directory, Machines
-from peers.town.machines.elsewhere import take_over
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
 from peers.town.processes.peer_processes import PeerProcesses
@@ -246,8 +244,6 @@ class Registry:
         for where in self._there - now:
             if not now[where]:
                 self._away.add(where)
-                if self._remembers:
-                    self._chore(partial(take_over, self._directory, where))
                 self._console.warn(f"{self._called(where)} is away, {_peers(self._there[where])}; the market goes on")
         for where in now:
             if not self._there[where]:

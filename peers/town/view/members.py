@@ -7,7 +7,7 @@ import msgspec
 from db.mongod.replica_set import ReplicaSet
 from db.mongod.votes import SetView, what_may_be_lost
 from db.uri import option_of
-from peers.books_address import is_hidden
+from peers.books_address import is_hidden, without_secrets
 from peers.errors import LedgerError
 from peers.town.directory import TownState
 
@@ -38,7 +38,7 @@ def read_members(state: TownState) -> Members:
         with ReplicaSet(uri) as replica_set:
             view = replica_set.look()
     except LedgerError as error:
-        return Members(outlook=str(error))
+        return Members(outlook=without_secrets(str(error)))
     return Members(_listed(view), what_may_be_lost(view, len(view.replicas)))
 
 

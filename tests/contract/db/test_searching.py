@@ -11,6 +11,7 @@ import pytest
 
 from db.ledger.mongo import MongoLedger
 from db.ledger.searching import NearestStock
+from peers.core.calls import AsOf
 from tests.helpers.deals import stock
 from tests.helpers.log_trader import LogTrader
 from tests.helpers.mongod_set import HOST, MongodSet
@@ -49,9 +50,9 @@ def a_secondary(several: MongodSet) -> int:
     return next(port for port in several.ports if port != primary)
 
 
-def shown(nearest: NearestStock) -> set[str] | None:
-    found = nearest.search(None)
-    return None if found is None else {deposit.offer.deposit_id for deposit in found}
+def shown(nearest: NearestStock, item: str | None = None) -> set[str] | None:
+    found = nearest.search(item)
+    return None if found is None else {deposit.offer.deposit_id for deposit in found.deposits}
 
 
 def test_a_secondary_shows_what_is_on_offer(several: MongodSet, trader: LogTrader) -> None:
@@ -61,9 +62,12 @@ def test_a_secondary_shows_what_is_on_offer(several: MongodSet, trader: LogTrade
     with searching_at(several, trader, a_secondary(several)) as nearest:
         assert nearest.search(None) is None  # There is no mark yet, and nobody waits for one: the trader is asked.
         found = wait_until(lambda: nearest.search("fish"), deadline_s=10)
-        assert {each.offer.deposit_id: each.remaining for each in found} == {"d1": 6, "d2": 4}
-        assert nearest.search("salt") == ()
+        assert {each.offer.deposit_id: each.remaining for each in found.deposits} == {"d1": 6, "d2": 4}
+        assert found.as_of == AsOf(term=1, seq=1, place=2)
+        assert shown(nearest, "salt") == set()
         assert nearest.answered == 2
+        assert nearest.search(None, AsOf(term=1, place=2)) is not None
+        assert nearest.search(None, AsOf(term=1, seq=2)) is None  # The caller was told more: the trader is asked.
 
 
 def test_the_bound_holds_with_a_member_that_is_behind(several: MongodSet, trader: LogTrader) -> None:

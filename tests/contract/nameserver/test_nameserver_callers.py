@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from Pyro5.errors import TimeoutError as PyroTimeoutError
 from Pyro5.serializers import serializers
 
 from nameserver.client import NameServerClient
+from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.rpc.certificates import ensure_certificates
 from peers.rpc.tls import TlsFiles
 from peers.rpc.transport import HEADER, MAGIC
-from tests.helpers.silent_callers import is_sent_away, silent_callers
+from tests.helpers.raw_caller import RawCaller
+from tests.helpers.silent_callers import MANY, is_sent_away, silent_callers
 
 URI = "PYRO:buyer0@127.0.0.1:4711"
 # The time is generous for a busy machine, and far less than waiting for many silent callers one by one would take.
@@ -31,6 +34,7 @@ _MEMBER = """
 import sys
 from pathlib import Path
 from nameserver.client import NameServerClient
+from nameserver.names import NAME_SERVER_OBJECT
 from peers.core.membership.members import Member
 from peers.rpc.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[2])))
@@ -150,3 +154,20 @@ def test_more_callers_than_sockets_keep_nobody_waiting_for_long(server: NameServ
         assert serves(server)
         assert all(map(is_sent_away, silent))
     assert serves(server)
+
+
+def test_many_that_greet_and_then_say_nothing_make_room_for_others(server: NameServerProcess) -> None:
+    assert server.pid is not None
+    server.stop()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limit[1]))  # The next process has half of that for its callers.
+    try:
+        server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(RawCaller((server.host, server.port))).greet(NAME_SERVER_OBJECT) for _ in range(MANY)
+        ]
+        assert serves(server)
+        assert all(is_sent_away(each.sock) for each in idle[: MANY - 100])

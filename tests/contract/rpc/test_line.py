@@ -24,7 +24,7 @@ from Pyro5.server import expose
 
 from peers.rpc.rpc_connection import Broken, Garbled, RpcConnection, Silent
 from peers.rpc.server import Server
-from peers.rpc.transport import MAX_MESSAGE
+from peers.rpc.transport import MAX_CALL, MAX_MESSAGE
 
 MSGPACK, JSON, MARSHAL = 4, 3, 2
 GREETING = {"handshake": "hello", "meta": {"methods": ["any"], "oneway": [], "attrs": []}}
@@ -266,7 +266,7 @@ def test_who_does_not_read_is_silent() -> None:
     impostor = Impostor(saying(answer), deaf=True)
     line = RpcConnection(impostor.uri, 0.2)
     with pytest.raises(Silent):
-        line.call("any", b"x" * (MAX_MESSAGE - 1000))
+        line.call("any", b"x" * (MAX_CALL - 1000))
     assert not line.connected
     impostor.close()
 
@@ -331,16 +331,16 @@ def test_arguments_go_as_through_a_proxy(line: RpcConnection, uri: str) -> None:
         assert line.call("echo", 1, "two", named=3) == proxy.echo(1, "two", named=3) == [1, "two", {"named": 3}]
 
 
-SIZES = (8 * 1024 - 60, 8 * 1024, 64 * 1024, 5_000_000)
+SIZES = (8 * 1024 - 60, 8 * 1024, 64 * 1024)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, 900_000])
 def test_large_calls_and_answers_come_whole(line: RpcConnection, size: int) -> None:
     value = {"half": bytes(range(250)) * (size // 500), "other": ["fish"] * (size // 10)}
     assert line.call("echo", value) == value
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, 5_000_000])
 def test_large_prompt_answers_come_whole(line: RpcConnection, size: int) -> None:
     assert line.call("fill", size) == "x" * size
     assert line.call("echo", 1) == 1
@@ -348,7 +348,7 @@ def test_large_prompt_answers_come_whole(line: RpcConnection, size: int) -> None
 
 def test_a_call_too_large_is_not_sent(line: RpcConnection) -> None:
     with pytest.raises(Garbled, match="too large"):
-        line.call("echo", b"x" * MAX_MESSAGE)
+        line.call("echo", b"x" * MAX_CALL)
     assert line.call("echo", 1) == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.core.settings import Settings
-from peers.rpc.certificates import ensure_certificates
+from peers.rpc.certificates import ensure_certificates, issue_client
 from peers.rpc.tls import TlsFiles
 from peers.runtime.spec import PeerSpec
 from tests.helpers.bare_python import run_bare
@@ -217,7 +217,8 @@ def test_the_guide_names_every_field_of_an_outcome() -> None:
 
 def test_the_guides_words_on_tls_let_a_stock_client_in(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path)
-    assert ensure_certificates(files, ["nameserver"])
+    assert ensure_certificates(files, ["127.0.0.2"])
+    (tmp_path / "anna.pem").write_bytes(issue_client(files, "anna"))
     setting_up = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)[-1]
     calling = "import sys\nwith Pyro5.api.Proxy(sys.argv[1]) as proxy:\n    print(proxy.echo('fish'))\n"
     command = [sys.executable, "-m", "tests.contract.rpc.tls_echo", "serve", "127.0.0.2", str(tmp_path)]

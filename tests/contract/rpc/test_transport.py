@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
-from Pyro5 import config, errors, protocol, serializers
+from Pyro5 import errors, protocol, serializers
 from Pyro5.client import BatchProxy, Proxy
 from Pyro5.server import expose
 
 from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError, wire_error_of
+from peers.rpc import served_connection, server
 from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
 from peers.rpc.served_connection import CallAnswer, ServedConnection
 from peers.rpc.server import Server, caller, served_on_thread
@@ -28,15 +31,23 @@ ERRORS: list[WireError] = [
 ]
 
 
+KEEP_ALIVE = [getattr(socket, name, 0) for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")]
+
+
 @expose
 class Target:
     def __init__(self) -> None:
         self.calls = 0
+        self.filled = 0
         self.release = threading.Event()
 
     def echo(self, value: object) -> object:
         self.calls += 1
         return value
+
+    def fill(self, size: int) -> str:
+        self.filled += 1
+        return "x" * size
 
     def fail(self, number: int) -> None:
         raise ERRORS[number]
@@ -95,6 +106,15 @@ def test_values_cross(line: RpcConnection) -> None:
     for size in range(80):  # One of these makes a payload as long as a part of a header.
         assert line.call("echo", b"x" * size) == b"x" * size
     assert line.call("echo", value=3) == 3
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="it has another name here")
+def test_callers_that_vanish_without_a_word_are_looked_for(served: Served, line: RpcConnection) -> None:
+    line.call("echo", 1)
+    (connection,) = served.server.connections()
+    assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    wait_s = [connection.sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEP_ALIVE]
+    assert wait_s[0] + wait_s[1] * wait_s[2] <= 120
 
 
 SERIALIZERS = ["serpent", "json", "msgpack"]
@@ -274,15 +294,66 @@ def test_hangups_are_noticed_with_the_rank(served: Served, line: RpcConnection) 
 
 
 def test_a_connection_may_be_idle_but_not_stop_in_the_middle(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "COMMTIMEOUT", 0.1)
-    with Proxy(served.uri) as patient, socket.create_connection(served.address) as stalled:
+    monkeypatch.setattr(server, "STALLED_S", 0.1)
+    with Proxy(served.uri) as patient, socket.create_connection(served.address, timeout=30) as ungreeted:
         patient._pyroTimeout = 2.0
         patient.echo(1)
-        stalled.sendall(b"PYRO")
-        stalled.settimeout(2)
-        while stalled.recv(1000):
-            pass  # The server says why, and then closes.
+        ungreeted.sendall(b"PYRO")
+        with greeted(served) as stalled:
+            stalled.settimeout(30)
+            stalled.sendall(b"PYRO")
+            assert is_sent_away(stalled)
+        assert is_sent_away(ungreeted)
         assert patient.echo(2) == 2
+
+
+def _dribble(slow: socket.socket, call: bytes) -> None:
+    for byte in call:
+        slow.sendall(bytes([byte]))
+        time.sleep(0.01)
+
+
+def _ask_without_end(deaf: socket.socket, call: bytes) -> None:
+    """Until all that lies between the two is full, and then for as long as it is put up with."""
+    while True:
+        deaf.sendall(call)
+
+
+def test_one_who_sends_a_byte_at_a_time_holds_nothing_for_long(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STALLED_S", 0.5)
+    call = message(0, 3, serializers.serializers["json"].dumpsCall("target", "echo", ("x" * 1000,), {}))
+    with greeted(served) as slow, pytest.raises(ConnectionError):
+        _dribble(slow, call)
+    assert served.target.calls == 0
+
+
+def test_one_who_does_not_read_its_answer_is_sent_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_connection, "STALLED_S", 0.2)
+    call = message(0, 3, serializers.serializers["json"].dumpsCall("target", "echo", ("x" * 900_000,), {}))
+    with greeted(served) as deaf:
+        deaf.settimeout(30)
+        with pytest.raises(ConnectionError):
+            _ask_without_end(deaf, call)
+    with Proxy(served.uri) as proxy:
+        assert proxy.echo(1) == 1
+
+
+def test_the_stranger_that_has_said_nothing_for_longest_makes_room(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.server._daemon, "_most", 5)
+    with contextlib.ExitStack() as stack:
+        neighbour = stack.enter_context(contextlib.closing(RpcConnection(served.uri, 30.0)))
+        neighbour.call("mark", 5)
+        idle = [stack.enter_context(greeted(served)) for _ in range(8)]
+        for each in idle[:4]:
+            each.settimeout(30)
+            assert is_sent_away(each)
+        assert neighbour.call("echo", 1) == 1
+        idle[-1].sendall(message(0, 3, serializers.serializers["json"].dumpsCall("target", "echo", (1,), {})))
+        assert idle[-1].recv(100)
 
 
 def message(flags: int, serializer: int, payload: bytes, kind: int = protocol.MSG_INVOKE) -> bytes:
@@ -338,13 +409,33 @@ def test_messages_have_a_largest_size(served: Served) -> None:
 
 
 @pytest.mark.parametrize("serializer", [1, 3, 4])
-@pytest.mark.parametrize("nested", [b"[" * 100_000, b"\x91" * 100_000, b"(" * 100_000, b"{1:" * 100_000])
+@pytest.mark.parametrize("nested", [b"[" * 100_000, b"\x91" * 100_000, b"(" * 100_000, b"{1:" * 40_000])
 def test_deep_nesting_kills_nobody(served: Served, serializer: int, nested: bytes) -> None:
     with greeted(served) as raw:
         raw.sendall(message(0, serializer, nested))
         assert raw.recv(1000)
     with Proxy(served.uri) as proxy:
         assert proxy.echo(1) == 1
+
+
+def test_a_batch_has_a_largest_answer(served: Served) -> None:
+    packed = serializers.serializers["json"]
+    many = [["echo", ["x" * 100_000], {}]] * 9
+    with greeted(served) as raw:
+        raw.settimeout(30)
+        for _ in range(3):
+            raw.sendall(message(protocol.FLAGS_BATCH, 3, packed.dumpsCall("target", "<batch>", many, {})))
+        wait_until(lambda: served.target.calls == 27, what="batches of which each is within bounds")
+    with Proxy(served.uri) as proxy:
+        proxy._pyroSerializer = "msgpack"
+        batch = BatchProxy(proxy)
+        for _ in range(3000):
+            batch.fill(100_000)
+        answers = batch()
+        with pytest.raises(ValueError, match="at most") as raised:
+            list(answers)
+        assert "bytes in all" in str(raised.value)
+        assert served.target.filled < 100, "all were made before anybody looked how large they are together"
 
 
 def test_batches_and_one_after_the_other_in_one_packet(served: Served) -> None:

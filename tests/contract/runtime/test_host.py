@@ -15,7 +15,7 @@ import pytest
 from nameserver.client import NameServerClient
 from nameserver.names import NAME_SERVER_OBJECT, PREFIX
 from nameserver.process import NameServerProcess
-from peers.core.calls import Status
+from peers.core.calls import AsOf, Status
 from peers.core.commands import Command
 from peers.core.inputs import Input, Now
 from peers.core.ledger.log import TradeEntry
@@ -163,6 +163,7 @@ def traded(market: Market) -> dict[str, object]:
         ("told", (b"rubbish",)),
         ("standing", ("s",)),
         ("introduce", (b"\x00",)),
+        ("deliver", (wire.pack([wire.FORM + 1, 0, 0, []]),)),
     ],
 )
 def test_malformed_calls_are_bad_requests(quiet: Market, method: str, arguments: tuple[object, ...]) -> None:
@@ -307,7 +308,7 @@ def test_a_peer_leaves_in_order(quiet: Market) -> None:
 
 def test_a_newcomer_is_introduced(quiet: Market) -> None:
     newcomer = quiet.add(quiet.spec(3, "seller", trades=False, timing=PATIENT))
-    packed = call(quiet, "buyer0", "introduce", wire.pack(newcomer.member))
+    packed = call(quiet, "buyer0", "introduce", wire.pack(wire.Newcomer(member=newcomer.member)))
     snapshot = wire.unpack_snapshot(packed)
     assert (snapshot.trader, snapshot.term) == ("buyer2", 1)
     newcomer.begin(snapshot)
@@ -355,6 +356,10 @@ class Broken:
 
     def status(self) -> Status:
         raise NotImplementedError
+
+    def as_of(self, area: str) -> AsOf | None:
+        del area
+        return None
 
     def snapshot(self) -> Snapshot:
         return Snapshot(members=(self._me,), edges=())

@@ -67,7 +67,7 @@ def retry_at_the_next_place() -> Iterator[None]:
         yield
 
 
-@mistake(235, 380)
+@mistake(303)
 def read_from_the_primary_alone() -> Iterator[None]:
     """A candidate goes past an entry that a majority does not have."""
     apply = LedgerRoad._apply

@@ -86,7 +86,7 @@ def takeover_without_office_entry() -> Iterator[None]:
         state.stock = before.stock
         held = msgspec.structs.replace(holder, term=holder.term + 1, trader=self._ctx.name)
         state.post = state.post.held(held)
-        self._begin(Won(state, (), state.post.of(holder.area)))
+        self._begin(Won(state, (), state.post.of(holder.area), 0.0))
 
     with patch.object(Fellows, "_take_over", at_once):
         yield

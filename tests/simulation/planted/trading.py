@@ -122,9 +122,9 @@ def tie_broken_by_arrival() -> Iterator[None]:
 def successor_forgets_the_queue() -> Iterator[None]:
     begin = TraderTerm.__init__
 
-    def forgetful(self: TraderTerm, ctx: Any, state: PostState, *seat: Any) -> None:
+    def forgetful(self: TraderTerm, ctx: Any, state: PostState, *seat: Any, **certain: Any) -> None:
         state.queue.clear()
-        begin(self, ctx, state, *seat)
+        begin(self, ctx, state, *seat, **certain)
 
     with patch.object(TraderTerm, "__init__", forgetful):
         yield
@@ -134,9 +134,9 @@ def successor_forgets_the_queue() -> Iterator[None]:
 def successor_counts_from_one() -> Iterator[None]:
     begin = TraderTerm.__init__
 
-    def forgetful(self: TraderTerm, ctx: Any, state: PostState, *seat: Any) -> None:
+    def forgetful(self: TraderTerm, ctx: Any, state: PostState, *seat: Any, **certain: Any) -> None:
         state.post = msgspec.structs.replace(state.post, seq=0)
-        begin(self, ctx, state, *seat)
+        begin(self, ctx, state, *seat, **certain)
 
     with patch.object(TraderTerm, "__init__", forgetful):
         yield

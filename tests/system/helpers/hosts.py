@@ -134,7 +134,8 @@ class Host:
 
     def run(self, n: int, *options: str) -> None:
         """Starts a terminal of the market."""
-        where = ("--dir", str(self.directory), "--mongo", self._network.uri)
+        # The database is one for all these tests, and asks for nothing.
+        where = ("--dir", str(self.directory), "--tls", "--insecure", "--mongo", self._network.uri)
         words = (sys.executable, "-m", "peers.cli", "run", self.address, str(n), *where, *options)
         self.process = self.start(*words, out=self.out)
 

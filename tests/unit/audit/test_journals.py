@@ -34,6 +34,17 @@ def test_a_last_line_without_an_end_is_torn_wherever_it_was_cut(journal: Path, c
     assert last == Torn(path=journal)
 
 
+def test_a_line_that_is_being_written_is_not_read_in_two_parts(journal: Path) -> None:
+    journal.write_bytes(ENTRY + ENTRY[:30])
+    reading = read_journal(journal)
+    assert isinstance(next(reading), JournalEntry)
+    assert next(reading) == Torn(path=journal)
+    with journal.open("ab") as file:
+        file.write(ENTRY[30:] + ENTRY)
+    assert list(reading) == []
+    assert sum(isinstance(line, JournalEntry) for line in read_journal(journal)) == 3
+
+
 def test_a_whole_last_entry_needs_no_end(journal: Path) -> None:
     journal.write_bytes(ENTRY.rstrip())
     assert all(isinstance(line, JournalEntry) for line in read_journal(journal))

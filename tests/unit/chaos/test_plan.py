@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 import msgspec
 import pytest
 
 from peers.chaos.plan import (
     ALL_KINDS,
+    BETWEEN,
     FAMILIES,
     LEAST_ALIVE,
+    MEMBER_KINDS,
     MOST_MORE,
     Kind,
     Plan,
     Planned,
     choose_kinds,
+    disturbs,
     draw_plan,
 )
+from peers.chaos.tuning import draw_tuning
+from peers.core.settings import changed, make_settings
 from peers.errors import SettingsError
+from peers.points import Point
 
-FIRST_OF_SEED_7 = [(2.5, "kill-trader"), (6.017, "resign"), (7.626, "leave"), (11.868, "come-back")]
+FIRST_OF_SEED_7 = [(2.5, "hang-trader"), (4.828, "hang-peer"), (6.579, "join"), (8.438, "kill-mongod")]
 SEEDS = range(150)
-_TAKES = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1}
+OF_ONE_MEMBER = set(ALL_KINDS) - MEMBER_KINDS
+_TAKES = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1, "crash-at": 1, "crash-taking-office": 2}
 
 
 def test_the_same_seed_is_the_same_plan() -> None:
@@ -60,22 +68,43 @@ def test_enough_peers_are_left_at_any_time(peers: int) -> None:
             gone += taken - (fault.kind == "come-back")
             if taken:
                 assert alive - disturbed >= LEAST_ALIVE, f"seed {seed}, fault {fault.number}"
-            if fault.lasts_s and fault.kind not in FAMILIES["mongod"]:
-                until_s.append(fault.at_s + fault.lasts_s)
+            if fault.kind not in FAMILIES["mongod"]:
+                until_s += [fault.at_s + fault.lasts_s] * disturbs(fault.kind)
             assert alive <= peers + MOST_MORE + gone
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_minute_has_every_kind_of_fault(seed: int) -> None:
-    kinds = {fault.kind for fault in draw_plan(seed, 60, 6).faults}
-    assert len(kinds) >= len(ALL_KINDS) - 3  # The deck may not have come round.
+def test_three_minutes_have_every_kind_of_fault(seed: int) -> None:
+    kinds = {fault.kind for fault in draw_plan(seed, 180, 6).faults}
+    assert len(kinds) >= len(OF_ONE_MEMBER) - 3  # The deck may not have come round.
 
 
 def test_over_many_seeds_nothing_is_missing_and_some_faults_overlap() -> None:
     plans = [draw_plan(seed, 60, 6) for seed in SEEDS]
-    assert {fault.kind for plan in plans for fault in plan.faults} == set(ALL_KINDS)
+    faults = [fault for plan in plans for fault in plan.faults]
+    assert {fault.kind for fault in faults} == OF_ONE_MEMBER
     assert sum(any(_overlap(plan)) for plan in plans) > len(plans) * 0.9
-    assert {fault.way for plan in plans for fault in plan.faults} == {"out", "in", "both", None}
+    assert {fault.way for fault in faults} == {"out", "in", "both", None}
+    assert {fault.between for fault in faults} == {*BETWEEN, None}
+    assert {fault.point for fault in faults} == {*get_args(Point), None}
+
+
+def test_a_member_that_takes_no_writes_is_hit_where_there_is_one() -> None:
+    kinds = {fault.kind for seed in SEEDS for fault in draw_plan(seed, 60, 6, replicas=3).faults}
+    assert kinds == set(ALL_KINDS)
+
+
+def test_each_seed_has_a_pace_of_its_own() -> None:
+    lengths = [len(draw_plan(seed, 300, 6).faults) for seed in SEEDS]
+    assert max(lengths) > 1.5 * min(lengths)
+
+
+def test_each_seed_has_timings_of_its_own_and_every_one_of_them_will_do() -> None:
+    drawn = {seed: draw_tuning(seed) for seed in range(500)}
+    assert all(draw_tuning(seed) == drawn[seed] == draw_plan(seed, 10, 6).tuning for seed in range(10))
+    assert len(set(drawn.values())) == len(drawn)
+    for changes in drawn.values():
+        make_settings(changed({}, changes))
 
 
 def _overlap(plan: Plan) -> list[Planned]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peers.chaos.plan import Kind
+from peers.chaos.plan import BETWEEN, Between, Kind
 from peers.chaos.targets import NoTarget, Present, choose
 from peers.core.names import Role
 
@@ -19,12 +19,12 @@ RUNNING: dict[str, Role] = {
 TOWN = Present(running=RUNNING, trader="seller5", ended=("buyer6", "seller7"))
 
 
-@pytest.mark.parametrize("kind", ["kill-trader", "stop-trader", "slow-trader", "cut-trader", "resign"])
+@pytest.mark.parametrize("kind", ["kill-trader", "cut-trader", "cut-database", "cut-customers", "crash-at", "resign"])
 def test_the_trader_is_hit(kind: Kind) -> None:
     assert choose(kind, 0.5, TOWN) == ("seller5",)
 
 
-@pytest.mark.parametrize("kind", ["kill-peer", "stop-peer", "slow-peer", "cut-peer"])
+@pytest.mark.parametrize("kind", ["kill-peer", "stop-peer", "cut-peer", "cut-nameserver", "hang-peer"])
 def test_the_pick_decides_which_other_is_hit(kind: Kind) -> None:
     hit = {choose(kind, pick / 100, TOWN)[0] for pick in range(101)}
     assert hit == RUNNING.keys() - {"seller5"}
@@ -44,7 +44,7 @@ def test_one_that_ended_comes_back() -> None:
         choose("come-back", 0.5, Present(running=RUNNING, trader=None))
 
 
-@pytest.mark.parametrize("kind", ["join", "kill-mongod", "stop-mongod", "kill-nameserver"])
+@pytest.mark.parametrize("kind", ["join", "kill-mongod", "step-down", "kill-member", "kill-nameserver"])
 def test_some_faults_hit_no_peer(kind: Kind) -> None:
     assert choose(kind, 0.5, Present(running={}, trader=None)) == ()
 
@@ -74,3 +74,22 @@ def test_somebody_to_buy_is_left() -> None:
     with pytest.raises(NoTarget, match="no buyer"):
         choose("kill-peer", 0.0, Present(running={**sellers, "buyer9": "buyer"}, trader="seller0"))
     assert choose("kill-peer", 0.99, Present(running={**sellers, "merchant9": "merchant"}, trader="seller0"))
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_the_wires_say_whom_a_fault_hits(between: Between) -> None:
+    hit = choose("delay", 0.0, TOWN, between)
+    assert hit == (() if between == "all" else ("seller5",) if "trader" in between else ("buyer0",))
+
+
+def test_two_are_split_off_whoever_they_are() -> None:
+    hit = [choose("split", pick / 100, TOWN) for pick in range(101)]
+    assert all(len(set(pair)) == 2 for pair in hit)
+    assert {name for pair in hit for name in pair} == set(RUNNING)
+
+
+def test_who_may_take_office_next_must_not_be_missed() -> None:
+    few = {name: RUNNING[name] for name in ("buyer0", "seller1", "buyer2", "seller5")}
+    assert choose("kill-trader", 0.5, Present(running=few, trader="seller5")) == ("seller5",)
+    with pytest.raises(NoTarget, match="would be left"):
+        choose("crash-taking-office", 0.5, Present(running=few, trader="seller5"))

@@ -43,6 +43,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["no-such-command"], "no-such-command"),
         (["status"], "no town runs in"),
         (["audit"], "no town has been in"),
+        (["invite", "--out", "x"], "or --client NAME"),
+        (["invite", "192.0.2.11", "--client", "anna", "--out", "x"], "give no address"),
+        (["shop", "look", "--client", "no-such.pem"], "cannot be used"),
+        (["shop", "look", "--client", "x.pem", "--name", "anna"], "leave it out"),
     ],
 )
 def test_errors_of_the_user_are_one_line(

@@ -29,6 +29,7 @@ from peers.core.reports import (
     Report,
     TookBack,
 )
+from peers.runtime.boot import boot
 from peers.runtime.journal import Journal, handed_over_before
 from tests.helpers.deals import taken_back
 
@@ -148,6 +149,9 @@ def test_on_disk_it_is_the_same_and_the_audit_knows_what_each_line_speaks_of(tmp
     journal.close()
     (path,) = (tmp_path / "journals").iterdir()
     written = [json.loads(line) for line in path.read_text().splitlines()]
+    times = [line.pop("mono_us") for line in written]
+    assert times == sorted(times)
+    assert {line.pop("boot") for line in written} == {boot()}
     assert written == [{"at_ms": 1_790_000_000_000, "peer": "buyer0", **line} for _, line in LINES]
     entries = [entry for entry in read_journal(path) if isinstance(entry, JournalEntry)]
     assert [subject_of(entry) for entry in entries] == [

@@ -16,6 +16,7 @@ from peers.core.calls import Buy, Call, MakeDeposit, check_call
 from peers.core.market import limits
 from peers.core.market.resignation import barred_until, is_resignation_due, sales_to_go
 from peers.core.market.rules import excluded_sellers, may_trade, require_may_deposit
+from peers.core.membership.clock_pace import MAX_AHEAD
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.settings import Settings, make_settings
 from peers.errors import BadRequest, SettingsError
@@ -92,9 +93,9 @@ def test_a_name_may_be_that_of_a_file() -> None:
 
 def test_how_far_ahead_a_clock_may_be() -> None:
     market = LamportStamp(lamport=5)
-    limits.check_not_far_ahead(LamportStamp(lamport=5 + limits.MAX_AHEAD), market)
+    limits.check_not_far_ahead(LamportStamp(lamport=5 + MAX_AHEAD), market)
     with pytest.raises(BadRequest, match="at most 1000000 ahead of the market's, which is at 5, and is 1000006"):
-        limits.check_not_far_ahead(LamportStamp(lamport=6 + limits.MAX_AHEAD), market)
+        limits.check_not_far_ahead(LamportStamp(lamport=6 + MAX_AHEAD), market)
 
 
 @pytest.mark.parametrize(

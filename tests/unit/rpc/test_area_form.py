@@ -7,24 +7,35 @@ from typing import Any
 import pytest
 
 from peers.errors import BadRequest
-from peers.rpc.area_form import areas_dict, areas_in, search_arguments
+from peers.rpc.area_form import areas_dict, areas_in, search_arguments, since_in
 
 KNOWN = ("north", "south")
 
 
 def test_item_and_areas_come_by_position_or_by_name() -> None:
-    assert search_arguments((), {}) == (None, None)
-    assert search_arguments(("fish",), {}) == ("fish", None)
-    assert search_arguments(("fish", ["north"]), {}) == ("fish", ["north"])
-    assert search_arguments(("fish",), {"areas": ["north"]}) == ("fish", ["north"])
-    assert search_arguments((), {"areas": ["north"]}) == (None, ["north"])
+    told = {"north": {"term": 2}}
+    assert search_arguments((), {}) == (None, None, None)
+    assert search_arguments(("fish",), {}) == ("fish", None, None)
+    assert search_arguments(("fish", ["north"]), {}) == ("fish", ["north"], None)
+    assert search_arguments(("fish",), {"areas": ["north"]}) == ("fish", ["north"], None)
+    assert search_arguments((), {"areas": ["north"]}) == (None, ["north"], None)
+    assert search_arguments(("fish", ["north"], told), {}) == ("fish", ["north"], told)
+    assert search_arguments((), {"since": told}) == (None, None, told)
+
+
+@pytest.mark.parametrize("wrong", [7, ["north"], {"east": {}}])
+def test_what_was_told_is_said_by_area(wrong: object) -> None:
+    assert since_in(None, KNOWN) == {}
+    assert since_in({"north": {"term": 2}}, KNOWN) == {"north": {"term": 2}}
+    with pytest.raises(BadRequest, match="areas of the town"):
+        since_in(wrong, KNOWN)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [(("fish", [], 1), {}), ((), {"area": "north"}), (("fish",), {"item": "salt"})]
+    ("arguments", "named"), [(("fish", [], {}, 1), {}), ((), {"area": "north"}), (("fish",), {"item": "salt"})]
 )
 def test_surplus_arguments_are_refused(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-    with pytest.raises(BadRequest, match="item and areas"):
+    with pytest.raises(BadRequest, match="item, areas and since"):
         search_arguments(arguments, named)
 
 
@@ -42,10 +53,12 @@ def test_areas_may_be_left_out() -> None:
 
 
 def test_every_row_says_its_area_and_who_is_silent_is_named() -> None:
-    found = {"north": [{"item": "fish"}], "west": []}
+    as_of = {"term": 2, "seq": 9, "place": 14}
+    found = {"north": {"rows": [{"item": "fish"}], **as_of}, "west": {"rows": [], **as_of}}
     assert areas_dict(("north", "south", "west", "east"), found, {"south": "no trader"}) == {
         "offers": [{"item": "fish", "area": "north"}],
         "areas": ["north", "west"],
+        "as_of": {"north": as_of, "west": as_of},
         "missing": [
             {"area": "south", "why": "no trader"},
             {"area": "east", "why": "it did not answer in time"},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.core.bounds import MAX_TIME
-from peers.core.calls import ReportStock
+from peers.core.calls import AsOf, OnOffer, ReportStock
 from peers.core.market.limits import MAX_PRICE
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
 from peers.core.membership.clocks import LamportStamp, VectorStamp
@@ -22,6 +22,7 @@ from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings
 from peers.errors import BadRequest
 from peers.rpc import public_form, wire
+from peers.rpc.read_form import browse_dict
 from tests.helpers.deals import taken_back
 
 LAMPORT = public_form.Reader(Settings())
@@ -254,9 +255,14 @@ def test_deposits_there_and_back() -> None:
     )
     deposit = Deposit(offer=offer, remaining=4, deposited_at_ms=1_700_000_000_123, term=2)
     assert public_form.deposit_of(public_form.deposit_dict(deposit)) == deposit
-    assert public_form.on_offer((deposit,)) == [
-        {"item": "fish", "seller": "s", "price": "7.20", "remaining": 4, "deposit_id": "d"}
-    ]
+    assert browse_dict(OnOffer(deposits=(deposit,), as_of=AsOf(term=2, seq=5, place=8)), 0.5) == {
+        "rows": [{"item": "fish", "seller": "s", "price": "7.20", "remaining": 4, "deposit_id": "d"}],
+        "term": 2,
+        "seq": 5,
+        "place": 8,
+        "area": "",
+        "within_ms": 500,
+    }
 
 
 @given(value=anything)
@@ -279,7 +285,36 @@ def test_parcels_there_and_back() -> None:
         ),
     )
     assert wire.unpack_parcel(wire.pack(parcel)) == parcel
-    assert wire.unpack_member(wire.pack(member)) == member
+    assert wire.unpack_member(wire.pack(wire.Newcomer(member=member))) == member
+
+
+MEMBER = Member(rank=3, name="buyer3", role="buyer", uri="PYRO:buyer3@host:1", incarnation=7)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        wire.pack(wire.Parcel(form=wire.FORM + 1, sender=3, incarnation=7, messages=())),
+        wire.pack([wire.FORM + 1, "what", {"nobody": "knows"}, 7]),
+    ],
+)
+def test_who_speaks_another_form_is_refused_with_that_word(sent: bytes) -> None:
+    for unpack in (wire.unpack_parcel, wire.unpack_member):
+        with pytest.raises(BadRequest, match=f"{wire.FORM + 1} is not understood here") as refused:
+            unpack(sent)
+        assert refused.value.field == "form"
+
+
+def test_a_newcomer_that_names_no_form_is_refused_with_that_word() -> None:
+    with pytest.raises(BadRequest, match="begins with its form, which is 1 here") as refused:
+        wire.unpack_member(wire.pack(MEMBER))
+    assert refused.value.field == "form"
+
+
+def test_what_is_garbled_in_our_own_form_is_not_put_down_to_the_form() -> None:
+    with pytest.raises(BadRequest) as refused:
+        wire.unpack_parcel(wire.pack([wire.FORM, 3, 7, ["nothing"]]))
+    assert refused.value.field == "parcel"
 
 
 @given(sent=st.binary(max_size=40) | anything)
@@ -303,4 +338,4 @@ def test_packed_rubbish_is_refused(sent: object) -> None:
 def test_newcomers_that_are_none(change: dict[str, Any]) -> None:
     fields = {"rank": 3, "name": "buyer3", "role": "buyer", "uri": "PYRO:b@h:1", "incarnation": 1, **change}
     with pytest.raises(BadRequest):
-        wire.unpack_member(wire.pack(fields))
+        wire.unpack_member(wire.pack([wire.FORM, fields]))

@@ -112,20 +112,16 @@ def test_nobody_goes_by_the_name_of_a_peer(monkeypatch: pytest.MonkeyPatch) -> N
         assert rank_of(name) == NO_RANK
 
 
-def test_what_the_trader_has_on_offer_is_not_for_sale() -> None:
+def test_what_is_for_sale_has_a_line_for_each_item() -> None:
     rows = [
-        {"item": "boar", "price": "6.00", "remaining": 16, "seller": "seller4"},
         {"item": "fish", "price": "7.20", "remaining": 5, "seller": "seller3"},
         {"item": "fish", "price": "5.00", "remaining": 2, "seller": "olga"},
     ]
-    assert sentences.look(rows, "seller4") == [
+    assert sentences.look(rows) == [
         "item  units  from  sellers",
         "fish  7      5.00  seller3, olga",
-        "seller4 is in office, and sells nothing meanwhile: 16 boar",
     ]
-    assert sentences.look(rows[:1], "seller4")[0] == "nothing is for sale just now"
-    assert "in office" in sentences.search(rows, None, "seller4")[1]
-    assert "in office" not in sentences.search(rows, None, "seller0")[1]
+    assert sentences.look([])[0] == "nothing is for sale just now"
 
 
 def test_a_search_in_all_areas_has_a_column_of_them_and_names_who_did_not_answer() -> None:
@@ -137,16 +133,16 @@ def test_a_search_in_all_areas_has_a_column_of_them_and_names_who_did_not_answer
         "areas": ["north", "south"],
         "missing": [{"area": "east", "why": "no trader is in office there"}],
     }
-    assert sentences.search_areas(found, "fish", "south", "seller3") == [
+    assert sentences.search_areas(found, "fish") == [
         "area   item  price  units  seller",
         "north  fish  7.20   5      seller3",
-        "south  fish  7.20   5      seller3 (in office, sells nothing meanwhile)",
+        "south  fish  7.20   5      seller3",
         "east did not answer: no trader is in office there",
     ]
-    nothing = sentences.search_areas({**found, "offers": []}, "fish", "south", "")
+    nothing = sentences.search_areas({**found, "offers": []}, "fish")
     assert nothing[0] == "nobody who answers offers fish just now"
     one = {"offers": [row("")], "areas": [""], "missing": []}
-    assert sentences.search_areas(one, "fish", "", "") == sentences.search([row("")], "fish", "")
+    assert sentences.search_areas(one, "fish") == sentences.search([row("")], "fish")
 
 
 def test_a_failover_is_told_in_a_word() -> None:

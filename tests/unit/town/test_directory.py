@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -252,3 +253,13 @@ def test_an_area_has_a_folder_of_the_same_shape_within(directory: Directory) -> 
     assert journal_files(town.area("north").path) == []
     town.empty_books()
     assert town.areas() == [town]
+
+
+def test_all_who_ask_at_once_what_a_terminal_is_called_hear_the_same(tmp_path: Path) -> None:
+    for number in range(50):
+        directory = Directory(tmp_path / str(number))
+        directory.make()
+        with ThreadPoolExecutor(8) as pool:
+            names = set(pool.map(Directory.terminal, [directory] * 8))
+        assert names == {Directory(directory.path).terminal()}
+        assert [path.name for path in directory.path.glob(".*")] == []

@@ -7,11 +7,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nameserver.client import Registered
 from peers.errors import LedgerError
-from peers.rpc.certificates import Validity, ensure_certificates
+from peers.rpc.certificates import Validity, ensure_certificates, validity_of
 from peers.rpc.identity import Identity
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
@@ -143,6 +144,26 @@ def test_certificates_that_will_not_do_are_told(
     assert says in of(diagnosis, "certificate").seen
     assert of(diagnosis, "certificate").advice
     assert diagnosis.exit_code == 1
+
+
+def test_a_certificate_for_another_address_is_told_with_the_invitation_to_make(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_certificates(TlsFiles(directory.tls), ["198.51.100.9"])
+    found = msgspec.structs.replace(state(0), mongo_uri="", advertised="198.51.100.10", tls=True)
+    monkeypatch.setattr(directory, "read_town", lambda: found)
+    finding = of(Doctor(directory, None).look(), "certificate")
+    assert (finding.verdict, "called 198.51.100.10" in finding.seen) == ("wrong", True)
+    assert "bazaar invite 198.51.100.10 --out FILE" in finding.advice
+
+
+def test_a_certificate_of_an_older_version_is_told(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure_certificates(TlsFiles(directory.tls))
+    found = msgspec.structs.replace(validity_of(TlsFiles(directory.tls)), identity=None)
+    monkeypatch.setattr(doctors, "validity_of", lambda _files: found)
+    finding = of(Doctor(directory, None).look(), "certificate")
+    assert (finding.verdict, "names no machine" in finding.seen) == ("wrong", True)
+    assert "bazaar invite" in finding.advice
 
 
 def test_a_name_that_means_loopback_is_told(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 
 from peers.errors import SettingsError, TownError
-from peers.rpc.certificates import ensure_certificates, validity_of
+from peers.rpc.certificates import client_in, ensure_certificates, validity_of
+from peers.rpc.identity import Identity
 from peers.rpc.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines import invitation as invitations
@@ -21,6 +22,7 @@ from peers.town.machines.invitation import (
     invitation_from_environment,
     make_invitation,
     read_invitation,
+    write_client_file,
     write_invitation,
 )
 from peers.town.replication import begin_replication, read_replication, write_replication
@@ -60,6 +62,31 @@ def test_a_file_that_only_its_owner_can_read_and_that_is_read_again(town: Direct
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_invitation(str(path)) == made
     assert made.town == (f"{HERE}:9090",)
+
+
+def test_a_clients_file_is_whole_and_for_its_owner_only(town: Directory, tmp_path: Path) -> None:
+    path = tmp_path / "anna.pem"
+    assert write_client_file(town, "anna", path) == "client-anna"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert client_in(path) == Identity("client", "anna")
+    assert path.read_bytes().endswith(TlsFiles(town.tls).authority.read_bytes())
+    with pytest.raises(TownError, match="is not a client's"):
+        client_in(TlsFiles(town.tls).member)
+
+
+@pytest.mark.parametrize("name", ["", "anna-maria", "anna/1", "ä", "a" * 58])
+def test_a_client_has_a_name_that_ends_where_an_id_goes_on(town: Directory, tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="1 to 57 of A-Z"):
+        write_client_file(town, name, tmp_path / "x.pem")
+    assert not (tmp_path / "x.pem").exists()
+
+
+def test_who_may_not_invite_lets_no_client_in(town: Directory, tmp_path: Path) -> None:
+    TlsFiles(town.tls).authority_key.unlink()
+    with pytest.raises(TownError, match="can let nobody in"):
+        write_client_file(town, "anna", tmp_path / "anna.pem")
+    with pytest.raises(TownError, match="no town that asks for certificates"):
+        write_client_file(Directory(tmp_path / "plain"), "anna", tmp_path / "anna.pem")
 
 
 def test_a_machine_that_accepts_is_a_member_and_reaches_the_books(town: Directory, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from peers.town.replication import check_level, what_is_kept
 
 def test_a_search_at_the_nearest_member_needs_a_bound() -> None:
     with pytest.raises(SettingsError, match=r"read_preference nearest needs max_staleness_s of 0\.1 or more"):
-        make_settings({"ledger": {"read_preference": "nearest"}})
+        make_settings({"ledger": {"read_preference": "nearest", "max_staleness_s": 0}})
     with pytest.raises(SettingsError, match="write_level"):
         make_settings({"ledger": {"write_level": "none"}})
     assert make_settings({"ledger": {"read_preference": "nearest", "max_staleness_s": 2}})

@@ -126,6 +126,8 @@ class Bully(Rounds):
     def _on_answer(self, sender: int, answer: ElectionAnswer) -> None:
         if self._round != (answer.after_term, answer.attempt) or answer.rank <= self._highest:
             return
+        if not self._is_up(answer.rank):  # There is nobody to wait for.
+            return
         self._highest = answer.rank
         self._peers.flood(answer, but=sender)
 

@@ -143,6 +143,9 @@ class Echo(Rounds):
         if self._round != (explorer.after_term, explorer.attempt):
             return
         wave = (explorer.stands, explorer.initiator, explorer.number)
+        is_forged = explorer.initiator == self._peers.ctx.me.rank and explorer.number >= self._started
+        if is_forged or not self._is_up(explorer.initiator):
+            return
         if wave == self._wave:
             self._on_met(sender)
         elif self._wave is None or not self._is_up(self._wave[1]) or wave > self._wave:

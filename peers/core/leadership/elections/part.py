@@ -8,7 +8,7 @@ import msgspec
 
 from peers.core.context import Context
 from peers.core.leadership.election_cost import ElectionCost
-from peers.core.leadership.elections.base import ElectionAlgorithm, patience_s
+from peers.core.leadership.elections.base import AT_THE_START, ElectionAlgorithm, patience_s
 from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
@@ -22,6 +22,14 @@ RECHECK_VACANCY_S = 1.0
 """How often a peer looks whether the post is filled. No setting: it only mends what elections left undone."""
 
 
+LONGEST_ELECTION_S = 5.0
+"""A post that stays vacant for longer is bid for by whoever finds it so, whatever is said. No setting: it bounds how
+long an election can be held up by one that lies in it."""
+
+MOST_ATTEMPTS_AHEAD = 1000
+"""An attempt that is further ahead than this is none: there would be no later one that all could agree on."""
+
+
 class ElectionPart:
     """The Electorate of the algorithm. `on_nominated` gets the term after which this peer shall take office."""
 
@@ -31,6 +39,8 @@ class ElectionPart:
         self._on_nominated = on_nominated
         self._algorithm: ElectionAlgorithm = ALGORITHMS[ctx.settings.election](self)
         self._vacant_since_s = 0.0
+        # Since when there has been no trader, in whichever term; None while there is one.
+        self._untraded_since_s: float | None = None
         self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
         self._has_told = False  # That the ledger is away.
         self.eligibility = Eligibility(ctx)
@@ -42,6 +52,8 @@ class ElectionPart:
         """The post is vacant: begins an election if that is this peer's to do, else sees to it that somebody does."""
         ctx = self._ctx
         self._vacant_since_s = ctx.now.mono_s
+        if self._untraded_since_s is None:
+            self._untraded_since_s = ctx.now.mono_s
         ctx.set_timer("vacancy", 4 * patience_s(ctx, ctx.view.reason) * ctx.rng.uniform(1.0, 1.5))
         if ctx.view.reason is VacancyReason.BOOKS_AWAY:
             self.on_books_away()
@@ -113,10 +125,22 @@ class ElectionPart:
             self._ask_for_sign_of_life()
         elif self._algorithm.attempt() is None and leadership.state is not LeadershipState.CANDIDATE:
             self._begin()
+        elif self._takes_too_long():
+            self.nominate(leadership.view.term)
         self._ctx.set_timer("vacancy", RECHECK_VACANCY_S)
+
+    def _takes_too_long(self) -> bool:
+        """Whether to bid without asking anybody; not all do so at the same time."""
+        if self._untraded_since_s is None or not self._ctx.may_stand:
+            return False
+        longest_s = LONGEST_ELECTION_S * (AT_THE_START if self._ctx.view.reason is VacancyReason.START else 1)
+        longest_s *= self._ctx.rng.uniform(1.0, 2.0)
+        return self._ctx.now.mono_s - self._untraded_since_s > longest_s
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:
         """Takes in a message of the present vacancy."""
+        if message.attempt > (self._algorithm.attempt() or 0) + MOST_ATTEMPTS_AHEAD:
+            return
         beginner = message.begun_by()
         if beginner is not None and self.cost.started_by is None:
             member = self._ctx.members.get(beginner)
@@ -133,6 +157,7 @@ class ElectionPart:
     def on_filled(self) -> None:
         """Somebody holds the post."""
         self._algorithm.stop()
+        self._untraded_since_s = None
         self._tell_people(Done())
         self._ctx.reaches_books, self._is_asked = True, False
         self._ctx.cancel_timer("vacancy")

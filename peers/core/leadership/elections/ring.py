@@ -25,6 +25,8 @@ from peers.core.membership.overlay_graph import distances, next_hop
 from peers.core.messages import ElectionMessage
 from peers.core.reports import ElectionStarted
 
+MOST_PATIENT = 20
+"""A later attempt waits for longer, but not more than so many times."""
 HOP_PART = 0.1
 """A lap may take so much of the patience of peers for each of its hops, before it counts as lost."""
 
@@ -74,6 +76,8 @@ class Ring(Rounds):
         # The highest lap seen in this round, and the last one that this peer added itself to.
         self._lap: _Lap | None = None
         self._added_to: _Lap | None = None
+        # How many laps this peer has begun in this round.
+        self._begun = 0
         # Who won the lap that this peer began, None until it is back.
         self._winner: int | None = None
 
@@ -87,15 +91,15 @@ class Ring(Rounds):
 
     def _enter(self, after_term: int, attempt: int, reason: VacancyReason) -> None:
         self._round, self._reason = (after_term, attempt), reason
-        self._lap, self._added_to, self._winner = None, None, None
+        self._lap, self._added_to, self._winner, self._begun = None, None, None, 0
 
     # -- the lap -------------------------------------------------------------------------------------------
 
     def _begin_lap(self) -> None:
         assert self._round is not None
         rank = self._peers.ctx.me.rank
-        before = self._lap[1] if self._lap is not None and self._lap[0] == rank else -1
-        self._lap = self._added_to = (rank, before + 1)
+        lap, self._begun = self._begun, self._begun + 1
+        self._lap = self._added_to = (rank, lap)
         self._winner = None
         self._wait(self._lap_s())
         after_term, attempt = self._round
@@ -104,7 +108,7 @@ class Ring(Rounds):
             attempt=attempt,
             reason=self._reason,
             beginner=rank,
-            lap=before + 1,
+            lap=lap,
             standing=(rank,) if rank in self._eligible() else (),
             to=rank,
             hops_left=0,
@@ -142,6 +146,8 @@ class Ring(Rounds):
         if is_old or not self._is_up(election.beginner) or self._swallows(lap):
             return
         rank = self._peers.ctx.me.rank
+        if election.beginner == rank and election.lap >= self._begun:
+            return  # It was not begun here, whoever says so.
         self._lap = lap
         # The beginner waits the shortest, the highest next: not all are to begin the next attempt at once.
         self._wait(self._lap_s() * (2 + self._below_the_highest()) if election.beginner != rank else self._lap_s())
@@ -220,7 +226,7 @@ class Ring(Rounds):
         assert self._round is not None
         ctx = self._peers.ctx
         hops = sum(distances(ctx.graph, ctx.me.rank).values())
-        return self._patience_s() * (1 + HOP_PART * hops) * (self._round[1] + 1)
+        return self._patience_s() * (1 + HOP_PART * hops) * min(self._round[1] + 1, MOST_PATIENT)
 
     def _wait(self, wait_s: float) -> None:
         self._peers.ctx.set_timer("election", wait_s)

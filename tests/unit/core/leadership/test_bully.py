@@ -24,6 +24,7 @@ class Electorate:
     def __init__(self, rank: int, up: int = 5) -> None:
         self.ctx = Context(peer(rank, "buyer"), rules(), Random(0))
         self.up = list(range(up))
+        self.ctx.members.merge(peer(other, "buyer") for other in self.up if other != rank)
         self.said: list[ElectionMessage] = []
         self.nominated = False
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeVar
 
 from db.ledger.memory import MemoryLedger
-from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, Reply, Resign, Search, Standing
+from peers.core.calls import AskOutcome, Buy, Call, Failure, MakeDeposit, OnOffer, Reply, Resign, Search, Standing
 from peers.core.commands import NotifySales, Perform, Publish, Respond, SetTimer
 from peers.core.context import Context
 from peers.core.inputs import Now, TimerName
@@ -99,7 +99,7 @@ class Desk:
         self.ctx.members = Membership([me, *(peer(rank_of(name), _role(name)) for name in NAMES[:-1])], [])
         takes_the_post(self.ctx.leadership, me)
         self.ctx.now = Now(mono_s=0.0, wall_ms=T0_MS)
-        self.office = TraderTerm(self.ctx, takes_office(self.ledger, TRADER))
+        self.office = TraderTerm(self.ctx, takes_office(self.ledger, TRADER), certain_s=0.0)
         self.under_way: list[Operation] = []
         self.told: list[tuple[str, Outcome]] = []
         self.reports: list[Report] = []
@@ -128,8 +128,8 @@ class Desk:
 
     def search(self, item: str | None = None) -> tuple[Deposit, ...]:
         found = self._call(Search(item=item)).answer
-        assert isinstance(found, tuple)
-        return found
+        assert isinstance(found, OnOffer)
+        return found.deposits
 
     def standing(self, seller: str, after_seq: int = 0) -> Caller:
         return self._call(Standing(seller=seller, after_seq=after_seq))

@@ -31,7 +31,7 @@ class Office:
         self.now_s = 0.0
         state = PostState()
         state.take_in(office(1, "merchant9"))
-        self.term = TraderTerm(self.ctx, state)
+        self.term = TraderTerm(self.ctx, state, certain_s=0.0)
         self.answers: dict[int, Reply | Failure] = {}
         self._calls = 0
         self._appends: list[Append] = []

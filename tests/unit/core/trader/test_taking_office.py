@@ -14,7 +14,7 @@ from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry
 from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Operation, Result, Taken, Unknown
 from peers.core.market.records import Post
-from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S
 from peers.core.trader.taking_office import Lost, TakingOffice, Won
 from tests.helpers.deals import accepted, at, office, stock, trade, unavailable
@@ -39,16 +39,21 @@ class Candidate:
         self.bid = TakingOffice(self.ctx, after_term, reason)
         self.ended: Won | Lost | None = None
         self.reports: list[LedgerTrouble | LedgerBack] = []
-        self.timer = False
+        self.timer = self.is_cut_off = False
         self.asked: list[Operation] = []
         self._take_commands()
 
     def _take_commands(self) -> None:
         for command in self.ctx.take_commands():
-            if isinstance(command, Publish) and isinstance(command.report, LedgerTrouble | LedgerBack):
+            if isinstance(command, Publish) and isinstance(command.report, CutOff):
+                self.is_cut_off = True
+            elif isinstance(command, Publish) and isinstance(command.report, LedgerTrouble | LedgerBack):
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer):
-                assert (command.timer, command.after_s) == ("ledger", RETRY_LEDGER_S)
+                watches = (self.ctx.settings.timing.suspect_s,) if self.is_cut_off else ()
+                assert (command.timer, command.after_s) in [
+                    ("ledger", after_s) for after_s in (RETRY_LEDGER_S, *watches)
+                ]
                 self.timer = True
             else:
                 assert isinstance(command, Perform), command
@@ -144,6 +149,25 @@ def test_a_successor_takes_over_what_the_log_adds_up_to(ledger: MemoryLedger, ma
     for changes in to_make:
         ledger.perform(changes)
     assert ledger.made == ledger.end
+
+
+@pytest.mark.parametrize(
+    ("off_s", "stays"), [(0.0, True), (0.3, True), (-0.3, True), (86_400.0, False), (-86_400.0, False)]
+)
+@pytest.mark.usefixtures("predecessor")
+def test_a_suspected_trader_whose_last_entry_is_of_just_now_stays_in_office(
+    ledger: MemoryLedger, off_s: float, stays: bool
+) -> None:
+    """An entry that is of yesterday or of tomorrow says only that one of the clocks on the wall is wrong."""
+    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
+    last = last_entry(ledger)
+    assert last is not None
+    candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
+    candidate.reads()
+    assert candidate.is_cut_off == stays
+    if not stays:
+        candidate.writes()
+        assert candidate.won.state.post.trader == "merchant9"
 
 
 def test_each_bid_of_a_peer_writes_an_entry_of_its_own(ledger: MemoryLedger) -> None:

@@ -7,8 +7,8 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.calls import StandingReply
 from peers.core.ledger.port import FindSales, LookUp
-from peers.core.market.limits import MAX_AHEAD
 from peers.core.market.records import Accepted, Deposit
+from peers.core.membership.clock_pace import MAX_AHEAD
 from tests.unit.core.trader.checks import FISH, SALT, was_told_the_post_is_closed, was_turned_away
 from tests.unit.core.trader.desk import TRADER, Desk, asked_for, books, queued_in, recorded
 from tests.unit.core.words import at, offers, rules, wants

@@ -16,7 +16,7 @@ import msgspec
 
 from db.audit.journals import journal_path
 from db.keepers import Extent
-from nameserver.journal_service import JOURNALS_OBJECT, LONGEST_LINE, check_names, listed
+from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, check_names, listed
 from peers.endpoints import split_endpoint
 from peers.errors import TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, NobodyListens, RpcConnection, Silent
@@ -88,6 +88,11 @@ class Source:
     def say_had(self, terminal: str) -> None:
         """Says that `terminal` has all of these journals. TownError if it does not answer."""
         self._call("had", terminal)
+
+    def take(self, nameserver: str) -> None:
+        """Asks it to copy the journals that the name server at `nameserver` hands out. TownError if it does not
+        answer, or refuses."""
+        self._call("take", nameserver)
 
     def readers(self) -> list[str]:
         """Returns which terminals have said so. TownError if it does not answer."""

@@ -1,0 +1,194 @@
+"""`reads`: what customers read is what the log says at its place, in the order, and no older than, it was promised.
+
+All that customers did (purchases, deposits, searches, outcomes) is judged for strict serializability (Papadimitriou,
+1979; with real time, Herlihy and Wing, 1990), by the one order that there is: that of the log's places. A search may
+miss what its answer says it may (`within_ms`), but nothing that the same customer was told before.
+
+`history` is read before the log, so that the log has whatever was seen in it; feed it to the checker as it is.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+
+from db.audit.checkers.levels import WriteLevels
+from db.audit.findings import LOST, Checker, Finding
+from db.audit.history.operations import DEPOSIT, NEVER, OUTCOME, PURCHASE, SEARCH, Operations
+from db.audit.history.order import ANYWHERE, NOTHING, Ranges, contradictions
+from db.audit.history.shelf import Shelf
+from db.audit.history.words import in_words
+from db.audit.log_rows import EntryRow, RecountRow
+from db.audit.rows import DepositRow, RequestRow
+
+_MOST = 2**27
+"""Decisions with a higher seq are left out: broken books may say any number."""
+
+
+class Reads(Checker):
+    """Judges the history of customers; None where there are no journals."""
+
+    name: ClassVar[str] = "reads"
+
+    def __init__(self, history: Operations | None = None) -> None:
+        super().__init__()
+        self._history = history
+        operations = history or Operations()
+        self._searches = sorted(range(len(operations.searches)), key=lambda each: operations.searches[each].place)
+        self._next = 0
+        self._shelf = Shelf()
+        self._place = NOTHING
+        self._is_cut = False
+        # By seq, the place that decided it; by number of a record whose place is asked for, that place.
+        self._places = array("q")
+        self._deposits = {
+            name: ANYWHERE for kind, name in zip(operations.kind, operations.names, strict=True) if kind == DEPOSIT
+        }
+        self._undecided = {
+            operations.names[index]: ANYWHERE for index, state in operations.states.items() if state == "none"
+        }
+        # By seq, the place that took it back.
+        self._taken_back: dict[int, int] = {}
+        self._not_judged = 0
+        self._levels = WriteLevels()
+
+    # -- the log -------------------------------------------------------------------------------------------
+
+    def log_entry(self, row: EntryRow) -> None:
+        if self._history is None or row.misplaced:
+            return
+        self._leave_place()
+        self._levels.log_entry(row)
+        self._place = row.place
+        self._is_cut = self._is_cut or row.cut
+        self._shelf.entry(row)
+
+    def deposit(self, row: DepositRow) -> None:
+        if self._history is None:
+            return
+        self._shelf.deposit(row)
+        if row.id in self._deposits:
+            self._deposits[row.id] = self._place
+
+    def request(self, row: RequestRow) -> None:
+        if self._history is None or row.seq is None or row.seq < 1 or row.status == "queued":
+            return
+        self._shelf.request(row)
+        if self._is_cut and row.at != self._place:
+            return  # It may be of an entry that was cut, and nobody knows of which.
+        while len(self._places) <= min(row.seq, _MOST):
+            self._places.append(NOTHING)
+        if row.seq <= _MOST:
+            self._places[row.seq] = self._place
+        if row.id in self._undecided:
+            self._undecided[row.id] = self._place
+
+    def reversal(self, row: RequestRow) -> None:
+        if row.seq is not None:
+            self._taken_back[row.seq] = self._place
+
+    def recount(self, row: RecountRow) -> None:
+        if self._history is not None:
+            self._shelf.recount(row)
+
+    def _leave_place(self) -> None:
+        """The entry at hand has brought all it brings: those who saw that much must have seen this."""
+        self._shelf.finish()
+        searches = self._history.searches if self._history is not None else []
+        while self._next < len(self._searches) and searches[self._searches[self._next]].place <= self._place:
+            self._look_at(self._searches[self._next])
+            self._next += 1
+
+    def _look_at(self, number: int) -> None:
+        assert self._history is not None
+        seen = self._history.searches[number]
+        if self._is_cut or seen.place != self._place:
+            self._not_judged += 1
+            return
+        wrong = self._shelf.wrong(seen)
+        if wrong:
+            self.violate(f"log {seen.place}", what=f"a search as of place {seen.place} {wrong}")
+
+    # -- the verdict ---------------------------------------------------------------------------------------
+
+    def finish(self) -> Finding:
+        history = self._history
+        if history is None:
+            return self.not_judged("not checked", "there are no journals, or no log to hold them against")
+        self._leave_place()
+        for number in self._searches[self._next :]:
+            place = history.searches[number].place
+            what = f"a search was shown what there was at place {place}, and the log ends at {self._place}"
+            self.violate(f"log {place}", what=what)
+        ranges, begins = self._ranges(history), self._begins(history)
+        said: set[int] = set()
+        for members, begin, end, in_session in self._orders(history, begins):
+            for found in contradictions(ranges, members, begin, end, NEVER):
+                if found.later not in said:  # What contradicts the clock and the journal is one fault.
+                    said.add(found.later)
+                    words = in_words(found, history, ranges, in_session=in_session)
+                    named = [history.names[each] for each in (found.earlier, found.later) if history.names[each]]
+                    self.violate(*dict.fromkeys(named), what=words)
+        if self._not_judged:
+            self._notes.append(f"{self._not_judged:,} searches are of places whose entries were cut: not compared")
+        finding = super().finish()
+        # Below a majority the end of the log may be lost with a primary, and the places are given once more.
+        return msgspec.structs.replace(finding, state=LOST) if self._found and self._levels.note() else finding
+
+    def _ranges(self, history: Operations) -> Ranges:
+        """Where each operation may have happened, by the log."""
+        ranges = Ranges(len(history))
+        for index, kind in enumerate(history.kind):
+            name, seq = history.names[index], history.ref[index]
+            if kind == PURCHASE:
+                place = self._place_of(seq)
+                ranges.put(index, place, alone=place != NOTHING)
+            elif kind == DEPOSIT:
+                place = self._deposits.get(name, ANYWHERE)
+                if place != ANYWHERE:
+                    ranges.put(index, place, alone=history.begin[index] != NEVER)
+            elif kind == SEARCH:
+                place = history.searches[seq].place
+                ranges.put(index, min(place, self._place), place)
+            else:
+                ranges.put(index, *self._range_of(history.states[index], name, seq, is_read=kind == OUTCOME))
+        return ranges
+
+    def _range_of(self, state: str, name: str, seq: int, *, is_read: bool) -> tuple[int, int]:
+        """Where an outcome may have been read, or heard of."""
+        if state == "none":
+            decided = self._undecided.get(name, ANYWHERE)
+            return NOTHING, decided - 1 if decided != ANYWHERE else ANYWHERE
+        undone = self._taken_back.get(seq, ANYWHERE)
+        if state == "taken_back":
+            return (undone if undone != ANYWHERE else NOTHING), ANYWHERE
+        return self._place_of(seq), undone - 1 if is_read and undone != ANYWHERE else ANYWHERE
+
+    def _place_of(self, seq: int) -> int:
+        """The place that decided a request; that of none where its entry was cut, or it is not recorded."""
+        return self._places[seq] if 0 < seq < len(self._places) else NOTHING
+
+    @staticmethod
+    def _begins(history: Operations) -> array[int]:
+        """By operation, the moment before which all that was told must be in it."""
+        begins = array("q", history.begin)
+        for index, kind in enumerate(history.kind):
+            if kind == SEARCH:
+                begins[index] -= history.searches[history.ref[index]].within_us
+        return begins
+
+    @staticmethod
+    def _orders(history: Operations, begins: array[int]) -> Iterator[tuple[list[int], array[int], array[int], bool]]:
+        """Gives what came before what: by the lines of each session, then by the clock of each boot of a machine."""
+        for column, begin, end in (
+            (history.session, history.first_line, history.last_line),
+            (history.boot, begins, history.end),
+        ):
+            groups: dict[int, list[int]] = {}
+            for index, group in enumerate(column):
+                groups.setdefault(group, []).append(index)
+            for members in groups.values():
+                yield members, begin, end, column is history.session

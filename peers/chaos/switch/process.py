@@ -1,0 +1,163 @@
+"""The switch itself: `python -m peers.chaos.switch.process SEED`, a process of one thread.
+
+It is told on its standard input who listens where and what is wrong with the wires, and ends with that; what it has
+to say is on its standard output. With nothing wrong, what is read at one end is written at the other at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from random import Random
+from selectors import EVENT_READ, DefaultSelector
+
+import msgspec
+
+from peers.chaos.switch.faults import Ended, Listening, Places, ToRun, WireFault, hits, to_switch
+from peers.chaos.switch.relay import Relay
+from peers.chaos.switch.wire import AtWork
+
+_HERE = "127.0.0.1"
+_BACKLOG = 1000
+_STDIN = 0
+
+
+class Switch:
+    """All connections, and all faults at work."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(f"switch/{seed}")
+        self._selector = DefaultSelector()
+        # By socket, its file number while it is watched: one that was closed has none any more.
+        self._watched: dict[socket.socket, int] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._numbers = count(1)
+        self._relays: set[Relay] = set()
+        self._places: dict[int, str] = {}
+        self._at_work: list[AtWork] = []
+        self._orders = b""
+        self._over = False
+        self._listener = socket.create_server((_HERE, 0), backlog=_BACKLOG)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, EVENT_READ, self._accept)
+        self._selector.register(_STDIN, EVENT_READ, self._hear)
+
+    def run(self) -> None:
+        """Returns when its standard input has ended."""
+        _say(Listening(port=self._listener.getsockname()[1]))
+        while not self._over:
+            timeout_s = max(self._timers[0][0] - time.monotonic(), 0.0) if self._timers else None
+            for key, events in self._selector.select(timeout_s):
+                key.data(events)
+            while self._timers and self._timers[0][0] <= time.monotonic():
+                heapq.heappop(self._timers)[2]()
+
+    # -- what connections need -----------------------------------------------------------------------------
+
+    def watch(self, sock: socket.socket, events: int, act: Callable[[int], None]) -> None:
+        """Has `act` called with what is possible of `events`, until something else is said; with 0, never."""
+        number = self._watched.get(sock)
+        if not events:
+            if number is not None:
+                del self._watched[sock]
+                self._selector.unregister(number)
+        elif number is None:
+            self._watched[sock] = sock.fileno()
+            self._selector.register(sock.fileno(), events, act)
+        else:
+            self._selector.modify(number, events, act)
+
+    def at(self, at_s: float, act: Callable[[], None]) -> None:
+        """Has `act` called once, at that time."""
+        heapq.heappush(self._timers, (at_s, next(self._order), act))
+
+    def name_at(self, port: int) -> str:
+        """Returns who listens there; "" where nobody has said so."""
+        return self._places.get(port, "")
+
+    def faults_between(self, sender: str, receiver: str) -> list[AtWork]:
+        """Returns what is wrong with a wire from here to there."""
+        return [each for each in self._at_work if hits(each.fault, sender, receiver)]
+
+    def over(self, relay: Relay) -> None:
+        """The connection is no more."""
+        self._relays.discard(relay)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            while True:
+                caller, _ = self._listener.accept()
+                self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random())))
+        except BlockingIOError:
+            pass
+
+    # -- what it is told -----------------------------------------------------------------------------------
+
+    def _hear(self, _events: int) -> None:
+        came = os.read(_STDIN, 1 << 16)
+        if not came:
+            self._over = True
+            return
+        *lines, self._orders = (self._orders + came).split(b"\n")
+        for line in lines:
+            order = to_switch.decode(line)
+            if isinstance(order, Places):
+                self._places = order.names
+                for relay in list(self._relays):
+                    relay.rename()
+            else:
+                self._begin(order)
+
+    def _begin(self, fault: WireFault) -> None:
+        at_work = AtWork(fault=fault, until_s=time.monotonic() + fault.seconds)
+        if fault.once:
+            hit = [each for each in self._relays if self._is_hit(each, fault)]
+            for relay in hit:
+                if fault.once == "reset":
+                    relay.reset()
+                else:
+                    relay.lose(at_work)
+            at_work.touched.update(relay.number for relay in hit)
+        else:
+            self._at_work.append(at_work)
+            self._spread()
+        self.at(at_work.until_s, partial(self._end, at_work))
+
+    def _is_hit(self, relay: Relay, fault: WireFault) -> bool:
+        return hits(fault, relay.caller_name, relay.callee_name) or hits(fault, relay.callee_name, relay.caller_name)
+
+    def _end(self, at_work: AtWork) -> None:
+        if at_work in self._at_work:
+            self._at_work.remove(at_work)
+            self._spread()
+        ended = Ended(number=at_work.fault.number, touched=len(at_work.touched), given_up=at_work.given_up)
+        _say(ended)
+
+    def _spread(self) -> None:
+        """Has all connections know which faults there are now."""
+        for relay in list(self._relays):
+            relay.suffer()
+
+
+def _say(what: ToRun) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """The process."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Switch(int(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    main()

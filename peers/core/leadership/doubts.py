@@ -1,0 +1,143 @@
+"""What a peer does not believe of the post because somebody says so: it asks the books first.
+
+A term exists once its office entry stands in the log, so of terms the books are the authority, and anybody can read
+them. Most of what is said needs no such question, and failover never waits for one: that the trader of the present
+term is gone, which it can deny, and that somebody has taken the very next term. What is no such step may be news that
+was missed, or a lie, or be about books that were restored to an older state. What said it is held back, the books are
+asked, and whatever they answer counts: a term that they do not have is believed no longer. One whose neighbours go on
+saying that it lives in the future asks as well, and so does a trader of whose successor others speak.
+
+Who was lied to is wary for a while, and asks about the very next term too. Who cannot reach the books believes what
+it hears, but asks until it has an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peers.core.context import Context
+from peers.core.leadership.state import LeadershipState, LeadershipView
+from peers.core.ledger.port import Operation, PostRead, ReadPost, Result
+from peers.core.market.records import Post
+from peers.core.reports import FalseTerm
+
+ASK_GAP_S = 0.5
+"""The books are asked at most once in so long, whatever is said. No setting: it bounds what a liar can cost."""
+
+WARY_FOR_S = 30.0
+"""After a lie a peer asks the books about each term for so long. No setting: it is what a few questions are worth."""
+
+MOST_HELD = 16
+"""So many messages wait for an answer of the books at most; what they say is said again by heartbeats."""
+
+
+class Doubts:
+    """One peer's doubts, and its questions to the books."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        # The messages that wait for the books, each as what is to be done with it then.
+        self._held: list[Callable[[], None]] = []
+        # The highest term that was doubted since the books were asked last.
+        self._claimed = 0
+        self._is_asked = False
+        self._is_to_ask = False
+        self._asked_s = -ASK_GAP_S
+        self._wary_until_s = 0.0
+        # Whether what was claimed last is a lie, by the books.
+        self.was_lied_to = False
+        # Whether the books could not be reached when they were asked last.
+        self._is_blind = False
+        # Whose post it was, and in which term, when the books were asked last.
+        self._said: tuple[int, str | None] | None = None
+        # By neighbour, since when it has been naming earlier terms than ours.
+        self._behind_since_s: dict[int, float] = {}
+
+    # -- what is believed ----------------------------------------------------------------------------------
+
+    def believes(self, view: LeadershipView) -> bool:
+        """Whether a view that is newer than ours is to be taken in without asking the books."""
+        ctx, known = self._ctx, self._ctx.view
+        if ctx.leadership.state is LeadershipState.JOINING:
+            return True
+        if view.term == known.term:
+            return view.vacant or ctx.in_office or known.trader in (None, view.trader)
+        if ctx.in_office:
+            return False
+        return self._is_blind or (view.term == known.term + 1 and not view.vacant and not self.is_wary)
+
+    @property
+    def is_wary(self) -> bool:
+        """Whether this peer was lied to of late."""
+        return self._ctx.now.mono_s < self._wary_until_s
+
+    def hold(self, term: int, again: Callable[[], None]) -> None:
+        """Asks the books about `term`; `again` is called once they have answered, or cannot be reached."""
+        self._claimed = max(self._claimed, term)
+        if len(self._held) < MOST_HELD:
+            self._held.append(again)
+        self.ask()
+
+    def confirm(self, term: int, trader: str, then: Callable[[], None]) -> None:
+        """Calls `then` if the books say that `trader` holds `term`, or cannot be reached."""
+        self.hold(term, lambda: then() if self._is_blind or self._said == (term, trader) else None)
+
+    def hear(self, sender: int, term: int) -> None:
+        """A neighbour believes in this term. If it stays behind ours though it is told, perhaps it knows better."""
+        if term >= self._ctx.view.term:
+            self._behind_since_s.pop(sender, None)
+            return
+        now_s = self._ctx.now.mono_s
+        since_s = self._behind_since_s.setdefault(sender, now_s)
+        if now_s - since_s > self._ctx.settings.timing.suspect_s / 2:
+            self._behind_since_s.pop(sender)
+            self.ask()
+
+    # -- asking --------------------------------------------------------------------------------------------
+
+    def ask(self, *, at_once: bool = False) -> None:
+        """Has the books say who holds the post, soon, or `at_once`."""
+        now_s = self._ctx.now.mono_s
+        if self._is_asked:
+            return
+        self._is_to_ask = now_s - self._asked_s < ASK_GAP_S and not at_once
+        if not self._is_to_ask:
+            self._is_asked, self._asked_s = True, now_s
+            self._ctx.count("asked_books")
+            self._ctx.perform(ReadPost())
+
+    def on_heartbeat_timer(self) -> None:
+        """Asks what could not be asked yet."""
+        if self._is_to_ask or self._is_blind:
+            self.ask()
+
+    def on_ledger(self, operation: Operation, result: Result) -> Post | None:
+        """Takes in what the books say, if they were asked; returns the post of this peer's area then."""
+        if not isinstance(operation, ReadPost) or not self._is_asked:
+            return None
+        self._is_asked = False
+        self._is_blind = not isinstance(result, PostRead)
+        if not isinstance(result, PostRead):
+            return None
+        post = result.post.of(self._ctx.area)
+        self._said = (post.term, post.trader)
+        claimed, self._claimed = max(self._claimed, self._ctx.view.term), 0
+        self.was_lied_to = claimed > post.term
+        if self.was_lied_to:
+            if not self.is_wary:
+                self._ctx.say(FalseTerm(peer=self._ctx.name, term=claimed, books_term=post.term))
+            self._ctx.count("false_terms")
+            self._wary_until_s = self._ctx.now.mono_s + WARY_FOR_S
+        return post
+
+    def release(self) -> None:
+        """Takes in again what was held back, unless the books are being asked. What is still doubted is dropped."""
+        if self._is_asked:
+            return
+        held, self._held = self._held, []
+        self._is_asked = True  # Nothing is asked again for the sake of what has just been asked.
+        for again in held:
+            again()
+        self._is_asked = False
+        self._held.clear()
+        self._claimed = 0

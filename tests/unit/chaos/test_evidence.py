@@ -1,0 +1,59 @@
+"""Whether a fault is seen to have mattered: by what can be put down to it, and by nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from peers.chaos.events import Heard, Injected
+from peers.chaos.evidence import never_mattered, with_evidence
+from peers.chaos.gaps import Gap, gaps, pauses
+from peers.chaos.history import History
+from peers.chaos.plan import Kind
+from tests.unit.chaos.made_up import fault, history, sale, steady
+
+
+def hurt(kind: Kind, *, number: int = 1, given_up: int = 0, peers: tuple[str, ...] = ()) -> Injected:
+    made = fault(kind, 5.0, 6.0, number=number)
+    made.given_up, made.peers = given_up, peers
+    return made
+
+
+def seen(made: History) -> list[Gap]:
+    return with_evidence(gaps(made.faults, pauses(made.sales, 20)), made)
+
+
+def test_a_caller_that_gave_up_is_evidence_whatever_else_there_was() -> None:
+    (gap,) = seen(history(steady(20), [hurt("jam", given_up=3)]))
+    assert gap.mattered == "callers gave up on 3 connections"
+
+
+def test_a_pause_and_another_trader_count_where_no_other_fault_was_at_work() -> None:
+    with_pause = steady(20, [(5.2, 6.0)])
+    (alone,) = seen(history(with_pause, [hurt("cut-database")]))
+    assert alone.mattered == "another trader took over"
+    both = seen(history(with_pause, [hurt("cut-customers"), hurt("slow-wire", number=2)]))
+    assert [gap.mattered for gap in both] == ["", ""]
+    assert never_mattered([alone, *both]) == ["cut-customers", "slow-wire"]
+
+
+def test_what_peers_said_of_those_that_were_hit_counts() -> None:
+    made = history(steady(20), [hurt("hang-peer", peers=("buyer1",))])
+    made.heard.append(Heard(at_s=5.9, said="buyer1 notices that seller2 is gone"))
+    made.heard.append(Heard(at_s=5.9, said="seller2 notices that buyer10 is gone"))
+    assert seen(made)[0].mattered == ""
+    made.heard.append(Heard(at_s=5.9, said="seller2 notices that buyer1 is gone"))
+    assert seen(made)[0].mattered == "seller2 notices that buyer1 is gone"
+
+
+def test_who_came_has_mattered_with_the_first_sale() -> None:
+    sales = steady(20)
+    came = hurt("join", peers=("merchant8",))
+    assert seen(history(sales, [came]))[0].mattered == ""
+    later = msgspec.structs.replace(sale(9.0), buyer="merchant8")
+    assert seen(history([*sales, later], [came]))[0].mattered == "merchant8 had a part in a sale"
+
+
+def test_once_is_enough_for_a_kind() -> None:
+    first, second = seen(history(steady(20), [hurt("jam"), hurt("jam", number=2, given_up=1)]))
+    assert not first.mattered
+    assert never_mattered([first, second]) == []
