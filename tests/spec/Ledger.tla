@@ -141,7 +141,8 @@ Load(t, base, end) ==
                    [] OTHER -> Known(books, base)
       term    == TermAt(entries, end)
   IN /\ trader[t].is \in {"new", "reading"}
-     /\ base >= cut /\ base <= end
+     /\ base \in cut..made /\ base + Stale >= made
+     /\ base <= end /\ end <= Len(entries) /\ end + Stale >= Len(entries)
      /\ trader' = [trader EXCEPT ![t] =
           IF trader[t].is = "reading" /\ term # trader[t].term
           THEN Nobody  \* Somebody else was faster: the bid is lost.

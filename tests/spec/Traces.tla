@@ -18,7 +18,7 @@ Stands(places, said) == \E p \in places :
 Is(step) ==
   LET kind == step[1]  t == step[2]
       e    == Entries[step[3]]
-  IN CASE kind = "load"     -> Load(t, step[5], step[4]) /\ step[5] <= made /\ step[4] \in {Len(log) - 1, Len(log)}
+  IN CASE kind = "load"     -> Load(t, step[5], step[4])
        [] kind = "bid"      -> step[3] > 0 /\ Bid(t, e.id) /\ underWay'[t] = AppendOf(step)
        [] kind = "trade"    -> Trade(t, e.id, e.new, e.puts, e.moves) /\ underWay'[t] = AppendOf(step)
        [] kind = "again"    -> underWay[t] = AppendOf(step) /\ Again(t)

@@ -32,7 +32,7 @@ CAUGHT_AT = {
     "read_from_the_primary_alone": {"load"},
     "books_made_without_guard": {"make"},
     "made_is_said_too_early": {"say made"},
-    "successor_trusts_the_books_alone": {"trade"},
+    "successor_trusts_the_books_alone": {"make", "trade"},
 }
 
 
