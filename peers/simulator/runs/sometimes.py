@@ -50,6 +50,10 @@ SOMETIMES = (
     "a trader killed itself",
     "a trader that killed itself came back",
     "a trader went back to another role",
+    "a customer saw what can be bought",
+    "a customer looked up a request that was decided",
+    "a customer looked up a request that was undecided",
+    "a customer looked up a request that was taken back",
     "an election had two starters",
     "an election took another attempt",
 )
