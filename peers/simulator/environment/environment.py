@@ -65,7 +65,7 @@ class Environment:
         self.lives = Lives(self.schedule, self.record, settings, seed)
         rng = Random(f"world {seed}")
         network_rng, road_rng = Random(rng.random()), Random(rng.random())
-        self.road = LedgerRoad(self.schedule, self.record, self.lives, road_rng)
+        self.road = LedgerRoad(self.schedule, self.record, self.lives, road_rng, Random(f"looks {seed}"))
         self.judge = Judge(self.schedule, self.record, self.road.ledger, settings)
         self.network = Network(self.schedule, self.record, self.lives, self.judge, network_rng, settings)
         self._wake_rng = Random(rng.random())

@@ -43,7 +43,10 @@ from peers.core.reports import (
 from peers.core.settings import Settings
 from peers.simulator.environment.process import Process
 from peers.simulator.environment.record import Breach, Record
-from peers.simulator.environment.schedule import Schedule
+from peers.simulator.environment.schedule import EPOCH_MS, Schedule
+
+_BOOT = "simulated"
+"""All simulated processes share one clock, and it is true."""
 
 
 class Judge:
@@ -96,8 +99,20 @@ class Judge:
             take_note(process, report)
         line = journal_line(report) if isinstance(report, JOURNALED) else None
         if line is not None:
-            written = {"at_ms": self._schedule.wall_ms(process), "peer": report.peer, **line}
-            self._journals.append(msgspec.convert(written, JournalEntry))
+            self._write(self._schedule.wall_ms(process), report.peer, line)
+
+    def _write(self, at_ms: int, peer: str, line: dict[str, Any]) -> None:
+        written = {"at_ms": at_ms, "boot": _BOOT, "mono_us": int(self._schedule.now_s * 1_000_000), "peer": peer}
+        self._journals.append(msgspec.convert({**written, **line}, JournalEntry))
+
+    @property
+    def known_requests(self) -> list[str]:
+        """The ids of all that peers asked for, in the order in which they did."""
+        return list(self._requests)
+
+    def on_read(self, name: str, read: dict[str, object]) -> None:
+        """A customer that only looks saw this."""
+        self._write(EPOCH_MS + int(self._schedule.now_s * 1000), name, {"kind": "read", "read": read})
 
     def _on_asked(self, process: Process, report: Asked) -> None:
         request = report.request

@@ -21,6 +21,7 @@ from peers.core.ledger.log import OfficeEntry
 from peers.core.ledger.port import (
     Append,
     Appended,
+    FindEnd,
     LedgerAway,
     Load,
     Loaded,
@@ -43,7 +44,9 @@ _WAY_S = 0.0005
 _APPEND_S = 0.001
 _MAKE_S = 0.015
 _SILENCE_S = 2.0  # What an operation waits for an answer.
-_APPENDS, _READS, _SIGNS = 0, 1, 2
+_APPENDS, _READS, _SIGNS, _LOOKS = 0, 1, 2, 3
+
+_LANES: dict[type[Operation], int] = {Append: _APPENDS, Reach: _SIGNS, FindEnd: _LOOKS}
 
 _AWAY = LedgerAway(why="cannot be reached")
 _REFUSES = LedgerAway(why="is busy")
@@ -53,7 +56,7 @@ _UNKNOWN = Unknown(why="the answer was lost")
 class LedgerRoad:
     """Carries out Perform, in the order of each lane."""
 
-    def __init__(self, schedule: Schedule, record: Record, lives: Lives, rng: Random) -> None:
+    def __init__(self, schedule: Schedule, record: Record, lives: Lives, rng: Random, look_rng: Random) -> None:
         self.ledger = MemoryLedger()
         self.slow_s = 0.0
         # How far the books stay behind the log, in seconds at the most.
@@ -69,6 +72,8 @@ class LedgerRoad:
         self._trace = record.trace
         self._lives = lives
         self._rng = rng
+        # Looks at the log's end draw from a stream of their own, so that who only reads changes little else.
+        self._look_rng = look_rng
         # The one entry that the primary has and a majority does not. While there is one, no append is certain.
         self._on_primary: Append | None = None
         self._sightings = LedgerSightings(record)
@@ -84,7 +89,7 @@ class LedgerRoad:
             if len(process.backlog) == 1:
                 self._plan_making(process)
             return
-        lane = _APPENDS if isinstance(operation, Append) else _SIGNS if isinstance(operation, Reach) else _READS
+        lane = _LANES.get(type(operation), _READS)
         waiting = process.lanes[lane]
         waiting.append(operation)
         if len(waiting) == 1:
@@ -94,18 +99,22 @@ class LedgerRoad:
 
     def _send_off(self, process: Process, lane: int) -> None:
         """The lane's thread sends its next operation off."""
-        after_s = _WAY_S + self.slow_s * self._rng.random()
+        after_s = _WAY_S + self.slow_s * self._rng_of(lane).random()
         if lane == _APPENDS:
             after_s += _APPEND_S * (0.5 + self._rng.random())
         self._schedule.push(self._schedule.now_s + after_s, self._run, process, lane)
 
+    def _rng_of(self, lane: int) -> Random:
+        return self._look_rng if lane == _LOOKS else self._rng
+
     def _run(self, process: Process, lane: int) -> None:
         schedule, operation = self._schedule, process.lanes[lane][0]
         if not process.up:
-            self._run_for_the_dead(operation)
+            if lane != _LOOKS:
+                self._run_for_the_dead(operation)
             return
         # The process may have stopped before it had sent the last word of the operation.
-        if process.hung and self._rng.random() < 0.5:
+        if process.hung and self._rng_of(lane).random() < 0.5:
             process.held_lanes.append(lane)
             return
         after_s = _WAY_S
@@ -152,7 +161,7 @@ class LedgerRoad:
     def _try(self, process: Process, operation: Operation) -> Result:
         if self.away_for[process.rank]:
             return _AWAY
-        random = self._rng.random
+        random = self._rng_of(_LANES.get(type(operation), _READS)).random
         if self.refuses and random() < self.refuses:
             return _REFUSES
         if self.unknown and random() < self.unknown:
@@ -225,6 +234,8 @@ class LedgerRoad:
             if operation.entry.entry_id != self._on_primary.entry.entry_id:
                 self._record.saw("a place was taken before a majority had it")
             return _UNKNOWN
+        if isinstance(operation, FindEnd) and self._on_primary is not None:
+            return _AWAY  # The write behind it waits for a majority as well.
         end = self.ledger.end
         result = self.ledger.perform(operation)
         if isinstance(operation, Append):

@@ -7,6 +7,7 @@ whether it ran.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from peers.core.bounds import MAX_TIME
@@ -30,6 +31,10 @@ _GAP_S = 1e-6  # Lies between two messages of one link, so that they keep their 
 _GONE = Unreachable(why="connection refused")
 _BROKEN = Unreachable(why="connection closed")
 _TIMEOUT = Unreachable(why="timed out")
+
+
+Hear = Callable[[Reply | Failure], None]
+"""Takes in the answer to a call from outside."""
 
 
 class Weather:
@@ -70,6 +75,8 @@ class Network:
         self._settings = settings
         self._timeout_s = settings.timing.call_timeout_s
         self._calls: dict[int, _Waiting] = {}
+        # By the number of a call from outside, who hears the answer.
+        self._outside: dict[int, Hear] = {}
         self._last_call = 0
         self._deposits_asked: set[str] = set()
         self._taken_back_asked: set[str] = set()
@@ -167,15 +174,21 @@ class Network:
         asked = RequestReceived(call_id=call_id, call=command.call, area=command.area)
         schedule.push(at_s, lives.arrive, target, asked)
 
-    def call_from_outside(self, target: Process, call: Call) -> int:
-        """A call by somebody who is no peer; the answer goes to the judge only."""
+    def call_from_outside(self, target: Process, call: Call, hear: Hear | None = None) -> int:
+        """A call by somebody who is no peer; the answer goes to the judge, and to `hear`."""
         call_id = self._next_call()
+        if hear is not None:
+            self._outside[call_id] = hear
         at_s = self._schedule.now_s + HOP_S
         self._schedule.push(at_s, self._lives.arrive, target, RequestReceived(call_id=call_id, call=call))
         return call_id
 
     def answer(self, source: Process, command: Respond) -> None:
         self._judge.on_answer(source, command)
+        hear = self._outside.pop(command.call_id, None)
+        if hear is not None:
+            self._schedule.push(self._schedule.now_s + HOP_S, lambda _, reply: hear(reply), None, command.reply)
+            return
         waiting = self._calls.pop(command.call_id, None)
         if waiting is None:
             return

@@ -57,8 +57,8 @@ class Process:
         # By timer, the number of the event that fires it; events of timers set anew or cancelled have other numbers.
         self.timers: dict[TimerName, int] = {}
         self.asks: set[int] = set()  # The ids of its own calls that were not answered yet.
-        # What waits for the ledger: appends, then reads. The first of each stays there until it is answered.
-        self.lanes: tuple[deque[Operation], ...] = (deque(), deque(), deque())
+        # What waits for the ledger, by lane (`ledger_road`). The first of each stays there until it is answered.
+        self.lanes: tuple[deque[Operation], ...] = (deque(), deque(), deque(), deque())
         self.backlog: deque[MakeBooks] = deque()  # The books that are still to be made, in the order of the log.
         self.held_lanes: list[int] = []  # The lanes that stand still because it hung.
         # By rank, when the last message sent to that peer arrives, in seconds of the schedule.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from peers.core.inputs import Start
 from peers.core.membership.members import Member, Snapshot
 from peers.simulator.breaking.fault_play import FaultPlay
+from peers.simulator.breaking.readers import READERS, Reader
 from peers.simulator.breaking.strangers import last_purchase
 from peers.simulator.environment.environment import Environment
 from peers.simulator.environment.history import History
@@ -33,6 +34,11 @@ class World:
             push(0.0, lives.arrive, lives.create(member, area), Start(snapshot=snapshot, starts_election=first))
         self.faults.schedule(scenario.plan)
         push(scenario.chaos_s, self._calm_down, None, None)
+        self._readers = [
+            Reader(self.environment, f"reader{number}", scenario.seed) for number in range(1, READERS + 1)
+        ]
+        for reader in self._readers:
+            reader.start()
 
     def run(self) -> list[Breach]:
         """Runs the schedule to its end and judges it. What was decided last may not be in the books yet."""
@@ -49,6 +55,8 @@ class World:
 
     def _calm_down(self, _: None, __: None) -> None:
         self.faults.end_all()
+        for reader in self._readers:
+            reader.stop()
         environment = self.environment
         environment.lives.calm_down()
         latest_s = environment.schedule.now_s + self.scenario.calm_s / 2

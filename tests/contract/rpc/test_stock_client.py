@@ -196,6 +196,36 @@ def test_both_serializers_see_the_same(market: Market) -> None:
     assert heartbeat == {"peer": "buyer1", "term": 1, "trader": "buyer1"}
 
 
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("asked", ["buyer0", "buyer1"])
+def test_a_search_says_as_of_what_it_is_and_is_no_older_than_what_the_caller_was_told(
+    market: Market, serializer: str, asked: str
+) -> None:
+    deposited, bought = see(market, "buyer1", serializer, ("deposit", [offer()]), ("buy", [request()]))
+    assert bought["gave"]["seq"] == 1
+    (found,) = see(market, asked, serializer, ("browse", ["fish"]))
+    browsed = found["gave"]
+    assert set(browsed) == {"rows", "term", "seq", "place", "area", "within_ms"}
+    assert (browsed["term"], browsed["seq"], browsed["area"], browsed["within_ms"]) == (1, 1, "", 500)
+    assert browsed["place"] > deposited["gave"]["place"]
+    assert [row["remaining"] for row in browsed["rows"]] == [2]
+    since = {field: browsed[field] for field in ("term", "seq", "place")}
+    again, part, ahead, outcome, wrong = see(
+        market,
+        asked,
+        serializer,
+        ("browse", ["fish", since]),
+        ("search", ["fish", {"seq": 1}]),
+        ("search", ["fish", {"term": 1, "seq": 2}]),
+        ("outcome", [request()["request_id"], since]),
+        ("search", ["fish", {"seq": "1"}]),
+    )
+    assert again["gave"]["rows"] == part["gave"] == browsed["rows"]
+    assert (ahead["attributes"]["error"], ahead["kind"]) == ("PostClosed", "builtins.RuntimeError")
+    assert outcome["gave"] == bought["gave"]
+    assert (wrong["attributes"]["error"], wrong["attributes"]["field"]) == ("BadRequest", "since")
+
+
 OUTCOME = {
     "_id", "request_id", "buyer", "item", "quantity", "clock", "order", "status", "queued_at", "queued_term",
     "arrival", "seq", "term", "trader", "decided_at", "seller", "deposit", "price", "amount", "commission", "earned",

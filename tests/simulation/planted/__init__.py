@@ -6,10 +6,20 @@ seeds named first are known to catch it; a test tries those, then others.
 
 from __future__ import annotations
 
-from tests.simulation.planted import compensation, elections, journals, lies, log_and_books, rules, sharing, trading
+from tests.simulation.planted import (
+    compensation,
+    elections,
+    journals,
+    lies,
+    log_and_books,
+    reading,
+    rules,
+    sharing,
+    trading,
+)
 from tests.simulation.planted.mistake import MISTAKES, Planted
 
 __all__ = [
-    "MISTAKES", "Planted", "compensation", "elections", "journals", "lies", "log_and_books", "rules", "sharing",
-    "trading",
+    "MISTAKES", "Planted", "compensation", "elections", "journals", "lies", "log_and_books", "reading",
+    "rules", "sharing", "trading",
 ]  # fmt: skip
