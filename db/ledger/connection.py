@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,10 @@ _PASSING_CODES = frozenset((6, 7, 89, 91, 189, 246, 262, 9001, 10107, 11600, 116
 """The error codes after which a later try may succeed: the server was away, closing, interrupted, or no primary."""
 
 
+_addresses: dict[int, str] = {}
+"""By the id of a client, the address that it was made with, which a client does not say."""
+
+
 def connect(
     uri: str, database: str, *, server_selector: Callable[[Sequence[Any]], Sequence[Any]] | None = None
 ) -> Database[Document]:
@@ -53,13 +58,31 @@ def connect(
     try:
         selector: dict[str, Any] = {} if server_selector is None else {"server_selector": server_selector}
         client = MongoClient[Document](uri, connect=False, tz_aware=True, **_CLIENT_OPTIONS, **selector)
+        _addresses[id(client)] = uri
+        weakref.finalize(client, _addresses.pop, id(client), None)
         return client.get_database(database, read_concern=SETTLED, write_concern=DURABLE)
     except (ConfigurationError, ValueError) as error:
         raise LedgerError(f"the database's address is unusable: {error}; mend --mongo") from error
 
 
+def connect_again(database: Database[Document]) -> Database[Document]:
+    """Returns the same database over connections of its own, made at the first use; its client is to be closed.
+
+    The driver keeps for good what a member said when a connection was made: of one that was just starting, that it
+    has no sessions. For all else such a connection is as good as any, so it is not given up, and stays in use.
+    """
+    return connect(_addresses[id(database.client)], database.name)
+
+
+def lacks_sessions(error: PyMongoError) -> bool:
+    """Whether a connection was of a member that was just starting when it was made; see `connect_again`."""
+    return isinstance(error, ConfigurationError) and "essions are not supported" in str(error)
+
+
 def is_passing(error: PyMongoError) -> bool:
-    """Whether the same thing may well succeed later: the server is away, busy, or another is primary now."""
+    """Whether the same thing may well succeed later: the server is away, starts, is busy, or another is primary."""
+    if lacks_sessions(error):
+        return True
     if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
         return True
     return getattr(error, "code", None) in _PASSING_CODES

@@ -15,8 +15,9 @@ from typing import TypeVar
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError
 
-from db.ledger.connection import Document
+from db.ledger.connection import Document, connect_again, lacks_sessions
 from db.schema.collections import COUNTERS, LOOKS, POST
 from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
 from db.schema.forms import ms_from
@@ -44,7 +45,7 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
     Raises LedgerError where log and books do not belong together, PyMongoError where the database does not answer.
     """
 
-    def read(session: ClientSession) -> Loaded:
+    def read(database: Database[Document], session: ClientSession) -> Loaded:
         post, made = _read_post(database, session)
         queue = database["requests"].find({"status": "queued"}, session=session).sort("order", 1).hint("queue")
         stock = database["deposits"].find({"remaining": {"$gt": 0}}, session=session).sort("order", 1).hint("stock")
@@ -64,7 +65,7 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
 def read_holders(database: Database[Document]) -> Post:
     """Reads who holds the post. Raises like `read_loaded`."""
 
-    def read(session: ClientSession) -> Post:
+    def read(database: Database[Document], session: ClientSession) -> Post:
         post, made = _read_post(database, session)
         return held_after(post, _read_log(database, session, made))
 
@@ -78,7 +79,7 @@ def read_stock(database: Database[Document], item: str | None, area: str = "", *
     Raises like `read_loaded`, and UnsoundLog where the entries do not follow from the books.
     """
 
-    def read(session: ClientSession) -> OnOffer:
+    def read(database: Database[Document], session: ClientSession) -> OnOffer:
         post, made = _read_post(database, session)
         held: Document = {"remaining": {"$gt": 0}} if item is None else {"remaining": {"$gt": 0}, "item": item}
         found = database["deposits"].find(held, session=session).hint("stock")
@@ -103,7 +104,7 @@ def read_found(database: Database[Document], request_ids: Iterable[str], deposit
     """
     wanted, wanted_deposits = list(dict.fromkeys(request_ids)), list(dict.fromkeys(deposit_ids))
 
-    def read(session: ClientSession) -> Found:
+    def read(database: Database[Document], session: ClientSession) -> Found:
         _, made = _read_post(database, session)
         records = {each["_id"]: request_from(each) for each in _by_id(database["requests"], wanted, session)}
         deposits = {
@@ -133,7 +134,7 @@ def read_sales(database: Database[Document], seller: str, after_seq: int, limit:
     Raises like `read_loaded`.
     """
 
-    def read(session: ClientSession) -> Found:
+    def read(database: Database[Document], session: ClientSession) -> Found:
         post, made = _read_post(database, session)
         sold = {"seller": seller, "seq": {"$gt": after_seq, "$lte": post.seq}}
         held = {"seller": seller, "remaining": {"$gt": 0}}
@@ -163,7 +164,7 @@ def read_reversals(database: Database[Document], customer: str, after: int, limi
     Raises like `read_loaded`.
     """
 
-    def read(session: ClientSession) -> Found:
+    def read(database: Database[Document], session: ClientSession) -> Found:
         _, made = _read_post(database, session)
         concerned = {"taken_back.number": {"$gt": after}, "$or": [{"buyer": customer}, {"seller": customer}]}
         found = database["requests"].find(concerned, limit=limit, session=session).sort("taken_back.number", 1)
@@ -224,11 +225,27 @@ def read_made(database: Database[Document]) -> int | None:
     return None if post is None else post["made"]
 
 
-def _consistently(database: Database[Document], read: Callable[[ClientSession], _T]) -> _T:
+_Read = Callable[[Database[Document], ClientSession], _T]
+
+
+def _consistently(database: Database[Document], read: _Read[_T]) -> _T:
+    try:
+        return _in_a_session(database, read)
+    except ConfigurationError as error:
+        if not lacks_sessions(error):
+            raise
+    again = connect_again(database)
+    try:
+        return _in_a_session(again, read)
+    finally:
+        again.client.close()
+
+
+def _in_a_session(database: Database[Document], read: _Read[_T]) -> _T:
     with database.client.start_session(causal_consistency=True) as session:
         for _ in range(_TRIES):
             with contextlib.suppress(_Cut):
-                return read(session)
+                return read(database, session)
     raise LedgerError("the log was cut beyond what the books hold; restore the books, or begin with --fresh")
 
 

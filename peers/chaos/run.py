@@ -210,7 +210,7 @@ class _Run:
             if trouble:
                 raise TownError(f"the town is not well before the chaos begins: {trouble}")
             self._history.begin()
-            await Breaker(town, switch, self._history, self._show.fault).carry_out(self._plan)
+            await self._break(town, switch)
             self._show.say("everything is healed; trade must go on")
             self._trouble = await self._until_well(town)
             self._show.say(self._trouble or "it does; the customers go, and the audit follows")
@@ -221,6 +221,19 @@ class _Run:
             for task in tasks:
                 task.cancel()
             self._crowd.kill()
+
+    async def _break(self, town: Town, switch: SwitchClient) -> None:
+        """Carries the plan out. TownError if the switch ends meanwhile: without it nobody reaches anybody."""
+        breaking = asyncio.ensure_future(Breaker(town, switch, self._history, self._show.fault).carry_out(self._plan))
+        gone = asyncio.ensure_future(switch.gone())
+        try:
+            await asyncio.wait((breaking, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not breaking.done():
+                raise TownError(f"the switch has died; see {self._directory.logs / 'switch.log'}")
+            await breaking
+        finally:
+            breaking.cancel()
+            gone.cancel()
 
     async def _tick(self, town: Town) -> None:
         while True:

@@ -52,6 +52,11 @@ class SwitchClient:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
+    async def gone(self) -> None:
+        """Returns once the process has ended."""
+        if self._process is not None:
+            await self._process.wait()
+
     def tell_places(self, names: Mapping[int, str]) -> None:
         """Says who listens at which port, if that is news."""
         if names != self._places:

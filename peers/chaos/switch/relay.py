@@ -83,6 +83,8 @@ class Relay:
     # -- making it -----------------------------------------------------------------------------------------
 
     def _greet(self, _events: int) -> None:
+        if self._closed:
+            return
         try:
             came = self._caller.sock.recv(_MOST_PREFACE)
         except BlockingIOError:
@@ -128,7 +130,8 @@ class Relay:
 
     def _answered(self, _events: int) -> None:
         callee = self._callee
-        assert callee is not None
+        if callee is None or self._closed:  # The caller has gone in the same moment.
+            return
         error = callee.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         try:
             self._caller.sock.send(REFUSED if error else CONNECTED)
@@ -176,6 +179,8 @@ class Relay:
             end.over = True
 
     def _swallow(self, end: _End, _events: int) -> None:
+        if self._closed:
+            return
         try:
             if end.sock.recv(_CHUNK):
                 return
@@ -192,10 +197,12 @@ class Relay:
         return self._callee if end is self._caller else self._caller
 
     def _act(self, end: _End, events: int) -> None:
+        if self._closed or self._lost:
+            return
         if events & EVENT_WRITE:
             end.blocked = False
             self._go_on(self._other(end))
-        if events & EVENT_READ and not self._closed:
+        if events & EVENT_READ and not self._is_closed():
             self._read(end)
 
     def _read(self, end: _End) -> None:

@@ -18,7 +18,7 @@ import pytest
 from peers.chaos.switch.client import SwitchClient
 from peers.chaos.switch.faults import Ended, Listening, Places, ToSwitch, WireFault, to_run
 from peers.errors import TownError
-from peers.runtime.faults.through_switch import reach_through
+from peers.runtime.faults.through_switch import CONNECTED, preface, reach_through
 from tests.helpers.waiting import wait_until
 
 PATIENCE_S = 30.0
@@ -150,6 +150,19 @@ def test_nobody_there_is_refused(through: Apparatus) -> None:
     through.echo.close()
     with pytest.raises(ConnectionRefusedError):
         wait_until(lambda: through.call().close(), "a refusal")
+
+
+def test_callers_that_leave_at_once_do_it_no_harm(apparatus: Apparatus) -> None:
+    echo = apparatus.renew()
+    wanted = preface("caller", "127.0.0.1", echo.port)
+    for _ in range(300):
+        with socket.create_connection(("127.0.0.1", apparatus.port), PATIENCE_S) as hasty:
+            hasty.sendall(wanted)
+    with socket.create_connection(("127.0.0.1", apparatus.port), PATIENCE_S) as patient:
+        patient.sendall(wanted)
+        assert patient.recv(1) == CONNECTED
+        echoed(patient)
+    echo.close()
 
 
 def test_a_late_wire_is_late_by_what_was_said(through: Apparatus) -> None:
