@@ -81,7 +81,9 @@ class Peer:
         self._customers = [c for c in customers if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
         self._fellows = Fellows(self._ctx, self._incumbency)
-        self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted)
+        self._leadership = Leadership(
+            self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted, self._turn_to
+        )
         # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
@@ -212,7 +214,7 @@ class Peer:
     def _on_taken_over(self, sender: int, told: TakenOver) -> None:
         """One of another area stands in for our trader: this peer asks it, until there is one of its own again."""
         if told.area == self._ctx.area:
-            self._leadership.on_taken_over(told, lambda: self._turn_to(sender, told))
+            self._leadership.on_taken_over(sender, told)
 
     def _turn_to(self, sender: int, told: TakenOver) -> None:
         ctx, known = self._ctx, self._ctx.stand_in

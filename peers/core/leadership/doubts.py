@@ -13,12 +13,11 @@ it hears, but asks until it has an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from peers.core.context import Context
 from peers.core.leadership.state import LeadershipState, LeadershipView
 from peers.core.ledger.port import Operation, PostRead, ReadPost, Result
 from peers.core.market.records import Post
+from peers.core.messages import LinkMessage
 from peers.core.reports import FalseTerm
 
 ASK_GAP_S = 0.5
@@ -36,8 +35,8 @@ class Doubts:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        # The messages that wait for the books, each as what is to be done with it then.
-        self._held: list[Callable[[], None]] = []
+        # The messages that wait for the books, and whom they are from.
+        self._held: list[tuple[int, LinkMessage]] = []
         # The highest term that was doubted since the books were asked last.
         self._claimed = 0
         self._is_asked = False
@@ -71,16 +70,16 @@ class Doubts:
         """Whether this peer was lied to of late."""
         return self._ctx.now.mono_s < self._wary_until_s
 
-    def hold(self, term: int, again: Callable[[], None]) -> None:
-        """Asks the books about `term`; `again` is called once they have answered, or cannot be reached."""
+    def hold(self, term: int, sender: int, message: LinkMessage) -> None:
+        """Asks the books about `term`; `message` is kept until they have answered, or cannot be reached."""
         self._claimed = max(self._claimed, term)
         if len(self._held) < MOST_HELD:
-            self._held.append(again)
+            self._held.append((sender, message))
         self.ask()
 
-    def confirm(self, term: int, trader: str, then: Callable[[], None]) -> None:
-        """Calls `then` if the books say that `trader` holds `term`, or cannot be reached."""
-        self.hold(term, lambda: then() if self._is_blind or self._said == (term, trader) else None)
+    def confirms(self, term: int, trader: str) -> bool:
+        """Whether `trader` holds `term`, by what the books said last; so it is, too, where they cannot be reached."""
+        return self._is_blind or self._said == (term, trader)
 
     def hear(self, sender: int, term: int) -> None:
         """A neighbour believes in this term. If it stays behind ours though it is told, perhaps it knows better."""
@@ -130,14 +129,16 @@ class Doubts:
             self._wary_until_s = self._ctx.now.mono_s + WARY_FOR_S
         return post
 
-    def release(self) -> None:
-        """Takes in again what was held back, unless the books are being asked. What is still doubted is dropped."""
+    def take_held(self) -> list[tuple[int, LinkMessage]]:
+        """Returns what was held back, to be taken in now: from whom, and what. Until `end` nothing more is asked."""
         if self._is_asked:
-            return
+            return []
         held, self._held = self._held, []
-        self._is_asked = True  # Nothing is asked again for the sake of what has just been asked.
-        for again in held:
-            again()
+        self._is_asked = True
+        return held
+
+    def end(self) -> None:
+        """What was held back has been taken in; what was doubted again is dropped."""
         self._is_asked = False
         self._held.clear()
         self._claimed = 0

@@ -24,7 +24,7 @@ from peers.core.market.records import Post
 from peers.core.market.resignation import elections_to_sit_out
 from peers.core.membership.gossip import Gossip
 from peers.core.membership.members import Member
-from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, TakenOver, Vacancy
+from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, LinkMessage, TakenOver, Vacancy
 from peers.core.names import rank_of
 from peers.core.reports import Crashes, EntryRefused, LeftOffice
 from peers.core.trader.taking_office import Lost, Won
@@ -44,7 +44,7 @@ class Customer(Protocol):
 class Leadership:
     """What one peer learns of the post, and what it does to fill it, hold it and give it back.
 
-    `on_demoted` is called when this peer is out of office again."""
+    `on_demoted` is called when this peer is out of office again, `on_stand_in` when one of another area stands in."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Leadership:
         incumbency: Incumbency,
         customers: Sequence[Customer],
         on_demoted: Callable[[], None],
+        on_stand_in: Callable[[int, TakenOver], None],
     ) -> None:
         self._ctx = ctx
         self._machine: LeadershipMachine = ctx.leadership
@@ -60,6 +61,7 @@ class Leadership:
         self._incumbency = incumbency
         self._customers = customers
         self._on_demoted = on_demoted
+        self._on_stand_in = on_stand_in
         self.elections = ElectionPart(ctx, gossip, self._on_nominated)
         self._doubts = Doubts(ctx)
         self._refuted_s = -REFUTE_GAP_S
@@ -82,8 +84,10 @@ class Leadership:
         named = self._ctx.members.get(rank_of(trader))
         if named is not None and named.up and term > self._ctx.view.term:
             view = _filled(term, named)
-            if self._is_believed(view, lambda: self.on_hint(trader, term)):
+            if self._doubts.believes(view):
                 self._learn(view)
+            else:  # Whoever asked will ask again.
+                self._doubts.ask()
 
     def on_lost(self, rank: int, reason: VacancyReason) -> None:
         """This peer noticed that `rank` is gone, for certain or by its silence, so it is the one to act on it."""
@@ -122,14 +126,14 @@ class Leadership:
         else:
             self._learn_filled(view, sender)
 
-    def _is_believed(self, view: LeadershipView, again: Callable[[], None]) -> bool:
-        """Whether to take in a newer view; if not, `again` is called once the books have been asked."""
+    def _is_believed(self, view: LeadershipView, sender: int, message: LinkMessage) -> bool:
+        """Whether to take in what a message says; if not, it is held back until the books have been asked."""
         known = self._ctx.view
         if view.term == known.term and not view.vacant and known.trader not in (None, view.trader):
             self._doubts.ask()  # A term has one trader.
         believed = not view.is_newer_than(known) or self._doubts.believes(view)
         if not believed:
-            self._doubts.hold(view.term, again)
+            self._doubts.hold(view.term, sender, message)
         return believed
 
     def _learn_vacant(self, view: LeadershipView) -> None:
@@ -181,7 +185,7 @@ class Leadership:
     def on_vacancy(self, sender: int, vacancy: Vacancy) -> None:
         view = LeadershipView(term=vacancy.term, incarnation=vacancy.incarnation, reason=vacancy.reason)
         newer = view.is_newer_than(self._ctx.view)
-        if not self._is_believed(view, lambda: self.on_vacancy(sender, vacancy)):
+        if not self._is_believed(view, sender, vacancy):
             return
         # A heartbeat may have brought the vacancy sooner, but not who is barred.
         barred = self.elections.eligibility.bar(vacancy.barred, vacancy.term, vacancy.barred_for)
@@ -194,7 +198,7 @@ class Leadership:
 
     def on_coordinator(self, sender: int, message: Coordinator) -> None:
         view = _view_of(message)
-        if not self._is_believed(view, lambda: self.on_coordinator(sender, message)):
+        if not self._is_believed(view, sender, message):
             return
         if view.is_newer_than(self._ctx.view):
             self.elections.flood(message, but=sender)
@@ -205,13 +209,17 @@ class Leadership:
     def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
         view = _view_of(heartbeat)
         self._doubts.hear(sender, view.term)
-        if self._is_believed(view, _nothing):
+        if self._is_believed(view, sender, heartbeat):
             self._learn(view, sender=sender)
 
-    def on_taken_over(self, told: TakenOver, believe: Callable[[], None]) -> None:
-        """One of another area says that it stands in for our trader: `believe` is called if the books say so too."""
-        if told.term > self._ctx.view.term:
-            self._doubts.confirm(told.term, told.trader.name, believe)
+    def on_taken_over(self, sender: int, told: TakenOver) -> None:
+        """One of another area says that it stands in for our trader: it is believed if the books say so too."""
+        if told.term <= self._ctx.view.term:
+            return
+        if self._doubts.confirms(told.term, told.trader.name):
+            self._on_stand_in(sender, told)
+        else:
+            self._doubts.hold(told.term, sender, told)
 
     # -- vacancies -----------------------------------------------------------------------------------------
 
@@ -237,7 +245,7 @@ class Leadership:
         vacancy = LeadershipView(
             term=message.after_term, incarnation=message.incarnation, vacant=True, reason=message.reason
         )
-        if not self._is_believed(vacancy, lambda: self.on_election_message(sender, message)):
+        if not self._is_believed(vacancy, sender, message):
             return
         self._learn(vacancy)
         if self._ctx.view.is_same_vacancy(vacancy):
@@ -264,7 +272,7 @@ class Leadership:
             by_books = self._doubts.on_ledger(event.operation, event.result)
             if by_books is not None:
                 self._settle(by_books)
-            self._doubts.release()
+            self._take_in_held()
         ended = self._incumbency.on_ledger(event)
         if isinstance(ended, Won):
             if ended.post.term > self._ctx.view.term:
@@ -352,6 +360,21 @@ class Leadership:
             self._on_refused(ended.post)
         else:
             self._give_up_office(ended)
+
+    def _take_in_held(self) -> None:
+        """The books have answered, or cannot be reached: what was held back is taken in, or dropped."""
+        for sender, message in self._doubts.take_held():
+            if isinstance(message, Coordinator):
+                self.on_coordinator(sender, message)
+            elif isinstance(message, Vacancy):
+                self.on_vacancy(sender, message)
+            elif isinstance(message, ElectionMessage):
+                self.on_election_message(sender, message)
+            elif isinstance(message, Heartbeat):
+                self.on_heartbeat(sender, message)
+            elif isinstance(message, TakenOver):
+                self.on_taken_over(sender, message)
+        self._doubts.end()
 
     # -- what the books say --------------------------------------------------------------------------------
 
@@ -453,10 +476,6 @@ class Leadership:
                 self._ctx.rng, market.barred_elections, market.return_probability, at_most=MAX_BARRED
             )
         return market.barred_elections if reason is VacancyReason.BOOKS_AWAY else 0
-
-
-def _nothing() -> None:
-    """A heartbeat that was not believed need not be kept: the next one says the same."""
 
 
 def _filled(term: int, trader: Member) -> LeadershipView:

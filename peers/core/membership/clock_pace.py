@@ -44,6 +44,8 @@ class PacedClock:
 
         `known` are the names of the members: nobody else has an entry of its own in a vector."""
         before = self._clock.stamp()
+        if isinstance(stamp, LamportStamp) and stamp.lamport <= before.time:
+            return False
         room = self._room(now_s)
         if isinstance(stamp, VectorStamp) and isinstance(before, VectorStamp):
             stamp = _within(stamp, before, room, known)

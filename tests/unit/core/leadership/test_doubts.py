@@ -77,9 +77,10 @@ def test_a_lie_about_a_term_or_a_record_that_nobody_could_deny_changes_nothing(l
 @pytest.mark.parametrize("lie", LIES, ids=str)
 def test_the_next_trader_is_elected_as_if_there_had_been_no_lie(lie: LinkMessage) -> None:
     town = town_in_term(2)
-    liar = next(rank for rank in town.peers if rank != town.trader())
+    trader = town.trader()
+    liar = next(rank for rank in town.peers if rank != trader)
     said_by(town, liar, lie)
-    town.kill(town.trader())
+    town.kill(trader)
     said_by(town, liar, lie)
     town.calm(8.0)
     assert town.term() == 3
