@@ -20,6 +20,7 @@ from peers.errors import TownError
 from peers.town.areas import database_of_area
 from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
 from peers.town.machines.elsewhere import Elsewhere
+from peers.town.replication import members_elsewhere
 from peers.town.speaking import speak_to
 from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
@@ -118,7 +119,7 @@ def _books(directory: Directory, mongo: str | None) -> Iterator[tuple[str, str]]
     state = directory.read_town()
     if mongo is not None:
         yield mongo, database_of(mongo)
-    elif not directory.in_use() and _are_private(directory, state):
+    elif not directory.in_use() and _are_private(directory, state) and not _go_on_elsewhere(directory, state):
         with _private_books(directory) as uri:
             yield uri, (state.database if state is not None else "") or database_of(uri)
     else:
@@ -162,6 +163,12 @@ def _are_private(directory: Directory, state: TownState | None) -> bool:
     if state is None or not state.mongo_uri:
         return directory.has_private_books() and (state is None or state.private_books)
     return state.private_books
+
+
+def _go_on_elsewhere(directory: Directory, state: TownState | None) -> bool:
+    """Whether other machines have members of the books, which may be in use there, and it is known how to reach
+    them."""
+    return state is not None and bool(state.mongo_uri) and bool(members_elsewhere(directory.mongo))
 
 
 @contextlib.contextmanager
