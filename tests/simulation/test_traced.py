@@ -1,4 +1,4 @@
-"""Traces for the specification in tests/spec: what is written down of a schedule, and that writing changes nothing."""
+"""Traces for the specification in tests/spec: what is written down of a schedule, and that it changes nothing."""
 
 from __future__ import annotations
 
