@@ -22,8 +22,9 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.rpc.identity import Identity
+from peers.rpc.public_errors import log_fault
 from peers.rpc.tls import HANDSHAKE_S
-from peers.rpc.transport import HEADER, MAGIC, STALLED_S, largest_taken
+from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
 _SERIALIZER = 7  # the place of its number in a header
@@ -109,7 +110,7 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         start, flags, _seq, size, notes, magic = HEADER.unpack_from(self._read)
         if magic != MAGIC or size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
             raise errors.ProtocolError("no message, or too large a one")
-        if flags & _REFUSED_FLAGS:
+        if flags & _REFUSED_FLAGS or start[_SERIALIZER] not in TAKEN:
             raise errors.ProtocolError("compressed, oneway, pre-serialized and batched messages are not taken")
         return len(self._read) >= HEADER.size + int(size) + int(notes)
 
@@ -253,8 +254,8 @@ class DaemonReactor:
                 self._answer(connection)
         except (OSError, errors.CommunicationError, errors.SecurityError):
             self._end(connection)
-        except Exception:  # noqa: BLE001 - It concerns one caller, and all others must be served.
-            _log.exception("a call could not be answered")
+        except Exception as error:  # noqa: BLE001 - It concerns one caller, and all others must be served.
+            log_fault("the name server", error)
             self._end(connection)
         else:
             self._set_deadline(connection)

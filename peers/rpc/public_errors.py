@@ -11,6 +11,7 @@ unexpected exception says may be a path, an address or a secret. No traceback tr
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 from Pyro5 import errors, serializers
@@ -18,6 +19,9 @@ from Pyro5 import errors, serializers
 from peers.errors import BadRequest, NotAllowed, NotTrader, PostClosed, WireError
 
 _log = logging.getLogger(__name__)
+_faults = itertools.count(1)
+_ALL_TOLD = 20
+"""So many faults of a process are all told; after them, each whose number is a power of two."""
 
 _TRAVELS_AS: dict[type[WireError], str] = {
     BadRequest: "builtins.ValueError",
@@ -77,5 +81,8 @@ def raise_as_fault(
 
 
 def log_fault(method: object, error: Exception) -> None:
-    """Writes into the log of this process what callers are not told."""
-    _log.error("a call of %s met something unexpected", method, exc_info=error)
+    """Writes into the log of this process what callers are not told: the first faults, and then fewer and fewer, for
+    whoever makes them must not fill the disk."""
+    number = next(_faults)
+    if number <= _ALL_TOLD or number & (number - 1) == 0:
+        _log.error("a call of %s met something unexpected (fault %d)", method, number, exc_info=error)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from Pyro5 import errors, protocol, serializers
+from Pyro5 import errors, protocol
 from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
@@ -23,13 +23,13 @@ from peers.rpc.transport import (
     HEADER,
     MAGIC,
     STALLED_S,
+    TAKEN,
     largest_taken,
     message,
     pack,
 )
 from peers.rpc.wake_up import WakeUp
 
-_TAKEN = frozenset(serializers.serializers_by_id) - {serializers.MarshalSerializer.serializer_id}
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
 _SERIALIZER = 7  # the place of its number in a header
@@ -171,7 +171,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
             raise errors.ProtocolError("another protocol, or another version of it")
         if size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
             raise errors.ProtocolError("too large a message")
-        if start[_SERIALIZER] not in _TAKEN or flags & _REFUSED_FLAGS:
+        if start[_SERIALIZER] not in TAKEN or flags & _REFUSED_FLAGS:
             raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
         return len(read) >= HEADER.size + int(size) + int(notes)
 

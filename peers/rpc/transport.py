@@ -34,6 +34,9 @@ MOST_CONNECTIONS = 1000
 MSGPACK = serializers.serializers["msgpack"]
 """Pyro5's own, which also packs what is not plain: exceptions, sets, numbers of any size."""
 
+TAKEN = frozenset(serializers.serializers_by_id) - {serializers.MarshalSerializer.serializer_id}
+"""The numbers of the serializers that a server reads. Marshal is not safe to load."""
+
 pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 """Packs what is plain: None, bool, int, float, str, bytes, and lists and dicts of these."""
 
