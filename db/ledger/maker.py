@@ -19,7 +19,7 @@ from typing import Any
 import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 
 from db.ledger.backlog import Backlog, Changes, Round, encode_requests
@@ -360,7 +360,9 @@ def _check(reply: Document, is_fine: Callable[[Document], bool] | None = None) -
     """Raises the error that a reply tells of, unless `is_fine` says of each refused document that it is none."""
     for failed in reply.get("writeErrors", ()):
         if is_fine is None or not is_fine(failed):
-            raise unusable(BulkWriteError(dict(reply)))
+            # A primary that steps down in the middle of a command says so of each document.
+            error = WriteError(str(failed.get("errmsg")), failed["code"], failed)
+            raise error if is_passing(error) else unusable(BulkWriteError(dict(reply)))
     concern = reply.get("writeConcernError")
     if concern is not None:
         raise pymongo.errors.WriteConcernError(str(concern.get("errmsg")), concern.get("code"), concern)

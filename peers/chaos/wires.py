@@ -15,6 +15,8 @@ from peers.town.town import Town
 _DELAY_S = (0.003, 0.12)  # Each way, and as much again of jitter.
 _APART_S = (0.02, 0.4)
 _LOSS = (0.01, 0.2)
+# What happens at once is watched for so long: do callers lose their patience with connections that are half open?
+_WATCHED_S = 3.0
 _BYTES_A_SECOND = (60_000.0, 3_000.0)
 
 
@@ -43,7 +45,7 @@ def wire_fault(planned: Planned, hit: Sequence[str], neighbours: Sequence[str], 
         ones=ones,
         others=others,
         way=way,
-        seconds=planned.lasts_s,
+        seconds=planned.lasts_s or _WATCHED_S,
         delay_s=_between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
         jitter_s=_between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
         apart_s=_between(_APART_S, strength) if planned.kind == "reorder" else 0.0,

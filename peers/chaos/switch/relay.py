@@ -173,12 +173,12 @@ class Relay:
         self._lost = True
         self._loop.watch(lost.sock, 0, self._greet)
         _end_with_reset(lost.sock)
-        self._loop.watch(kept.sock, EVENT_READ, partial(self._swallow, kept))
+        self._loop.watch(kept.sock, EVENT_READ, partial(self._swallow, kept, at_work))
         for end in (self._caller, self._callee):
             end.on_the_way.clear()
             end.over = True
 
-    def _swallow(self, end: _End, _events: int) -> None:
+    def _swallow(self, end: _End, at_work: AtWork, _events: int) -> None:
         if self._closed:
             return
         try:
@@ -188,6 +188,7 @@ class Relay:
             return
         except OSError:
             pass
+        at_work.given_up += end is self._caller
         self._close()
 
     # -- what is sent --------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ def test_a_reset_is_told_to_both(through: Apparatus) -> None:
 def test_a_half_open_connection_swallows_what_is_sent_for_ever(through: Apparatus) -> None:
     with through.call(0.5) as connection:
         echoed(connection)
-        through.tell(fault(0.0, once="half-open"))
+        through.tell(fault(1.5, once="half-open"))
         wait_until(lambda: through.echo.ends == ["reset"], "the other side is told")
         connection.sendall(b"hello")
         with pytest.raises(TimeoutError):
@@ -223,7 +223,8 @@ def test_a_half_open_connection_swallows_what_is_sent_for_ever(through: Apparatu
         assert through.echo.got == len(b"hello")
     with through.call() as another:
         echoed(another)
-    assert through.ended().touched == 1
+    ended = through.ended()
+    assert (ended.touched, ended.given_up) == (1, 1)
 
 
 def test_a_jammed_wire_takes_no_more_at_some_time(through: Apparatus) -> None:

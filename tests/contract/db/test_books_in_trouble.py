@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
-from db.ledger.maker import catch_up
+from db.ledger.backlog import Round
+from db.ledger.connection import is_passing
+from db.ledger.maker import catch_up, say_made
 from db.ledger.mongo import MongoLedger
 from db.schema.documents import entry_document
+from peers.core.market.records import Post
 from peers.errors import LedgerError
 from tests.fixtures.mongo import Books, MakeLedger
 from tests.helpers.deals import office, stock
@@ -106,3 +110,22 @@ def test_a_log_that_is_not_sound_is_not_made_into_books(books: Books, settled: B
         catch_up(settled)
     assert made(books) == -1
     assert len(load(ledger).entries) == 2
+
+
+class _Interrupted:
+    """A database whose primary steps down in the middle of a command."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def command(self, _command: object) -> dict[str, Any]:
+        return {"n": 0, "writeErrors": [{"index": 0, "code": self._code, "errmsg": "operation was interrupted"}]}
+
+
+def test_a_primary_that_steps_down_in_the_middle_of_a_command_is_no_trouble_that_stays() -> None:
+    gathered = Round(first=1, last=1, post=Post())
+    with pytest.raises(PyMongoError) as interrupted:
+        say_made(cast("Books", _Interrupted(11602)), gathered)
+    assert is_passing(interrupted.value)
+    with pytest.raises(LedgerError):
+        say_made(cast("Books", _Interrupted(121)), gathered)
