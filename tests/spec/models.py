@@ -77,7 +77,6 @@ MODELS = {
     "books": Model(traders=2, constants=_WITH_BOOKS, leaves=False, sights=_BOOKS),
     "level": Model(traders=2, constants={"Level": '"one"', "MaxTail": "2"}, sights=_LEVEL),
     # These take minutes.
-    "log, longer tail": Model(traders=3, constants={"MaxTail": "2"}, sights=(*_LOG, "a third term")),
     "books, three traders": Model(traders=3, requests=1, constants=_WITH_BOOKS, leaves=False, sights=_BOOKS),
     "books, with all": Model(
         traders=2,
