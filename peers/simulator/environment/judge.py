@@ -181,7 +181,7 @@ class Judge:
         """Nobody may be told of what is not recorded yet."""
         reply = command.reply
         if isinstance(reply, Outcome):
-            self._check_outcome(source, reply)
+            self._check_outcome(source, reply, is_answer=True)
         elif isinstance(reply, Deposit):
             held = self._ledger.recorded_deposit(reply.offer.deposit_id)
             if held is None or held[0].offer != reply.offer or held[1] > reply.remaining:
@@ -191,10 +191,11 @@ class Judge:
         for outcome in command.sales:
             self._check_outcome(source, outcome)
 
-    def _check_outcome(self, source: Process, outcome: Outcome) -> None:
+    def _check_outcome(self, source: Process, outcome: Outcome, *, is_answer: bool = False) -> None:
         recorded = self._ledger.recorded(outcome.request.request_id)
-        if source.area and isinstance(recorded, Outcome) and outcome.taken_back is None:
-            # A trader tells of what another area sold once it has read it; by then that may have been taken back.
+        if (source.area or is_answer) and isinstance(recorded, Outcome) and outcome.taken_back is None:
+            # A trader tells of what another area sold once it has read it; by then that may have been taken back. And
+            # an answer is as of a moment after the question; how old it may be is judged by `reads`.
             recorded = msgspec.structs.replace(recorded, taken_back=None)
         if recorded != outcome:
             self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")

@@ -164,6 +164,25 @@ def test_a_broken_journal_is_not_judged(town: Town) -> None:
     assert "buyer0.jsonl, line 1" in report.verdict.of("acknowledged_is_recorded").why
 
 
+def test_readings_are_judged_by_the_order_of_the_log(town: Town) -> None:
+    sold = town.books.requests.find_one({"seq": 2}) or {}
+
+    def looks_up(peer: str, state: str, asked_us: int) -> None:
+        read = {"what": "outcome", "request_id": sold["_id"], "state": state, "seq": 2, "asked_us": asked_us}
+        line = {"kind": "read", "peer": peer, "boot": "b", "mono_us": asked_us + 1000, "read": read}
+        with town.journal(peer).open("a") as journal:
+            journal.write(json.dumps(line) + "\n")
+
+    looks_up("anna", "none", 1_000_000)
+    looks_up("ben", "decided", 2_000_000)
+    assert town.audit().exit_code == 0
+    looks_up("carl", "none", 3_000_000)
+    report = town.audit()
+    assert report.verdict is not None
+    assert report.verdict.violated == ("reads",)
+    assert f"carl asked what became of {sold['_id']}, and was told that it is undecided" in str(report.verdict)
+
+
 def test_a_violation_weighs_more_than_a_broken_journal(town: Town) -> None:
     town.journal("buyer0").write_text("gibberish\n")
     update("posts", "main", seq=9)(town.books)
@@ -211,7 +230,7 @@ def test_a_date_beyond_the_calendar_is_no_reason_to_stop(town: Town) -> None:
 def test_the_report_for_people_says_what_is_wrong_and_where(town: Town) -> None:
     lines = printed(town.audit()).splitlines()
     assert lines[0].split() == ["holds", "no_oversell"]
-    assert len(lines) == 11 + 2
+    assert len(lines) == 12 + 2
     assert lines[-1].startswith("audit: holds (")
     update("deposits", "seller4.d3", remaining=3)(town.books)
     text = printed(town.audit())

@@ -55,7 +55,7 @@ def goods_given_back_twice() -> Iterator[None]:
         yield
 
 
-@mistake(20, 28)
+@mistake(177)
 def taken_back_once_more_for_each_asking() -> Iterator[None]:
     """Neither the trader nor the log looks whether a sale was taken back before."""
     draw_one, append = StockReports._draw_one, MemoryLedger._append
