@@ -20,7 +20,17 @@ LIES_S = 4
 
 
 def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) -> None:
-    brisk = ("--think-s", "0.02", "--set", "market.restock_probability=1", "--set", "market.period_s=1")
+    # The first trader stays until there are lies, so that it is not the liar itself that may tell of sales.
+    brisk = (
+        "--resign-after",
+        "0",
+        "--think-s",
+        "0.02",
+        "--set",
+        "market.restock_probability=1",
+        "--set",
+        "market.period_s=1",
+    )
     town = run_town(tmp_path, "town", HOST, "4", "--tls", *brisk)
     guest = None
     try:

@@ -8,17 +8,19 @@ peer is, `incumbency` keeps the bid and the term, and `peers.core.trader` does t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from peers.core.bounds import MAX_BARRED
 from peers.core.commands import Crash
 from peers.core.context import Context
 from peers.core.inputs import LedgerReplied
+from peers.core.leadership.by_books import ByBooks
 from peers.core.leadership.doubts import Doubts
 from peers.core.leadership.elections.part import ElectionPart, reason_of
 from peers.core.leadership.incumbency import Incumbency
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipMachine, LeadershipState, LeadershipView
+from peers.core.leadership.views import filled, view_of
 from peers.core.ledger.port import ReadPost
 from peers.core.market.records import Post
 from peers.core.market.resignation import elections_to_sit_out
@@ -65,8 +67,7 @@ class Leadership:
         self.elections = ElectionPart(ctx, gossip, self._on_nominated)
         self._doubts = Doubts(ctx)
         self._refuted_s = -REFUTE_GAP_S
-        # The vacancy that this peer has bid for, and whose term the books did not know; None where they did.
-        self._unknown_to_books: int | None = None
+        self._by_books = ByBooks(ctx, gossip, incumbency, self.elections, self._doubts, self)
 
     # -- who holds it --------------------------------------------------------------------------------------
 
@@ -74,7 +75,7 @@ class Leadership:
         """Takes over what a newcomer is given of the post."""
         holder = self._ctx.members.by_name(trader) if trader else None
         if holder is not None:
-            self._learn(_filled(term, holder))
+            self._learn(filled(term, holder))
             return
         self._machine.find_vacant(LeadershipView(term=term))
         self.elections.on_vacant(started=starts_election)
@@ -83,7 +84,7 @@ class Leadership:
         """A peer that is not in office named one that is."""
         named = self._ctx.members.get(rank_of(trader))
         if named is not None and named.up and term > self._ctx.view.term:
-            view = _filled(term, named)
+            view = filled(term, named)
             if self._doubts.believes(view):
                 self._learn(view)
             else:  # Whoever asked will ask again.
@@ -104,7 +105,7 @@ class Leadership:
             if held and (not member.up or member.incarnation > view.incarnation):
                 self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
             elif held:  # The trader was named before its record came; only now can it be called.
-                self._welcome()
+                self.welcome()
         if self._ctx.view.vacant and fresh:
             self.elections.mind_members(lost=any(not m.up for m in fresh))
 
@@ -118,7 +119,7 @@ class Leadership:
             return  # Others know that our bid was won; the ledger's answer, on its way, tells us more.
         if ctx.in_office and view.term > ctx.view.term:
             trader = ctx.members.get(view.trader) if view.trader is not None else None
-            self._be_deposed(trader.name if trader else None, view.term)
+            self.be_deposed(trader.name if trader else None, view.term)
         if view.vacant:
             self._learn_vacant(view)
         elif ctx.in_office:  # Of this very term: somebody else is said to hold it, or we in another life.
@@ -159,7 +160,7 @@ class Leadership:
     def _show_at_work(self) -> None:
         """Holds the post in its present incarnation too, and tells everybody."""
         ctx, term = self._ctx, self._ctx.view.term
-        self._machine.refute(_filled(term, ctx.me))
+        self._machine.refute(filled(term, ctx.me))
         self._gossip.flood(Coordinator(term=term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
 
     def _learn_filled(self, view: LeadershipView, sender: int | None) -> None:
@@ -176,9 +177,9 @@ class Leadership:
             # The news of its end was faster than that of its election; or it is we who are cut off from it.
             self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
         else:
-            self._welcome()
+            self.welcome()
 
-    def _welcome(self) -> None:
+    def welcome(self) -> None:
         for customer in self._customers:
             customer.on_new_trader()
 
@@ -197,7 +198,7 @@ class Leadership:
             self.elections.on_books_away()
 
     def on_coordinator(self, sender: int, message: Coordinator) -> None:
-        view = _view_of(message)
+        view = view_of(message)
         if not self._is_believed(view, sender, message):
             return
         if view.is_newer_than(self._ctx.view):
@@ -207,7 +208,7 @@ class Leadership:
             self._doubts.ask()
 
     def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
-        view = _view_of(heartbeat)
+        view = view_of(heartbeat)
         self._doubts.hear(sender, view.term)
         if self._is_believed(view, sender, heartbeat):
             self._learn(view, sender=sender)
@@ -234,9 +235,9 @@ class Leadership:
     def _on_nominated(self, after_term: int) -> None:
         is_vacant = self._machine.state is LeadershipState.ELECTING and after_term == self._ctx.view.term
         if is_vacant and self._ctx.reaches_books:
-            self._stand(after_term)
+            self.stand(after_term)
 
-    def _stand(self, after_term: int) -> None:
+    def stand(self, after_term: int) -> None:
         self._machine.stand()
         self._incumbency.bid(after_term, self.elections.reason)
 
@@ -271,7 +272,7 @@ class Leadership:
         if isinstance(event.operation, ReadPost):
             by_books = self._doubts.on_ledger(event.operation, event.result)
             if by_books is not None:
-                self._settle(by_books)
+                self._by_books.settle(by_books)
             self._take_in_held()
         ended = self._incumbency.on_ledger(event)
         if isinstance(ended, Won):
@@ -289,12 +290,12 @@ class Leadership:
         self._machine.lose_bid()
         ctx = self._ctx
         if post.term < ctx.view.term:  # What was read may be stale; so it takes a second look to correct our view.
-            self._unknown_to_books = ctx.view.term
+            self._by_books.unknown = ctx.view.term
             self._doubts.ask(at_once=True)
             return
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
-            self._learn(_filled(post.term, rival))
+            self._learn(filled(post.term, rival))
             return
         if post.term > ctx.view.term:
             # A rival that counts as gone has just written to the log, so it may well be at work.
@@ -302,12 +303,12 @@ class Leadership:
             reason = VacancyReason.SUSPECTED if is_gone else ctx.view.reason
             self._machine.find_vacant(LeadershipView(term=post.term, reason=reason))
             self.elections.stop()
-        self._stand(post.term)
+        self.stand(post.term)
 
     def _take_office(self, won: Won) -> None:
         ctx, term = self._ctx, won.post.term
         took_s = self.elections.on_won(term)
-        self._machine.take_office(_filled(term, ctx.me))
+        self._machine.take_office(filled(term, ctx.me))
         self.elections.flood(Coordinator(term=term, trader=ctx.me.rank, incarnation=ctx.me.incarnation))
         self._incumbency.enter(won, took_s)
         if ctx.departing:
@@ -363,97 +364,35 @@ class Leadership:
 
     def _take_in_held(self) -> None:
         """The books have answered, or cannot be reached: what was held back is taken in, or dropped."""
+        handlers: dict[type, Callable[[int, Any], None]] = {
+            Coordinator: self.on_coordinator,
+            Vacancy: self.on_vacancy,
+            Heartbeat: self.on_heartbeat,
+            TakenOver: self.on_taken_over,
+        }
         for sender, message in self._doubts.take_held():
-            if isinstance(message, Coordinator):
-                self.on_coordinator(sender, message)
-            elif isinstance(message, Vacancy):
-                self.on_vacancy(sender, message)
-            elif isinstance(message, ElectionMessage):
-                self.on_election_message(sender, message)
-            elif isinstance(message, Heartbeat):
-                self.on_heartbeat(sender, message)
-            elif isinstance(message, TakenOver):
-                self.on_taken_over(sender, message)
+            handlers.get(type(message), self.on_election_message)(sender, message)
         self._doubts.end()
-
-    # -- what the books say --------------------------------------------------------------------------------
-
-    def _settle(self, post: Post) -> None:
-        """The books were asked who holds the post: what they say counts, whatever was said or believed."""
-        ctx, view = self._ctx, self._ctx.view
-        unknown, self._unknown_to_books = self._unknown_to_books, None
-        if self._machine.state is LeadershipState.CANDIDATE:
-            return  # It reads the books itself, and in full.
-        if ctx.area and post.term > view.term and post.trader and ctx.members.get(rank_of(post.trader)) is None:
-            return  # One of another area stands in for ours; our own election will end that.
-        if ctx.in_office:
-            self._settle_in_office(post)
-        elif post.term != view.term or self._names_another(post):
-            self._follow_books(post)
-        elif view.vacant and unknown == view.term:
-            self._stand(post.term)
-
-    def _names_another(self, post: Post) -> bool:
-        """Whether the books name another trader of our view's term than we do."""
-        named = self._ctx.view.trader
-        return named is not None and post.trader is not None and named != rank_of(post.trader)
-
-    def _settle_in_office(self, post: Post) -> None:
-        ctx, view = self._ctx, self._ctx.view
-        if post.term > view.term:
-            self._yield_to(post)
-        elif post.term == view.term and post.trader == ctx.name:
-            if self._doubts.was_lied_to:  # Who hears this, and believes in a later term, asks the books as well.
-                self._gossip.flood(Coordinator(term=view.term, trader=ctx.me.rank, incarnation=view.incarnation))
-        else:  # Our office entry stands no more: the books were restored to an older state.
-            sales, reason = self._incumbency.sales, VacancyReason.END_LOST
-            ctx.say(LeftOffice(peer=ctx.name, term=view.term, reason=reason, sales=sales))
-            self._be_deposed(None, post.term)
-            self._follow_books(post)
-
-    def _follow_books(self, post: Post) -> None:
-        """Believes what the books say, be it an earlier term than we believed in."""
-        ctx = self._ctx
-        is_earlier = post.term < ctx.view.term
-        holder = ctx.members.get(rank_of(post.trader)) if post.trader else None
-        is_other = holder is not None and holder.rank != ctx.me.rank
-        if holder is not None and is_other and holder.up:
-            self._machine.correct(_filled(post.term, holder))
-            self.elections.on_filled()
-            self.elections.cost.on_filled(post.term, holder.rank, parent=None)
-            self._welcome()
-        else:
-            # One that counts as gone has written to the log, so it may well be at work.
-            reason = VacancyReason.SUSPECTED if is_other else VacancyReason.CRASHED
-            rank, incarnation = (holder.rank, holder.incarnation) if holder is not None else (None, 0)
-            self._machine.correct(
-                LeadershipView(term=post.term, trader=rank, incarnation=incarnation, vacant=True, reason=reason)
-            )
-            self.elections.stop()
-            self.elections.on_vacant(started=not is_other)
-        if is_earlier and holder is not None and not ctx.view.vacant:
-            told = Coordinator(term=post.term, trader=holder.rank, incarnation=ctx.view.incarnation)
-            self._gossip.flood(told)
 
     def _on_refused(self, post: Post) -> None:
         """Another's entry stands where ours should have come."""
         ctx, term = self._ctx, self._ctx.view.term
         ctx.count("refused")
         ctx.say(EntryRefused(peer=ctx.name, term=term, current_term=post.term, by=post.trader))
-        self._yield_to(post)
+        self.yield_to(post)
 
-    def _yield_to(self, post: Post) -> None:
+    def yield_to(self, post: Post) -> None:
         """A later term than ours stands in the log."""
         ctx = self._ctx
         winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
-        self._be_deposed(post.trader, post.term)
+        self.be_deposed(post.trader, post.term)
         self._learn(
-            _filled(post.term, winner)
+            filled(post.term, winner)
             if winner is not None
             else LeadershipView(term=post.term, reason=VacancyReason.SUSPECTED)  # It has just written to the log.
         )
 
-    def _be_deposed(self, trader: str | None, term: int) -> None:
+    def be_deposed(self, trader: str | None, term: int) -> None:
         self._machine.be_deposed()
         self.elections.cost.on_term_over()
         self._incumbency.close(trader, term)
@@ -476,20 +415,3 @@ class Leadership:
                 self._ctx.rng, market.barred_elections, market.return_probability, at_most=MAX_BARRED
             )
         return market.barred_elections if reason is VacancyReason.BOOKS_AWAY else 0
-
-
-def _filled(term: int, trader: Member) -> LeadershipView:
-    return LeadershipView(term=term, trader=trader.rank, incarnation=trader.incarnation, vacant=False, reason=None)
-
-
-def _view_of(message: Coordinator | Heartbeat) -> LeadershipView:
-    """A heartbeat does not say why the post is vacant. So the trader may well be at work, for others than its sender:
-    who bids has to look first."""
-    vacant = message.trader is None
-    return LeadershipView(
-        term=message.term,
-        trader=message.trader,
-        incarnation=message.incarnation,
-        vacant=vacant,
-        reason=VacancyReason.SUSPECTED if vacant else None,
-    )

@@ -24,9 +24,11 @@ from peers.core.ledger.port import (
     Load,
     Loaded,
     LookUp,
+    PostRead,
     Reach,
     ReadEntries,
     ReadOn,
+    ReadPost,
     RecordElection,
     Taken,
 )
@@ -127,6 +129,20 @@ def test_books_of_a_shared_log_say_who_is_trader_of_each_area(ledger: Ledger) ->
     assert made
     assert made.post == state.post
     assert {each.request.request_id: each.area for each in made.queue} == {"r3": "south", "r4": "north"}
+
+
+def test_who_holds_the_post_is_read_however_far_the_books_are(ledger: Ledger) -> None:
+    assert ledger.perform(ReadPost()) == PostRead(post=Post())
+    entries = shared_log()
+    append(ledger, *entries)
+    state, to_make = state_of(load(ledger))
+    holders = [(each.area, each.term, each.trader) for each in state.post.areas]
+    for changes in ((), to_make[:3], to_make[3:]):
+        for each in changes:
+            ledger.perform(each)
+        read = ledger.perform(ReadPost())
+        assert isinstance(read, PostRead)
+        assert [(each.area, each.term, each.trader) for each in read.post.areas] == holders
 
 
 def test_what_others_wrote_is_read_on_from_a_place(ledger: Ledger) -> None:

@@ -1,0 +1,114 @@
+"""What a peer does once the books have said who holds the post: that counts, whatever was said or believed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from peers.core.context import Context
+from peers.core.leadership.doubts import Doubts
+from peers.core.leadership.elections.part import ElectionPart
+from peers.core.leadership.incumbency import Incumbency
+from peers.core.leadership.reasons import VacancyReason
+from peers.core.leadership.state import LeadershipMachine, LeadershipState, LeadershipView
+from peers.core.leadership.views import filled
+from peers.core.market.records import Post
+from peers.core.membership.gossip import Gossip
+from peers.core.messages import Coordinator
+from peers.core.names import rank_of
+from peers.core.reports import LeftOffice
+
+
+class Leader(Protocol):
+    """The peer's leadership, as far as the books make it do something."""
+
+    def stand(self, after_term: int) -> None:
+        """Bids for the post that this term left vacant."""
+
+    def yield_to(self, post: Post) -> None:
+        """Leaves office to whoever has written a later term."""
+
+    def be_deposed(self, trader: str | None, term: int) -> None:
+        """Leaves office at once."""
+
+    def welcome(self) -> None:
+        """There is a trader to ask."""
+
+
+class ByBooks:
+    """Corrects what one peer believes. `unknown` is the vacancy that it has bid for, and whose term the books did not
+    know; None where they did."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        gossip: Gossip,
+        incumbency: Incumbency,
+        elections: ElectionPart,
+        doubts: Doubts,
+        leader: Leader,
+    ) -> None:
+        self.unknown: int | None = None
+        self._ctx = ctx
+        self._machine: LeadershipMachine = ctx.leadership
+        self._gossip = gossip
+        self._incumbency = incumbency
+        self._elections = elections
+        self._doubts = doubts
+        self._leader = leader
+
+    def settle(self, post: Post) -> None:
+        """The books were asked who holds the post: what they say counts, whatever was said or believed."""
+        ctx, view = self._ctx, self._ctx.view
+        unknown, self.unknown = self.unknown, None
+        if self._machine.state in (LeadershipState.CANDIDATE, LeadershipState.GONE):
+            return  # A candidate reads the books itself, and in full.
+        if ctx.area and post.term > view.term and post.trader and ctx.members.get(rank_of(post.trader)) is None:
+            return  # One of another area stands in for ours; our own election will end that.
+        if ctx.in_office:
+            self._in_office(post)
+        elif post.term != view.term or self._names_another(post):
+            self._follow_books(post)
+        elif view.vacant and unknown == view.term:
+            self._leader.stand(post.term)
+
+    def _names_another(self, post: Post) -> bool:
+        """Whether the books name another trader of our view's term than we do."""
+        named = self._ctx.view.trader
+        return named is not None and post.trader is not None and named != rank_of(post.trader)
+
+    def _in_office(self, post: Post) -> None:
+        ctx, view = self._ctx, self._ctx.view
+        if post.term > view.term:
+            self._leader.yield_to(post)
+        elif post.term == view.term and post.trader == ctx.name:
+            if self._doubts.was_lied_to:  # Who hears this, and believes in a later term, asks the books as well.
+                self._gossip.flood(Coordinator(term=view.term, trader=ctx.me.rank, incarnation=view.incarnation))
+        else:  # Our office entry stands no more: the books were restored to an older state.
+            sales, reason = self._incumbency.sales, VacancyReason.END_LOST
+            ctx.say(LeftOffice(peer=ctx.name, term=view.term, reason=reason, sales=sales))
+            self._leader.be_deposed(None, post.term)
+            self._follow_books(post)
+
+    def _follow_books(self, post: Post) -> None:
+        """Believes what the books say, be it an earlier term than we believed in."""
+        ctx = self._ctx
+        is_earlier = post.term < ctx.view.term
+        holder = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        is_other = holder is not None and holder.rank != ctx.me.rank
+        if holder is not None and is_other and holder.up:
+            self._machine.correct(filled(post.term, holder))
+            self._elections.on_filled()
+            self._elections.cost.on_filled(post.term, holder.rank, parent=None)
+            self._leader.welcome()
+        else:
+            # One that counts as gone has written to the log, so it may well be at work.
+            reason = VacancyReason.SUSPECTED if is_other else VacancyReason.CRASHED
+            rank, incarnation = (holder.rank, holder.incarnation) if holder is not None else (None, 0)
+            self._machine.correct(
+                LeadershipView(term=post.term, trader=rank, incarnation=incarnation, vacant=True, reason=reason)
+            )
+            self._elections.stop()
+            self._elections.on_vacant(started=not is_other)
+        if is_earlier and holder is not None and not ctx.view.vacant:
+            told = Coordinator(term=post.term, trader=holder.rank, incarnation=ctx.view.incarnation)
+            self._gossip.flood(told)
