@@ -33,12 +33,20 @@ is_set_up() {
     [[ -f $stamp && "$(cat "$stamp")" == "$(wanted_stamp)" ]] && "$venv/bin/python" -c '' 2>/dev/null
 }
 
+# Refuses if what pip said ($1) is that it could not reach its index.
+refuse_without_network() {
+    if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|ConnectionResetError|Network is unreachable' <<<"$1"; then
+        refuse "the package index cannot be reached: the first start needs the network once, and behind a proxy https_proxy set"
+    fi
+}
+
 make_venv() {
     local said
     say "making a virtual environment in .venv (once)"
     if ! said="$(environment_with_pip 2>&1)"; then
-        tail -n 5 <<<"$said" >&2
         rm -rf "$venv"
+        refuse_without_network "$said"
+        tail -n 5 <<<"$said" >&2
         refuse "the virtual environment could not be made (see above)"
     fi
 }
@@ -49,7 +57,7 @@ environment_with_pip() {
         "$python" -m venv --clear "$venv"
     else
         "$python" -m venv --clear --without-pip "$venv" &&
-            "$python" -m pip --disable-pip-version-check --no-input --python "$venv/bin/python" install pip
+            "$python" -m pip --disable-pip-version-check --no-input --retries 2 --python "$venv/bin/python" install pip
     fi
 }
 
@@ -62,9 +70,7 @@ install_project() {
         say "installing what the trading post needs (once; a minute or so)"
     fi
     if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --retries 2 --editable "$here${1:+[$1]}" >"$log" 2>&1; then
-        if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|ConnectionResetError|Network is unreachable' "$log"; then
-            refuse "the package index cannot be reached: the first start needs the network once, and behind a proxy https_proxy set (all of it is in $log)"
-        fi
+        refuse_without_network "$(cat "$log")"
         tail -n 5 "$log" >&2
         refuse "the installation failed (see above; all of it is in $log)"
     fi
