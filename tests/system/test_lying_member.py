@@ -70,7 +70,9 @@ def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) 
         wait_until(lambda: all(each["alive"] for each in peers()), "all are there")
         assert {each["name"]: each["pid"] for each in peers()} == before
         guest.process.terminate()
-        assert guest.process.wait(60) == 0, guest.text
+        # It has the lie for a neighbour, and may be left unable to tell; but nothing is wrong.
+        assert guest.process.wait(60) in (0, 2), guest.text
+        assert "violated  " not in guest.text
         town.process.terminate()
         assert town.process.wait(60) == 0, town.text
     finally:
