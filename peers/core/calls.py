@@ -57,8 +57,8 @@ class AsOf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request? Answered by its Outcome, by its Accepted while it waits, or by None if unknown: as of
-    a moment after the call came, and no less than `since`."""
+    """What became of a request? Answered by its Outcome, by its Accepted while it waits in the log, or by None if the
+    log has nothing of it: as of a moment after the call came, and no less than `since`."""
 
     request_id: str
     since: AsOf | None = None

@@ -98,12 +98,15 @@ class PendingRequests:
 
     # -- what is pending -----------------------------------------------------------------------------------
 
-    def find(self, request_id: str) -> Outcome | Accepted | None:
-        """Returns what is known here of a request."""
+    def recorded(self, request_id: str) -> Outcome | Accepted | None:
+        """Returns what the log has of a request, as far as that is at hand.
+
+        Not what was only taken in: it may have been asked for before, and decided so long ago that only the log
+        knows, which refuses it when it is written."""
         if request_id in self._decided:
             return self._decided[request_id]
         pending = self._requests.get(request_id)
-        return pending.accepted if pending is not None else None
+        return pending.accepted if pending is not None and pending.queued else None
 
     def in_order(self) -> list[PendingRequest]:
         """The pending requests, lowest clock first."""

@@ -52,7 +52,7 @@ class LedgerReads:
         now = as_of(self._state, self._area)
         if refusal is None and call.since and not now.reaches(call.since, shared=bool(self._area)):
             refusal = PostClosed(why="the books have not got as far as you were told")
-        known = self._pending.find(call.request_id)
+        known = self._pending.recorded(call.request_id)
         if refusal is not None or known is not None:
             self._ctx.emit(Respond(call_id=call_id, reply=known if refusal is None else refusal))
             return

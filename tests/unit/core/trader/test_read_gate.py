@@ -152,6 +152,22 @@ def test_an_outcome_is_as_of_a_moment_after_the_question() -> None:
     assert known.answer == buyer.outcome
 
 
+def test_what_is_bought_again_after_a_failover_is_not_undecided_meanwhile() -> None:
+    before = Desk(goods=[FISH])
+    bought = before.buy(wants("r1"))
+    before.ledger_does()
+    desk = Desk(ledger=before.ledger)  # Of whom took over: it has not read what was decided before.
+    again = desk.buy(wants("r1"))  # Its buyer did not hear the answer.
+    desk.time_passes(0.001)
+    known = desk.outcome_of("r1")
+    desk.ledger_does(FindEnd)
+    desk.ledger_does(LookUp)
+    assert isinstance(known.answer, Outcome)
+    assert known.answer == bought.outcome
+    desk.ledger_does(Append)
+    assert again.answer == bought.outcome
+
+
 def test_who_asks_while_it_is_looked_up_is_told_no_less_than_was_read_by_then() -> None:
     desk = Desk(goods=[FISH])
     desk.time_passes(0.001)

@@ -12,7 +12,7 @@ from peers.core.context import Context
 from peers.core.inputs import Now
 from peers.core.ledger.port import Append, Appended, LedgerAway
 from peers.core.ledger.post_state import PostState
-from peers.core.market.records import Accepted, Outcome
+from peers.core.market.records import Outcome
 from peers.core.trader.term import TraderTerm
 from peers.errors import PostClosed
 from tests.helpers.deals import office
@@ -97,8 +97,11 @@ def test_those_who_wait_already_may_ask_again(full: Office) -> None:
 
 
 def test_what_is_only_read_is_answered(full: Office) -> None:
-    asked = full.call(AskOutcome(request_id="r3"))
-    assert isinstance(full.answers[asked], Accepted)
+    full.ledger_answers()
+    full.buy(4)
+    assert isinstance(full.answers[full.buy(5)], PostClosed)
+    asked = full.call(AskOutcome(request_id="r1"))
+    assert isinstance(full.answers[asked], Outcome)
 
 
 def test_goods_that_others_wait_for_come_in(full: Office) -> None:
