@@ -65,9 +65,9 @@ class Fellows(Office):
         ctx = self._ctx
         fellows = self._fellows()
         now_s, timing = ctx.now.mono_s, ctx.settings.timing
-        if now_s - self._looked_s > timing.heartbeat_interval_s + timing.suspect_s / 2:
+        if not fellows or now_s - self._looked_s > timing.heartbeat_interval_s + timing.suspect_s / 2:
             for fellow in self._known.values():
-                fellow.heard_s = now_s  # It was us who did not listen.
+                fellow.heard_s = now_s  # It was us who did not listen; out of office nobody does.
         self._looked_s = now_s
         for holder in fellows:
             fellow = self._known_as(holder)
@@ -84,6 +84,8 @@ class Fellows(Office):
         fellow = self._known_as(holder)
         if fellow.term <= beat.term <= holder.term:
             fellow.heard_s, fellow.term, fellow.contacts = self._ctx.now.mono_s, beat.term, beat.contacts
+            if self._bid is not None and self._bid.is_for_silence and self._seat.area == beat.area:
+                self._bid = None  # It was begun because nothing was heard, and something is.
 
     def is_fellow(self, rank: int) -> bool:
         """Whether the log has that peer as the trader of another area."""

@@ -71,6 +71,12 @@ class TakingOffice:
         """Whether the office entry is on its way, and may stand at any moment."""
         return self._committer is not None and self._committer.state is CommitState.APPENDING
 
+    @property
+    def is_for_silence(self) -> bool:
+        """Whether it may be dropped once the trader is heard: nothing else spoke against that one, and no entry of
+        ours is on its way."""
+        return self._reason is VacancyReason.SUSPECTED and self._bidding is not Bidding.WRITING
+
     def on_ledger(self, operation: Operation, result: Result) -> Won | Lost | None:
         """Takes in an answer; returns how the bid ended, None while it has not."""
         if isinstance(operation, Load) and self._bidding is Bidding.READING:
