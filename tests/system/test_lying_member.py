@@ -16,7 +16,7 @@ from tests.system.test_tls_town import HOST, THERE, bring, opened, run_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
-LIES_S = 4
+LIES_S = 2
 
 
 def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) -> None:
@@ -70,9 +70,8 @@ def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) 
         wait_until(lambda: all(each["alive"] for each in peers()), "all are there")
         assert {each["name"]: each["pid"] for each in peers()} == before
         guest.process.terminate()
-        # It has the lie for a neighbour, and may be left unable to tell; but nothing is wrong.
-        assert guest.process.wait(60) in (0, 2), guest.text
-        assert "violated  " not in guest.text
+        # Whose journals there are, the books say, whatever the liar says of its machine.
+        assert guest.process.wait(60) == 0, guest.text
         town.process.terminate()
         assert town.process.wait(60) == 0, town.text
     finally:
