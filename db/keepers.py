@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from db.audit.journals import Extent
 from db.ledger.connection import unusable
 from db.terminals import Place
 from peers.books_address import without_secrets
@@ -23,17 +24,6 @@ from peers.errors import LedgerError
 
 COLLECTION = "keepers"
 _T = TypeVar("_T")
-
-
-class Extent(msgspec.Struct, frozen=True):
-    """How much there is of a terminal's journals: how many they are, and the bytes of their whole lines."""
-
-    journals: int
-    size: int
-
-    def covers(self, other: Extent) -> bool:
-        """Whether this is as much as `other`, or more."""
-        return self.journals >= other.journals and self.size >= other.size
 
 
 class Keeper(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from db.audit.journals import journal_path
-from db.keepers import Extent
+from db.audit.journals import Extent, journal_path
 from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, check_names, listed
 from peers.endpoints import split_endpoint
 from peers.errors import TownError, WireError

@@ -19,6 +19,15 @@ def split_endpoint(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def is_endpoint(text: str) -> bool:
+    """Whether that can be taken apart."""
+    try:
+        split_endpoint(text)
+    except ValueError:
+        return False
+    return True
+
+
 def host_of(uri: str) -> str:
     """Returns the host that a Pyro5 address names, "" for what is none."""
     try:

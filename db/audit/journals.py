@@ -46,6 +46,17 @@ WitnessesOf = Callable[[Collection[str]], Iterable[Witness]]
 named."""
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """How much there is of a terminal's journals: how many they are, and the bytes of their whole lines."""
+
+    journals: int
+    size: int
+
+    def covers(self, other: Extent) -> bool:
+        """Whether this is as much as `other`, or more."""
+        return self.journals >= other.journals and self.size >= other.size
+
+
 class Torn(msgspec.Struct, frozen=True, kw_only=True):
     """The journal at `path` ends in the middle of a line."""
 

@@ -23,6 +23,7 @@ import msgspec
 import psutil
 
 from db.audit.journals import AREAS, AT_REST, COPIES
+from nameserver.journal_names import is_terminal
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
@@ -123,6 +124,7 @@ class Directory:
         self._at_rest = self.path / AT_REST
         self.copies = self.path / COPIES
         self._kept_address = ""
+        self._proposed_terminal = uuid.uuid4().hex
         self._lock: IO[str] | None = None
 
     def make(self) -> None:
@@ -222,22 +224,8 @@ class Directory:
 
     def terminal(self) -> str:
         """Returns the name that who runs here has among the terminals of a town, from run to run; makes it, the first
-        time."""
-        path, fresh = self.path / TERMINAL, uuid.uuid4().hex
-        with contextlib.suppress(OSError, UnicodeError):
-            return path.read_text(encoding="ascii").strip()
-        proposed = path.with_name(f".{TERMINAL}-{fresh}")
-        try:
-            proposed.write_text(fresh, encoding="ascii")
-            # Several may make one at the same moment, and all must come to the same.
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(proposed)
-            return path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError):
-            return fresh
-        finally:
-            with contextlib.suppress(OSError):
-                proposed.unlink(missing_ok=True)
+        time. Where it cannot be kept, it is the same for all who ask by this object."""
+        return _kept_name(self.path / TERMINAL, self._proposed_terminal)
 
     def say_journals_rest(self, *, at_rest: bool) -> None:
         """Says whether nobody writes to the journals here any more: who copies them then has all there will be."""
@@ -360,6 +348,26 @@ class Directory:
         if path not in self._warned_of:
             self._warned_of.add(path)
             self._warn(line)
+
+
+def _kept_name(path: Path, proposed: str) -> str:
+    """Returns the name that is in the file at `path`, after it has been put there if none is."""
+    with contextlib.suppress(OSError, UnicodeError):
+        found = path.read_text(encoding="ascii").strip()
+        if is_terminal(found):
+            return found
+    with contextlib.suppress(OSError), path.open("a+b") as file:
+        # Several may make one at the same moment, in threads and in processes, and all must come to the same.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        name = file.read().decode("ascii", "replace").strip()
+        if is_terminal(name):
+            return name
+        file.truncate(0)
+        file.write(proposed.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    return proposed
 
 
 def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:

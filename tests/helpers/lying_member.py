@@ -29,6 +29,7 @@ from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.tls import TlsFiles, secure
 
 PAUSE_S = 0.02
+BELIEVED_S = 0.6  # A terminal asks its peers four times a second what they believe.
 
 
 class LyingMember:
@@ -106,6 +107,16 @@ class LyingMember:
                 time.sleep(PAUSE_S)
         raise AssertionError
 
+    def hides_its_machine(self) -> None:
+        """Says of its own peer that the name server of its machine is where none can be, and then where none is."""
+        name = next(each for each in self.uris if rank_of(each) == self.rank)
+        high = time.time_ns() // 1_000_000 + INCARNATIONS_AHEAD_MS - 60_000
+        for later, nameserver in enumerate(("x", "127.0.0.3:9", "x")):
+            forged = self.member(name, incarnation=high + later, nameserver=nameserver)
+            for other in self.peers:
+                self.delivers(other, MemberNews(members=(forged,)))
+            time.sleep(BELIEVED_S)
+
     def _lies(self, number: int) -> list[LinkMessage]:
         names = sorted(self.peers)
         victim = names[number % len(names)]
@@ -136,6 +147,7 @@ def main(tls: str, host: str, port: str, rank: str, seconds: str) -> None:
     liar = LyingMember(listed, int(rank))
     found: dict[str, object] = {**liar.speaks_for_others(), **liar.beyond()}
     found["lies taken in"] = liar.lies(float(seconds))
+    liar.hides_its_machine()
     print(json.dumps(found))
 
 

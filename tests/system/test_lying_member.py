@@ -16,7 +16,7 @@ from tests.system.test_tls_town import HOST, THERE, bring, opened, run_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
-LIES_S = 4
+LIES_S = 2
 
 
 def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) -> None:
@@ -44,8 +44,13 @@ def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) 
             status = bazaar("status", "--json", "--dir", town.directory)
             return list(json.loads(status.stdout)["peers"]) if status.returncode == 0 else []
 
-        ours = wait_until(lambda: [each for each in peers() if THERE in str(each["uri"])], "the guest is known")
-        before = {each["name"]: each["pid"] for each in peers()}
+        def all_five() -> list[dict[str, object]]:
+            listed = peers()
+            return listed if len(listed) == 5 and all(each["alive"] for each in listed) else []
+
+        known = wait_until(all_five, "the guest is known")
+        ours = [each for each in known if THERE in str(each["uri"])]
+        before = {each["name"]: each["pid"] for each in known}
         program = [sys.executable, "-m", "tests.helpers.lying_member", str(tmp_path / "guest" / "tls"), HOST]
         lied = subprocess.run(
             [*program, str(state.nameserver_port), str(ours[0]["rank"]), str(LIES_S)],
@@ -66,13 +71,12 @@ def test_a_member_that_lies_speaks_for_nobody_and_stops_nothing(tmp_path: Path) 
             assert set(got) == {"NotAllowed"}, (what, got, lied.stderr[-4000:])
 
         said = len(town.text)
-        wait_until(lambda: town.text.count(" bought ", said) > 20, "trade goes on")
-        wait_until(lambda: all(each["alive"] for each in peers()), "all are there")
-        assert {each["name"]: each["pid"] for each in peers()} == before
+        wait_until(lambda: town.text.count(" bought ", said) > 10, "trade goes on")
+        after = wait_until(all_five, "all are there")
+        assert {each["name"]: each["pid"] for each in after} == before
         guest.process.terminate()
-        # It has the lie for a neighbour, and may be left unable to tell; but nothing is wrong.
-        assert guest.process.wait(60) in (0, 2), guest.text
-        assert "violated  " not in guest.text
+        # Whose journals there are, the books say, whatever the liar says of its machine.
+        assert guest.process.wait(60) == 0, guest.text
         town.process.terminate()
         assert town.process.wait(60) == 0, town.text
     finally:

@@ -23,8 +23,8 @@ from types import TracebackType
 
 import msgspec
 
-from db.audit.journals import Witness, journal_files, journal_path
-from db.keepers import Extent, Keeper, Keepers
+from db.audit.journals import Extent, Witness, journal_files, journal_path
+from db.keepers import Keeper, Keepers
 from db.terminals import Terminals
 from nameserver.journal_copies import Index, Source, copy_journals, extent_of
 from peers.books_address import without_secrets

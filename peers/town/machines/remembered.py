@@ -138,6 +138,6 @@ def say_closing(nameservers: Iterable[str], town: str) -> list[str]:
 
 def listens(nameserver: str) -> bool:
     """Whether a machine's name server is still there."""
-    with suppress(OSError), socket.create_connection(split_endpoint(nameserver), _LISTENS_S):
+    with suppress(OSError, UnicodeError), socket.create_connection(split_endpoint(nameserver), _LISTENS_S):
         return True
     return False

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from db.audit.journals import journal_files
-from db.keepers import Extent, Keepers
+from db.audit.journals import Extent, journal_files
+from db.keepers import Keepers
 from db.mongod.process import MongodProcess
 from db.terminals import Place
 from nameserver.journal_copies import Late, Source, copy_journals, extent_of

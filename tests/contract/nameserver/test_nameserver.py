@@ -147,3 +147,13 @@ def test_it_ends_with_its_starter() -> None:
     done = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, timeout=60, check=True)
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(int(done.stdout)).wait(10)
+
+
+def test_it_starts_without_what_it_never_needs() -> None:
+    code = (
+        "import sys, nameserver.server; "
+        "heavy = {'pymongo', 'bson', 'numpy', 'pydantic', 'cryptography'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

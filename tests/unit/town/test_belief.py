@@ -82,3 +82,16 @@ def test_name_servers_are_remembered_the_latest_last_also_of_those_who_are_not_b
     assert list(belief.nameservers) == ["b:1", "a:1", "c:1"]
     belief.hear(says(at(peer(8, up=False), "d:1"), checksum=4), OURS)
     assert "d:1" not in belief.nameservers
+
+
+@pytest.mark.parametrize(
+    "forged", ["x", "127.0.0.3", ":9090", "127.0.0.3:0", "127.0.0.3:65536", "127.0.0.3:nine", "\x1b[2J:9"]
+)
+def test_a_name_server_at_no_address_is_not_heard_of(forged: str) -> None:
+    liar = at(peer(8), forged)
+    belief = Belief()
+    belief.begin_with(Snapshot(members=(liar,), edges=()))
+    assert belief.up() == [at(liar, "")]
+    belief.hear(says(peer(0), peer(1), at(peer(2), "[::1]:9090"), liar), OURS)
+    assert belief.up() == [peer(0), peer(1), at(peer(2), "[::1]:9090"), at(liar, "")]
+    assert list(belief.nameservers) == ["[::1]:9090"]

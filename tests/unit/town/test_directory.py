@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from db.audit.journals import journal_files
+from nameserver.journal_names import is_terminal
 from peers.core.names import rank_of
 from peers.errors import TownError
 from peers.town.directory import Directory, PeerState, TownState, live_graph
@@ -263,3 +264,21 @@ def test_all_who_ask_at_once_what_a_terminal_is_called_hear_the_same(tmp_path: P
             names = set(pool.map(Directory.terminal, [directory] * 8))
         assert names == {Directory(directory.path).terminal()}
         assert [path.name for path in directory.path.glob(".*")] == []
+
+
+@pytest.mark.parametrize("torn", [b"", b"2e0c0af692ce", b"\x00" * 32, b"\xff" * 32])
+def test_a_name_that_was_torn_is_made_anew_and_then_kept(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "terminal"
+    path.write_bytes(torn)
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(Directory.terminal, [Directory(tmp_path) for _ in range(8)]))
+    assert len(names) == 1
+    assert is_terminal(path.read_text())
+    assert names == {path.read_text()}
+
+
+def test_a_terminal_whose_name_cannot_be_kept_is_called_the_same_by_all_its_parts(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "missing")
+    assert is_terminal(directory.terminal())
+    assert directory.terminal() == directory.terminal()
+    assert not directory.path.exists()
