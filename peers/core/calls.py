@@ -49,7 +49,7 @@ class AsOf(msgspec.Struct, frozen=True, kw_only=True):
         """Whether who has read as far as this has read all that was told as of `since`.
 
         Whoever takes office reads all that was told in earlier terms, so only within a term are the others compared;
-        in a `shared` log it is the others alone."""
+        in a `shared` log it is the others alone, and `since` may have been told by the trader of any area."""
         has_rest = self.place >= since.place and self.seq >= since.seq
         if shared:
             return has_rest

@@ -90,6 +90,8 @@ class Customer:
         self._journals = Journals(self.name, {**areas, area: directory})
         # By area, as of what it was told something last.
         self._told: dict[str, AsOf] = {}
+        # Whether the areas have one log, as a search has told: what was told in one then counts in all.
+        self._one_log = False
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
 
@@ -174,7 +176,8 @@ class Customer:
     def _search_areas(
         self, item: str | None, wanted: list[str] | None, within_s: float | None, area: str
     ) -> Document:
-        since = {each: as_of_dict(told) for each, told in self._told.items()}
+        names = {*self._told, self._area, *self._other_areas} if self._one_log else self._told.keys()
+        since = {each: self._since(each) for each in names}
         found: Document = dict(self.ask("search_areas", item, wanted, since, within_s=within_s, area=area))
         for each, as_of in found["as_of"].items():
             self._hear(each, as_of)
@@ -184,6 +187,7 @@ class Customer:
         asked_s = time.monotonic()
         found = self.ask("browse", item, self._since(area), within_s=within_s, area=area)
         self._journals.note_search(area, asked_s, item, found)
+        self._one_log = self._one_log or bool(found.get("area"))
         self._hear(area, found)
         return list(found["rows"])
 
@@ -305,14 +309,18 @@ class Customer:
         self._clock.merge(stamp)
 
     def _since(self, area: str) -> Document | None:
-        """As of what it was told something at the post of an area: no answer may be older."""
+        """As of what it was told something at the post of an area, or of any where all have one log: no answer may be
+        older."""
         told = self._told.get(area)
+        if self._one_log:
+            for each in self._told.values():
+                told = each.joined(told or each, shared=True)
         return None if told is None else as_of_dict(told)
 
     def _hear(self, area: str, answer: Document | None) -> None:
         heard = None if answer is None else as_of_in(answer)
         if heard is not None:
-            self._told[area] = heard.joined(self._told.get(area, heard), shared=bool(area))
+            self._told[area] = heard.joined(self._told.get(area, heard), shared=self._one_log)
 
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1

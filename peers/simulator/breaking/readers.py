@@ -32,8 +32,8 @@ class Reader:
         self._schedule = environment.schedule
         self._rng = Random(f"{name} {seed}")
         self._name = name
-        # Terms of several areas do not compare, and those who share a log never lose a place.
-        self._told: dict[str, AsOf] = {}
+        # As of what it was told something, wherever: areas have one log here, and so its places compare.
+        self._told: AsOf | None = None
         self._last: Process | None = None
         # The number of the reading at hand; an answer to an earlier one comes too late.
         self._number = 0
@@ -54,7 +54,7 @@ class Reader:
         self._number += 1
         number, asked_s, target = self._number, self._schedule.now_s, self._target(live)
         self._last = target
-        call = self._pick(target.area)
+        call = self._pick()
 
         def hear(reply: Reply | Failure) -> None:
             if number == self._number:
@@ -70,8 +70,8 @@ class Reader:
         held = [process for process in live if process.view.in_office]
         return self._rng.choice(held if held and self._rng.random() < 0.9 else live)
 
-    def _pick(self, area: str) -> Search | AskOutcome:
-        since = self._told.get(area)
+    def _pick(self) -> Search | AskOutcome:
+        since = self._told
         known = self._environment.judge.known_requests
         if not known or self._rng.random() < 0.6:
             return Search(item=self._rng.choice((None, *self._environment.settings.market.items)), since=since)
@@ -99,16 +99,21 @@ class Reader:
             words |= {"what": "search", "item": call.item, "area": reply.area, "within_ms": within_ms}
             words |= {"term": as_of.term, "seq": as_of.seq, "place": as_of.place}
             words |= {"rows": len(rows), "digest": seen_digest(rows), "first": rows[:_ROWS_NOTED]}
-            self._told[area] = as_of.joined(self._told.get(area, as_of), shared=bool(area))
+            self._take_in(as_of, area)
             self._environment.record.saw("a customer saw what can be bought")
         else:
             decided = isinstance(reply, Outcome)
             undone = isinstance(reply, Outcome) and reply.taken_back is not None
             seq = reply.seq if isinstance(reply, Outcome) else None
+            if isinstance(reply, Outcome):
+                self._take_in(AsOf(term=reply.term, seq=reply.seq), area)
             state = "taken_back" if undone else "decided" if decided else "none"
             words |= {"what": "outcome", "request_id": call.request_id, "state": state, "seq": seq}
             self._environment.record.saw(f"a customer looked up a request that was {_SAID[state]}")
         self._environment.judge.on_read(self._name, words)
+
+    def _take_in(self, as_of: AsOf, area: str) -> None:
+        self._told = as_of.joined(self._told or as_of, shared=bool(area))
 
 
 _SAID = {"taken_back": "taken back", "decided": "decided", "none": "undecided"}

@@ -30,7 +30,7 @@ def ring_stays_open_over_the_dead() -> Iterator[None]:
         yield
 
 
-@mistake(2, 7, election="echo")
+@mistake(40, election="echo")
 def echo_is_awaited_from_the_dead() -> Iterator[None]:
     """A wave ends only once everybody who was ever there has answered."""
     answer = Echo._answer_if_all_have
@@ -43,7 +43,7 @@ def echo_is_awaited_from_the_dead() -> Iterator[None]:
         yield
 
 
-@mistake(2, 7, election="lease")
+@mistake(197, election="lease")
 def lease_is_left_to_the_highest() -> Iterator[None]:
     """Only the peer of the highest rank of all bids, be it up or not."""
     start = Lease.start

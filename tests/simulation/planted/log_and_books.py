@@ -67,7 +67,7 @@ def retry_at_the_next_place() -> Iterator[None]:
         yield
 
 
-@mistake(303)
+@mistake(57)
 def read_from_the_primary_alone() -> Iterator[None]:
     """A candidate goes past an entry that a majority does not have."""
     apply = LedgerRoad._apply
@@ -82,7 +82,7 @@ def read_from_the_primary_alone() -> Iterator[None]:
         yield
 
 
-@mistake(1, 3)
+@mistake(7)
 def told_what_only_the_primary_has() -> Iterator[None]:
     """An entry counts as written as soon as one member has it."""
     lose_answer = LedgerRoad._lose_answer
@@ -153,7 +153,7 @@ def books_made_without_guard() -> Iterator[None]:
         yield
 
 
-@mistake(68, 123)
+@mistake(183)
 def made_is_said_too_early() -> Iterator[None]:
     """`posts` says that the books are made when only some documents are."""
     in_part = LedgerRoad._make_in_part
@@ -193,7 +193,7 @@ def fold_forgets_what_was_sold() -> Iterator[None]:
         yield
 
 
-@mistake(690, 900)
+@mistake(125)
 def fold_draws_twice_from_newer_books() -> Iterator[None]:
     """A successor draws once more what the books have drawn already."""
     begin = PostState.__init__

@@ -37,7 +37,7 @@ def search_shows_a_commit_under_way() -> Iterator[None]:
         yield
 
 
-@mistake(1)
+@mistake(4)
 def who_was_frozen_answers_out_of_memory() -> Iterator[None]:
     def believes(_self: ReadGate, _since_s: float, go: Go) -> None:
         go(None)
@@ -46,7 +46,7 @@ def who_was_frozen_answers_out_of_memory() -> Iterator[None]:
         yield
 
 
-@mistake(15)
+@mistake(21)
 def reads_go_back_when_the_trader_changes() -> Iterator[None]:
     def always(_self: AsOf, _since: AsOf, **_: Any) -> bool:
         return True
@@ -55,7 +55,7 @@ def reads_go_back_when_the_trader_changes() -> Iterator[None]:
         yield
 
 
-@mistake(12)
+@mistake(606)
 def outcome_is_not_known_after_it_was_told() -> Iterator[None]:
     def at_once(self: LedgerReads, call_id: int, call: AskOutcome) -> None:
         self._on_certain(call_id, call, None)
