@@ -53,8 +53,8 @@ class Extent(msgspec.Struct, frozen=True):
     size: int
 
     def covers(self, other: Extent) -> bool:
-        """Whether this is as much as `other`, or more."""
-        return self.journals >= other.journals and self.size >= other.size
+        """Whether this is as much as `other`, or more. Journals in which nothing was ever written hold nothing."""
+        return not other.size or (self.journals >= other.journals and self.size >= other.size)
 
 
 class Torn(msgspec.Struct, frozen=True, kw_only=True):

@@ -325,6 +325,9 @@ class Joining:
     async def _end_everything(self) -> None:
         self._terminal.closing = True
         await self._terminal.close_peers()
+        # Where nobody would introduce the peers here, their journals are none, and no audit is to wait for them.
+        names = [name for area in self._terminal.areas for name in area.processes.names]
+        await asyncio.to_thread(self._keeping.rest, names)
         if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
             await self._close_replicas(self._replicas)
         await self._registry.close()

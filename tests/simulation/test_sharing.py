@@ -128,9 +128,11 @@ def test_a_fellow_is_found_missing_within_the_time_that_peers_take_to_find_each_
     pair.world.run_until(3.0 + environment.settings.timing.suspect_s + 1.5)
     holder = pair.post.of("north")
     assert holder.trader == pair.trader("south").name
+    term = north.view.term
     environment.wake(north)
     pair.world.run_until(9.0)
-    assert not north.view.in_office, "what it wrote next found that its term was over"
+    # Its area may have it back by then, for nobody else there is up; but in a term of its own making.
+    assert not north.view.in_office or north.view.term > term, "what it wrote next found that its term was over"
 
 
 def test_while_both_are_at_work_nobody_takes_over() -> None:

@@ -101,7 +101,12 @@ def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(termi
     first, guest = terminals.both()
     buyer = next(name for name in guest.peers() if "buyer" in name)
     journal = guest.directory / "journals" / f"{buyer}.jsonl"
-    told = next(line for line in journal.read_text().splitlines() if '"kind":"told"' in line.replace(" ", ""))
+
+    def tell() -> str | None:
+        lines = journal.read_text().splitlines()
+        return next((line for line in lines if '"kind":"told"' in line.replace(" ", "")), None)
+
+    told = wait_until(tell, "the buyer was told something")
     entry = json.loads(told)
     outcome = entry["outcome"]
     outcome["_id" if "_id" in outcome else "request_id"] = f"{buyer}-nobody-knows-1"

@@ -40,6 +40,7 @@ class JournalKeeping:
         self._registry = registry
         self._claimed = claimed
         self._books: Queries | None = None
+        self._rests = False
 
     def begin(self, books: Queries, host: str, areas: Iterable[str]) -> None:
         """Has the books say that journals are kept here, of peers of these areas; others call this machine `host`.
@@ -53,9 +54,10 @@ class JournalKeeping:
 
     def rest(self, ours: Collection[str]) -> None:
         """Says how much the journals here hold, now that the peers here, `ours`, have ended; nothing as long as other
-        terminals have peers here. Books that are away are not told."""
-        if self._books is None or _others_write(self._directory, ours):
+        terminals have peers here, nor what was said already. Books that are away are not told."""
+        if self._books is None or self._rests or _others_write(self._directory, ours):
             return
+        self._rests = True
         self._directory.say_journals_rest(at_rest=True)
         with suppress(LedgerError), closing(Keepers(self._books.uri, self._books.database)) as keepers:
             keepers.rest(self._directory.terminal(), extent_of(self._directory.path))

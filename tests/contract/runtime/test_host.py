@@ -101,7 +101,7 @@ def test_a_small_market_trades_and_keeps_journals(market: Market) -> None:
     assert {line["kind"] for line in lines} == {"asked", "told", "deposited", "offered", "earned"}
     assert sum(line["kind"] == "told" for line in lines) == len(market.reports(Answered))
     asked = next(line for line in lines if line["kind"] == "asked")
-    assert set(asked) == {"at_ms", "peer", "kind", "request"}
+    assert set(asked) == {"at_ms", "boot", "mono_us", "peer", "kind", "request"}
     assert set(asked["request"]) == {"request_id", "buyer", "item", "quantity", "clock"}
 
 

@@ -14,6 +14,7 @@ from peers.core.membership.members import Member, Snapshot
 from peers.core.names import peer_name
 from peers.core.reports import Elected, Opened
 from peers.endpoints import endpoint
+from peers.rpc.wire import unpack_member
 from peers.runtime.spec import Begin, Believed, Finished, PeerSpec, Quiesce, Ready, TellBelief, Told, ToPeer
 
 
@@ -31,7 +32,7 @@ class Stub:
 
     def introduce(self, packed: bytes) -> bytes:
         assert self.snapshot is not None
-        member = msgspec.msgpack.decode(packed, type=Member)
+        member = unpack_member(packed)
         self.snapshot = msgspec.structs.replace(self.snapshot, members=(*self.snapshot.members, member))
         return msgspec.msgpack.encode(self.snapshot)
 
