@@ -67,7 +67,7 @@ def retry_at_the_next_place() -> Iterator[None]:
         yield
 
 
-@mistake(57)
+@mistake(57, 240)
 def read_from_the_primary_alone() -> Iterator[None]:
     """A candidate goes past an entry that a majority does not have."""
     apply = LedgerRoad._apply
@@ -82,7 +82,7 @@ def read_from_the_primary_alone() -> Iterator[None]:
         yield
 
 
-@mistake(7)
+@mistake(32, 7)
 def told_what_only_the_primary_has() -> Iterator[None]:
     """An entry counts as written as soon as one member has it."""
     lose_answer = LedgerRoad._lose_answer
@@ -124,7 +124,7 @@ def term_not_raised() -> Iterator[None]:
         yield
 
 
-@mistake(3, 4)
+@mistake(7, 16)
 def anothers_entry_taken_for_ours() -> Iterator[None]:
     """A place that is taken is taken for our own success."""
     on_ledger = Committer.on_ledger

@@ -50,7 +50,7 @@ def deposit_not_idempotent() -> Iterator[None]:
         yield
 
 
-@mistake(1, 3)
+@mistake(1, 7)
 def unknown_taken_as_done() -> Iterator[None]:
     on_ledger = Committer.on_ledger
 
