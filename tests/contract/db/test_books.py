@@ -247,7 +247,10 @@ def test_books_far_behind_are_made_before_anybody_takes_office(ledger: MongoLedg
 
     loaded = wait_until(load_again, "the books are made", deadline_s=30)
     assert state_in(loaded) == summary(state)
-    assert (loaded.made, loaded.entries) == (2999, ())
+    # Whoever asked again may find the last of them still to be made, fewer than are worth waiting for.
+    assert loaded.made + len(loaded.entries) == 2999
+    assert len(loaded.entries) < mongo.FAR_BEHIND
+    catch_up(books)
     assert_books_follow(books)
 
 
