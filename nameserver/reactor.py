@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
 import selectors
 import socket
 import ssl
@@ -22,6 +21,7 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.rpc.identity import Identity
+from peers.rpc.listening import MOST_UNGREETED, Listening, most_connections
 from peers.rpc.public_errors import log_fault
 from peers.rpc.tls import HANDSHAKE_S
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
@@ -35,16 +35,8 @@ _REFUSED_FLAGS = (
 )
 # No settings: they bound what strangers may cost, at hundreds of times what the members of a town need.
 _CHUNK = 64 * 1024
-_MOST_UNGREETED = 500
-"""At most so many callers may not have been greeted yet: a flood of them must not take all sockets there are."""
-
 _MOST_CONNECTIONS = 2000
 """At most so many connections in all, and no more than half of the files that the process may open."""
-
-_ACCEPTED_AT_ONCE = 50
-_BACKLOG = 1024
-_NO_SOCKET_S = 0.1
-"""The time before connections are taken again, where the process may open no more sockets."""
 
 _log = logging.getLogger(__name__)
 
@@ -157,22 +149,16 @@ class DaemonReactor:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._listener: socket.socket = daemon.sock
-        self._listener.setblocking(False)
-        self._listener.listen(_BACKLOG)
         self._selector = selectors.DefaultSelector()
+        self._listening = Listening(daemon.sock, self._selector)
         # The connections that have a deadline, in the order in which these were set.
         self._timed: dict[_Connection, None] = {}
         # The connections that have been greeted, in the order in which something came from them last.
         self._greeted: dict[_Connection, None] = {}
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = max(16, min(_MOST_CONNECTIONS, allowed // 2))
-        # Until when no connections are taken for want of sockets, None while they are.
-        self._deaf_until_s: float | None = None
+        self._most = most_connections(_MOST_CONNECTIONS)
         self._ended = False
         self._heard, self._caller = socket.socketpair()
         self._selector.register(self._heard, selectors.EVENT_READ)
-        self._selector.register(self._listener, selectors.EVENT_READ)
 
     def run(self) -> None:
         """Serves until `end`, and lets go of everybody then."""
@@ -181,7 +167,7 @@ class DaemonReactor:
                 if isinstance(key.data, _Connection):
                     if not key.data.is_over:  # It may have been closed since the selector looked.
                         self._advance(key.data)
-                elif key.fileobj is self._listener:
+                elif self._listening.is_at(key.fileobj):
                     self._accept()
             self._keep_time()
         for key in list(self._selector.get_map().values()):
@@ -200,36 +186,23 @@ class DaemonReactor:
     # -- new callers ---------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for accepted in self._listening.callers(self._on_no_socket):
             try:
-                # The listener's own `accept` is where a TLS socket would wait for a handshake.
-                accepted, _address = socket.socket.accept(self._listener)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue  # The caller has gone again.
-            except OSError as error:
-                _log.warning("no more connections can be taken: %s", error)
-                if not self._send_away_the_oldest():
-                    self._selector.unregister(self._listener)
-                    self._deaf_until_s = time.monotonic() + _NO_SOCKET_S
-                return
-            try:
-                connection = _Connection(self._secured(accepted))
+                connection = _Connection(self._listening.secured(accepted))
             except OSError:
                 accepted.close()  # The caller has gone again.
                 continue
             self._timed[connection] = None
             self._selector.register(connection.sock, selectors.EVENT_READ, connection)
-            if len(self._timed) > min(_MOST_UNGREETED, self._most // 2):
+            if len(self._timed) > min(MOST_UNGREETED, self._most // 2):
                 self._send_away_the_oldest()
             if len(self._greeted) > self._most:
                 self._end(next(iter(self._greeted)))
 
-    def _secured(self, accepted: socket.socket) -> socket.socket:
-        if not isinstance(self._listener, ssl.SSLSocket):
-            return accepted
-        return self._listener.context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+    def _on_no_socket(self, error: OSError) -> None:
+        _log.warning("no more connections can be taken: %s", error)
+        if not self._send_away_the_oldest():
+            self._listening.go_deaf()
 
     def _send_away_the_oldest(self) -> bool:
         """Makes room at the cost of who has taken longest to say who it is; False if there is nobody like that."""
@@ -300,8 +273,8 @@ class DaemonReactor:
 
     def _patience_s(self) -> float | None:
         due = [connection.deadline_s for connection in self._timed if connection.deadline_s is not None]
-        if self._deaf_until_s is not None:
-            due.append(self._deaf_until_s)
+        if self._listening.deaf_until_s is not None:
+            due.append(self._listening.deaf_until_s)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _keep_time(self) -> None:
@@ -309,6 +282,4 @@ class DaemonReactor:
         for connection in list(self._timed):
             if connection.deadline_s is not None and connection.deadline_s <= now_s:
                 self._end(connection)
-        if self._deaf_until_s is not None and self._deaf_until_s <= now_s:
-            self._deaf_until_s = None
-            self._selector.register(self._listener, selectors.EVENT_READ)
+        self._listening.keep_time(now_s)

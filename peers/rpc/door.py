@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
 import selectors
 import socket
-import ssl
 import time
 from collections.abc import Callable
 
 from Pyro5 import errors
 
+from peers.rpc.listening import MOST_UNGREETED, Listening
 from peers.rpc.served_connection import ServedConnection
 from peers.rpc.tls import HANDSHAKE_S
-from peers.rpc.transport import MOST_CONNECTIONS
-
-# No settings: they bound what strangers may cost, at many times what the members of a town need.
-_MOST_UNGREETED = 500
-_ACCEPTED_AT_ONCE = 50
-_BACKLOG = 1024
-_NO_SOCKET_S = 0.1
-"""The time before connections are taken again, where the process may open no more sockets."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +25,8 @@ Greet = Callable[[ServedConnection], bool]
 """Answers a greeting that has come; returns whether the caller may stay."""
 
 
-def most_connections() -> int:
-    """Returns how many connections a server may have: half of the files that its process may open, at most."""
-    return max(16, min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
-
-
 class Door:
-    """Takes the callers of `listener`, a TLS socket where TLS is spoken.
+    """Takes the callers of `listener`, a TLS socket where TLS is spoken; `most` may be there at a time.
 
     `greet` must not wait; `let_in` gets those that it lets stay. `make_room` is called before one more is taken, and
     returns whether there is room for it. `look_after` is called after each look, and returns when it is to be called
@@ -50,27 +36,24 @@ class Door:
     def __init__(
         self,
         listener: socket.socket,
+        most: int,
         greet: Greet,
         let_in: Callable[[ServedConnection], None],
         make_room: Callable[[], bool],
         look_after: Callable[[], float | None],
     ) -> None:
-        self._listener = listener
         self._greet = greet
         self._let_in = let_in
         self._make_room = make_room
         self._look_after = look_after
-        self._listener.setblocking(False)
-        self._listener.listen(_BACKLOG)
         self._selector = selectors.DefaultSelector()
+        self._listening = Listening(listener, self._selector)
         # Those that have not greeted yet, in the order in which they came, and when each is sent away.
         self._ungreeted: dict[ServedConnection, float] = {}
-        self._most_ungreeted = min(_MOST_UNGREETED, most_connections() // 2)
-        self._deaf_until_s: float | None = None
+        self._most_ungreeted = min(MOST_UNGREETED, most // 2)
         self._ended = False
         self._heard, self._caller = socket.socketpair()
         self._selector.register(self._heard, selectors.EVENT_READ)
-        self._selector.register(self._listener, selectors.EVENT_READ)
 
     def run(self) -> None:
         """Takes callers until `end`."""
@@ -78,7 +61,7 @@ class Door:
             for key, _events in self._selector.select(self._patience_s()):
                 if isinstance(key.data, ServedConnection):
                     self._advance(key.data)
-                elif key.fileobj is self._listener:
+                elif self._listening.is_at(key.fileobj):
                     self._accept()
                 else:
                     self._heard.recv(100)
@@ -104,22 +87,12 @@ class Door:
     # -- who comes -----------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                # The listener's own `accept` is where a TLS socket would wait for a handshake.
-                accepted, _address = socket.socket.accept(self._listener)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue  # The caller has gone again.
-            except OSError as error:
-                self._go_deaf(error)
-                return
+        for accepted in self._listening.callers(self._on_no_socket):
             if not self._make_room():
                 accepted.close()
                 continue
             try:
-                connection = ServedConnection(self._secured(accepted))
+                connection = ServedConnection(self._listening.secured(accepted))
             except (OSError, ValueError):
                 accepted.close()  # The caller has gone again.
                 continue
@@ -128,20 +101,14 @@ class Door:
             if len(self._ungreeted) > self._most_ungreeted:
                 self._send_away(next(iter(self._ungreeted)))
 
-    def _secured(self, accepted: socket.socket) -> socket.socket:
-        if not isinstance(self._listener, ssl.SSLSocket):
-            return accepted
-        return self._listener.context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-
-    def _go_deaf(self, error: OSError) -> None:
+    def _on_no_socket(self, error: OSError) -> None:
         """Makes room at the cost of who has taken longest to say who it is, or takes nobody for a moment."""
         if self._ungreeted:
             self._send_away(next(iter(self._ungreeted)))
             return
-        if self._deaf_until_s is None:
+        if self._listening.deaf_until_s is None:
             _log.warning("no more connections can be taken: %s", error)
-            self._selector.unregister(self._listener)
-        self._deaf_until_s = time.monotonic() + _NO_SOCKET_S
+        self._listening.go_deaf()
 
     # -- who has come --------------------------------------------------------------------------------------
 
@@ -183,13 +150,11 @@ class Door:
 
     def _patience_s(self) -> float | None:
         due = list(self._ungreeted.values())
-        due += [each for each in (self._deaf_until_s, self._look_after()) if each is not None]
+        due += [each for each in (self._listening.deaf_until_s, self._look_after()) if each is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _keep_time(self) -> None:
         now_s = time.monotonic()
         for connection in [each for each, due_s in self._ungreeted.items() if due_s <= now_s]:
             self._send_away(connection)
-        if self._deaf_until_s is not None and self._deaf_until_s <= now_s:
-            self._deaf_until_s = None
-            self._selector.register(self._listener, selectors.EVENT_READ)
+        self._listening.keep_time(now_s)

@@ -27,13 +27,14 @@ from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
 from peers.rpc.batches import answer_batch
-from peers.rpc.door import Door, most_connections
+from peers.rpc.door import Door
 from peers.rpc.identity import Identity
+from peers.rpc.listening import most_connections
 from peers.rpc.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.reactor import Afterwards, Reactor
 from peers.rpc.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
 from peers.rpc.tls import check_member
-from peers.rpc.transport import STALLED_S, configure, notice_gone_callers
+from peers.rpc.transport import MOST_CONNECTIONS, STALLED_S, configure, notice_gone_callers
 
 _NOWHERE = ("", "0.0.0.0", "::")
 _calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
@@ -70,7 +71,7 @@ class _Daemon(Daemon):  # type: ignore[misc]
         self._on_hangup = on_hangup
         # The connections that the reactor watches, or that a thread serves for the moment.
         self._watched: set[ServedConnection] = set()
-        self._most = most_connections()
+        self._most = most_connections(MOST_CONNECTIONS)
         # Those of which a part of a message has come, and when they are ended if the rest has not.
         self._midway: dict[ServedConnection, float] = {}
         self._employing = threading.Lock()
@@ -81,7 +82,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault
         self._reactor = Reactor()
-        self._door = Door(self.transportServer.sock, self._greet, self._let_in, self._make_room, self._end_stalled)
+        listener = self.transportServer.sock
+        self._door = Door(listener, self._most, self._greet, self._let_in, self._make_room, self._end_stalled)
 
     def take_callers(self) -> None:
         """Takes callers until the door is closed; in place of Pyro's own loop, which nobody enters."""
