@@ -136,9 +136,8 @@ class Context:
     def highest_incarnation(self) -> int:
         """No honest record has a higher one. They are the times at which lives began, plus a few."""
         now_ms, first = self.now.wall_ms, self.first_incarnations
-        is_behind = (
-            first > now_ms + 2 * INCARNATIONS_AHEAD_MS
-        )  # Then it is our clock that is wrong, and not a record.
+        # Where peers began long after our time of day, it is our clock that is wrong, and not a record.
+        is_behind = first > now_ms + 2 * INCARNATIONS_AHEAD_MS
         return (first if is_behind else now_ms) + INCARNATIONS_AHEAD_MS
 
     def hear_clock(self, stamp: Stamp) -> None:

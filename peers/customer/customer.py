@@ -116,11 +116,6 @@ class Customer:
     def tries(self) -> int:
         return self._calls.tries
 
-    @property
-    def last_trader(self) -> str:
-        """Who was in office when it last asked, empty for nobody yet."""
-        return self._calls.trader
-
     # -- trading -------------------------------------------------------------------------------------------
 
     def buy(

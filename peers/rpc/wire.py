@@ -1,7 +1,8 @@
 """What travels between peers: msgpack of the core's own structs.
 
-Their types are checked, and that is enough: peers trust each other, and the ledger trusts nobody. What
-callers from outside send and get is another matter (`peers.rpc.public_form`).
+Types and bounds are checked here, who may say it in `peers.rpc.speakers`, and whether it can be true by the core, and
+in the end by the ledger, which trusts nobody. What callers from outside send and get is another matter
+(`peers.rpc.public_form`).
 """
 
 from __future__ import annotations

@@ -63,11 +63,9 @@ class ReadGate:
             self._prove(began_s)
             self._look()
 
-    def on_read_to_end(self, *, complete: bool) -> None:
-        """The log was read on to its end, or could not be (`complete` is False). Whoever waits still is turned away:
-        an end that is read to and lies before one that was seen is that of a member which is behind."""
-        del complete
-        self.on_read()
+    def on_read_to_end(self) -> None:
+        """The log was read on to its end, or could not be, after `on_read`. Whoever waits still is turned away: an
+        end that is read to and lies before one that was seen is that of a member which is behind."""
         if self._ahead is not None:
             self._ahead = None
             self._turn_away()

@@ -257,7 +257,7 @@ class TraderTerm:
             self._gate.on_read()
             if settled.is_end is not None:
                 self._at_hand.on_end(complete=settled.is_end)
-                self._gate.on_read_to_end(complete=settled.is_end)
+                self._gate.on_read_to_end()
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
         elif isinstance(settled, Taken):
