@@ -20,10 +20,10 @@ from Pyro5 import errors, protocol
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
-from peers.rpc.identity import Identity
-from peers.rpc.listening import MOST_UNGREETED, Listening, most_connections
-from peers.rpc.public_errors import log_fault
-from peers.rpc.tls import HANDSHAKE_S
+from peers.rpc.forms.public_errors import log_fault
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import HANDSHAKE_S
+from peers.rpc.serving.listening import MOST_UNGREETED, Listening, most_connections
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)

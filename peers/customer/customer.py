@@ -28,8 +28,8 @@ from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.errors import BadRequest
-from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
-from peers.rpc.read_form import as_of_dict, as_of_in
+from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
+from peers.rpc.forms.read_form import as_of_dict, as_of_in
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from db.audit.history.digest import seen_digest
 from peers.errors import TownError
-from peers.rpc.read_form import Document
+from peers.rpc.forms.read_form import Document
 from peers.runtime.journal import Journal
 
 _READS_A_SECOND = 20

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import msgspec
 
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import NotSeen
 from peers.town.books import Books

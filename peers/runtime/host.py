@@ -58,11 +58,11 @@ from peers.endpoints import endpoint, host_of
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
-from peers.rpc.public_form import Document, Reader
-from peers.rpc.reactor import Afterwards
-from peers.rpc.served_connection import ServedConnection
-from peers.rpc.server import Server
-from peers.rpc.tls import is_secured
+from peers.rpc.forms.public_form import Document, Reader
+from peers.rpc.security.tls import is_secured
+from peers.rpc.serving.reactor import Afterwards
+from peers.rpc.serving.served_connection import ServedConnection
+from peers.rpc.serving.server import Server
 from peers.rpc.wire import Parcel
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, pass_on

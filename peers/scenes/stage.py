@@ -22,7 +22,7 @@ from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import ElectionRecord
 from peers.core.names import Role
 from peers.core.reports import Elected, LeadershipChanged
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.rpc.rpc_connection import RpcConnection
 from peers.runtime.spec import CutLinks
 from peers.scenes.audience import Audience

@@ -25,7 +25,7 @@ from peers.core.membership.roles import draw_roles, role_to_join_as
 from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
-from peers.rpc.tls import is_secured
+from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.areas import AreaBooks, AreaPlan, choose_area, read_areas
 from peers.town.books import Books

@@ -14,7 +14,7 @@ from db.uri import hosts_of, parsed
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import SettingsError, TownError
 from peers.files import write_json
-from peers.rpc.tls import TlsFiles, is_secured
+from peers.rpc.security.tls import TlsFiles, is_secured
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
 from peers.town.options import RunOptions

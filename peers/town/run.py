@@ -64,8 +64,8 @@ def _secure(options: RunOptions, directory: Directory, host: str, *, claimed: bo
     wanted = options.tls or (can_be_reached(host) and not options.insecure) or (town is not None and town.tls)
     if not wanted:
         return
-    from peers.rpc.certificates import check_called, ensure_certificates
-    from peers.rpc.tls import TlsFiles, secure
+    from peers.rpc.security.certificates import check_called, ensure_certificates
+    from peers.rpc.security.tls import TlsFiles, secure
 
     files = TlsFiles(directory.tls)
     called = names_of_machine(host, options.advertise)

@@ -19,7 +19,7 @@ from peers.core.names import Role, peer_name
 from peers.core.reports import Report
 from peers.core.settings import Settings
 from peers.processes import heeded
-from peers.rpc.tls import is_secured
+from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
 from peers.town.directory import Directory, live_graph
 from peers.town.machines.registry import Registry, port_of_before

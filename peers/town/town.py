@@ -17,7 +17,7 @@ from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.settings import LedgerSettings
 from peers.errors import TownError
-from peers.rpc.tls import is_secured
+from peers.rpc.security.tls import is_secured
 from peers.town.areas import ONLY, AreaBooks, draw_shares, write_areas
 from peers.town.closing import finish_in_order, sum_up
 from peers.town.directory import Directory, Machines, TownState

@@ -13,7 +13,7 @@ import msgspec
 from nameserver.client import NameServerClient
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 from peers.town.directory import Directory
 from peers.town.machines.addresses import (
     DEFAULT_PORTS,

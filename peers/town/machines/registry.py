@@ -21,7 +21,7 @@ from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
-from peers.rpc.tls import is_secured
+from peers.rpc.security.tls import is_secured
 from peers.town.areas import read_areas
 from peers.town.directory import Directory, Machines
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area

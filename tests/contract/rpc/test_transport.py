@@ -15,10 +15,10 @@ from Pyro5.client import BatchProxy, Proxy
 from Pyro5.server import expose
 
 from peers.errors import BadRequest, NotTrader, PostClosed, SettingsError, WireError, wire_error_of
-from peers.rpc import served_connection, server
 from peers.rpc.rpc_connection import Broken, CallFailed, Garbled, NobodyListens, RpcConnection, Silent
-from peers.rpc.served_connection import CallAnswer, ServedConnection
-from peers.rpc.server import Server, caller, served_on_thread
+from peers.rpc.serving import served_connection, server
+from peers.rpc.serving.served_connection import CallAnswer, ServedConnection
+from peers.rpc.serving.server import Server, caller, served_on_thread
 from tests.helpers.silent_callers import is_sent_away, silent_callers
 from tests.helpers.waiting import wait_until
 

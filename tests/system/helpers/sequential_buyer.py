@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from peers.customer import Customer
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 from peers.town.directory import Directory
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from peers.customer import Customer
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 
 AREAS = ("north", "south")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from peers.errors import BadRequest
-from peers.rpc.area_form import areas_dict, areas_in, search_arguments, since_in
+from peers.rpc.forms.area_form import areas_dict, areas_in, search_arguments, since_in
 
 KNOWN = ("north", "south")
 

@@ -10,9 +10,9 @@ import pytest
 from cryptography import x509
 
 from peers.errors import SettingsError, TownError
-from peers.rpc.certificates import client_in, ensure_certificates, validity_of
-from peers.rpc.identity import Identity
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import client_in, ensure_certificates, validity_of
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import TlsFiles
 from peers.town.directory import Directory, TownState
 from peers.town.machines import invitation as invitations
 from peers.town.machines.invitation import (

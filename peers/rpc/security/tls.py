@@ -2,10 +2,10 @@
 
 A town has an authority of its own, and no other counts. It has signed one certificate for each machine, which says
 what that machine is called and which it shows as a server and as a caller; whoever calls it looks whether it is the
-one that was meant. A client's names nobody to be called. What either may do is asked later (`peers.rpc.identity`).
+one that was meant. A client's names nobody to be called. What either may do is asked later (`identity`).
 
 Pyro5 keeps such settings for the whole process, and so do we: after `secure`, this process speaks TLS only. The
-files are made by `peers.rpc.certificates`.
+files are made by `peers.rpc.security.certificates`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from Pyro5 import config, socketutil
 from Pyro5.errors import SecurityError
 
 from peers.errors import TownError
-from peers.rpc.identity import Identity, identity_of
+from peers.rpc.security.identity import Identity, identity_of
 
 HANDSHAKE_S = 2.0
 """How long a caller may take over the handshake, TLS or Pyro's, before its connection is closed."""

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 from Pyro5 import errors
 
-from peers.rpc.listening import MOST_UNGREETED, Listening
-from peers.rpc.served_connection import ServedConnection
-from peers.rpc.tls import HANDSHAKE_S
+from peers.rpc.security.tls import HANDSHAKE_S
+from peers.rpc.serving.listening import MOST_UNGREETED, Listening
+from peers.rpc.serving.served_connection import ServedConnection
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from peers.core.market.limits import shown
 from peers.errors import BadRequest
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 
 _NAMES = ("item", "areas", "since")
 

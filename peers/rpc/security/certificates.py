@@ -19,8 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from peers.errors import SettingsError, TownError
 from peers.files import PRIVATE, write_whole
-from peers.rpc.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, identity_named
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, identity_named
+from peers.rpc.security.tls import TlsFiles
 
 VALID_DAYS = 825
 _RENEWED_BEFORE = datetime.timedelta(days=30)

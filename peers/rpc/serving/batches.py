@@ -13,7 +13,7 @@ from Pyro5.callcontext import current_context
 from Pyro5.server import _get_attribute
 
 from peers.errors import BadRequest
-from peers.rpc.served_connection import ServedConnection
+from peers.rpc.serving.served_connection import ServedConnection
 from peers.rpc.transport import MAX_MESSAGE
 
 MOST_CALLS = 1000
