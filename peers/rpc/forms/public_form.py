@@ -1,9 +1,9 @@
 """The public form of requests, offers, outcomes and deposits: what callers send and what they get.
 
 This is the one place that turns what callers send into the core's records, and the core's records into what callers
-get. It is a document of its own, described in the README of `peers.rpc`, and does not follow from what the database keeps.
-Its values are plain (str, int, bool, None, lists and dicts of these; money as an exact decimal text, times of day as
-ISO 8601 in UTC), so that they are the same by every serializer.
+get. It is a document of its own, described in the README of `peers.rpc`, and does not follow from what the database
+keeps. Its values are plain (str, int, bool, None, lists and dicts of these; money as an exact decimal text, times of
+day as ISO 8601 in UTC), so that they are the same by every serializer.
 
 Callers are strangers: whatever they send is either exactly right or a `BadRequest` that names the field and says what
 is allowed (`peers.core.market.limits`).
