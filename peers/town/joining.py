@@ -26,29 +26,23 @@ from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
 from peers.rpc.security.tls import is_secured
-from peers.runtime.spec import Begin, PeerSpec
+from peers.runtime.spec import PeerSpec
 from peers.town.areas import AreaBooks, AreaPlan, choose_area, read_areas
 from peers.town.books import Books
 from peers.town.closing import finish_in_order, sum_up
 from peers.town.directory import Directory, Machines, Phase, TownState
-from peers.town.machines.addresses import parse_endpoint
+from peers.town.machines.card import settings_in
+from peers.town.machines.finding import TownFinder
 from peers.town.machines.keeping import JournalKeeping
-from peers.town.machines.lease import name_servers_in_books, say_in_use
-from peers.town.machines.remembered import Answering, ask_any, introduce, remembered, who_answers
+from peers.town.machines.lease import say_in_use
+from peers.town.machines.remembered import Answering, remembered
 from peers.town.options import RunOptions
 from peers.town.own_books import joined_books
-from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.population import join_market
 from peers.town.replicas import Replicas
 from peers.town.services import keep_replicas
-from peers.town.speaking import speak_to
 from peers.town.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
-from peers.waiting import wait_until
-
-# None of these is a setting: whoever comes back can wait for the others to come back too, and give up at any moment.
-_RETURN_S = 60.0
-_PATIENCE_S = 5.0  # For a town that is started together with those who join it.
-_LOOK_S = 1.0
 
 
 class Joining:
@@ -68,12 +62,12 @@ class Joining:
         self._directory = directory
         self._console = console
         self._host = host
-        self._nameserver = nameserver
         self._terminal = Terminal(options, directory, console, host, claimed=claimed)
         self._area: AreaPeers | None = None  # Known only once the town has said which areas it has.
         # Where the directory is not that of the town, its state files are ours to write.
         self._own_directory = claimed
         self._remembered = directory.read_machines() if claimed else None
+        self._finder = TownFinder(nameserver, self._remembered, options.mongo, console)
         self._registry = self._terminal.registry
         self._keeping = JournalKeeping(directory, self._registry, claimed=claimed)
         self._home: Books | None = None  # The books of the town, which has the ranks; mostly those of the area, too.
@@ -109,60 +103,74 @@ class Joining:
         return await self._leave(books, since, since_ms)
 
     async def _join(self) -> Books:
-        options = self._options
         self._terminal.launch()
-        self._replicas = joined_books(self._directory, self._console, options) if self._own_directory else None
+        if self._own_directory:
+            self._replicas = joined_books(self._directory, self._console, self._options)
         if self._replicas is not None:  # The others may be waiting for just this member to have a majority.
             await asyncio.to_thread(self._replicas.start_those_of_before)
-        found = await self._find()
-        card = found.card
+        found = await self._finder.find()
+        home = self._take_in(found)
+        known_areas = read_areas(found.card)
+        here = choose_area(self._options.areas, known_areas, [peer.area for peer in found.peers])
+        area = self._area = self._terminal.enter(here.name)
+        await self._registry.wait_ready()
+        if self._replicas is not None:
+            await asyncio.to_thread(self._replicas.join)
+        ranks = await asyncio.to_thread(home.draw_ranks, self._options.n)
+        books = self._books = self._books_of(here, home, known_areas)
+        await asyncio.to_thread(books.measure_distance)
+        self._town_areas = tuple(each.name for each in known_areas)
+        self._say_joining(found, area)
+        await asyncio.to_thread(self._keeping.begin, home, self._options.advertise or self._host, (area.name,))
+        await self._bring_peers(found, area, self._specs(found, area, books, ranks))
+        return books
+
+    def _take_in(self, found: Answering) -> Books:
+        """Has this terminal be of the town that answered; returns the town's books. SettingsError or TownError where
+        what was asked for here does not go with that town."""
+        options, card = self._options, found.card
         ours = self._replicas.uri if self._replicas is not None else None
         uri = ours or options.mongo or card.get("mongo_uri") or address_from_environment()
         if uri is None:
             raise TownError(f"the town's books have a password: give their address by {ENVIRONMENT} or --mongo @FILE")
         self._check_closed(uri)
         self._check_journals(card.get("town", ""))
-        settings = self._settings = settings_in(card)
-        if options.settings not in (Settings(), settings):
+        self._settings = settings_in(card)
+        if options.settings not in (Settings(), self._settings):
             raise SettingsError("the settings are those of the town that is joined: leave out --set and its like")
-        home = self._home = Books(uri, card.get("database") or database_of(uri))
-        known_areas = read_areas(card)
-        here = choose_area(options.areas, known_areas, [peer.area for peer in found.peers])
-        area = self._area = self._terminal.enter(here.name)
-        await self._registry.wait_ready()
-        if self._replicas is not None:
-            await asyncio.to_thread(self._replicas.join)
-        ranks = await asyncio.to_thread(home.draw_ranks, options.n)
-        books = self._books = self._books_of(here, home, known_areas)
-        await asyncio.to_thread(books.measure_distance)
-        seed = self._seed
-        at = f" in {area.name}" if area.name else ""
+        self._home = Books(uri, card.get("database") or database_of(uri))
+        return self._home
+
+    def _say_joining(self, found: Answering, area: AreaPeers) -> None:
         self._console.say(
-            f"joining the town at {found.nameserver}{at}: {options.n} more peers, seed {seed}, "
+            f"joining the town at {found.nameserver}{_in(area)}: {self._options.n} more peers, seed {self._seed}, "
             f"logs in {area.directory.logs}",
             "bold",
         )
         if self._own_directory:
             self._directory.forget_peers()
             area.directory.forget_peers()
-            self._town_areas = tuple(each.name for each in known_areas)
             self._write_state("starting")
-        specs = make_specs(
-            options,
+
+    def _specs(self, found: Answering, area: AreaPeers, books: Books, ranks: range) -> list[PeerSpec]:
+        present = [peer.role for peer in found.peers if peer.area == area.name]
+        return make_specs(
+            self._options,
             area.directory,
             books,
-            settings,
+            self._settings,
             host=self._host,
             nameserver=self._registry.address,
-            seed=seed,
-            roles=self._draw_roles(ranks, seed, [peer.role for peer in found.peers if peer.area == area.name]),
-            areas=tuple(each.name for each in known_areas),
+            seed=self._seed,
+            roles=self._draw_roles(ranks, present),
+            areas=self._town_areas,
         )
-        before = self._remembered
+
+    async def _bring_peers(self, found: Answering, area: AreaPeers, specs: list[PeerSpec]) -> None:
+        """Has the peers born and introduced, and remembers the town's other machines."""
+        before, card = self._remembered, found.card
         known = before.nameservers if before is not None and before.town == card.get("town") else ()
         known = remembered((found.nameserver,), known, self._registry.where)
-        outside = options.advertise or self._host
-        await asyncio.to_thread(self._keeping.begin, home, outside, (area.name,))
         await join_market(area.processes, specs, known)
         machines = Machines(town=card.get("town", ""), founded=False, nameservers=known)
         await self._registry.open(machines, card, remembers=self._own_directory)
@@ -172,9 +180,8 @@ class Joining:
             await asyncio.to_thread(say_in_use, self._directory, self._host)
         joined = "1 peer has" if len(specs) == 1 else f"{len(specs)} peers have"
         self._console.say(
-            f"{joined} joined{at}; Ctrl-C ends what this terminal started, and the town goes on", "bold"
+            f"{joined} joined{_in(area)}; Ctrl-C ends what this terminal started, and the town goes on", "bold"
         )
-        return books
 
     def _check_journals(self, town: str) -> None:
         """Raises TownError where the journals here are those of another town: held against the books of this one,
@@ -206,12 +213,12 @@ class Joining:
         if warning is not None:
             self._console.say(warning)
 
-    def _draw_roles(self, ranks: range, seed: int, present: Sequence[str | None]) -> dict[int, Role]:
+    def _draw_roles(self, ranks: range, present: Sequence[str | None]) -> dict[int, Role]:
         merchants = self._options.merchants
         if self._options.roles is not None:
             return dict(zip(ranks, self._options.roles, strict=True))
         if len(ranks) > 1:
-            drawn = draw_roles(len(ranks), random.Random(f"{seed}/{ranks.start}"), merchants=merchants)
+            drawn = draw_roles(len(ranks), random.Random(f"{self._seed}/{ranks.start}"), merchants=merchants)
             return dict(zip(ranks, drawn, strict=True))
         return {rank: role_to_join_as(rank, present, merchants=merchants) for rank in ranks}
 
@@ -252,39 +259,6 @@ class Joining:
             areas=self._town_areas,
             started_at_ms=time.time_ns() // 1_000_000,
         )
-
-    async def _find(self) -> Answering:
-        """Returns a machine of the town: the one that was named, or one that this terminal was in it with before.
-
-        TownError if none answers; the town is waited for, longer by those who were in it before."""
-        before, told = self._remembered, False
-        deadline_s = time.monotonic() + (_PATIENCE_S if before is None else _RETURN_S)
-        while True:
-            why = TownError("no machine answers that this one was in a town with: give --nameserver of one that does")
-            if self._nameserver is not None:
-                try:
-                    return await asyncio.to_thread(ask_any, *self._nameserver)
-                except TownError as error:
-                    why = error
-            others = await asyncio.to_thread(self._others)
-            if others:
-                return others[0]
-            if time.monotonic() > deadline_s:
-                raise why
-            if not told:
-                told = True
-                self._console.warn(f"no machine of the town answers ({why}); they are looked for again and again")
-            await asyncio.sleep(_LOOK_S)
-
-    def _others(self) -> list[Answering]:
-        """Who answers of the machines that this one remembers; else of those that the books name, if it knows books:
-        in containers, one that was connected again has lost the name that all share."""
-        before = self._remembered
-        found = who_answers(before.nameservers, before.town) if before is not None else []
-        books = self._options.mongo or address_from_environment()
-        if not found and books is not None:
-            found = who_answers(name_servers_in_books(books), None if before is None else before.town)
-        return found
 
     async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
         self._console.tick()
@@ -342,44 +316,5 @@ class Joining:
         self._console.close()
 
 
-def settings_in(card: dict[str, str]) -> Settings:
-    """Returns the settings of the town that left this card."""
-    return Settings.model_validate_json(card["settings"])
-
-
-async def join_market(processes: PeerProcesses, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
-    """Has these peers born and introduced, one after the other, by peers that one of these machines lists.
-
-    TownError if one cannot start or nobody introduces it."""
-    for member in await processes.start(specs):
-        snapshot = await asyncio.to_thread(introduce, member, nameservers, frozenset(processes.names))
-        processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
-        processes.belief.begin_with(snapshot)
-
-
-def where_to_join(
-    options: RunOptions, directory: Directory, *, claimed: bool, timeout_s: float = 60.0
-) -> tuple[str, int] | None:
-    """Returns where the name server of the town to join is; waits while the town of this directory still starts.
-    None where only the directory remembers which town it is.
-
-    TownError if there is none to join.
-    """
-    given = parse_endpoint(options.nameserver) if options.nameserver is not None else None
-    if claimed:
-        return given
-    wait_until(lambda: not directory.in_use() or _phase_of(directory) in ("open", "closing"), timeout_s)
-    state = directory.running_town()
-    if state is not None and state.phase == "closing":
-        raise TownError(f"the town in {directory.path} is closing; try again in a moment")
-    if state is None or state.phase != "open":
-        raise TownError(f"the town in {directory.path} did not open; try again")
-    here = speak_to(state, directory)
-    if given not in (None, here, (state.nameserver_host, state.nameserver_port)):
-        raise TownError(f"{directory.path} belongs to a terminal of another town: choose another --dir")
-    return here
-
-
-def _phase_of(directory: Directory) -> Phase | None:
-    state = directory.running_town()
-    return None if state is None else state.phase
+def _in(area: AreaPeers) -> str:
+    return f" in {area.name}" if area.name else ""

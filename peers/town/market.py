@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.areas import OWN, AreaPlan, Share, address_of_area
+from peers.town.areas import OWN, AreaBooks, AreaPlan, Share, address_of_area
 from peers.town.closing import drain, finish_in_order
 from peers.town.directory import TownState, graph_is_sound
-from peers.town.joining import join_market
 from peers.town.options import RunOptions
-from peers.town.population import Population
+from peers.town.population import Population, join_market
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.services import Services
 from peers.town.terminal import Terminal, make_specs
@@ -215,6 +215,12 @@ class AreaMarket:
         """The books of the town are found at another address: so are those that are with them."""
         if self.is_with(home):
             self.books.uri = home.uri
+
+    def in_card(self) -> AreaBooks:
+        """Returns where its books are, for whoever joins; without a password."""
+        is_with = not self._plan.books
+        uri = "" if is_with or has_secret(self.books.uri) else self.books.uri
+        return AreaBooks(name=self.name, database=self.books.database, uri=uri, given=not is_with)
 
     def which_books(self, of_town: str) -> str:
         """Says for people where they are; those of the town are `of_town`."""

@@ -19,6 +19,7 @@ from peers.core.names import Role
 from peers.errors import BazaarError, TownError
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.machines.introduction import introduced
+from peers.town.machines.remembered import introduce
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
@@ -90,3 +91,13 @@ class Population:
         random.Random(member.name).shuffle(sponsors)
         snapshot = await asyncio.to_thread(introduced, member, sponsors)
         self._processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+
+
+async def join_market(processes: PeerProcesses, specs: list[PeerSpec], nameservers: Sequence[str]) -> None:
+    """Has these peers born and introduced, one after the other, by peers that one of these machines lists.
+
+    TownError if one cannot start or nobody introduces it."""
+    for member in await processes.start(specs):
+        snapshot = await asyncio.to_thread(introduce, member, nameservers, frozenset(processes.names))
+        processes.begin(member.name, Begin(snapshot=snapshot, starts_election=False))
+        processes.belief.begin_with(snapshot)

@@ -137,7 +137,8 @@ def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractCont
 
 
 def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:
-    from peers.town.joining import Joining, where_to_join
+    from peers.town.joining import Joining
+    from peers.town.machines.finding import where_to_join
 
     nameserver = where_to_join(options, directory, claimed=claimed)
     if options.mongo is None and not claimed:

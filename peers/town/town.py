@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -12,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from db.audit.report import EXIT_CODES, worst
-from nameserver.names import AREAS
-from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.settings import LedgerSettings
-from peers.errors import TownError
-from peers.rpc.security.tls import is_secured
-from peers.town.areas import ONLY, AreaBooks, draw_shares, write_areas
+from peers.town.areas import ONLY, AreaBooks, draw_shares
 from peers.town.closing import finish_in_order, sum_up
-from peers.town.directory import Directory, Machines, TownState
-from peers.town.joining import settings_in
+from peers.town.directory import Directory, Machines
+from peers.town.first_state import first_state
+from peers.town.machines.card import make_card, settings_in
 from peers.town.machines.invitation import how_to_invite
 from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens, who_answers
@@ -34,7 +29,6 @@ from peers.town.services import Services
 from peers.town.speaking import tags_of_founder
 from peers.town.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
-from peers.version import program_version
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
@@ -66,7 +60,7 @@ class Town:
         self._services = Services(directory, console, options.mongo, self._own_books)
         self.registry = self._terminal.registry
         self._keeping = JournalKeeping(directory, self.registry, claimed=True)
-        self._state = _first_state(options, directory, host)
+        self._state = first_state(options, directory, host)
         shares = draw_shares(
             options.n,
             options.areas or (ONLY,),
@@ -208,7 +202,11 @@ class Town:
             return
         born = asyncio.gather(*map(AreaMarket.found, self.markets, specs))
         found, _ = await asyncio.gather(born, self._keep_journals(books, areas))
-        await self.registry.open(machines, self._card(books, town), remembers=True)
+        await self.registry.open(
+            machines,
+            make_card(town, books, self._settings, self._areas_in_card(), tags_of_founder(self._directory)),
+            remembers=True,
+        )
         for market, members in zip(self.markets, found, strict=True):
             await market.begin(members)
         opens = "the markets open" if areas else "the market opens"
@@ -246,24 +244,8 @@ class Town:
             term=self._since.term,
         )
 
-    def _card(self, books: Books, town: str) -> dict[str, str]:
-        """Returns what others need to join, except a password."""
-        card = {"town": town, "database": books.database, "settings": self._settings.model_dump_json()}
-        card |= {"version": program_version(), **tags_of_founder(self._directory)}
-        if not has_secret(books.uri):
-            card["mongo_uri"] = books.uri
-        named = [market for market in self.markets if market.name]
-        if named:
-            card[AREAS] = write_areas(
-                AreaBooks(
-                    name=market.name,
-                    database=market.books.database,
-                    uri="" if market.is_with(books) or has_secret(market.books.uri) else market.books.uri,
-                    given=not market.is_with(books),
-                )
-                for market in named
-            )
-        return card
+    def _areas_in_card(self) -> list[AreaBooks]:
+        return [market.in_card() for market in self.markets if market.name]
 
     # -- while it runs -------------------------------------------------------------------------------------
 
@@ -369,31 +351,3 @@ class Town:
         if changed != self._state or changed.phase == "starting":
             self._state = changed
             self._directory.write_town(changed)
-
-
-def _first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
-    """Books that are kept are those of certain peers, so a town that goes on keeps its seed, and its peers."""
-    before = None if options.fresh else directory.read_town()
-    had_own_books = directory.has_private_books() if before is None else before.private_books
-    # Where `town.json` is lost and there are no private books here, nobody knows whose the journals are.
-    is_known = before is not None or had_own_books
-    if is_known and had_own_books != (options.mongo is None) and directory.has_journals():
-        raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")
-    same = before is not None and (before.n, before.merchants) == (options.n, options.merchants)
-    seed = options.seed
-    if seed is None:
-        seed = before.seed if same and before is not None else random.SystemRandom().getrandbits(32)
-    return TownState(
-        phase="starting",
-        pid=os.getpid(),
-        host=host,
-        advertised=options.advertise or host,
-        n=options.n,
-        seed=seed,
-        merchants=options.merchants,
-        graph=options.settings.graph,
-        areas=tuple(area.name for area in options.areas),
-        private_books=options.mongo is None,
-        tls=is_secured(),
-        started_at_ms=time.time_ns() // 1_000_000,
-    )
