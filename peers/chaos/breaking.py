@@ -22,7 +22,7 @@ from peers.core.names import Role
 from peers.errors import BazaarError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import LieInWait, SetClock
-from peers.town.town import Town
+from peers.town.terminals.town import Town
 from peers.waiting import await_until
 
 # None of these is an option: how a fault is carried out is part of what it is.

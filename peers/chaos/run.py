@@ -30,9 +30,9 @@ from peers.chaos.wires import places_of
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
-from peers.town.directory import Directory
-from peers.town.options import RunOptions
-from peers.town.town import Town
+from peers.town.files.directory import Directory
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.town import Town
 
 CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
 _LEAST_S = 10.0

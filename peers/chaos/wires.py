@@ -9,7 +9,7 @@ import msgspec
 from peers.chaos.plan import Planned
 from peers.chaos.switch.faults import CUSTOMERS, MONGOD, NAMESERVER, Way, WireFault
 from peers.endpoints import split_endpoint
-from peers.town.town import Town
+from peers.town.terminals.town import Town
 
 # What a strength of 0 and of 1 mean. None of these is an option: they are what a seed stands for.
 _DELAY_S = (0.003, 0.12)  # Each way, and as much again of jitter.

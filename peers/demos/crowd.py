@@ -13,7 +13,7 @@ import msgspec
 from peers.rpc.forms.public_form import Document
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import NotSeen
-from peers.town.books import Books
+from peers.town.database.books import Books
 
 ITEM = "fish"
 PRICE = "2.50"

@@ -29,10 +29,10 @@ from peers.scenes.audience import Audience
 from peers.scenes.customers import SceneCustomer
 from peers.scenes.hearing import DEADLINE_S, Hearing
 from peers.scenes.verdict import Fact, NotSeen
-from peers.town.books import Books
-from peers.town.options import RunOptions
-from peers.town.replicas import Replicas
-from peers.town.town import Town
+from peers.town.database.books import Books
+from peers.town.database.replicas import Replicas
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.town import Town
 
 # None is an option: they only bound how late a scene goes on.
 _CALL_S = 10.0

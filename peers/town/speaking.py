@@ -5,7 +5,7 @@ from __future__ import annotations
 from nameserver.names import FOUNDER
 from peers.rpc.security.tls import TlsFiles, is_secured, secure
 from peers.rpc.shortcuts import call_directly
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 
 
 def speak_to(state: TownState, directory: Directory, *, is_client: bool = False) -> tuple[str, int]:

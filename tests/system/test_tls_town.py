@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import RunningTown
 

@@ -32,7 +32,7 @@ def command(
 ) -> int:
     from peers.rpc.security.certificates import ensure_certificates
     from peers.rpc.security.tls import TlsFiles
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
 
     files = TlsFiles(Directory(directory).tls)
     made = ensure_certificates(files, host or (), authority_key=authority_key)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from nameserver.names import AREAS
 from peers.books_address import has_secret
 from peers.core.settings import Settings
-from peers.town.areas import AreaBooks, write_areas
+from peers.town.plan.areas import AreaBooks, write_areas
 from peers.version import program_version
 
 if TYPE_CHECKING:
-    from peers.town.books import Books
+    from peers.town.database.books import Books
 
 
 def make_card(

@@ -27,7 +27,7 @@ from peers.rpc.security.certificates import Validity, validity_of
 from peers.rpc.security.identity import Identity
 from peers.rpc.security.tls import TlsFiles, secure
 from peers.rpc.shortcuts import call_directly, nearest
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines.addresses import DEFAULT_PORTS, check_loopback, is_own, look_up
 from peers.town.machines.invitation import known_machines
 from peers.version import program_version

@@ -8,11 +8,11 @@ import time
 
 from peers.books_address import address_from_environment
 from peers.errors import TownError
-from peers.town.directory import Directory, Machines, Phase
+from peers.town.files.directory import Directory, Machines, Phase
 from peers.town.machines.addresses import parse_endpoint
 from peers.town.machines.lease import name_servers_in_books
 from peers.town.machines.remembered import Answering, ask_any, who_answers
-from peers.town.options import RunOptions
+from peers.town.plan.options import RunOptions
 from peers.town.speaking import speak_to
 from peers.town.view.console import Console
 from peers.waiting import wait_until

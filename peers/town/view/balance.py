@@ -15,7 +15,7 @@ from db.audit.report import AuditReport
 from peers.core.market.records import Post
 from peers.core.names import GraphKind
 from peers.errors import LedgerError
-from peers.town.books import Books
+from peers.town.database.books import Books
 from peers.town.view.audit_report import print_audit, print_over_all
 from peers.town.view.console import Console
 from peers.town.view.summary import added_up, latencies_of, lines_of, print_summary

@@ -24,7 +24,7 @@ from peers.endpoints import endpoint, try_to_bind
 from peers.errors import TownError
 from peers.rpc.security.certificates import ensure_certificates, issue_client
 from peers.rpc.security.tls import TlsFiles
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.machines import elsewhere as asking
 from peers.town.machines.elsewhere import Elsewhere
 from tests.helpers.waiting import wait_until

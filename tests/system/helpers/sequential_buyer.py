@@ -12,7 +12,7 @@ from pathlib import Path
 
 from peers.customer import Customer
 from peers.rpc.security.tls import TlsFiles, secure
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 
 
 def main(directory: Path) -> None:

@@ -15,7 +15,7 @@ from peers.errors import LedgerError
 from peers.rpc.security.certificates import Validity, ensure_certificates, validity_of
 from peers.rpc.security.identity import Identity
 from peers.rpc.security.tls import TlsFiles
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines import doctor as doctors
 from peers.town.machines.doctor import Diagnosis, Doctor, Finding
 

@@ -18,8 +18,8 @@ from peers.town.processes.peer_processes import PeerProcesses
 if TYPE_CHECKING:
     from db.audit.journals import WitnessesOf
     from db.audit.report import Answer
-    from peers.town.books import Books
-    from peers.town.directory import Directory
+    from peers.town.database.books import Books
+    from peers.town.files.directory import Directory
     from peers.town.view.console import Console
 
 # None of these is a setting: closing is over in a moment, unless something is wrong; then it must end all the same.

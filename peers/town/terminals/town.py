@@ -12,30 +12,30 @@ import msgspec
 from db.audit.report import EXIT_CODES, worst
 from peers.core.market.records import Post
 from peers.core.settings import LedgerSettings
-from peers.town.areas import ONLY, AreaBooks, draw_shares
-from peers.town.closing import finish_in_order, sum_up
-from peers.town.directory import Directory, Machines
-from peers.town.first_state import first_state
+from peers.town.database.replication import what_is_kept
+from peers.town.files.directory import Directory, Machines
 from peers.town.machines.card import make_card, settings_in
 from peers.town.machines.invitation import how_to_invite
 from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens, who_answers
-from peers.town.market import AreaMarket
-from peers.town.options import RunOptions
-from peers.town.population import Population
+from peers.town.plan.areas import ONLY, AreaBooks, draw_shares
+from peers.town.plan.options import RunOptions
 from peers.town.processes.peer_processes import PeerProcesses
-from peers.town.replication import what_is_kept
-from peers.town.services import Services
 from peers.town.speaking import tags_of_founder
-from peers.town.terminal import Interrupted, Terminal
+from peers.town.terminals.closing import finish_in_order, sum_up
+from peers.town.terminals.first_state import first_state
+from peers.town.terminals.market import AreaMarket
+from peers.town.terminals.population import Population
+from peers.town.terminals.services import Services
+from peers.town.terminals.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from db.audit.journals import WitnessesOf
     from db.audit.report import AuditReport
-    from peers.town.books import Books
-    from peers.town.replicas import Replicas
+    from peers.town.database.books import Books
+    from peers.town.database.replicas import Replicas
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
@@ -148,7 +148,7 @@ class Town:
 
     def _own_books(self) -> Replicas:
         # It brings the driver, which takes as long to import as all else.
-        from peers.town.own_books import founded_books
+        from peers.town.terminals.own_books import founded_books
 
         return founded_books(self._directory, self._console, self._options)
 

@@ -23,7 +23,7 @@ from peers.town.machines.remembered import introduce
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
-    from peers.town.books import Books
+    from peers.town.database.books import Books
 
 MakeSpecs = Callable[[dict[int, Role]], list[PeerSpec]]
 

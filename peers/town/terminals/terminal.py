@@ -21,15 +21,15 @@ from peers.core.settings import Settings
 from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
-from peers.town.directory import Directory, live_graph
+from peers.town.files.directory import Directory, live_graph
 from peers.town.machines.registry import Registry, port_of_before
-from peers.town.options import RunOptions, settings_of
+from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 
 if TYPE_CHECKING:
-    from peers.town.books import Books
+    from peers.town.database.books import Books
 
 # None of these is a setting: they bound by how much people and other terminals see the town late.
 _FLUSH_S = 0.2

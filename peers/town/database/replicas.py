@@ -33,7 +33,7 @@ from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_ur
 from db.mongod.votes import HandOver, SetView, next_step_to_leave, next_vote, what_may_be_lost
 from peers.endpoints import split_endpoint, try_to_bind
 from peers.errors import BazaarError, LedgerError, TownError
-from peers.town.replication import Replication, members_elsewhere, read_replication, write_replication
+from peers.town.database.replication import Replication, members_elsewhere, read_replication, write_replication
 
 # None of these is a setting: they say how soon a change of the set is seen, and bound what is waited for.
 _LOOK_S = 0.5

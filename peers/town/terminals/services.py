@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from peers.core.market.records import Post
 from peers.errors import BazaarError, LedgerError
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.view.console import Console
 
 if TYPE_CHECKING:
     from db.mongod.process import MongodProcess
-    from peers.town.books import Books
-    from peers.town.replicas import Replicas
+    from peers.town.database.books import Books
+    from peers.town.database.replicas import Replicas
 
 # None of these is a setting: they bound what the town itself waits for, and trade goes on meanwhile.
 _WATCH_S = 0.1
@@ -67,8 +67,8 @@ class Services:
         else:
             uri = self._mongo
         from db.address import database_of
-        from peers.town.areas import database_of_area
-        from peers.town.books import Books
+        from peers.town.database.books import Books
+        from peers.town.plan.areas import database_of_area
 
         database = database_of_area(database_of(uri), self._area)
         self.books = Books(uri, database)

@@ -15,11 +15,17 @@ from peers.endpoints import endpoint, split_endpoint
 from peers.errors import SettingsError, TownError
 from peers.files import write_json
 from peers.rpc.security.tls import TlsFiles, is_secured
-from peers.town.directory import Directory
+from peers.town.database.replicas import Replicas, all_here
+from peers.town.database.replication import (
+    Replication,
+    check_level,
+    members_elsewhere,
+    members_wanted,
+    read_replication,
+)
+from peers.town.files.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
-from peers.town.options import RunOptions
-from peers.town.replicas import Replicas, all_here
-from peers.town.replication import Replication, check_level, members_elsewhere, members_wanted, read_replication
+from peers.town.plan.options import RunOptions
 from peers.town.view.console import Console
 
 

@@ -19,21 +19,21 @@ from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.runtime.spec import Begin, PeerSpec
-from peers.town.areas import OWN, AreaBooks, AreaPlan, Share, address_of_area
-from peers.town.closing import drain, finish_in_order
-from peers.town.directory import TownState, graph_is_sound
-from peers.town.options import RunOptions
-from peers.town.population import Population, join_market
+from peers.town.files.directory import TownState, graph_is_sound
+from peers.town.plan.areas import OWN, AreaBooks, AreaPlan, Share, address_of_area
+from peers.town.plan.options import RunOptions
 from peers.town.processes.peer_processes import PeerProcesses
-from peers.town.services import Services
-from peers.town.terminal import Terminal, make_specs
+from peers.town.terminals.closing import drain, finish_in_order
+from peers.town.terminals.population import Population, join_market
+from peers.town.terminals.services import Services
+from peers.town.terminals.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
 from peers.town.view.words import counted
 from peers.waiting import await_until
 
 if TYPE_CHECKING:
-    from peers.town.books import Books
-    from peers.town.replicas import Replicas
+    from peers.town.database.books import Books
+    from peers.town.database.replicas import Replicas
     from peers.town.view.balance import AreaBalance
 
 _SETTLE_S = 3.0
@@ -93,7 +93,7 @@ class AreaMarket:
         return ", ".join(counted(roles.count(role), role) for role in dict.fromkeys(sorted(roles)))
 
     def _own_books(self) -> Replicas:
-        from peers.town.own_books import founded_books
+        from peers.town.terminals.own_books import founded_books
 
         return founded_books(self.directory, self._terminal.console, self._options)
 
@@ -301,7 +301,7 @@ class AreaMarket:
 
 def _beside(home: Books, plan: AreaPlan) -> Books:
     """The books of an area that are not in a database of its own that the town runs."""
-    from peers.town.books import Books
+    from peers.town.database.books import Books
 
     return Books(*address_of_area(home.uri, home.database, plan))
 

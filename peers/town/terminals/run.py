@@ -12,12 +12,12 @@ import msgspec
 from peers.books_address import address_from_environment
 from peers.errors import TownError
 from peers.rpc.shortcuts import call_directly
-from peers.town.areas import given_books
-from peers.town.areas_before import with_areas
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.machines.addresses import can_be_reached, names_of_machine
 from peers.town.machines.arrival import invitation_for, join_invited, settle, with_ports
-from peers.town.options import RunOptions
+from peers.town.plan.areas import given_books
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.areas_before import with_areas
 from peers.town.view.console import Console
 
 _FILES = (65_536, 10_240)
@@ -76,7 +76,7 @@ def _secure(options: RunOptions, directory: Directory, host: str, *, claimed: bo
 
 
 def _first(options: RunOptions, given: RunOptions, directory: Directory, console: Console, host: str) -> int:
-    from peers.town.town import Town
+    from peers.town.terminals.town import Town
 
     if options.mongo is None:
         # The environment is asked only here: whoever joins a town is told by its card where the books are.
@@ -110,7 +110,7 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
 
 def _check_level(options: RunOptions, directory: Directory) -> None:
     """Raises SettingsError for a write level that the town's own books cannot reach, before anything is made."""
-    from peers.town.replication import check_level, members_wanted
+    from peers.town.database.replication import check_level, members_wanted
 
     level = options.settings.ledger.write_level
     if options.mongo is None and address_from_environment() is None:
@@ -119,7 +119,7 @@ def _check_level(options: RunOptions, directory: Directory) -> None:
 
 def _check_alone(directory: Directory) -> None:
     """Raises TownError where other machines have members of the books here: emptied, this one would not be theirs."""
-    from peers.town.replication import members_elsewhere
+    from peers.town.database.replication import members_elsewhere
 
     elsewhere = members_elsewhere(directory.mongo)
     if elsewhere:
@@ -137,8 +137,8 @@ def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractCont
 
 
 def _further(options: RunOptions, directory: Directory, console: Console, host: str, *, claimed: bool) -> int:
-    from peers.town.joining import Joining
     from peers.town.machines.finding import where_to_join
+    from peers.town.terminals.joining import Joining
 
     nameserver = where_to_join(options, directory, claimed=claimed)
     if options.mongo is None and not claimed:

@@ -29,7 +29,7 @@ from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
-from peers.town.derived_files import DerivedFiles
+from peers.town.files.derived_files import DerivedFiles
 
 TERMINAL = "terminal"
 """The file that says what who runs here is called among the terminals of a town."""

@@ -15,15 +15,15 @@ from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
-from peers.town.areas import AreaPlan, check_areas, check_size, given_books
-from peers.town.presets import find_preset
-from peers.town.room import check_room
+from peers.town.plan.areas import AreaPlan, check_areas, check_size, given_books
+from peers.town.plan.presets import find_preset
+from peers.town.plan.room import check_room
 
 DEFAULT_DIRECTORY = ".bazaar"
 DEFAULT_TARGET = "peers.runtime.process:run_peer"
 
 MAX_PEERS = 1000
-"""No setting: no machine we know of has room for more; `peers.town.room` says what this one has room for."""
+"""No setting: no machine we know of has room for more; `peers.town.plan.room` says what this one has room for."""
 
 SERVICE_PORTS = 2
 """Of a terminal's ports: its name server has one, and so may the database of the town."""

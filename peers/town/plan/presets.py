@@ -10,7 +10,7 @@ import msgspec
 
 from peers.errors import SettingsError
 
-_FILES = Path(__file__).parents[1] / "markets"
+_FILES = Path(__file__).parents[2] / "markets"
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,21 +27,21 @@ from peers.core.settings import Settings
 from peers.errors import SettingsError, TownError
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
-from peers.town.areas import AreaBooks, AreaPlan, choose_area, read_areas
-from peers.town.books import Books
-from peers.town.closing import finish_in_order, sum_up
-from peers.town.directory import Directory, Machines, Phase, TownState
+from peers.town.database.books import Books
+from peers.town.database.replicas import Replicas
+from peers.town.files.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.card import settings_in
 from peers.town.machines.finding import TownFinder
 from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.lease import say_in_use
 from peers.town.machines.remembered import Answering, remembered
-from peers.town.options import RunOptions
-from peers.town.own_books import joined_books
-from peers.town.population import join_market
-from peers.town.replicas import Replicas
-from peers.town.services import keep_replicas
-from peers.town.terminal import AreaPeers, Interrupted, Terminal, make_specs
+from peers.town.plan.areas import AreaBooks, AreaPlan, choose_area, read_areas
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.closing import finish_in_order, sum_up
+from peers.town.terminals.own_books import joined_books
+from peers.town.terminals.population import join_market
+from peers.town.terminals.services import keep_replicas
+from peers.town.terminals.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 
 

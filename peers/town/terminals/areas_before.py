@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from peers.errors import SettingsError
-from peers.town.areas import OWN, AreaPlan
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.machines.addresses import can_be_reached
-from peers.town.options import RunOptions
+from peers.town.plan.areas import OWN, AreaPlan
+from peers.town.plan.options import RunOptions
 
 
 def with_areas(options: RunOptions, directory: Directory) -> RunOptions:

@@ -8,8 +8,8 @@ import time
 
 from peers.errors import TownError
 from peers.rpc.security.tls import is_secured
-from peers.town.directory import Directory, TownState
-from peers.town.options import RunOptions
+from peers.town.files.directory import Directory, TownState
+from peers.town.plan.options import RunOptions
 
 
 def first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
