@@ -14,10 +14,11 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from db.mongod.replica_set import ReplicaSet
 from peers.chaos.events import Injected
 from peers.chaos.history import History
-from peers.chaos.plan import WIRE_KINDS, Kind, Plan, Planned, disturbs
+from peers.chaos.injection.targets import NoTarget, Present, choose
+from peers.chaos.injection.wires import parties_of, places_of, wire_fault
+from peers.chaos.kinds import WIRE_KINDS, Kind
+from peers.chaos.plan import Plan, Planned, disturbs
 from peers.chaos.switch.client import SwitchClient
-from peers.chaos.targets import NoTarget, Present, choose
-from peers.chaos.wires import parties_of, places_of, wire_fault
 from peers.core.names import Role
 from peers.errors import BazaarError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
