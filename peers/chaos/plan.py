@@ -73,6 +73,7 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
+_OF_STRENGTH = frozenset[Kind]([*FAMILIES["wire"], *FAMILIES["slow"], *FAMILIES["clock"]])
 _WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
 
 
@@ -190,7 +191,7 @@ class _Drawing:
             way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
             everyone=rng.random() < 0.5 if cut else None,
             between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
-            strength=round(rng.random(), 3) if kind in (*FAMILIES["wire"], "set-clock") else None,
+            strength=round(rng.random(), 3) if kind in _OF_STRENGTH else None,
             point=_point(rng, kind),
             role=rng.choice(_ROLES) if kind == "join" else None,
         )
