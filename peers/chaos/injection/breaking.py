@@ -295,7 +295,7 @@ def _resign(uri: str) -> None:
 def share_of(planned: Planned) -> float:
     """Returns what part of a processor a slow peer is left with."""
     weak, strong = _SHARES
-    return weak * (strong / weak) ** (planned.strength or 0.0)
+    return float(weak * (strong / weak) ** (planned.strength or 0.0))
 
 
 def _detail(planned: Planned) -> str:
