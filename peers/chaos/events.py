@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from peers.chaos.plan import Kind
+from peers.chaos.kinds import Kind
 from peers.errors import SettingsError
 from peers.files import write_whole
 

@@ -13,7 +13,7 @@ import msgspec
 
 from peers.chaos.events import Events, Heard, Injected
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
-from peers.chaos.plan import FAMILIES
+from peers.chaos.kinds import FAMILIES
 
 _NEWCOMERS = ("join", "come-back")
 _OF_A_PEER = ("that {} is gone", "{} had been taken for gone", "{} leaves office", "{}: my commit")

@@ -15,18 +15,19 @@ from pathlib import Path
 
 import msgspec
 
-from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
 from peers.chaos.events import HISTORY, times_of
 from peers.chaos.evidence import with_evidence
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
-from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
+from peers.chaos.injection.breaking import Breaker
+from peers.chaos.injection.wires import places_of
+from peers.chaos.kinds import Kind
+from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
 from peers.chaos.tuning import draw_tuning
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
-from peers.chaos.wires import places_of
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json

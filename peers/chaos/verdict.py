@@ -16,7 +16,8 @@ from db.audit.findings import LOST, Finding, State
 from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.evidence import never_mattered
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
-from peers.chaos.plan import TRADER_KINDS, Plan
+from peers.chaos.kinds import TRADER_KINDS
+from peers.chaos.plan import Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
 

@@ -8,7 +8,7 @@ from peers.chaos.events import Heard, Injected
 from peers.chaos.evidence import never_mattered, with_evidence
 from peers.chaos.gaps import Gap, gaps, pauses
 from peers.chaos.history import History
-from peers.chaos.plan import Kind
+from peers.chaos.kinds import Kind
 from tests.unit.chaos.made_up import fault, history, sale, steady
 
 

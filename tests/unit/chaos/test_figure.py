@@ -9,7 +9,8 @@ from matplotlib import image
 
 from peers.chaos.events import HISTORY, Election, Injected, Sale
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
-from peers.chaos.plan import ALL_KINDS, draw_plan
+from peers.chaos.kinds import ALL_KINDS
+from peers.chaos.plan import draw_plan
 from peers.chaos.verdict import Traffic, judge, write_verdict
 from plots.draw.__main__ import draw_saved
 from tests.unit.chaos.made_up import fault, history, steady

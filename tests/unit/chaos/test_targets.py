@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peers.chaos.plan import BETWEEN, Between, Kind
-from peers.chaos.targets import NoTarget, Present, choose
+from peers.chaos.injection.targets import NoTarget, Present, choose
+from peers.chaos.kinds import BETWEEN, Between, Kind
 from peers.core.names import Role
 
 RUNNING: dict[str, Role] = {

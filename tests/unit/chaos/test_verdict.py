@@ -13,7 +13,8 @@ from db.audit.findings import Counts, Finding, State, Verdict, Violation
 from db.audit.invariants import INVARIANTS
 from db.audit.report import AuditReport
 from peers.chaos.gaps import TimeWithoutTrade
-from peers.chaos.plan import choose_kinds, draw_plan
+from peers.chaos.kinds import choose_kinds
+from peers.chaos.plan import draw_plan
 from peers.chaos.verdict import ChaosVerdict, Traffic, as_text, judge, write_verdict
 
 NAMES = tuple(INVARIANTS)

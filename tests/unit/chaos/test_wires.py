@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from peers.chaos.plan import Between, Kind, Planned
+from peers.chaos.injection.wires import Parties, wire_fault
+from peers.chaos.kinds import Between, Kind
+from peers.chaos.plan import Planned
 from peers.chaos.switch.faults import hits
-from peers.chaos.wires import Parties, wire_fault
 
 PARTIES = Parties(peers=["buyer0", "seller1", "seller2", "buyer3"], mongods=("mongod2", "mongod"))
 

@@ -14,10 +14,11 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from db.mongod.replica_set import ReplicaSet
 from peers.chaos.events import Injected
 from peers.chaos.history import History
-from peers.chaos.plan import WIRE_KINDS, Kind, Plan, Planned, disturbs
+from peers.chaos.injection.targets import NoTarget, Present, choose
+from peers.chaos.injection.wires import parties_of, places_of, wire_fault
+from peers.chaos.kinds import FAMILIES, WIRE_KINDS, Kind
+from peers.chaos.plan import Plan, Planned, disturbs
 from peers.chaos.switch.client import SwitchClient
-from peers.chaos.targets import NoTarget, Present, choose
-from peers.chaos.wires import parties_of, places_of, wire_fault
 from peers.core.names import Role
 from peers.errors import BazaarError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
@@ -28,7 +29,8 @@ from peers.waiting import await_until
 # None of these is an option: how a fault is carried out is part of what it is.
 _PATIENCE_S = 2.0  # A target may be missing for so long: after a trader's fall nobody is in office for a while.
 _LOOK_S = 0.02  # The time between two looks for a target.
-_PULSE_S = (0.09, 0.03)  # A slow peer is stopped so long, then runs so long, by turns.
+_PULSE_S = 0.12  # A slow peer is stopped, then runs a share of this time, by turns.
+_SHARES = (0.25, 0.1)  # That share, from a weak fault to a strong one.
 _STEP_S = (0.05, 86_400.0)  # A clock is set forward or back by at least and by at most so much.
 _DRIFT = 0.3  # A clock that runs fast gains so much each second.
 _CLOCK_WAYS = {"both": "runs fast", "out": "forward", "in": "back"}
@@ -105,7 +107,7 @@ class Breaker:
             async with self._stopped(fault.peers[0]):
                 await asyncio.sleep(lasts_s)
         elif kind in ("slow-trader", "slow-peer"):
-            await self._slow(fault.peers[0], lasts_s)
+            await self._slow(fault.peers[0], lasts_s, share_of(planned))
         elif kind in WIRE_KINDS:
             await self._hurt_wires(planned, fault)
         elif kind == "crash-at":
@@ -164,14 +166,13 @@ class Breaker:
         finally:
             _signal(pid, signal.SIGCONT)
 
-    async def _slow(self, name: str, lasts_s: float) -> None:
+    async def _slow(self, name: str, lasts_s: float, share: float) -> None:
         until_s = self._history.now_s() + lasts_s
-        stopped_s, running_s = _PULSE_S
         with self._disturbing(name):
             while self._history.now_s() < until_s:
                 async with self._stopped(name):
-                    await asyncio.sleep(stopped_s)
-                await asyncio.sleep(running_s)
+                    await asyncio.sleep(_PULSE_S * (1 - share))
+                await asyncio.sleep(_PULSE_S * share)
 
     async def _hurt_wires(self, planned: Planned, fault: Injected) -> None:
         neighbours = self._town.graph().get(fault.peers[0], ()) if fault.peers else ()
@@ -291,8 +292,16 @@ def _resign(uri: str) -> None:
         line.close()
 
 
+def share_of(planned: Planned) -> float:
+    """Returns what part of a processor a slow peer is left with."""
+    weak, strong = _SHARES
+    return float(weak * (strong / weak) ** (planned.strength or 0.0))
+
+
 def _detail(planned: Planned) -> str:
     parts = [f"for {planned.lasts_s:.1f} s"] if planned.lasts_s else []
+    if planned.kind in FAMILIES["slow"]:
+        parts.append(f"with {share_of(planned):.0%} of a processor")
     if planned.between is not None:
         parts.append("everywhere" if planned.between == "all" else f"between {planned.between}")
     if planned.way is not None:

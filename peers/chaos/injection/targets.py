@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from peers.chaos.plan import FAMILIES, LEAST_ALIVE, SPLIT_OFF, Between, Kind
+from peers.chaos.kinds import FAMILIES, Between, Kind
+from peers.chaos.plan import LEAST_ALIVE, SPLIT_OFF
 from peers.core.names import Role
 
 _OF_TRADER = frozenset[Kind](
