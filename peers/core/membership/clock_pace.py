@@ -44,13 +44,15 @@ class PacedClock:
 
         `known` are the names of the members: nobody else has an entry of its own in a vector."""
         before = self._clock.stamp()
-        if isinstance(stamp, LamportStamp) and stamp.lamport <= before.time:
-            return False
-        room = self._room(now_s)
-        if isinstance(stamp, VectorStamp) and isinstance(before, VectorStamp):
-            stamp = _within(stamp, before, room, known)
-        elif isinstance(stamp, LamportStamp) and stamp.lamport > before.time + room:
-            stamp = LamportStamp(lamport=before.time + room)
+        # Mostly a heartbeat says what is known, so that is found out first.
+        if isinstance(stamp, LamportStamp):
+            if stamp.lamport <= before.time:
+                return False
+            stamp = LamportStamp(lamport=min(stamp.lamport, before.time + self._room(now_s)))
+        elif isinstance(before, VectorStamp):
+            if stamp.vector == before.vector:
+                return False
+            stamp = _within(stamp, before, self._room(now_s), known)
         if not self._clock.merge(stamp):
             return False
         self._allowance -= self._clock.stamp().time - before.time

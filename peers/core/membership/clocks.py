@@ -94,20 +94,20 @@ class LamportClock:
     """A Lamport clock that starts at `time`."""
 
     def __init__(self, time: int = 0) -> None:
-        self._time = time
+        self._stamp = LamportStamp(lamport=time)
 
     def tick(self) -> LamportStamp:
-        self._time += 1
-        return self.stamp()
+        self._stamp = LamportStamp(lamport=self._stamp.lamport + 1)
+        return self._stamp
 
     def merge(self, stamp: Stamp) -> bool:
-        if not isinstance(stamp, LamportStamp) or stamp.lamport <= self._time:
+        if not isinstance(stamp, LamportStamp) or stamp.lamport <= self._stamp.lamport:
             return False
-        self._time = stamp.lamport
+        self._stamp = stamp
         return True
 
     def stamp(self) -> LamportStamp:
-        return LamportStamp(lamport=self._time)
+        return self._stamp
 
 
 class VectorClock:
@@ -115,21 +115,27 @@ class VectorClock:
 
     def __init__(self, owner: str, known: Mapping[str, int] | None = None) -> None:
         self._owner = owner
-        self._entries = dict(known or {})
+        self._stamp = VectorStamp(vector=dict(known or {}))
 
     def tick(self) -> VectorStamp:
-        self._entries[self._owner] = self._entries.get(self._owner, 0) + 1
-        return self.stamp()
+        self._stamp = self._moved_on({self._owner: self._stamp.vector.get(self._owner, 0) + 1})
+        return self._stamp
 
     def merge(self, stamp: Stamp) -> bool:
         if not isinstance(stamp, VectorStamp):
             return False
-        newer = {k: n for k, n in stamp.vector.items() if n > self._entries.get(k, 0)}
-        self._entries.update(newer)
+        entries = self._stamp.vector
+        newer = {k: n for k, n in stamp.vector.items() if n > entries.get(k, 0)}
+        if newer:
+            self._stamp = self._moved_on(newer)
         return bool(newer)
 
     def stamp(self) -> VectorStamp:
-        return VectorStamp(vector=dict(self._entries))
+        return self._stamp
+
+    def _moved_on(self, newer: Mapping[str, int]) -> VectorStamp:
+        # Stamps travel, so that one that was given out stays as it is.
+        return VectorStamp(vector={**self._stamp.vector, **newer})
 
 
 CLOCKS = ("lamport", "vector")

@@ -12,6 +12,9 @@ import msgspec
 from peers.core.inputs import Received
 from peers.core.messages import Coordinator, ElectionMessage, Heartbeat, MemberNews, Vacancy
 
+_WITH_INCARNATION = (Heartbeat, Coordinator, Vacancy, ElectionMessage)
+"""Messages that name the incarnation of whom they speak of."""
+
 
 def plausible(event: Received, highest_incarnation: int) -> Received | None:
     """Returns what of `event` an honest peer may have said, None if nothing is."""
@@ -22,6 +25,6 @@ def plausible(event: Received, highest_incarnation: int) -> Received | None:
         members = tuple(m for m in message.members if m.incarnation <= highest_incarnation)
         if len(members) < len(message.members):
             return msgspec.structs.replace(event, message=msgspec.structs.replace(message, members=members))
-    elif isinstance(message, Heartbeat | Coordinator | Vacancy | ElectionMessage):
+    elif isinstance(message, _WITH_INCARNATION):
         return event if message.incarnation <= highest_incarnation else None
     return event
