@@ -313,7 +313,7 @@ class Customer:
         return None if told is None else as_of_dict(told)
 
     def _hear(self, area: str, answer: Document | None) -> None:
-        heard = None if answer is None else as_of_in(answer)
+        heard = None if answer is None else as_of_in(answer, shared=self._one_log)
         if heard is not None:
             self._told[area] = heard.joined(self._told.get(area, heard), shared=self._one_log)
 

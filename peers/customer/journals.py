@@ -54,7 +54,9 @@ class Journals:
         """Writes down what had become of a request."""
         state = "none" if found is None else "taken_back" if "taken_back" in found else "decided"
         seq = None if found is None else found.get("seq")
-        self._note_read(area, asked_s, {"what": "outcome", "request_id": request_id, "state": state, "seq": seq})
+        undone = {"place": found["taken_back"].get("place")} if found is not None and state == "taken_back" else {}
+        words = {"what": "outcome", "request_id": request_id, "state": state, "seq": seq, **undone}
+        self._note_read(area, asked_s, words)
 
     def _note_read(self, area: str, asked_s: float, words: dict[str, Any]) -> None:
         now_s = time.monotonic()

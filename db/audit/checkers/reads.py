@@ -88,7 +88,8 @@ class Reads(Checker):
 
     def reversal(self, row: RequestRow) -> None:
         if row.seq is not None:
-            self._taken_back[row.seq] = self._place
+            # What was cut is fed once a later entry has come, and only the books say where it was.
+            self._taken_back[row.seq] = self._place if row.at is None or not self._is_cut else row.at
 
     def recount(self, row: RecountRow) -> None:
         if self._history is not None:
@@ -123,6 +124,7 @@ class Reads(Checker):
             place = history.searches[number].place
             what = f"a search was shown what there was at place {place}, and the log ends at {self._place}"
             self.violate(f"log {place}", what=what)
+        self._check_undone(history)
         ranges, begins = self._ranges(history), self._begins(history)
         said: set[int] = set()
         for members, begin, end, in_session in self._orders(history, begins):
@@ -137,6 +139,17 @@ class Reads(Checker):
         finding = super().finish()
         # Below a majority the end of the log may be lost with a primary, and the places are given once more.
         return msgspec.structs.replace(finding, state=LOST) if self._found and self._levels.note() else finding
+
+    def _check_undone(self, history: Operations) -> None:
+        """Whoever was told of a reversal was told its place."""
+        for index, told in history.undone.items():
+            seq = history.ref[index]
+            place = self._taken_back.get(seq)
+            if place == told or (place is None and self._is_cut):  # It may be of an entry that was cut.
+                continue
+            said = f"{history.who(index)} was told that the sale with seq {seq} was taken back at place {told}"
+            there = "does not say so" if place is None else f"says so at place {place}"
+            self.violate(history.names[index] or f"log {told}", what=f"{said}; the log {there}")
 
     def _ranges(self, history: Operations) -> Ranges:
         """Where each operation may have happened, by the log."""

@@ -58,6 +58,8 @@ class Operations:
         self.searches: list[Seen] = []
         # By index of an outcome that was read: "none", "decided" or "taken_back".
         self.states: dict[int, str] = {}
+        # By index of what told that a sale was taken back, the place that is to have done so, if it said.
+        self.undone: dict[int, int] = {}
         self.unreadable = 0
         # The decisions, by seq, and the deposits, by id, that somebody was told of before.
         self._told: set[int | str] = set()
@@ -102,7 +104,7 @@ class Operations:
             case "earned":
                 self._heard(whole((entry.sale or {}).get("seq")), "decided", boot, at_us)
             case "got_back" | "took_back":
-                self._heard(whole((entry.reversal or {}).get("seq")), "taken_back", boot, at_us)
+                self._undone(entry.reversal or {}, entry.reversal or {}, boot, at_us)
             case "read":
                 self._read(entry.read or {}, boot, at_us)
 
@@ -116,9 +118,12 @@ class Operations:
             return  # `acknowledged_is_recorded` complains of it.
         if seq in self._told:  # Asked again, or looked up: that only reads what was decided.
             self._heard(seq, "decided", boot, at_us)
-            return
-        self._told.add(seq)
-        self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us)
+        else:
+            self._told.add(seq)
+            self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us)
+        taken_back = outcome.get("taken_back")
+        if isinstance(taken_back, Mapping):
+            self._undone(outcome, taken_back, boot, at_us)
 
     def _deposited(self, deposit: Mapping[str, Any], boot: int, at_us: int) -> None:
         record_id = deposit.get("deposit_id", deposit.get("_id"))
@@ -126,10 +131,21 @@ class Operations:
             self._told.add(record_id)
             self._add(DEPOSIT, 0, record_id, self._begun(record_id, boot), boot, at_us)
 
-    def _heard(self, seq: int | None, state: str, boot: int, at_us: int) -> None:
-        if seq is not None:
-            self.states[len(self)] = state
-            self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us)
+    def _undone(self, sale: Mapping[str, Any], reversal: Mapping[str, Any], boot: int, at_us: int) -> None:
+        """Somebody was told that a sale was taken back."""
+        if self._heard(whole(sale.get("seq")), "taken_back", boot, at_us):
+            self._note_undone(whole(reversal.get("place")))
+
+    def _note_undone(self, place: int | None) -> None:
+        if place is not None and place >= 0:  # What earlier versions noted does not say.
+            self.undone[len(self) - 1] = place
+
+    def _heard(self, seq: int | None, state: str, boot: int, at_us: int) -> bool:
+        if seq is None:
+            return False
+        self.states[len(self)] = state
+        self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us)
+        return True
 
     def _read(self, read: Mapping[str, Any], boot: int, at_us: int) -> None:
         asked_us, place = whole(read.get("asked_us")), whole(read.get("place"))
@@ -138,6 +154,8 @@ class Operations:
         elif read.get("what") == "outcome" and isinstance(read.get("request_id"), str):
             self.states[len(self)] = str(read.get("state"))
             self._add(OUTCOME, whole(read.get("seq")) or 0, read["request_id"], (asked_us, self._line), boot, at_us)
+            if read.get("state") == "taken_back":
+                self._note_undone(place)
         elif read.get("what") == "search" and place is not None:
             self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us)
             self.searches.append(_seen(read, place))
