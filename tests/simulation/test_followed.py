@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -100,7 +100,7 @@ def audited(documents: dict[str, list[dict[str, Any]]]) -> Auditor:
     return auditor
 
 
-def _seq(document: dict[str, Any]) -> int:
+def _seq(document: Mapping[str, Any]) -> int:
     return int(document["seq"])
 
 

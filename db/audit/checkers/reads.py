@@ -125,6 +125,8 @@ class Reads(Checker):
             what = f"a search was shown what there was at place {place}, and the log ends at {self._place}"
             self.violate(f"log {place}", what=what)
         self._check_undone(history)
+        self._check_since(history)
+        self._check_areas(history)
         ranges, begins = self._ranges(history), self._begins(history)
         said: set[int] = set()
         for members, begin, end, in_session in self._orders(history, begins):
@@ -150,6 +152,31 @@ class Reads(Checker):
             said = f"{history.who(index)} was told that the sale with seq {seq} was taken back at place {told}"
             there = "does not say so" if place is None else f"says so at place {place}"
             self.violate(history.names[index] or f"log {told}", what=f"{said}; the log {there}")
+
+    def _check_since(self, history: Operations) -> None:
+        """No search shows less than its caller said to have been told."""
+        for index, kind in enumerate(history.kind):
+            seen = history.searches[history.ref[index]] if kind == SEARCH else None
+            if seen is None or seen.since is None or not seen.is_older:
+                continue
+            where = f" of {seen.area}" if seen.area else ""
+            shown = f"was shown what there was{where} at place {seen.place}, seq {seen.seq}, term {seen.term}"
+            told = f"place {seen.since.place}, seq {seen.since.seq}, term {seen.since.term}"
+            what = f"{history.who(index)} {shown}, and had said that it was told as of {told}"
+            self.violate(f"log {seen.place}", what=what)
+
+    def _check_areas(self, history: Operations) -> None:
+        """A search over areas has of each what it shows, or names it as one that did not answer."""
+        for seen in history.areas:
+            faults = {
+                "neither shows nor names as missing": seen.wanted - seen.answered - seen.missing,
+                "shows and names as missing": seen.answered & seen.missing,
+                "shows goods of, and does not say as of what": seen.shown - seen.answered,
+            }
+            for fault, areas in faults.items():
+                if areas:
+                    named = ", ".join(sorted(areas))
+                    self.violate(*sorted(areas), what=f"what {seen.who} got of several areas {fault}: {named}")
 
     def _ranges(self, history: Operations) -> Ranges:
         """Where each operation may have happened, by the log."""

@@ -25,6 +25,14 @@ PURCHASE, DEPOSIT, SEARCH, OUTCOME, HEARD = range(5)
 """The kinds: decided, recorded, seen what can be bought, seen what became of a request, heard of a sale."""
 
 
+class Since(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """As of what a caller said to have been told something; what it did not say is as low as can be."""
+
+    term: int
+    seq: int
+    place: int
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a search showed: the rows as a digest (`seen_digest`), how many, and the first of them in full."""
 
@@ -37,6 +45,27 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     digest: str
     first: tuple[tuple[str, int], ...]
     within_us: int
+    since: Since | None = None
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it shows less than its caller said to have been told. In a log of its own a later term has all that
+        was told in those before; in one that areas share, terms do not compare."""
+        since, term = self.since, self.term or 0
+        if since is None or (not self.area and term > since.term):
+            return False
+        return (not self.area and term < since.term) or self.place < since.place or (self.seq or 0) < since.seq
+
+
+class AreasSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a search over several areas said of them: which were wanted, as far as the caller knew, which answered,
+    which did not, and of which goods are shown."""
+
+    who: str
+    wanted: frozenset[str]
+    answered: frozenset[str]
+    missing: frozenset[str]
+    shown: frozenset[str]
 
 
 class Operations:
@@ -56,6 +85,7 @@ class Operations:
         self.names: list[str] = []
         self.peers: list[str] = []
         self.searches: list[Seen] = []
+        self.areas: list[AreasSeen] = []
         # By index of an outcome that was read: "none", "decided" or "taken_back".
         self.states: dict[int, str] = {}
         # By index of what told that a sale was taken back, the place that is to have done so, if it said.
@@ -159,6 +189,8 @@ class Operations:
         elif read.get("what") == "search" and place is not None:
             self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us)
             self.searches.append(_seen(read, place))
+        elif read.get("what") == "areas":
+            self.areas.append(_areas_seen(self._sessions[-1], read))
         else:
             self.unreadable += 1
 
@@ -196,6 +228,22 @@ def _peer(line: JournalEntry) -> str:
     return line.peer
 
 
+def _areas_seen(who: str, read: Mapping[str, Any]) -> AreasSeen:
+    def named(field: str) -> frozenset[str]:
+        given = read.get(field)
+        return frozenset(map(str, given)) if isinstance(given, list | tuple) else frozenset()
+
+    wanted, answered, missing, shown = map(named, ("wanted", "answered", "missing", "shown"))
+    return AreasSeen(who=who, wanted=wanted, answered=answered, missing=missing, shown=shown)
+
+
+def _since(given: object) -> Since | None:
+    if not isinstance(given, Mapping):
+        return None
+    term, seq, place = (whole(given.get(field)) for field in ("term", "seq", "place"))
+    return Since(term=term or 0, seq=seq or 0, place=-1 if place is None else place)
+
+
 def _seen(read: Mapping[str, Any], place: int) -> Seen:
     item, first = read.get("item"), read.get("first")
     pairs = [each for each in first if isinstance(each, list | tuple) and len(each) == 2] if first else []
@@ -209,4 +257,5 @@ def _seen(read: Mapping[str, Any], place: int) -> Seen:
         digest=str(read.get("digest")),
         first=tuple((str(deposit), whole(units) or 0) for deposit, units in pairs),
         within_us=1000 * (whole(read.get("within_ms")) or 0),
+        since=_since(read.get("since")),
     )
