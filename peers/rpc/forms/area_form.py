@@ -43,8 +43,8 @@ def areas_in(given: object, known: Collection[str]) -> tuple[str, ...] | None:
 
 def areas_dict(wanted: Iterable[str], found: Mapping[str, Document], missing: Mapping[str, str]) -> Document:
     """Returns what such a search gives, in the order in which the areas were wanted: the rows of all that answered,
-    each with its area, as of what they are so in each, and of those that did not answer why. `found` is what `browse`
-    gave in each."""
+    each with its area, as of what they are so in each and how much they may miss, whether one log is under them all,
+    and of those that did not answer why. `found` is what `browse` gave in each."""
     names = tuple(wanted)
     late = "it did not answer in time"
     return {
@@ -55,8 +55,14 @@ def areas_dict(wanted: Iterable[str], found: Mapping[str, Document], missing: Ma
             for name in names
             if name in found
         },
+        "within_ms": max((_whole(each.get("within_ms")) for each in found.values()), default=0),
+        "one_log": any(each.get("area") for each in found.values()),
         "missing": [{"area": name, "why": missing.get(name, late)} for name in names if name not in found],
     }
+
+
+def _whole(given: object) -> int:
+    return given if isinstance(given, int) else 0
 
 
 def _rows(found: Document | None) -> list[Document]:

@@ -241,7 +241,7 @@ def outcome_dict(outcome: Outcome) -> Document:
 
 
 def _reversal_dict(reversal: Reversal) -> Document:
-    plain = {field: getattr(reversal, field) for field in ("number", "term", "trader", "reason")}
+    plain = {field: getattr(reversal, field) for field in ("number", "term", "place", "trader", "reason")}
     money = {field: money_text(getattr(reversal, field)) for field in _GIVEN_BACK}
     return {**plain, **money, "taken_back_at": _time_of_day(reversal.taken_back_at_ms)}
 
@@ -352,7 +352,7 @@ def _outcome(document: Document) -> Outcome:
 def _reversal(document: Document) -> Reversal:
     fields: Document = {field: document[field] for field in ("number", "term", "trader", "reason")}
     fields |= {field: Decimal(document[field]) for field in _GIVEN_BACK}
-    return Reversal(**fields, taken_back_at_ms=_ms(document["taken_back_at"]))
+    return Reversal(**fields, taken_back_at_ms=_ms(document["taken_back_at"]), place=document.get("place", -1))
 
 
 def _deposit(document: Document) -> Deposit:

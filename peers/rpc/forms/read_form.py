@@ -5,6 +5,7 @@ The README beside this says what each reading promises.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Annotated, Any
 
 import msgspec
@@ -65,11 +66,12 @@ def on_offer(found: OnOffer) -> list[Document]:
     ]
 
 
-def as_of_in(answer: Document) -> AsOf | None:
-    """Reads as of what an answer of `browse`, `buy`, `deposit` or `outcome` is so; None if it does not say."""
+def as_of_in(answer: Document, *, shared: bool = False) -> AsOf | None:
+    """Reads as of what an answer of `browse`, `buy`, `deposit` or `outcome` is so, that a sale was taken back
+    included; None if it does not say. In a log that is `shared` terms do not compare."""
     told = [answer, answer.get("taken_back")]
     read = [_as_of(each) for each in told if isinstance(each, dict) and isinstance(each.get("term"), int)]
-    return max(read, key=lambda each: each.term) if read else None
+    return reduce(lambda one, other: one.joined(other, shared=shared), read) if read else None
 
 
 def _as_of(answer: Document) -> AsOf:
