@@ -15,7 +15,7 @@ from db.audit.log_rows import EntryRow
 from db.audit.rows import RequestRow
 from peers.core.ledger.port import FindReversals, FindSales, Found
 from peers.core.names import peer_name
-from peers.rpc.public_form import outcome_dict
+from peers.rpc.forms.public_form import outcome_dict
 from peers.simulator.faults import FaultOptions
 from peers.simulator.runs.world import World
 from peers.simulator.scenario import draw_scenario

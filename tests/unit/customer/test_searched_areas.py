@@ -20,9 +20,9 @@ from peers.core.ledger.post_state import PostState
 from peers.core.trader.offered import on_offer
 from peers.customer import Customer
 from peers.errors import PostClosed
-from peers.rpc import area_form
-from peers.rpc.public_form import Document
-from peers.rpc.read_form import browse_dict, since_of
+from peers.rpc.forms import area_form
+from peers.rpc.forms.public_form import Document
+from peers.rpc.forms.read_form import browse_dict, since_of
 from peers.runtime import area_search
 from peers.runtime.area_search import AreaSearch
 from tests.helpers.shared_log import FISH, NORTH, SOUTH, decided, takes_office, trades
