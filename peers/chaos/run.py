@@ -22,7 +22,7 @@ from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
-from peers.chaos.kinds import Kind
+from peers.chaos.kinds import FAMILIES, Kind
 from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
@@ -300,6 +300,7 @@ class _Run:
             traffic,
             trouble=self._trouble,
             deaths=town.processes.deaths,
+            squeezed={name for fault in history.faults if fault.kind in FAMILIES["memory"] for name in fault.peers},
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,

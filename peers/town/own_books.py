@@ -49,7 +49,7 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         )
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
-        return Replicas(home, console, all_here(home, record), record)
+        return Replicas(home, console, all_here(home, record, _parameters(options)), record)
     called = options.advertise
     if wanted > 1 and called is not None and not is_own(look_up(called)):
         raise TownError(
@@ -91,6 +91,11 @@ def joined_books(directory: Directory, console: Console, options: RunOptions) ->
         ]
     known = tuple(dict.fromkeys((*record.known, *(endpoint(*each) for each in hosts_of(uri)))))
     return Replicas(directory.mongo, console, processes, msgspec.structs.replace(record, known=known), uri)
+
+
+def _parameters(options: RunOptions) -> dict[str, object]:
+    """What a `mongod` is started with of which something is asked that only tests may ask: in a chaos town."""
+    return {"enableTestCommands": 1} if options.switch is not None else {}
 
 
 def _is_spread(record: Replication) -> bool:
