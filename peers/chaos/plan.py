@@ -203,7 +203,7 @@ class _Drawing:
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
+            way=rng.choice(_WAYS) if (wire or kind == "set-clock") and kind != "cut-members" else None,
             everyone=rng.random() < 0.5 if kind in _EVERYONE else None,
             between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
             strength=round(rng.random(), 3) if kind in _OF_STRENGTH else None,

@@ -17,7 +17,7 @@ from peers.files import write_json
 from peers.rpc.tls import TlsFiles, is_secured
 from peers.town.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
-from peers.town.options import RunOptions
+from peers.town.options import SWITCHED, RunOptions
 from peers.town.replicas import Replicas, all_here
 from peers.town.replication import Replication, check_level, members_elsewhere, members_wanted, read_replication
 from peers.town.view.console import Console
@@ -49,7 +49,9 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         )
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
-        return Replicas(home, console, all_here(home, record, _parameters(options)), record)
+        called = SWITCHED if options.member_ports else None
+        members = all_here(home, record, _parameters(options), called=called, ports=options.member_ports)
+        return Replicas(home, console, members, record)
     called = options.advertise
     if wanted > 1 and called is not None and not is_own(look_up(called)):
         raise TownError(
