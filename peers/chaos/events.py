@@ -18,6 +18,7 @@ HISTORY = "history.jsonl"
 class Injected(msgspec.Struct, kw_only=True, tag="fault"):
     """A planned fault whose time had come. `end_s` is when what it did was undone; `skipped` says why it did nothing.
     On the wires, `touched` counts the connections that were hit, and `given_up` those whose caller lost its patience.
+    `seen` is what whoever carried it out saw come of it.
 
     Times are seconds after the chaos began, here and in all of the history."""
 
@@ -30,6 +31,7 @@ class Injected(msgspec.Struct, kw_only=True, tag="fault"):
     skipped: str = ""
     touched: int = 0
     given_up: int = 0
+    seen: str = ""
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True, tag="sale"):

@@ -13,10 +13,16 @@ import msgspec
 
 from peers.chaos.events import Events, Heard, Injected
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
-from peers.chaos.kinds import FAMILIES
+from peers.chaos.kinds import SERVICES
 
 _NEWCOMERS = ("join", "come-back")
-_OF_A_PEER = ("that {} is gone", "{} had been taken for gone", "{} leaves office", "{}: my commit")
+_OF_A_PEER = (
+    "that {} is gone",
+    "{} had been taken for gone",
+    "{} leaves office",
+    "{}: my commit",
+    "{} cannot write its journal",
+)
 
 
 def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
@@ -27,6 +33,8 @@ def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
 
 def evidence(fault: Injected, gap: Gap, events: Events) -> str:
     """Returns what shows that a fault mattered; "" if nothing does."""
+    if fault.seen:
+        return fault.seen
     if fault.given_up:
         return f"callers gave up on {fault.given_up} connections"
     if gap.alone and gap.failover:
@@ -37,7 +45,7 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
         return _first_part(fault, events)
     until_s = (fault.end_s or fault.start_s) + EFFECT_S
     words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
-    if fault.kind in FAMILIES["mongod"] or fault.kind == "cut-database":
+    if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
         words.append("books")
     return next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
 

@@ -33,11 +33,22 @@ Kind = Literal[
     "hang-trader",
     "hang-peer",
     "set-clock",
+    "full-disk",
+    "bad-disk",
+    "slow-disk",
+    "mongod-full-disk",
+    "mongod-bad-disk",
+    "mongod-slow-disk",
+    "squeeze-trader",
+    "squeeze-peer",
     "kill-mongod",
     "stop-mongod",
     "step-down",
     "kill-member",
     "stop-member",
+    "cut-primary",
+    "cut-member",
+    "cut-members",
     "kill-nameserver",
     "join",
     "come-back",
@@ -54,7 +65,10 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "crash": ("crash-at", "crash-taking-office"),
     "hang": ("hang-trader", "hang-peer"),
     "clock": ("set-clock",),
+    "disk": ("full-disk", "bad-disk", "slow-disk", "mongod-full-disk", "mongod-bad-disk", "mongod-slow-disk"),
+    "memory": ("squeeze-trader", "squeeze-peer"),
     "mongod": ("kill-mongod", "stop-mongod", "step-down", "kill-member", "stop-member"),
+    "members": ("cut-primary", "cut-member", "cut-members"),
     "nameserver": ("kill-nameserver",),
     "join": ("join",),
     "come-back": ("come-back",),
@@ -62,7 +76,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 }
 ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
 
-WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"]])
+WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"], *FAMILIES["members"]])
 """Those that the town's switch carries out (`peers.chaos.switch`)."""
 
 TRADER_KINDS = frozenset[Kind](
@@ -77,6 +91,7 @@ TRADER_KINDS = frozenset[Kind](
         "crash-at",
         "crash-taking-office",
         "hang-trader",
+        "squeeze-trader",
     ]
 )
 """Those that may cost the trader its office."""
@@ -87,8 +102,16 @@ Between = Literal[
 BETWEEN: tuple[Between, ...] = get_args(Between)
 """The wires that something may be wrong with."""
 
-MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member"])
-"""Those of a member of the database that does not take the writes: there is none but in a set of several."""
+MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member", *FAMILIES["members"]])
+"""Those of members of the database that there are in a set of several only."""
+
+SERVICES: dict[str, frozenset[Kind]] = {
+    "mongod": frozenset(
+        [*FAMILIES["mongod"], *FAMILIES["members"], "mongod-full-disk", "mongod-bad-disk", "mongod-slow-disk"]
+    ),
+    "nameserver": frozenset(FAMILIES["nameserver"]),
+}
+"""By service, those that hit it."""
 
 TAKES: dict[Kind, int] = {
     "kill-trader": 1,
@@ -126,4 +149,4 @@ def choose_kinds(text: str | None) -> tuple[Kind, ...]:
 
 def service_of(kind: Kind) -> str | None:
     """The service that it hits; of one service only one fault is at work at a time."""
-    return next((name for name in ("mongod", "nameserver") if kind in FAMILIES[name]), None)
+    return next((name for name, kinds in SERVICES.items() if kind in kinds), None)

@@ -67,13 +67,27 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "hang-trader": (0.5, 4.0),
     "hang-peer": (0.5, 4.0),
     "set-clock": (2.0, 6.0),
+    "full-disk": (1.0, 5.0),
+    "bad-disk": (1.0, 5.0),
+    "slow-disk": (1.5, 4.0),
+    "mongod-full-disk": (0.5, 3.0),
+    "mongod-bad-disk": (0.5, 2.0),
+    "mongod-slow-disk": (0.5, 4.0),
+    "squeeze-trader": (1.5, 5.0),
+    "squeeze-peer": (1.5, 5.0),
     "stop-mongod": (0.5, 3.0),
     "step-down": (1.0, 3.0),
     "stop-member": (1.0, 6.0),
+    "cut-primary": (1.5, 5.0),
+    "cut-member": (1.5, 6.0),
+    "cut-members": (0.5, 4.0),
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
-_OF_STRENGTH = frozenset[Kind]([*FAMILIES["wire"], *FAMILIES["slow"], *FAMILIES["clock"]])
+_OF_STRENGTH = frozenset[Kind](
+    kind for family in ("wire", "slow", "clock", "disk", "memory") for kind in FAMILIES[family]
+)
+_EVERYONE = frozenset[Kind](["cut-trader", "cut-peer", "cut-database", "cut-primary", "cut-member"])
 _WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
 
 
@@ -87,7 +101,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     lasts_s: float = 0.0
     way: Literal["out", "in", "both"] | None = None  # The direction, seen from the peer that is cut off.
     # Whether a cut is from all there are, and not only from its neighbours of that moment; of the database, from all
-    # members, and not only from the primary.
+    # members, and not only from the primary; of a member, from all peers and customers too, and not only from the
+    # other members.
     everyone: bool | None = None
     between: Between | None = None  # The wires that are hit.
     strength: float | None = None  # How bad it is, from 0 to 1.
@@ -181,15 +196,15 @@ class _Drawing:
         taken = TAKES.get(kind, 0)
         self._alive += (kind in ("join", "come-back")) - taken
         self._gone += taken - (kind == "come-back")
-        wire, cut = kind in WIRE_KINDS, kind in ("cut-trader", "cut-peer", "cut-database")
+        wire = kind in WIRE_KINDS
         return Planned(
             number=number,
             at_s=at_s,
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
-            everyone=rng.random() < 0.5 if cut else None,
+            way=rng.choice(_WAYS) if (wire or kind == "set-clock") and kind != "cut-members" else None,
+            everyone=rng.random() < 0.5 if kind in _EVERYONE else None,
             between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
             strength=round(rng.random(), 3) if kind in _OF_STRENGTH else None,
             point=_point(rng, kind),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
-from peers.chaos.kinds import Kind
+from peers.chaos.kinds import FAMILIES, Kind
 from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
@@ -164,13 +165,16 @@ class _Run:
         return verdict
 
     async def _live(self, console: Listener) -> Town:
-        switch = SwitchClient(self._options.seed, self._directory.logs / "switch.log")
+        ports = _member_ports(self._options.replicas)
+        switch = SwitchClient(self._options.seed, self._directory.logs / "switch.log", ports)
         try:
-            return await self._live_through(switch, await switch.start(), console)
+            return await self._live_through(switch, await switch.start(), ports, console)
         finally:
             await switch.close()
 
-    async def _live_through(self, switch: SwitchClient, port: int, console: Listener) -> Town:
+    async def _live_through(
+        self, switch: SwitchClient, port: int, member_ports: tuple[int, ...], console: Listener
+    ) -> Town:
         run_options = RunOptions(
             host=_HOST,
             n=self._options.peers,
@@ -182,6 +186,7 @@ class _Run:
             picture=False,
             settings=self._options.settings(),
             switch=port,
+            member_ports=member_ports,
         )
         run_options.check()
         town = Town(run_options, self._directory, console, _HOST)
@@ -300,11 +305,22 @@ class _Run:
             traffic,
             trouble=self._trouble,
             deaths=town.processes.deaths,
+            squeezed={name for fault in history.faults if fault.kind in FAMILIES["memory"] for name in fault.peers},
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,
             again=self._options.again(),
         )
+
+
+def _member_ports(replicas: int) -> tuple[int, ...]:
+    """Returns free ports for the members of a set of several, which reach each other through the switch then; none
+    where a machine has only one address of its own."""
+    if replicas == 1 or sys.platform != "linux":
+        return ()
+    from db.mongod.process import free_port
+
+    return tuple(free_port(_HOST) for _ in range(replicas))
 
 
 async def _keep_places(town: Town, switch: SwitchClient) -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from db.mongod.replica_set import ReplicaSet
 from peers.chaos.events import Injected
 from peers.chaos.history import History
+from peers.chaos.injection.hardships import Hardships
 from peers.chaos.injection.targets import NoTarget, Present, choose
 from peers.chaos.injection.wires import parties_of, places_of, wire_fault
 from peers.chaos.kinds import FAMILIES, WIRE_KINDS, Kind
@@ -34,6 +35,7 @@ _SHARES = (0.25, 0.1)  # That share, from a weak fault to a strong one.
 _STEP_S = (0.05, 86_400.0)  # A clock is set forward or back by at least and by at most so much.
 _DRIFT = 0.3  # A clock that runs fast gains so much each second.
 _CLOCK_WAYS = {"both": "runs fast", "out": "forward", "in": "back"}
+_TRIES = 3  # So often it is tried to have a peer back that ended for want of memory.
 _RESIGN_S = 2.0  # The trader may take so long to answer that it has resigned.
 
 OnFault = Callable[[Injected], None]
@@ -50,6 +52,7 @@ class Breaker:
         self._on_fault = on_fault
         self._disturbed: set[str] = set()
         self._busy: set[str] = set()  # Peers that are just coming back or leaving.
+        self._hardships = Hardships(town)
 
     async def carry_out(self, plan: Plan) -> None:
         """Returns when the plan's time is over and every fault has been undone."""
@@ -118,6 +121,13 @@ class Breaker:
             await self._hold(planned, fault.peers[0])
         elif kind == "set-clock":
             await self._set_clock(planned, fault.peers[0])
+        elif kind in FAMILIES["disk"]:
+            with ExitStack() as disturbing:
+                for name in fault.peers:
+                    disturbing.enter_context(self._disturbing(name))
+                await self._hardships.inflict(planned, fault)
+        elif kind in FAMILIES["memory"]:
+            await self._squeeze(planned, fault)
         elif kind == "resign":
             await asyncio.to_thread(_resign, self._uri(fault.peers[0]))
         else:
@@ -173,6 +183,19 @@ class Breaker:
                 async with self._stopped(name):
                     await asyncio.sleep(_PULSE_S * (1 - share))
                 await asyncio.sleep(_PULSE_S * share)
+
+    async def _squeeze(self, planned: Planned, fault: Injected) -> None:
+        """A peer may end for want of memory; there is some again afterwards, and it comes back."""
+        with self._occupied(fault.peers[0]):
+            await self._hardships.inflict(planned, fault)
+            for more in reversed(range(_TRIES)):
+                if self._town.processes.pid(fault.peers[0]):
+                    break
+                try:
+                    await self._town.population.revive(fault.peers[0])
+                except BazaarError:  # Whoever was to introduce it may have ended in the same moment.
+                    if not more:
+                        raise
 
     async def _hurt_wires(self, planned: Planned, fault: Injected) -> None:
         neighbours = self._town.graph().get(fault.peers[0], ()) if fault.peers else ()

@@ -21,8 +21,13 @@ _OF_TRADER = frozenset[Kind](
         "resign",
         "crash-at",
         "hang-trader",
+        "squeeze-trader",
     ]
 )
+_OF_OTHERS = frozenset[Kind](
+    ["kill-peer", "stop-peer", "slow-peer", "cut-peer", "cut-nameserver", "hang-peer", "squeeze-peer"]
+)
+_OF_ANYBODY = frozenset[Kind](["leave", "set-clock", "full-disk", "bad-disk", "slow-disk"])
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +61,9 @@ def choose(kind: Kind, pick: float, present: Present, between: Between | None = 
         _demand_enough(present, (*chosen, _pick(_others(present), pick, "nobody but the trader is there")))
     elif kind == "split":
         chosen = _pick_two(sorted(present.running.keys() - present.disturbed), pick)
-    elif kind in ("kill-peer", "stop-peer", "slow-peer", "cut-peer", "cut-nameserver", "hang-peer"):
+    elif kind in _OF_OTHERS:
         chosen = (_pick(_others(present), pick, "nobody but the trader is undisturbed"),)
-    elif kind in ("leave", "set-clock"):
+    elif kind in _OF_ANYBODY:
         chosen = (_pick(sorted(present.running.keys() - present.disturbed), pick, "nobody is undisturbed"),)
     else:
         return ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 
 import msgspec
 
+from peers.chaos.kinds import FAMILIES
 from peers.chaos.plan import Planned
-from peers.chaos.switch.faults import CUSTOMERS, MONGOD, NAMESERVER, Way, WireFault
+from peers.chaos.switch.faults import CUSTOMERS, MONGOD, NAMESERVER, TOWN, Places, Way, WireFault
 from peers.endpoints import split_endpoint
 from peers.town.terminals.town import Town
 
@@ -71,6 +73,8 @@ def _sides(
         return hit, () if planned.everyone else neighbours
     if planned.kind == "cut-database":
         return hit, tuple(parties.mongods) if planned.everyone else tuple(parties.mongods[:1])
+    if planned.kind in FAMILIES["members"]:
+        return _member_sides(planned, parties.mongods)
     if planned.kind == "cut-customers" or planned.between == "trader and customers":
         return hit, (CUSTOMERS,)
     if planned.kind == "cut-nameserver" or planned.between == "peer and name server":
@@ -82,21 +86,33 @@ def _sides(
     return hit, rest
 
 
+def _member_sides(planned: Planned, mongods: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The members that are cut off, and from whom; the first of them takes the writes."""
+    if planned.kind == "cut-members":
+        return tuple(mongods), tuple(mongods)
+    number = 0 if planned.kind == "cut-primary" else 1 + min(int(planned.pick * (len(mongods) - 1)), len(mongods) - 2)
+    cut_off = mongods[number]
+    return (cut_off,), () if planned.everyone else tuple(name for name in mongods if name != cut_off)
+
+
 def parties_of(town: Town) -> Parties:
     """Returns who is on the switch of this town."""
     return Parties(peers=[member.name for member in town.processes.members()], mongods=_mongods(town) or (MONGOD,))
 
 
-def places_of(town: Town) -> dict[int, str]:
-    """Returns who listens at which port, for the switch."""
+def places_of(town: Town) -> Places:
+    """Returns who listens at which port, and which processes the members of the books are, for the switch."""
     places = {town.registry.nameserver.port: NAMESERVER}
+    pids = {os.getpid(): TOWN}
     replicas = town.services.replicas
     if replicas is not None:
         for name, process in zip(_names(len(replicas.processes)), replicas.processes, strict=True):
             places[process.port] = name
+            if process.pid is not None and process.alive():
+                pids[process.pid] = name
     for member in town.processes.members():
         places[split_endpoint(member.uri.rpartition("@")[2])[1]] = member.name
-    return places
+    return Places(names=places, pids=pids if len(pids) > 2 else {})
 
 
 def _names(members: int) -> list[str]:

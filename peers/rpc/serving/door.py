@@ -131,6 +131,8 @@ class Door:
             connection.greeted = self._greet(connection)
         except (OSError, errors.PyroError):
             connection.greeted = False
+        except MemoryError:
+            raise  # It concerns them all.
         except Exception as error:  # noqa: BLE001 - It concerns one caller, and all others must be let in.
             _log.warning("a greeting could not be answered: %s", type(error).__name__)
             connection.greeted = False

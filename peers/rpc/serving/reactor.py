@@ -65,6 +65,8 @@ class Reactor:
             for each in afterwards:
                 try:
                     each()
+                except MemoryError:
+                    raise  # It concerns them all: what was half done stays so.
                 except Exception:  # noqa: BLE001 - It concerns one caller, and the watch must go on for all others.
                     _log.exception("something could not be done")
 

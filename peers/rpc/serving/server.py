@@ -136,6 +136,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
             return self._take_in(connection)
         except errors.CommunicationError:
             pass  # It is over, or what has come is nothing that is taken.
+        except MemoryError:
+            raise  # It concerns them all: what was half done stays so.
         except Exception:  # noqa: BLE001 - It concerns one call, and the watch must go on for all others.
             _log.exception("a call could not be taken in")
         self._reactor.remove(connection.sock)
@@ -183,6 +185,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
             answer.fail(error)
         except MayWait:
             connection.owed = False
+            raise
+        except MemoryError:
             raise
         except Exception as error:
             if not connection.owed:

@@ -20,10 +20,11 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -317,18 +318,28 @@ def books_at_rest(home: Path, console: Teller) -> Iterator[str]:
         replicas.close()
 
 
-def all_here(home: Path, record: Replication) -> list[MongodProcess]:
-    """All members of a set on one machine, each in a directory of its own, at the ports of before if free."""
-    ports = [split_endpoint(each)[1] for each in record.own]
+def all_here(
+    home: Path,
+    record: Replication,
+    parameters: Mapping[str, object] = MappingProxyType({}),
+    *,
+    called: str | None = None,
+    ports: Sequence[int] = (),
+) -> list[MongodProcess]:
+    """All members of a set on one machine, each in a directory of its own, at these ports, or at those of before.
+    `parameters`: what else they are started with; `called`: the address they are called by, where it is another than
+    the one they listen at."""
+    ports = list(ports) or [split_endpoint(each)[1] for each in record.own]
     ports += [0] * (record.wanted - len(ports))
     if record.wanted == 1:
-        return [MongodProcess(home)]
+        return [MongodProcess(home, parameters=parameters)]
     return [
         MongodProcess(
             home if not number else home / str(number + 1),
             port=_if_free(port),
+            called=called,
             founds=not number,
-            parameters=PARAMETERS,
+            parameters={**PARAMETERS, **parameters},
         )
         for number, port in enumerate(ports)
     ]

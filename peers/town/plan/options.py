@@ -31,6 +31,9 @@ SERVICE_PORTS = 2
 REPLICAS = (1, 3, 5, 7)
 """How many members the books of a town may have; MongoDB lets no more than seven vote."""
 
+SWITCHED = "127.0.0.2"
+"""In a chaos town, the address by which members of the books call each other: the switch listens there."""
+
 # How many purchases the slow peer makes between two sleeps, where the settings do not say.
 _SLOW_AFTER = 30
 
@@ -74,6 +77,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     target: str = DEFAULT_TARGET
     # In a chaos town, the port of the switch that its peers reach everybody through.
     switch: int | None = None
+    # And the ports of the members of its books, which the switch listens at too, at `SWITCHED`; none if it does not.
+    member_ports: tuple[int, ...] = ()
 
     def check(self) -> None:
         """Raises SettingsError (or TownError) for what cannot be done, whatever the state of the town."""

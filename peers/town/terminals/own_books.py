@@ -25,7 +25,7 @@ from peers.town.database.replication import (
 )
 from peers.town.files.directory import Directory
 from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
-from peers.town.plan.options import RunOptions
+from peers.town.plan.options import SWITCHED, RunOptions
 from peers.town.view.console import Console
 
 
@@ -55,7 +55,9 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
         )
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
-        return Replicas(home, console, all_here(home, record), record)
+        called = SWITCHED if options.member_ports else None
+        members = all_here(home, record, _parameters(options), called=called, ports=options.member_ports)
+        return Replicas(home, console, members, record)
     called = options.advertise
     if wanted > 1 and called is not None and not is_own(look_up(called)):
         raise TownError(
@@ -97,6 +99,11 @@ def joined_books(directory: Directory, console: Console, options: RunOptions) ->
         ]
     known = tuple(dict.fromkeys((*record.known, *(endpoint(*each) for each in hosts_of(uri)))))
     return Replicas(directory.mongo, console, processes, msgspec.structs.replace(record, known=known), uri)
+
+
+def _parameters(options: RunOptions) -> dict[str, object]:
+    """What a `mongod` is started with of which something is asked that only tests may ask: in a chaos town."""
+    return {"enableTestCommands": 1} if options.switch is not None else {}
 
 
 def _is_spread(record: Replication) -> bool:

@@ -58,4 +58,4 @@ def test_it_is_drawn(tmp_path: Path, sales: list[Sale], faults: list[Injected]) 
     draw_it(out, sales, faults)
     height, width, _ = image.imread(out).shape
     assert 1200 < width < 1600
-    assert 900 < height < 2600
+    assert 900 < height < 3200
