@@ -28,8 +28,8 @@ from db.ledger.searching import NearestStock
 from peers.books_address import without_secrets
 from peers.core.ledger.port import Ledger
 from peers.core.settings import make_settings
-from peers.rpc.security.tls import TlsFiles, secure
 from peers.points import NO_MEMORY
+from peers.rpc.security.tls import TlsFiles, secure
 from peers.rpc.shortcuts import call_directly
 from peers.runtime.faults.chaos_peer import ChaosPeer
 from peers.runtime.host import PeerHost

@@ -26,7 +26,7 @@ from peers.chaos.injection.limits import files_up_to, no_more_memory
 from peers.chaos.injection.targets import NoTarget
 from peers.chaos.plan import Planned
 from peers.runtime.spec import EatMemory, SpoilDisk
-from peers.town.town import Town
+from peers.town.terminals.town import Town
 
 if TYPE_CHECKING:
     from db.mongod.process import MongodProcess

@@ -28,7 +28,7 @@ import psutil
 from peers.chaos.switch.faults import Ended, Listening, Places, ToRun, WireFault, hits, to_switch
 from peers.chaos.switch.relay import Relay
 from peers.chaos.switch.wire import AtWork
-from peers.town.options import SWITCHED
+from peers.town.plan.options import SWITCHED
 
 _HERE = "127.0.0.1"
 _BACKLOG = 1000

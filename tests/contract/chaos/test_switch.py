@@ -20,7 +20,7 @@ from peers.chaos.switch.client import SwitchClient
 from peers.chaos.switch.faults import Ended, Listening, Places, ToSwitch, WireFault, to_run
 from peers.errors import TownError
 from peers.runtime.faults.through_switch import CONNECTED, preface, reach_through
-from peers.town.options import SWITCHED
+from peers.town.plan.options import SWITCHED
 from tests.helpers.waiting import wait_until
 
 PATIENCE_S = 30.0
