@@ -144,10 +144,11 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show elections
 
 _FAULTS = "Faults"
 _ONE = "One schedule"
+_MIXED = "All kinds of towns"
 _EVERY = "Every order"
 
 SeedsOption = Annotated[str, typer.Option(metavar="A-B", help="Which schedules to run.")]
-PeersOption = Annotated[int, typer.Option(metavar="N", help="Peers in each, 3 to 50.")]
+PeersOption = Annotated[int | None, typer.Option(metavar="N", help="Peers in each, 3 to 50; default: 5.")]
 SharingOption = Annotated[
     str, typer.Option("--areas", metavar="NAMES", help="Areas that share one log, such as north,south; N peers each.")
 ]
@@ -183,6 +184,23 @@ TraceOption = Annotated[
     ),
 ]
 BeatsOption = Annotated[bool, typer.Option("--beats", help="List beats and clock news too.", rich_help_panel=_ONE)]
+MixtureOption = Annotated[
+    bool,
+    typer.Option(
+        "--mixture",
+        help="Each seed draws all: 3 to 9 peers, market, clock, election, graph, stock, and timings out of wide "
+        "ranges. (Other seeds have the usual timings, so that each stays the schedule that it was.)",
+        rich_help_panel=_MIXED,
+    ),
+]
+TallyOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Note there which seeds have held, and with which code; play those that have not.",
+        rich_help_panel=_MIXED,
+    ),
+]
 ExhaustiveOption = Annotated[
     bool, typer.Option("--exhaustive", help="Walk all orders of events of three peers.", rich_help_panel=_EVERY)
 ]

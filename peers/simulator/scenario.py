@@ -27,12 +27,16 @@ CALM_S = 10.0
 """After the faults: time to heal, while customers only wait for what they have asked. Neither is an option of the
 command, for a seed is to name one schedule; a scenario that is saved has them as values."""
 
+READERS = 2
+"""So many customers only look. No option, for a seed is to name one schedule."""
+
 _OTHER_MARKETS = (0, 2, 5)
 """The seeds, modulo 7, whose markets behave otherwise. The rest are what they were when there was one market only."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`.
+    """`settings` are nested values as for `make_settings`; customers stop and faults end at `chaos_s`. Then all is
+    well for `calm_s`, or, with `ends_at_rest`, until all has come to rest, if that is sooner.
 
     `areas` are those that share one log, none for a single market. The peer of rank r belongs to the area r modulo
     their number, and `edges` link peers of one area only."""
@@ -46,6 +50,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     calm_s: float = CALM_S
     note: str = ""
     areas: tuple[str, ...] = ()
+    readers: int = READERS
+    ends_at_rest: bool = False
 
     def area_of(self, rank: int) -> str:
         """Returns the area of a peer that is there from the beginning."""

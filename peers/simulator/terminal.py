@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from peers.simulator.exhaustive.search import explore
 from peers.simulator.exhaustive.walks import WALKS, with_election
 from peers.simulator.faults import KINDS, FaultOptions
 from peers.simulator.runs.play import play
-from peers.simulator.runs.runner import Failure, Summary, run_seeds
+from peers.simulator.runs.runner import Draw, Failure, Summary, run_seeds
 from peers.simulator.runs.shrink import shrink
 from peers.simulator.runs.sometimes import SOMETIMES
 from peers.simulator.scenario import Scenario, draw_scenario, load, save
@@ -94,15 +95,20 @@ def show_run(
             on_progress=lambda so_far: progress.update(task, completed=so_far.seeds),
         )
     show_summary(console, summary)
-    for number, failure in enumerate(summary.failures):
-        scenario = draw_scenario(failure.seed, peers, options, changes=changes, areas=areas)
-        if number < MOST_SHRUNK:
-            scenario = shrink(scenario)
-        shared = f" --areas {','.join(areas)}" if areas else ""
-        arguments = f"{shared}{_change_arguments(changes)}{fault_arguments(options)}"
-        replay = f"bazaar simulate --replay {failure.seed} --peers {peers}{arguments}"
-        _show_failure(console, failure, scenario if number < MOST_SHRUNK else None, replay, to)
+    shared = f" --areas {','.join(areas)}" if areas else ""
+    arguments = f"--peers {peers}{shared}{_change_arguments(changes)}{fault_arguments(options)}"
+    draw = partial(draw_scenario, peers=peers, options=options, changes=changes, areas=areas)
+    show_failures(console, summary, draw, lambda seed: f"bazaar simulate --replay {seed} {arguments}", to)
     return 0 if summary.holds else 1
+
+
+def show_failures(
+    console: Console, summary: Summary, draw: Draw, replay_of: Callable[[int], str], to: Path | None
+) -> None:
+    """Shows each failed seed, the first ones shrunk; `replay_of` gives the command that shows it again."""
+    for number, failure in enumerate(summary.failures):
+        shrunk = shrink(draw(failure.seed)) if number < MOST_SHRUNK else None
+        _show_failure(console, failure, shrunk, replay_of(failure.seed), to)
 
 
 def show_summary(console: Console, summary: Summary) -> None:

@@ -10,6 +10,8 @@ A seed and a commit give the same history on any machine.
 - `bazaar simulate --replay 42 --peers 5 --shiviz 42.log`
 - `bazaar simulate --seeds 1-1000 --election ring --clock vector --graph complete --set market.stock=3`
 - `bazaar simulate --seeds 1-1000 --areas north,south`
+- `bazaar simulate --mixture --seeds 1-1000000 --tally million.json`
+- `bazaar simulate --mixture --replay 66`
 - `bazaar simulate --exhaustive`
 - `bazaar simulate --seeds 1-200 --trace traces.jsonl`
 """
@@ -23,6 +25,7 @@ from peers.cli.options import (
     FileOption,
     GraphOption,
     JobsOption,
+    MixtureOption,
     OnlyOption,
     PeersOption,
     RateOption,
@@ -34,6 +37,7 @@ from peers.cli.options import (
     SharingOption,
     ShivizOption,
     StatesOption,
+    TallyOption,
     TraceOption,
     WithoutOption,
     changes_of,
@@ -42,7 +46,7 @@ from peers.cli.options import (
 
 def command(
     seeds: SeedsOption = "1-1000",
-    peers: PeersOption = 5,
+    peers: PeersOption = None,
     areas: SharingOption = "",
     election: RunElectionOption = None,
     clock: ClockOption = None,
@@ -58,14 +62,19 @@ def command(
     shiviz: ShivizOption = None,
     trace: TraceOption = None,
     beats: BeatsOption = False,
+    mixture: MixtureOption = False,
+    tally: TallyOption = None,
     exhaustive: ExhaustiveOption = False,
     states: StatesOption = 200_000,
 ) -> int:
     from rich.console import Console
 
     from peers.core.settings import Settings
+    from peers.errors import SettingsError
     from peers.simulator import terminal
     from peers.simulator.faults import FaultOptions, choose
+    from peers.simulator.mixture.drawing import draw_mixed
+    from peers.simulator.mixture.showing import show_mixture
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if exhaustive:
@@ -73,6 +82,17 @@ def command(
     changes = changes_of(set_ or (), election=election, clock=clock, graph=graph)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
     names = terminal.parse_areas(areas)
+    if mixture:
+        if peers is not None or names or changes or file is not None or trace is not None:
+            raise SettingsError(
+                "--mixture draws peers, areas and settings: leave out what sets them, --file, --trace"
+            )
+        if replay is not None:
+            return terminal.show_replay(console, draw_mixed(replay, options), shiviz=shiviz, all_beats=beats)
+        return show_mixture(console, terminal.parse_seeds(seeds), options, jobs=jobs, to=save, tally_at=tally)
+    if tally is not None:
+        raise SettingsError("--tally is for --mixture")
+    peers = 5 if peers is None else peers
     scenario = terminal.scenario_of(replay, peers, options, file, changes=changes, areas=names)
     if trace is not None:
         whole = terminal.parse_seeds(seeds)

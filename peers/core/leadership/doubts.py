@@ -18,6 +18,7 @@ from peers.core.leadership.state import LeadershipState, LeadershipView
 from peers.core.ledger.port import Operation, PostRead, ReadPost, Result
 from peers.core.market.records import Post
 from peers.core.messages import LinkMessage
+from peers.core.names import rank_of
 from peers.core.reports import FalseTerm
 
 ASK_GAP_S = 0.5
@@ -63,7 +64,14 @@ class Doubts:
             return view.vacant or ctx.in_office or known.trader in (None, view.trader)
         if ctx.in_office:
             return False
+        if view.vacant and self._was_ended_by_a_stand_in(view.term):
+            return True
         return self._is_blind or (view.term == known.term + 1 and not view.vacant and not self.is_wary)
+
+    def _was_ended_by_a_stand_in(self, term: int) -> bool:
+        """Whether the books said that one of another area took this term, or a later one: nobody of ours holds it."""
+        said, trader = self._said or (0, None)
+        return term <= said and trader is not None and self._ctx.members.get(rank_of(trader)) is None
 
     @property
     def is_wary(self) -> bool:

@@ -15,9 +15,6 @@ from peers.errors import WireError
 from peers.simulator.environment.environment import Environment
 from peers.simulator.environment.process import Process
 
-READERS = 2
-"""So many look in each schedule. No option, for a seed is to name one schedule."""
-
 _PAUSE_S = 0.1  # Lies between two readings, in the mean.
 _TIMEOUT_S = 2.0
 _TRUE_TO_ONE = 0.4  # In so many cases it asks whom it asked last, be that one deposed.

@@ -283,6 +283,23 @@ class Judge:
                 what = f"{request_id} was taken back, and {process.name} was not told"
                 yield Breach(invariant="compensated_whole", what=what)
 
+    def seems_at_rest(self, processes: Sequence[Process]) -> bool:
+        """Whether nobody waits for anything and all agree on the trader: then it is worth to ask for the verdict."""
+        ledger = self._ledger
+        if ledger.made < ledger.end or self._record.breaches:
+            return False
+        for process in processes:
+            if process.up:
+                view, post = process.view, ledger.post.of(process.area)
+                trader = view.trader
+                if trader is None or (view.term, trader.name) != (post.term, post.trader):
+                    return False
+                if view.in_office != (process.name == post.trader):
+                    return False
+                if self._asked.get(process.uri) is not None and not view.in_office:
+                    return False
+        return True
+
     def _at_rest(self, live: list[Process], documents: dict[str, list[Document]]) -> list[Breach]:
         breaches = []
         sold: dict[str, set[int]] = {}

@@ -21,6 +21,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     sometimes: dict[str, int]
     inputs: int
     decisions: int
+    virtual_s: float
 
 
 def play(scenario: Scenario, history: History | None = None, trace: LedgerTrace | None = None) -> Played:
@@ -36,6 +37,7 @@ def play(scenario: Scenario, history: History | None = None, trace: LedgerTrace 
         sometimes=world.environment.record.sometimes,
         inputs=world.environment.lives.inputs,
         decisions=world.environment.road.post().seq,
+        virtual_s=world.environment.schedule.now_s,
     )
 
 

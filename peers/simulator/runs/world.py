@@ -5,7 +5,7 @@ from __future__ import annotations
 from peers.core.inputs import Start
 from peers.core.membership.members import Member, Snapshot
 from peers.simulator.breaking.fault_play import FaultPlay
-from peers.simulator.breaking.readers import READERS, Reader
+from peers.simulator.breaking.readers import Reader
 from peers.simulator.breaking.strangers import last_purchase
 from peers.simulator.environment.environment import Environment
 from peers.simulator.environment.history import History
@@ -15,6 +15,9 @@ from peers.simulator.scenario import Scenario, settings_of
 
 _BOOKS_FOLLOW_S = 1.0
 """The books are made within this time of the last decision, once nothing is wrong any more."""
+
+_LATE_S = 1.0
+"""What is on its way to the ledger when all is well again arrives within this time."""
 
 
 class World:
@@ -35,7 +38,7 @@ class World:
         self.faults.schedule(scenario.plan)
         push(scenario.chaos_s, self._calm_down, None, None)
         self._readers = [
-            Reader(self.environment, f"reader{number}", scenario.seed) for number in range(1, READERS + 1)
+            Reader(self.environment, f"reader{number}", scenario.seed) for number in range(1, scenario.readers + 1)
         ]
         for reader in self._readers:
             reader.start()
@@ -43,11 +46,28 @@ class World:
     def run(self) -> list[Breach]:
         """Runs the schedule to its end and judges it. What was decided last may not be in the books yet."""
         schedule, ledger = self.environment.schedule, self.environment.road.ledger
+        if self.scenario.ends_at_rest and self._comes_to_rest():
+            return []
         self.run_until(self.scenario.length_s)
         latest_s = self.scenario.length_s + _BOOKS_FOLLOW_S
         while ledger.made < ledger.end and schedule.now_s < latest_s:
             self.run_until(schedule.now_s + _BOOKS_FOLLOW_S / 50)
         return self.environment.judge.verdict(self.environment.lives.all)
+
+    def _comes_to_rest(self) -> bool:
+        """Plays on until nothing is left to be done and all invariants hold; False if that takes all of the calm."""
+        schedule, judge, everybody = self.environment.schedule, self.environment.judge, self.environment.lives.all
+        self.run_until(self.scenario.chaos_s)
+        wait_s = _LATE_S
+        while schedule.now_s + wait_s < self.scenario.length_s:
+            self.run_until(schedule.now_s + wait_s)
+            if not judge.seems_at_rest(everybody):
+                wait_s = _LATE_S / 4
+            elif not judge.verdict(everybody):
+                return True
+            else:  # A verdict takes a while, and something else is still to happen first.
+                wait_s = 2 * wait_s
+        return False
 
     def run_until(self, until_s: float) -> None:
         """Lets everything happen that is due by then."""
