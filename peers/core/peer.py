@@ -239,7 +239,7 @@ class Peer:
         self._gossip.on_clock(sender, news.clock)
 
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
-        self._leadership.on_members(self._gossip.on_member_news(sender, news))
+        self._leadership.on_members(self._gossip.on_member_news(sender, news), sender)
 
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():

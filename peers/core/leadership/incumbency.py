@@ -22,6 +22,7 @@ from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
 from peers.core.leadership.office import Office
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.ledger.port import Done, Reach
 from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
@@ -118,8 +119,19 @@ class Incumbency(Office):
             self._term.leave(reason)
 
     def has_lost_books(self) -> bool:
-        """Whether there is a bid or a term, and the ledger is away. To be asked with each heartbeat."""
-        return (self._bid is not None or self._term is not None) and self._watch.is_away()
+        """Whether there is a bid or a term, and the ledger is away, or no thread of ours brings its answers. To be
+        asked with each heartbeat."""
+        if self._bid is None and self._term is None:
+            return False
+        is_away = self._watch.is_away()
+        if not self._watch.is_in_doubt:  # It answers, so an entry that has no answer may be in a thread that is held.
+            self.repeat(self._patience_s)
+        return is_away or self.is_held
+
+    @property
+    def _patience_s(self) -> float:
+        """For how long an entry may be without an answer before another thread is given it."""
+        return self._ctx.settings.timing.ledger_patience_s / 2
 
     def give_up(self) -> None:
         """Ends the term though something may be under way: what becomes of it, the next trader finds in the log."""
@@ -146,6 +158,8 @@ class Incumbency(Office):
 
     def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
         self._watch.on_ledger(event.operation, event.result)
+        if isinstance(event.operation, Reach) and isinstance(event.result, Done):
+            self.repeat(self._patience_s)
         return super().on_ledger(event)
 
     def _refuse(self, event: RequestReceived) -> None:

@@ -103,6 +103,16 @@ class TakingOffice:
         elif self._committer is not None:
             self._committer.on_timer()
 
+    def repeat(self, after_s: float) -> None:
+        """Has another thread write the office entry, if it has had no answer for `after_s`."""
+        if self._committer is not None:
+            self._committer.repeat(after_s)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the office entry gets no answer, whichever thread writes it."""
+        return self._committer is not None and self._committer.is_held
+
     def _on_behind(self, behind: Behind) -> None:
         """Another area went on trading: its entry is taken in, and the next place tried."""
         try:
