@@ -58,6 +58,13 @@ class Election(msgspec.Struct, frozen=True, kw_only=True, tag="election"):
     messages: int | None
 
 
+class Newcomer(msgspec.Struct, frozen=True, kw_only=True, tag="newcomer"):
+    """A new customer that the name server did not answer at once: who is trader it learnt only after `waited_s`."""
+
+    at_s: float
+    waited_s: float
+
+
 class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
     """What a peer told its town, when that heard it."""
 
@@ -65,7 +72,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
     said: str
 
 
-Entry = Injected | Sale | Election | Heard
+Entry = Injected | Sale | Election | Heard | Newcomer
 
 
 class Events:
@@ -76,6 +83,7 @@ class Events:
         self.heard: list[Heard] = []
         self.sales: list[Sale] = []
         self.elections: list[Election] = []
+        self.newcomers: list[Newcomer] = []
 
     def carried_out(self) -> list[Injected]:
         """The faults that did something."""
@@ -83,7 +91,7 @@ class Events:
 
     def write(self, path: Path) -> None:
         """Writes every event on a line of its own, in the order of time."""
-        entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.sales]
+        entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.newcomers, *self.sales]
         entries.sort(key=lambda entry: entry.start_s if isinstance(entry, Injected) else entry.at_s)
         write_whole(path, b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
 
@@ -97,6 +105,7 @@ def read_events(path: Path) -> Events:
         Heard: events.heard,
         Sale: events.sales,
         Election: events.elections,
+        Newcomer: events.newcomers,
     }
     try:
         for line in path.read_bytes().splitlines():

@@ -2,7 +2,8 @@
 
 What counts is what can be put down to the fault: a caller that ended a connection on which the switch was holding
 something up; a pause or another trader while no other fault was at work; what peers said of those that were hit; a
-sale in which somebody had a part who had just come.
+sale in which somebody had a part who had just come;
+a new customer that the name server did not answer.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
         return f"no trade for {gap.gap_s:.2f} s"
     if fault.kind in _NEWCOMERS:
         return _first_part(fault, events)
+    if fault.kind in ("kill-nameserver", "cut-nameserver"):
+        return _who_waited(fault, events)
     until_s = (fault.end_s or fault.start_s) + EFFECT_S
     words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
     if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
@@ -52,6 +55,14 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
 
 def _is_about(heard: Heard, words: Sequence[str], start_s: float, end_s: float) -> bool:
     return start_s <= heard.at_s <= end_s and any(word in heard.said for word in words)
+
+
+def _who_waited(fault: Injected, events: Events) -> str:
+    until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    for each in events.newcomers:
+        if each.at_s < until_s and each.at_s + each.waited_s > fault.start_s:
+            return f"a new customer waited for the name server for {each.waited_s:.1f} s"
+    return ""
 
 
 def _first_part(fault: Injected, events: Events) -> str:

@@ -57,7 +57,7 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "cut-peer": (1.6, 5.0),
     "cut-database": (0.5, 4.0),
     "cut-customers": (0.5, 4.0),
-    "cut-nameserver": (1.0, 5.0),
+    "cut-nameserver": (1.0, 4.0),
     "split": (1.6, 5.0),
     "delay": (1.5, 5.0),
     "loss": (1.5, 5.0),
@@ -87,7 +87,7 @@ _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
 _OF_STRENGTH = frozenset[Kind](
     kind for family in ("wire", "slow", "clock", "disk", "memory") for kind in FAMILIES[family]
 )
-_EVERYONE = frozenset[Kind](["cut-trader", "cut-peer", "cut-database", "cut-primary", "cut-member"])
+_EVERYONE = frozenset[Kind](["cut-trader", "cut-peer", "cut-database", "cut-nameserver", "cut-primary", "cut-member"])
 _WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
 
 
@@ -102,7 +102,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     way: Literal["out", "in", "both"] | None = None  # The direction, seen from the peer that is cut off.
     # Whether a cut is from all there are, and not only from its neighbours of that moment; of the database, from all
     # members, and not only from the primary; of a member, from all peers and customers too, and not only from the
-    # other members.
+    # other members; from the name server, everybody is, and not only a peer that is born again meanwhile.
     everyone: bool | None = None
     between: Between | None = None  # The wires that are hit.
     strength: float | None = None  # How bad it is, from 0 to 1.
@@ -225,5 +225,5 @@ def disturbs(kind: Kind) -> int:
     if kind == "split":
         return SPLIT_OFF
     if kind in WIRE_KINDS:
-        return int(kind in ("cut-trader", "cut-peer", "cut-database"))
+        return int(kind in ("cut-trader", "cut-peer", "cut-database", "cut-nameserver"))
     return int(kind in _LASTS_S and kind != "set-clock")

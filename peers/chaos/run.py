@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
-from peers.chaos.events import HISTORY, times_of
+from peers.chaos.events import HISTORY, Newcomer, times_of
 from peers.chaos.evidence import with_evidence
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
@@ -221,6 +221,9 @@ class _Run:
             self._trouble = await self._until_well(town)
             self._show.say(self._trouble or "it does; the customers go, and the audit follows")
             self._crowd_tally = await asyncio.to_thread(self._crowd.finish)
+            for each in self._crowd_tally.waited:
+                came = Newcomer(at_s=self._history.at_s(each.at_ms), waited_s=each.waited_s)
+                self._history.newcomers.append(came)
             await asyncio.to_thread(self._read_books, town)
             self._finished = True
         finally:

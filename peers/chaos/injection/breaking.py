@@ -81,6 +81,8 @@ class Breaker:
             fault.end_s = self._history.now_s()
 
     async def _targets(self, planned: Planned) -> tuple[str, ...]:
+        if planned.kind == "cut-nameserver" and planned.everyone:
+            return ()
         deadline_s = self._history.now_s() + _PATIENCE_S
         while True:
             try:
@@ -111,6 +113,8 @@ class Breaker:
                 await asyncio.sleep(lasts_s)
         elif kind in ("slow-trader", "slow-peer"):
             await self._slow(fault.peers[0], lasts_s, share_of(planned))
+        elif kind == "cut-nameserver" and not planned.everyone:
+            await self._have_born_again(planned, fault)
         elif kind in WIRE_KINDS:
             await self._hurt_wires(planned, fault)
         elif kind == "crash-at":
@@ -188,14 +192,33 @@ class Breaker:
         """A peer may end for want of memory; there is some again afterwards, and it comes back."""
         with self._occupied(fault.peers[0]):
             await self._hardships.inflict(planned, fault)
-            for more in reversed(range(_TRIES)):
-                if self._town.processes.pid(fault.peers[0]):
-                    break
-                try:
-                    await self._town.population.revive(fault.peers[0])
-                except BazaarError:  # Whoever was to introduce it may have ended in the same moment.
-                    if not more:
-                        raise
+            await self._revive(fault.peers[0])
+
+    async def _have_born_again(self, planned: Planned, fault: Injected) -> None:
+        """Kills a peer and lets it come back while it is cut from the name server: only who is new needs that."""
+        name = fault.peers[0]
+        with self._occupied(name):
+            _signal(self._town.processes.pid(name), signal.SIGKILL)
+            await await_until(lambda: not self._town.processes.pid(name), _PATIENCE_S, look_s=_LOOK_S)
+            begun_s = self._history.now_s()
+            cut = asyncio.ensure_future(self._hurt_wires(planned, fault))
+            try:
+                await self._revive(name)
+                took_s = self._history.now_s() - begun_s
+            finally:
+                await cut
+            if took_s >= planned.lasts_s:
+                fault.seen = f"{name} was back only after {took_s:.1f} s"
+
+    async def _revive(self, name: str) -> None:
+        for more in reversed(range(_TRIES)):
+            if self._town.processes.pid(name):
+                break
+            try:
+                await self._town.population.revive(name)
+            except BazaarError:  # Whoever was to introduce it may have ended in the same moment.
+                if not more:
+                    raise
 
     async def _hurt_wires(self, planned: Planned, fault: Injected) -> None:
         neighbours = self._town.graph().get(fault.peers[0], ()) if fault.peers else ()

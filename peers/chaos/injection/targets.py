@@ -67,7 +67,7 @@ def choose(kind: Kind, pick: float, present: Present, between: Between | None = 
         chosen = (_pick(sorted(present.running.keys() - present.disturbed), pick, "nobody is undisturbed"),)
     else:
         return ()
-    if kind not in ("resign", "cut-customers", "cut-nameserver", "set-clock"):
+    if kind not in ("resign", "cut-customers", "set-clock"):
         _demand_enough(present, chosen)
     return chosen
 

@@ -18,7 +18,7 @@ _DELAY_S = (0.003, 0.12)  # Each way, and as much again of jitter.
 _APART_S = (0.02, 0.4)
 _LOSS = (0.01, 0.2)
 # What happens at once is watched for so long: do callers lose their patience with connections that are half open?
-_WATCHED_S = 3.0
+_WATCHED_S = 6.0
 _BYTES_A_SECOND = (60_000.0, 3_000.0)
 
 
@@ -77,6 +77,8 @@ def _sides(
         return _member_sides(planned, parties.mongods)
     if planned.kind == "cut-customers" or planned.between == "trader and customers":
         return hit, (CUSTOMERS,)
+    if planned.kind == "cut-nameserver" and planned.everyone:
+        return (*parties.peers, CUSTOMERS), (NAMESERVER,)
     if planned.kind == "cut-nameserver" or planned.between == "peer and name server":
         return hit, (NAMESERVER,)
     if planned.between == "trader and database":
