@@ -115,15 +115,15 @@ class _Connection(SocketConnection):  # type: ignore[misc]
                 raise errors.ProtocolError("too large a greeting")
             del self._read[: HEADER.size]
             self._refused = TooLarge(start, seq, size + notes, most)
+            self.send(self._refused.answer())
             return self._let_run_through(self._refused)
         return len(self._read) >= HEADER.size + int(size) + int(notes)
 
     def _let_run_through(self, refused: TooLarge) -> bool:
-        """Drops what has come of a message that is too large: no message has come. Once it is through, says so, and
-        raises ConnectionClosedError."""
+        """Drops what has come of a message that is too large: no message has come. ConnectionClosedError once it is
+        through."""
         refused.drop_from(self._read)
         if refused.is_through:
-            self.send(refused.answer())
             raise errors.ConnectionClosedError("too large a message")
         return False
 

@@ -1,9 +1,9 @@
 """Says why to a caller whose message is too large, before its connection ends.
 
-Who closes while the other side is still sending loses its last words with the connection: the kernel throws away what
-has not been read, and tells the caller so. So what comes is let run through, without being kept, and only then is the
-answer sent: an error that every Pyro5 client can raise. Within bounds: of what is larger than `MOST_PASSED` nothing
-is waited for, and the time is that of any message that has begun to come.
+It is answered at once, by an error that every Pyro5 client can raise. But who closes while the other side is still
+sending loses its last words with the connection: the kernel throws away what has not been read, and tells the caller
+so. So what comes is let run through, without being kept, and only then does the connection end. Within bounds: of
+what is larger than `MOST_PASSED` nothing is waited for, and the time is that of any message that has begun to come.
 """
 
 from __future__ import annotations

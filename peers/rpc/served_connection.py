@@ -183,17 +183,18 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
             if not self.greeted:
                 raise errors.ProtocolError("too large a greeting")
             del read[: HEADER.size]
-            self._let_run_through(TooLarge(start, seq, size + notes, most))
+            refused = TooLarge(start, seq, size + notes, most)
+            self.send_at_once(refused.answer())
+            self._let_run_through(refused)
             return False
         return len(read) >= HEADER.size + int(size) + int(notes)
 
     def _let_run_through(self, refused: TooLarge) -> None:
-        """Drops what has come of a message that is too large; says so once it is through, and ends the connection."""
+        """Drops what has come of a message that is too large, and ends the connection once it is through."""
         refused.drop_from(self._read)
         self._refused = refused
         if refused.is_through:
             self._read.clear()
-            self.send_at_once(refused.answer())
             self.hang_up()
 
     def has_batch(self) -> bool:
