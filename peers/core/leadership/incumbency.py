@@ -28,8 +28,12 @@ from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
 from peers.core.trader.seat import Seat
-from peers.core.trader.taking_office import Lost, TakingOffice, Won
+from peers.core.trader.taking_office import GLANCE, Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
+
+FORGOTTEN_AFTER = 5
+"""A bid that was made for silence is forgotten after so many times `suspect_s`. No setting: longer than it takes from
+one such bid to the next, where two parts of a town depose each other's traders."""
 
 
 class Incumbency(Office):
@@ -40,6 +44,9 @@ class Incumbency(Office):
         self._ctx = ctx
         self._gossip = gossip
         self._watch = BooksWatch(ctx)
+        # When this peer last bid for the post of a trader that was only silent, and how often in a row.
+        self._silence_s = ctx.now.mono_s
+        self._glances = 0
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
 
@@ -73,7 +80,18 @@ class Incumbency(Office):
     def bid(self, after_term: int, reason: VacancyReason) -> None:
         """Tries to get the post that `after_term` left vacant."""
         self._watch = BooksWatch(self._ctx)
-        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area))
+        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area), glance_s=self._glance_s(reason))
+
+    def _glance_s(self, reason: VacancyReason) -> float:
+        """For how long to look whether a silent trader writes: each time twice as long, if it comes to that again and
+        again. For then the town may be in two parts, and each would depose the other's trader for ever."""
+        now_s, suspect_s = self._ctx.now.mono_s, self._ctx.settings.timing.suspect_s
+        if now_s - self._silence_s > FORGOTTEN_AFTER * suspect_s:
+            self._glances = 0
+        if reason is VacancyReason.SUSPECTED:
+            self._silence_s = now_s
+            self._glances += 1
+        return min(suspect_s * GLANCE * 2.0 ** max(self._glances - 1, 0), suspect_s)
 
     def drop_bid(self) -> None:
         """Somebody else holds the post: whatever the log still says to our bid is of no use."""

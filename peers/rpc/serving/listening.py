@@ -12,6 +12,8 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 
+from peers.rpc.transport import notice_gone_callers
+
 MOST_UNGREETED = 500
 """At most so many callers may not have been greeted yet: a flood of them must not take all sockets there are. No
 setting: it is many times what the members of a town need."""
@@ -35,6 +37,7 @@ class Listening:
         self._sock = sock
         self._selector = selector
         self._sock.setblocking(False)
+        notice_gone_callers(self._sock)
         self._sock.listen(_BACKLOG)
         self._selector.register(self._sock, selectors.EVENT_READ)
         self.deaf_until_s: float | None = None

@@ -17,6 +17,7 @@ from Pyro5.socketutil import SocketConnection
 from peers.errors import WireError
 from peers.rpc.forms.public_errors import ServerFault, error_form
 from peers.rpc.security.identity import Identity
+from peers.rpc.refusal import TooLarge
 from peers.rpc.transport import (
     ANSWER,
     CALL,
@@ -67,6 +68,8 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         self._using = threading.Lock()
         # What has come and has not been taken yet.
         self._read = bytearray()
+        # A message that is too large, while it runs through.
+        self._refused: TooLarge | None = None
         # Whether a thread is sending what of an answer did not go out at once.
         self._finishing = False
         self.is_ending = False
@@ -138,7 +141,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
 
     @property
     def has_read_ahead(self) -> bool:
-        return bool(self._read)
+        return bool(self._read) or self._refused is not None
 
     def read_at_hand(self) -> None:
         """Reads what has come; ConnectionClosedError if that is the end."""
@@ -152,6 +155,8 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
             raise errors.ConnectionClosedError("receiving: closed")
         self.heard_s = time.monotonic()
         self._read += chunk
+        if self._refused is not None:
+            self._let_run_through(self._refused)
 
     def _receive_secured(self) -> bytes:
         assert isinstance(self.sock, ssl.SSLSocket)
@@ -162,18 +167,35 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     def has_message(self) -> bool:
         """Whether all of a message has come; ProtocolError if what has come is none that is taken."""
         read = self._read
+        if self._refused is not None:
+            return False
         if len(read) < HEADER.size:
             if not _START.startswith(read[: len(_START)]):
                 raise errors.ProtocolError("another protocol, or another version of it")
             return False
-        start, flags, _seq, size, notes, magic = HEADER.unpack_from(read)
+        start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
         if not start.startswith(_START) or magic != MAGIC:
             raise errors.ProtocolError("another protocol, or another version of it")
-        if size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
-            raise errors.ProtocolError("too large a message")
         if start[_SERIALIZER] not in TAKEN or flags & _REFUSED_FLAGS:
             raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        most = largest_taken(start[_SERIALIZER], greeted=self.greeted)
+        if size + notes > most:
+            if not self.greeted:
+                raise errors.ProtocolError("too large a greeting")
+            del read[: HEADER.size]
+            refused = TooLarge(start, seq, size + notes, most)
+            self.send_at_once(refused.answer())
+            self._let_run_through(refused)
+            return False
         return len(read) >= HEADER.size + int(size) + int(notes)
+
+    def _let_run_through(self, refused: TooLarge) -> None:
+        """Drops what has come of a message that is too large, and ends the connection once it is through."""
+        refused.drop_from(self._read)
+        self._refused = refused
+        if refused.is_through:
+            self._read.clear()
+            self.hang_up()
 
     def has_batch(self) -> bool:
         """Whether the message that has come is a batch of calls."""

@@ -26,15 +26,15 @@ from Pyro5.server import Daemon
 from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
-from peers.rpc.forms.public_errors import ServerFault, log_fault, raise_as_fault
-from peers.rpc.security.identity import Identity
-from peers.rpc.security.tls import check_member
 from peers.rpc.serving.batches import answer_batch
 from peers.rpc.serving.door import Door
+from peers.rpc.security.identity import Identity
 from peers.rpc.serving.listening import most_connections
+from peers.rpc.forms.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.serving.reactor import Afterwards, Reactor
 from peers.rpc.serving.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
-from peers.rpc.transport import MOST_CONNECTIONS, STALLED_S, configure, notice_gone_callers
+from peers.rpc.security.tls import check_member
+from peers.rpc.transport import MOST_CONNECTIONS, STALLED_S, configure
 
 _NOWHERE = ("", "0.0.0.0", "::")
 _calls = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]])
@@ -77,7 +77,6 @@ class _Daemon(Daemon):  # type: ignore[misc]
         self._employing = threading.Lock()
         # Port 0 of the outside means: the same as here.
         super().__init__(host, port, nathost=advertised, natport=None if advertised is None else 0)
-        notice_gone_callers(self.transportServer.sock)
         # The housekeeper only looks after streams, which are not used here; it would cost every peer a thread.
         self.transportServer.housekeeper.stop.set()
         self.methodcall_error_handler = raise_as_fault

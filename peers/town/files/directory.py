@@ -13,7 +13,6 @@ import fcntl
 import os
 import shutil
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -35,8 +34,6 @@ TERMINAL = "terminal"
 """The file that says what who runs here is called among the terminals of a town."""
 
 _T = TypeVar("_T")
-# File systems count time in steps of ten milliseconds at the most: two changes within 50 ms may look alike.
-_CLOCK_STEP_NS = 50_000_000
 Phase = Literal["starting", "open", "closing", "closed"]
 
 
@@ -283,10 +280,10 @@ class Directory:
         # The next town has no use for these many files, so they need not survive a loss of power.
         self._write(path, lambda: write_json(path, state, durable=False))
 
-    def peers_changed_ns(self) -> int | None:
-        """Returns when a peer's file last changed; None if that is so recent that the next change may look alike."""
-        changed_ns = self._peers.stat().st_mtime_ns
-        return changed_ns if time.time_ns() - changed_ns > _CLOCK_STEP_NS else None
+    def peers_changed_ns(self) -> int:
+        """Returns when a peer's file last changed, by the file system. It is good for one thing only: another number
+        says that there was another change. Two that come at nearly the same time may have the same."""
+        return self._peers.stat().st_mtime_ns
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""

@@ -44,7 +44,7 @@ async def sum_up(
     *,
     directory: Directory,
     since: Post,
-    since_ms: int,
+    since_us: int,
     witnesses_of: WitnessesOf,
 ) -> Answer:
     """Says what the peers did of a terminal that is one of several, once they have ended, and audits the whole town
@@ -59,7 +59,7 @@ async def sum_up(
         run = Run(
             directory=directory.path,
             since=since,
-            started_at_ms=since_ms,
+            began_us=since_us,
             elections=processes.elections,
             peers=frozenset(processes.names),
         )

@@ -93,14 +93,14 @@ class Joining:
         except Interrupted:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
-        since, since_ms = await asyncio.to_thread(books.post), time.time_ns() // 1_000_000
+        since, since_us = await asyncio.to_thread(books.post), time.monotonic_ns() // 1000
         work = [self._registry.keep()]
         if self._replicas is not None:
             assert self._home is not None
             keeping = keep_replicas(self._replicas, self._home, self._directory, self._console, self._note_members)
             work.append(keeping)
         await self._terminal.until_over([(books, since.seq)], *work)
-        return await self._leave(books, since, since_ms)
+        return await self._leave(books, since, since_us)
 
     async def _join(self) -> Books:
         self._terminal.launch()
@@ -260,7 +260,7 @@ class Joining:
             started_at_ms=time.time_ns() // 1_000_000,
         )
 
-    async def _leave(self, books: Books, since: Post, since_ms: int) -> int:
+    async def _leave(self, books: Books, since: Post, since_us: int) -> int:
         self._console.tick()
         closes = self._registry.is_told_to_close
         if closes:
@@ -279,7 +279,7 @@ class Joining:
                 self._console,
                 directory=self._area.directory,
                 since=since,
-                since_ms=since_ms,
+                since_us=since_us,
                 witnesses_of=elsewhere.witnesses,
             )
             await asyncio.to_thread(self._keeping.hand_over, elsewhere)

@@ -256,8 +256,9 @@ class AreaMarket:
         """Ends the peers in order."""
         await finish_in_order(self.processes, self.books)
 
-    def to_balance(self, since_ms: int, rate: Decimal, *, has_others: bool) -> AreaBalance:
-        """Returns what is to be summed up and audited, since `since_ms`; `rate` is the commission of this run.
+    def to_balance(self, since_us: int, rate: Decimal, *, has_others: bool) -> AreaBalance:
+        """Returns what is to be summed up and audited, since `since_us` of the monotonic clock; `rate` is the
+        commission of this run.
 
         `has_others`: there were peers elsewhere, so that the graph here was not all there was."""
         from peers.town.view.balance import AreaBalance, Run
@@ -265,7 +266,7 @@ class AreaMarket:
         run = Run(
             directory=self.directory.path,
             since=self.since,
-            started_at_ms=since_ms,
+            began_us=since_us,
             elections=self.processes.elections,
             graph=self._settings.graph,
             # In books that were empty before this run, every decision was made at our rate.

@@ -20,6 +20,7 @@ from peers.errors import BazaarError, TownError
 from peers.runtime.spec import Begin, PeerSpec
 from peers.town.machines.introduction import introduced
 from peers.town.machines.remembered import introduce
+from peers.town.processes.lives import life_ms
 from peers.town.processes.peer_processes import PeerProcesses
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ class Population:
     async def revive(self, name: str) -> None:
         """Has a peer that has ended come back as what it was; TownError if that cannot be done."""
         spec = self._processes.spec(name)
-        now_ms = time.time_ns() // 1_000_000
-        seed = random.Random(f"{spec.seed}/{now_ms}").getrandbits(53)
-        await self._admit([msgspec.structs.replace(spec, incarnation=now_ms, seed=seed)])
+        # Later than its last life, whatever was done to the clock on the wall since then.
+        incarnation = max(life_ms(), spec.incarnation + 1)
+        seed = random.Random(f"{spec.seed}/{incarnation}").getrandbits(53)
+        await self._admit([msgspec.structs.replace(spec, incarnation=incarnation, seed=seed)])
 
     async def keep_returning(self, after_s: float) -> None:
         """Starts each peer that died again, so many seconds after its end; ends only when it is cancelled."""

@@ -25,6 +25,7 @@ from peers.town.files.directory import Directory, live_graph
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
+from peers.town.processes.lives import life_ms
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 # None of these is a setting: they bound by how much people and other terminals see the town late.
 _FLUSH_S = 0.2
 _COUNT_S = 0.05
+_SETTLED_S = 0.1
+"""A folder that was changed longer ago than this is dated later if it is changed again, on any file system."""
 _T = TypeVar("_T")
 
 
@@ -47,8 +50,10 @@ class AreaPeers:
     def __init__(self, directory: Directory, processes: PeerProcesses) -> None:
         self.directory = directory
         self.processes = processes
-        # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`).
+        # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`), and
+        # when that was first seen, in monotonic seconds.
         self._drawn_of_ns: int | None = None
+        self._seen_s = 0.0
 
     @property
     def name(self) -> str:
@@ -62,10 +67,12 @@ class AreaPeers:
         read before the other wrote.
         """
         self.processes.flush()
-        changed_ns = self.directory.peers_changed_ns()
-        if changed_ns is None or changed_ns != self._drawn_of_ns:
-            self._drawn_of_ns = changed_ns
-            self.directory.write_network(self.graph())
+        changed_ns, now_s = self.directory.peers_changed_ns(), time.monotonic()
+        if changed_ns != self._drawn_of_ns:
+            self._drawn_of_ns, self._seen_s = changed_ns, now_s
+        elif now_s - self._seen_s > _SETTLED_S + _FLUSH_S:
+            return
+        self.directory.write_network(self.graph())
 
     def graph(self) -> dict[str, list[str]]:
         """The live graph, with the peers of other terminals in this directory."""
@@ -241,7 +248,7 @@ def make_specs(
     """Returns what each peer of the area that `directory` is of is told at its start, by rank. The first buyer is the
     slow peer, where there is one. `areas`: all of a town with several posts."""
     slow_rank = min((rank for rank, role in roles.items() if role != "seller"), default=None)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = life_ms()
     specs = []
     for rank, role in sorted(roles.items()):
         name = peer_name(role, rank)

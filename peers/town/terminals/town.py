@@ -285,7 +285,7 @@ class Town:
                     self._console,
                     directory=market.directory,
                     since=market.since,
-                    since_ms=self._state.started_at_ms,
+                    since_us=round(self._began * 1e6),
                     witnesses_of=elsewhere.witnesses,
                 )
                 for market in self.markets
@@ -316,8 +316,8 @@ class Town:
         """Prints summary and audit; returns the audit's exit code."""
         from peers.town.view.balance import print_balances
 
-        rate, since_ms = self._options.settings.market.commission_rate, self._state.started_at_ms
-        areas = [market.to_balance(since_ms, rate, has_others=has_others) for market in self.markets]
+        rate, since_us = self._options.settings.market.commission_rate, round(self._began * 1e6)
+        areas = [market.to_balance(since_us, rate, has_others=has_others) for market in self.markets]
         report = print_balances(areas, self._console, witnesses_of)
         self.report = report.first
         return report.exit_code
