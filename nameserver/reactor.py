@@ -21,10 +21,10 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.rpc.forms.public_errors import log_fault
+from peers.rpc.refusal import TooLarge
 from peers.rpc.security.identity import Identity
 from peers.rpc.security.tls import HANDSHAKE_S
 from peers.rpc.serving.listening import MOST_UNGREETED, Listening, most_connections
-from peers.rpc.refusal import TooLarge
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)

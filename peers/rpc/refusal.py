@@ -13,7 +13,7 @@ import struct
 from Pyro5 import protocol, serializers
 
 from peers.errors import BadRequest
-from peers.rpc.public_errors import error_form
+from peers.rpc.forms.public_errors import error_form
 from peers.rpc.transport import HEADER, MAGIC
 
 MOST_PASSED = 64 * 1024 * 1024

@@ -16,8 +16,8 @@ from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
 from peers.rpc.forms.public_errors import ServerFault, error_form
-from peers.rpc.security.identity import Identity
 from peers.rpc.refusal import TooLarge
+from peers.rpc.security.identity import Identity
 from peers.rpc.transport import (
     ANSWER,
     CALL,

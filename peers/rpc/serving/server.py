@@ -26,14 +26,14 @@ from Pyro5.server import Daemon
 from Pyro5.svr_threads import PoolError
 
 from peers.errors import SettingsError, WireError
+from peers.rpc.forms.public_errors import ServerFault, log_fault, raise_as_fault
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import check_member
 from peers.rpc.serving.batches import answer_batch
 from peers.rpc.serving.door import Door
-from peers.rpc.security.identity import Identity
 from peers.rpc.serving.listening import most_connections
-from peers.rpc.forms.public_errors import ServerFault, log_fault, raise_as_fault
 from peers.rpc.serving.reactor import Afterwards, Reactor
 from peers.rpc.serving.served_connection import AwaitedAnswer, CallAnswer, LaterAnswer, ServedConnection
-from peers.rpc.security.tls import check_member
 from peers.rpc.transport import MOST_CONNECTIONS, STALLED_S, configure
 
 _NOWHERE = ("", "0.0.0.0", "::")

@@ -11,7 +11,7 @@ from Pyro5.serializers import serializers
 
 from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
-from peers.rpc.server import Server
+from peers.rpc.serving.server import Server
 from peers.rpc.transport import HEADER, MAGIC, MAX_CALL, message
 from tests.helpers.raw_caller import MSGPACK, RawCaller, call
 
@@ -91,7 +91,7 @@ def test_half_open_callers_are_noticed_at_both(peer: str) -> None:
     del peer
     from selectors import DefaultSelector
 
-    from peers.rpc.listening import Listening
+    from peers.rpc.serving.listening import Listening
 
     with socket.socket() as listener, DefaultSelector() as selector:
         listener.bind(("127.0.0.1", 0))
