@@ -24,7 +24,7 @@ from peers.simulator.runs.play import play
 from peers.simulator.runs.runner import Draw, Failure, Summary, run_seeds
 from peers.simulator.runs.shrink import shrink
 from peers.simulator.runs.sometimes import SOMETIMES
-from peers.simulator.scenario import Scenario, draw_scenario, load, save
+from peers.simulator.scenario import Scenario, draw_scenario, load, save, settings_of
 
 MOST_SHRUNK = 3
 MOST_SHOWN = 5
@@ -199,12 +199,12 @@ def scenario_of(
 def show_traced(console: Console, scenarios: Iterable[Scenario | None], path: Path) -> int:
     """Plays each scenario and writes its trace, a line of JSON each; returns the exit code.
 
-    SettingsError where several areas share the log: the specification has one trader at a time."""
+    SettingsError where goods are leased to areas, of which the specification knows nothing."""
     lines, failed = [], 0
     for scenario in scenarios:
         assert scenario is not None
-        if scenario.areas:
-            raise SettingsError("--trace is for one post; leave --areas out")
+        if settings_of(scenario).market.cache == "lease":
+            raise SettingsError("--trace knows nothing of goods that are set aside; leave market.cache out")
         trace = LedgerTrace()
         failed += bool(play(scenario, trace=trace).breaches)
         lines.append(msgspec.json.encode(trace.trace(scenario.seed)) + b"\n")

@@ -34,7 +34,17 @@ def test_to_trace_a_schedule_does_not_change_it() -> None:
     assert play(SCENARIO, trace=LedgerTrace()) == play(SCENARIO)
 
 
-def test_of_several_areas_there_is_none(tmp_path: Path) -> None:
-    shared = draw_scenario(1, 3, FaultOptions(), areas=("north", "south"))
-    with pytest.raises(SettingsError, match="one post"):
-        show_traced(Console(), [shared], tmp_path / "traces.jsonl")
+def test_of_areas_that_share_a_log_each_trader_has_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    areas = ("north", "south")
+    assert show_traced(Console(soft_wrap=True), [draw_scenario(1, 3, FaultOptions(), areas=areas)], path) == 0
+    trace = msgspec.json.decode(path.read_bytes(), type=Trace)
+    assert set(trace.areas) == set(areas)
+    assert len(trace.areas) == trace.traders
+    assert "behind" in {step.kind for step in trace.steps}
+
+
+def test_of_goods_that_are_set_aside_there_is_none(tmp_path: Path) -> None:
+    leasing = draw_scenario(1, 3, FaultOptions(), areas=("north", "south"), changes=["market.cache=lease"])
+    with pytest.raises(SettingsError, match="set aside"):
+        show_traced(Console(), [leasing], tmp_path / "traces.jsonl")

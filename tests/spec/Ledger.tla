@@ -7,6 +7,7 @@ EXTENDS Integers, Sequences, FiniteSets, TLC
 CONSTANTS
   Queued, Sold, Unavailable, TakenBack,  \* what a request may be; told are only the last three
   Traders,    \* each of them is one bid for the post and, if it is won, one term
+  AreaOf,     \* by trader, whose post that is: areas may share a log, each with terms and a queue of its own
   None,
   Opening,    \* the units of each deposit before the first entry
   MaxTail,    \* so many entries at most the primary has and a majority has not yet
@@ -55,7 +56,11 @@ Entry(id, kind, t, term, new, puts, moves) ==
   [id |-> id, kind |-> kind, by |-> t, term |-> term, new |-> new, puts |-> puts, moves |-> moves]
 OfficeEntry(id, t, term) == Entry(id, "office", t, term, {}, Nothing, Nothing)
 
-TermAt(entries, p) == IF p = NOWHERE THEN 0 ELSE entries[p].term
+\* The last place up to p that was written for an area, and its term.
+RECURSIVE LastOf(_, _, _)
+LastOf(entries, p, area) ==
+  IF p = NOWHERE \/ AreaOf[entries[p].by] = area THEN p ELSE LastOf(entries, p - 1, area)
+TermAt(entries, p, area) == LET q == LastOf(entries, p, area) IN IF q = NOWHERE THEN 0 ELSE entries[q].term
 
 \* What the entry at place p leaves of the documents that are older than it.
 Changed(docs, p, e) ==
@@ -67,11 +72,14 @@ RECURSIVE Fold(_, _, _, _)
 Fold(docs, entries, p, end) ==
   IF p > end THEN docs ELSE Fold(TakeIn(docs, p, entries[p]), entries, p + 1, end)
 
-\* What is to be made of the books for the entries p to end.
+\* What is to be made of the books for the entry at place p: all its requests, whatever the trader was told of them.
+Made(docs, p, e) == [at |-> p, docs |-> [r \in DOMAIN e.puts |-> [at |-> p, val |-> e.puts[r]]] @@ Changed(docs, p, e)]
+
+\* The same for the entries p to end.
 RECURSIVE ToMake(_, _, _, _)
 ToMake(docs, entries, p, end) ==
   IF p > end \/ ~WithBooks THEN {}
-  ELSE {[at |-> p, docs |-> Changed(docs, p, entries[p])]}
+  ELSE {Made(docs, p, entries[p])}
        \union ToMake(TakeIn(docs, p, entries[p]), entries, p + 1, end)
 
 \* A new trader knows what waits, what is in stock, and what is newer than the books say; not what was decided.
@@ -139,7 +147,7 @@ Load(t, base, end) ==
       docs    == CASE ~WithBooks -> OpeningBooks
                    [] Rule = "docsFirst" /\ base > NOWHERE -> OpeningBooks
                    [] OTHER -> Known(books, base)
-      term    == TermAt(entries, end)
+      term    == TermAt(entries, end, AreaOf[t])
   IN /\ trader[t].is \in {"new", "reading"}
      /\ base \in cut..made /\ base + Stale >= made
      /\ base <= end /\ end <= Len(entries) /\ end + Stale >= Len(entries)
@@ -159,6 +167,11 @@ Bid(t, id) ==
            OfficeEntry(id, t, IF Rule = "sameTerm" /\ trader[t].term > 0 THEN trader[t].term ELSE trader[t].term + 1))
   /\ UNCHANGED <<log, tail, books, made, making, cut>>
 
+\* What waits is decided by the trader of the area that it waits in.
+IsOurs(t, r) ==
+  LET at == At(trader[t].docs, r)
+  IN Rule = "anyQueue" \/ (at \in DOMAIN log => AreaOf[log[at].by] = AreaOf[t])
+
 \* A trader in office writes at the next place; `new` are ids that it does not know.
 Trade(t, id, new, puts, moves) ==
   LET p == trader[t].place + 1
@@ -166,7 +179,8 @@ Trade(t, id, new, puts, moves) ==
   IN /\ trader[t].is = "office"
      /\ \A d \in DOMAIN moves : Val(trader[t].docs, d) + moves[d] >= 0
      /\ \A r \in DOMAIN puts : \/ puts[r] = TakenBack
-                               \/ Status(trader[t].docs, r) = IF r \in new THEN None ELSE Queued
+                               \/ r \in new /\ Status(trader[t].docs, r) = None
+                               \/ r \notin new /\ Status(trader[t].docs, r) = Queued /\ IsOurs(t, r)
      /\ \/ underWay[t] = None /\ Sends(t, p, e)
         \/ Rule = "twoUnderWay" /\ underWay[t] # None /\ Sends(t, p + 1, e)
      /\ trader' = IF Rule = "tellEarly" THEN [trader EXCEPT ![t].docs = TakeIn(@, p, e)] ELSE trader
@@ -192,13 +206,42 @@ Appended(t) ==
      /\ trader' = [trader EXCEPT ![t] = [is |-> "office", place |-> p, term |-> e.term, docs |-> docs, toMake |-> {}]]
      /\ making' = IF ~WithBooks THEN making
                   ELSE Unmade(making \union trader[t].toMake
-                              \union {[at |-> p, docs |-> Changed(trader[t].docs, p, e)]}, books, made)
+                              \union {Made(trader[t].docs, p, e)}, books, made)
      /\ UNCHANGED <<log, tail, sent, books, made, cut>>
+
+IsBeaten(t) == LET p == underWay[t].place
+               IN underWay[t] # None /\ p \in DOMAIN log /\ (p <= cut \/ log[p] # underWay[t].entry)
+IsOthers(t, p) == p > cut /\ (AreaOf[log[p].by] # AreaOf[t] \/ Rule = "neverDeposed")
+
+\* It takes in what others wrote after its place, up to the place end, and is about what `is` says from then on.
+GoesOn(t, is, end) ==
+  LET p    == trader[t].place + 1
+      docs == trader[t].docs
+      make == ToMake(docs, log, p, end)
+  IN /\ trader' = [trader EXCEPT ![t] = [@ EXCEPT
+          !.is = is, !.place = end,
+          !.docs = IF Rule = "passesOver" THEN @ ELSE Fold(@, log, p, end),
+          !.toMake = IF is = "read" THEN @ \union make ELSE @]]
+     /\ making' = IF is = "read" THEN making ELSE Unmade(making \union make, books, made)
+
+\* An entry of another area stands there: that is no deposition. It is taken in, and the next place tried.
+Behind(t) ==
+  /\ IsBeaten(t) /\ IsOthers(t, underWay[t].place)
+  /\ underWay' = [underWay EXCEPT ![t] = None]
+  /\ GoesOn(t, IF trader[t].is = "writing" THEN "read" ELSE "office", underWay[t].place)
+  /\ UNCHANGED <<log, tail, sent, books, made, cut>>
+
+\* A trader with nothing under way reads what other areas have written.
+ReadOn(t, end) ==
+  /\ trader[t].is = "office" /\ underWay[t] = None /\ end \in (trader[t].place + 1)..Len(log)
+  /\ \A p \in (trader[t].place + 1)..end : IsOthers(t, p)
+  /\ GoesOn(t, "office", end)
+  /\ UNCHANGED <<log, tail, sent, underWay, books, made, cut>>
 
 \* Another's entry stands there. A candidate reads again, a trader is deposed.
 Taken(t) ==
   LET p == underWay[t].place
-  IN /\ underWay[t] # None /\ p \in DOMAIN log /\ (p <= cut \/ log[p] # underWay[t].entry)
+  IN /\ IsBeaten(t) /\ ~IsOthers(t, p)
      /\ underWay' = [underWay EXCEPT ![t] = None]
      /\ trader' = [trader EXCEPT ![t] =
           IF @.is = "writing" THEN [Nobody EXCEPT !.is = "reading", !.term = trader[t].term] ELSE Nobody]
@@ -256,11 +299,17 @@ Places(entries) == DOMAIN entries
 NoGap       == Places(log) = 1..Cardinality(Places(log)) /\ Places(Primary) = 1..Cardinality(Places(Primary))
 NeverChanges == [][\A p \in Places(log) : p \in Places(log') /\ log'[p] = log[p]]_vars
 
-\* Terms never fall, an office entry raises the term by one, and a term has one trader, who wrote its office entry.
+\* In each area: terms never fall, an office entry raises the term by one, and a term has one trader, who wrote its
+\* office entry.
 Terms == \A entries \in {log, Primary} : \A p \in Places(entries) :
   LET e == entries[p]
-  IN IF e.kind = "office" THEN e.term = TermAt(entries, p - 1) + 1
-     ELSE p > 1 /\ e.term = entries[p - 1].term /\ e.by = entries[p - 1].by
+      q == LastOf(entries, p - 1, AreaOf[e.by])
+  IN IF e.kind = "office" THEN e.term = TermAt(entries, p - 1, AreaOf[e.by]) + 1
+     ELSE q # NOWHERE /\ e.term = entries[q].term /\ e.by = entries[q].by
+
+\* What waits in an area is decided there.
+OwnQueue == \A p, q \in Places(log) : \A r \in DOMAIN log[p].puts \intersect DOMAIN log[q].puts :
+  log[p].puts[r] = Queued /\ log[q].puts[r] \in Final => AreaOf[log[p].by] = AreaOf[log[q].by]
 
 Decisions(entries, r) == {p \in Places(entries) : r \in DOMAIN entries[p].puts /\ entries[p].puts[r] \in Final}
 DecidedOnce == \A entries \in {log, Primary} :
@@ -282,6 +331,7 @@ MemoryTrue == Level = "majority" => \A t \in Traders : trader[t].is = "office" =
   LET right == Right(log, trader[t].place)
   IN trader[t].place <= Len(log) /\ \A d \in DOMAIN right :
        \/ right[d].val \in Over
+       \/ At(trader[t].docs, d) > trader[t].place  \* It was told of what came after, as of ids that are recorded.
        \/ d \in DOMAIN trader[t].docs /\ trader[t].docs[d].val = right[d].val
 
 \* A document is what the log adds up to at its place, and none is older than the books say.

@@ -7,6 +7,8 @@ CONSTANTS
   Wanted,    \* which of the sights have to be seen
   Leaves     \* whether a crash is a step of its own; who takes no step any more has crashed in any case
 OneUnit  == "stock" :> 1
+OneArea  == [t \in Traders |-> "all"]
+TwoAreas == LET south == CHOOSE t \in Traders : TRUE IN [t \in Traders |-> IF t = south THEN "south" ELSE "north"]
 
 Queue(t) ==
   /\ trader[t].is = "office" /\ Status(trader[t].docs, "r1") = None
@@ -17,7 +19,7 @@ Decide(t, r) ==
       has  == Val(docs, "stock") > 0
       new  == IF Status(docs, r) = Queued THEN {} ELSE {r}
   IN /\ trader[t].is = "office" /\ Status(docs, r) \in {None, Queued}
-     /\ r = "r2" => Status(docs, "r1") # Queued
+     /\ r = "r2" => Status(docs, "r1") # Queued \/ ~IsOurs(t, "r1")
      /\ Trade(t, trader[t].place + 1, new, r :> (IF has THEN Sold ELSE Unavailable),
               IF has THEN "stock" :> (-1) ELSE Nothing)
 
@@ -32,29 +34,38 @@ Next ==
        \/ Bid(t, trader[t].place + 1)
        \/ Queue(t) \/ \E r \in Requests : Decide(t, r)
        \/ (Rule = "nextPlace" /\ Again(t))
+       \/ Behind(t) \/ ReadOn(t, Len(log))
        \/ Appended(t) \/ Taken(t) \/ AlreadyRecorded(t) \/ EndLost(t) \/ (Leaves /\ Leave(t))
   \/ \E m \in making : SayMade(m) \/ \E d \in DOMAIN m.docs : Make(m, {d})
   \/ (WithCuts /\ Cut(made - 1))
 Spec == Init /\ [][Next]_vars
 
-Alike == Permutations(Traders)
+Alike == {f \in Permutations(Traders) : \A t \in Traders : AreaOf[f[t]] = AreaOf[t]}
 
-\* Nobody was served while one with a lower clock was already waiting.
+\* Nobody was served in an area while one with a lower clock was already waiting there.
 LowestFirst == \A p \in Decisions(log, "r2"), q \in Places(log) :
-  "r1" \in DOMAIN log[q].puts /\ log[q].puts["r1"] = Queued /\ q < p => \E d \in Decisions(log, "r1") : d < p
+  ("r1" \in DOMAIN log[q].puts /\ log[q].puts["r1"] = Queued /\ q < p /\ AreaOf[log[q].by] = AreaOf[log[p].by])
+     => \E d \in Decisions(log, "r1") : d < p
 (* ---- What has to happen somewhere, or nothing was tried; each is told when it is seen first ---- *)
 
 IsOn(t, is) == trader[t].is = is /\ underWay[t] # None
 Beaten(t)   == underWay[t].place \in Places(log) /\ log[underWay[t].place] # underWay[t].entry
 Sees(sight) ==
   CASE sight = "deposed without knowing it" ->
-         \E t \in Traders : trader[t].is = "office" /\ TermAt(log, Len(log)) > trader[t].term
+         \E t \in Traders : trader[t].is = "office" /\ TermAt(log, Len(log), AreaOf[t]) > trader[t].term
     [] sight = "a deposed trader's entry refused"       -> \E t \in Traders : IsOn(t, "office") /\ Beaten(t)
     [] sight = "a candidate's place taken"              -> \E t \in Traders : IsOn(t, "writing") /\ Beaten(t)
     [] sight = "an entry that stands unanswered"    ->
          \E t \in Traders : underWay[t] # None /\ underWay[t].place \in Places(log) /\ ~Beaten(t)
     [] sight = "a late entry of one who has left"       ->
          \E a \in sent : trader[a.entry.by].is = "out" /\ Fits(Primary, a)
+    [] sight = "another area's entry in ones place"     ->
+         \E t \in Traders : IsOn(t, "office") /\ Beaten(t) /\ IsOthers(t, underWay[t].place)
+    [] sight = "both areas have sold"                   -> \E p, q \in Places(log) :
+         /\ \E r \in Requests : p \in Decisions(log, r) /\ \E s \in Requests : q \in Decisions(log, s)
+         /\ AreaOf[log[p].by] # AreaOf[log[q].by]
+    [] sight = "what waits in the other area"           ->
+         \E t \in Traders : trader[t].is = "office" /\ Status(trader[t].docs, "r1") = Queued /\ ~IsOurs(t, "r1")
     [] sight = "a third term"                           -> \E p \in Places(log) : log[p].term = 3
     [] sight = "both are decided"                       -> \A r \in Requests : Decisions(log, r) # {}
     [] sight = "ids that the log has"                   ->

@@ -28,6 +28,8 @@ Is(step) ==
        [] kind = "lose"     -> LoseEnd
        [] kind = "appended" -> Appended(t)
        [] kind = "taken"    -> Taken(t)
+       [] kind = "behind"   -> Behind(t)
+       [] kind = "read on"  -> ReadOn(t, step[4])
        [] kind = "already recorded" -> AlreadyRecorded(t)
        [] kind = "leave"    -> IF trader[t].is = "out" THEN UNCHANGED vars ELSE Leave(t)
        [] kind = "make"     -> \E m \in making : /\ m.at = step[4] /\ DOMAIN step[5] \subseteq DOMAIN m.docs

@@ -15,7 +15,17 @@ CONSTANTS = {
 }
 """What configurations have in common."""
 
-INVARIANTS = ("NoGap", "Terms", "DecidedOnce", "IdsOnce", "NoOversell", "LowestFirst", "ToldStands", "MemoryTrue")
+INVARIANTS = (
+    "NoGap",
+    "Terms",
+    "DecidedOnce",
+    "IdsOnce",
+    "NoOversell",
+    "LowestFirst",
+    "OwnQueue",
+    "ToldStands",
+    "MemoryTrue",
+)
 
 
 def constants_text(constants: dict[str, str], redefined: dict[str, str]) -> str:
@@ -32,6 +42,7 @@ class Model:
     requests: int = 2
     constants: dict[str, str] = field(default_factory=dict)
     leaves: bool = True
+    areas: str = "OneArea"
     sights: tuple[str, ...] = ()
 
     def config(self, rule: str = "design") -> str:
@@ -52,10 +63,10 @@ class Model:
         return "\n".join(
             [
                 "SPECIFICATION Spec",
-                constants_text(constants, {"Opening": "OneUnit"}),
+                constants_text(constants, {"Opening": "OneUnit", "AreaOf": self.areas}),
                 f"INVARIANTS {' '.join((*INVARIANTS, *books, 'Look'))}",
                 "PROPERTY NeverChanges",
-                "SYMMETRY Alike",
+                *(["SYMMETRY Alike"] if self.areas == "OneArea" or self.traders > 2 else []),
             ]
         )
 
@@ -68,6 +79,8 @@ _LOG = (
 _BOOKS = ("books that are behind", "books newer than they say", "a late maker", "all is made")
 _LEVEL = ("an end that was told and is lost", "an end that is missed")
 
+_AREAS = ("another area's entry in ones place", "both areas have sold", "what waits in the other area")
+
 _WITH_BOOKS = {"WithBooks": "TRUE", "MaxTail": "0"}
 
 MODELS = {
@@ -76,6 +89,8 @@ MODELS = {
     # A crash is here to take no step any more, and what lands a majority has at once.
     "books": Model(traders=2, constants=_WITH_BOOKS, leaves=False, sights=_BOOKS),
     "level": Model(traders=2, constants={"Level": '"one"', "MaxTail": "2"}, sights=_LEVEL),
+    # One trader of the south, the others of the north.
+    "areas": Model(traders=2, areas="TwoAreas", constants={"MaxTail": "0"}, sights=_AREAS),
     # These take minutes.
     "books, three traders": Model(traders=3, requests=1, constants=_WITH_BOOKS, leaves=False, sights=_BOOKS),
     "books, with all": Model(
@@ -83,9 +98,13 @@ MODELS = {
         constants={"WithBooks": "TRUE", "WithCuts": "TRUE", "Stale": "1"},
         sights=(*_BOOKS, "a trader behind a cut"),
     ),
+    "areas, three traders": Model(traders=3, areas="TwoAreas", sights=_AREAS),
+    "areas, with books": Model(
+        traders=3, requests=1, areas="TwoAreas", constants=_WITH_BOOKS, leaves=False, sights=_BOOKS
+    ),
     "level, three traders": Model(traders=3, constants={"Level": '"one"'}, sights=_LEVEL),
 }
-SHORT = ("log", "books", "level")
+SHORT = ("log", "books", "level", "areas")
 
 _TWO = replace(MODELS["log"], traders=2)
 _CUT = replace(MODELS["books"], requests=1, constants={**_WITH_BOOKS, "WithCuts": "TRUE"})
@@ -116,5 +135,8 @@ RULES = (
     Broken("saidTooEarly", MODELS["books"], ("BooksFollow",)),
     Broken("docsFirst", MODELS["books"], ("MemoryTrue", "NoOversell", "BooksFollow")),
     Broken("booksAlone", MODELS["books"], ("MemoryTrue", "NoOversell", "DecidedOnce", "BooksFollow")),
+    Broken("passesOver", MODELS["areas"], ("MemoryTrue", "NoOversell", "DecidedOnce")),
+    Broken("anyQueue", MODELS["areas"], ("OwnQueue",)),
+    Broken("neverDeposed", replace(MODELS["areas, three traders"], requests=1), ("Terms",)),
     Broken("cutFrees", _CUT, ("NeverChanges", "Terms")),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from peers.simulator.environment.ledger_trace import LedgerTrace, Step, Trace, TracedEntry
+from peers.simulator.environment.ledger_trace import NOBODY, LedgerTrace, Step, Trace, TracedEntry
 from peers.simulator.runs.play import play
 from peers.simulator.scenario import Scenario
 from tests.spec.models import CONSTANTS, constants_text
@@ -54,7 +54,7 @@ def trace_of(scenario: Scenario) -> Trace:
 def follow(traces: Sequence[Trace]) -> list[Followed]:
     """Has TLC go along each trace. Raises RuntimeError where it cannot read them."""
     own = {"MaxTail": "1", "Stale": "1", "WithBooks": "TRUE"}
-    redefined = {"Traders": "SeenTraders", "Opening": "Nothing", "Seen": "SeenTraces"}
+    redefined = {"Traders": "SeenTraders", "AreaOf": "SeenAreas", "Opening": "Nothing", "Seen": "SeenTraces"}
     config = f"SPECIFICATION Spec\n{constants_text(CONSTANTS | own, redefined)}\nVIEW View"
     run = run_tlc("Seen", config, seen=_module(traces))
     farthest = dict.fromkeys(range(1, len(traces) + 1), 0)
@@ -66,15 +66,27 @@ def follow(traces: Sequence[Trace]) -> list[Followed]:
 
 def _module(traces: Sequence[Trace]) -> str:
     lines = ["---- MODULE Seen ----", "EXTENDS Traces"]
+    most = max(len(set(trace.areas)) for trace in traces) or 1
+    everybody = {NOBODY}
     for number, trace in enumerate(traces, start=1):
-        names = _Names()
-        entries = ",\n".join(_entry(at, entry, names) for at, entry in enumerate(trace.entries, start=1))
-        steps = ",\n".join(_step(step, names) for step in trace.steps)
+        names, traders = _Names(), _traders(trace, most)
+        everybody |= set(traders)
+        entries = ",\n".join(_entry(at, entry, names, traders) for at, entry in enumerate(trace.entries, start=1))
+        steps = ",\n".join(_step(step, names, traders) for step in trace.steps)
         lines += [f"Entries{number} == <<{entries}>>", f"Steps{number} == <<{steps}>>"]
     numbers = range(1, len(traces) + 1)
     whole = ", ".join(f"[entries |-> Entries{number}, steps |-> Steps{number}]" for number in numbers)
-    most = max(trace.traders for trace in traces)
-    return "\n".join([*lines, f"SeenTraces == <<{whole}>>", f"SeenTraders == 0..{most}", "====", ""])
+    areas = f"SeenAreas == [t \\in SeenTraders |-> t % {most}]"
+    return "\n".join(
+        [*lines, f"SeenTraces == <<{whole}>>", f"SeenTraders == {_set(sorted(everybody))}", areas, "====", ""]
+    )
+
+
+def _traders(trace: Trace, most_areas: int) -> list[int]:
+    """By number of a trader, the one that it has here: of traders in different areas the remainders differ."""
+    number_of = {area: number for number, area in enumerate(sorted(set(trace.areas)))}
+    areas = [number_of[area] for area in trace.areas] or [0] * trace.traders
+    return [NOBODY, *(most_areas * number + area for number, area in enumerate(areas, start=1))]
 
 
 class _Names:
@@ -100,14 +112,14 @@ def _set(values: Iterable[int]) -> str:
     return f"{{{', '.join(map(str, values))}}}"
 
 
-def _entry(number: int, entry: TracedEntry, names: _Names) -> str:
+def _entry(number: int, entry: TracedEntry, names: _Names, traders: Sequence[int]) -> str:
     new = _set(names[each] for each in entry.new)
     changes = f"{names.function(entry.puts)}, {names.function(entry.moves)}"
-    return f'Entry({number}, "{entry.kind}", {entry.trader}, {entry.term}, {new}, {changes})'
+    return f'Entry({number}, "{entry.kind}", {traders[entry.trader]}, {entry.term}, {new}, {changes})'
 
 
-def _step(step: Step, names: _Names) -> str:
-    fields = [f'"{step.kind}"', str(step.trader), str(step.entry), str(step.place)]
+def _step(step: Step, names: _Names, traders: Sequence[int]) -> str:
+    fields = [f'"{step.kind}"', str(traders[step.trader]), str(step.entry), str(step.place)]
     if step.kind == "load":
         fields.append(str(step.base))
     elif step.kind == "make":

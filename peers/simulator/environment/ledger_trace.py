@@ -17,8 +17,18 @@ import msgspec
 from db.ledger.memory import MemoryLedger
 from peers.core.commands import Command, NotifySales, Perform, Respond
 from peers.core.inputs import Input, LedgerReplied
-from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
-from peers.core.ledger.port import AlreadyRecorded, Append, Appended, Loaded, MakeBooks, Result, Taken
+from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import (
+    AlreadyRecorded,
+    Append,
+    Appended,
+    Loaded,
+    MakeBooks,
+    ReadEntries,
+    ReadOn,
+    Result,
+    Taken,
+)
 from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.simulator.environment.process import Process
 
@@ -27,7 +37,7 @@ NOBODY = 0
 
 StepKind = Literal[
     "load", "bid", "trade", "again", "stand", "land", "settle", "lose", "appended", "taken", "already recorded",
-    "make", "say made", "told", "leave",
+    "behind", "read on", "make", "say made", "told", "leave",
 ]  # fmt: skip
 Value = str | int
 
@@ -58,10 +68,12 @@ class TracedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, kw_only=True):
-    """All of one schedule; `traders` is how many there were."""
+    """All of one schedule; `traders` is how many there were. `areas` says of each, from the first, whose post it was
+    to hold; it is empty where areas do not share the log."""
 
     seed: int
     traders: int
+    areas: list[str] = []
     entries: list[TracedEntry]
     steps: list[Step]
 
@@ -70,16 +82,18 @@ class _Trader(msgspec.Struct):
     """A trader as far as it was seen. `after_term`: it was beaten to the place, and reads again to follow that.
 
     `in_doubt`: an attempt had no answer, so it waits for none until it has tried again. What an earlier attempt is
-    answered meanwhile, by a thread that was held, is as good as lost."""
+    answered meanwhile, by a thread that was held, is as good as lost. `place` is that of the last entry that it is
+    seen to know, from 0."""
 
     number: int
+    place: int = NOWHERE
     under_way: Append | None = None
     in_doubt: bool = False
     after_term: int | None = None
 
 
 class LedgerTrace:
-    """Notes the steps of one schedule in which there is one area."""
+    """Notes the steps of one schedule. Where areas share the log, a process may hold the posts of several."""
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
@@ -88,9 +102,10 @@ class LedgerTrace:
         self._numbers: dict[str, int] = {}
         # By id and what it was left as, the places that entries were written to that say so.
         self._saying: dict[tuple[str, str], list[int]] = {}
-        self._traders = 0
-        # By the uri of a process, the trader that it is or was last.
-        self._trader_of: dict[str, _Trader] = {}
+        # Of each trader, from the first, the area.
+        self._areas: list[str] = []
+        # By the uri of a process and the area, the trader that it is or was last.
+        self._trader_of: dict[tuple[str, str], _Trader] = {}
         # Loads that nobody has made a bid on yet, with the results they gave; then, by process, the last it heard of.
         self._loads: list[tuple[Result, Step]] = []
         self._heard: dict[str, Step] = {}
@@ -99,7 +114,8 @@ class LedgerTrace:
     def trace(self, seed: int) -> Trace:
         """Returns what was noted."""
         steps = [step for step in self._steps if step.kind != "load" or step.trader != NOBODY]
-        return Trace(seed=seed, traders=self._traders, entries=self._entries, steps=steps)
+        areas = self._areas if any(self._areas) else []
+        return Trace(seed=seed, traders=len(self._areas), areas=areas, entries=self._entries, steps=steps)
 
     # -- what peers hear and do ----------------------------------------------------------------------------
 
@@ -111,6 +127,8 @@ class LedgerTrace:
             self._heard[process.uri] = next(step for result, step in self._loads if result is event.result)
         elif isinstance(event.operation, Append):
             self._on_answer(process, event.operation, event.result)
+        elif isinstance(event.operation, ReadOn) and isinstance(event.result, ReadEntries):
+            self._on_read(process, event.operation, event.result)
 
     def on_command(self, process: Process, command: Command) -> None:
         """A peer has commanded something."""
@@ -128,13 +146,12 @@ class LedgerTrace:
 
     def on_gone(self, process: Process) -> None:
         """A process has ended."""
-        trader = self._trader_of.pop(process.uri, None)
-        if trader is not None:
-            self._note(Step(kind="leave", trader=trader.number))
+        for key in [each for each in self._trader_of if each[0] == process.uri]:
+            self._note(Step(kind="leave", trader=self._trader_of.pop(key).number))
 
     def _on_append(self, process: Process, append: Append) -> None:
         entry, place = append.entry, append.place + 1
-        trader = self._trader_of.get(process.uri)
+        trader = self._trader_of.get((process.uri, entry.area))
         under_way = None if trader is None else trader.under_way
         if trader is not None:
             trader.in_doubt = False
@@ -153,10 +170,10 @@ class LedgerTrace:
 
     def _bidder(self, process: Process, entry: OfficeEntry) -> _Trader:
         """Returns the trader that makes this bid: another one, unless it was beaten to the place just now."""
-        trader = self._trader_of.get(process.uri)
+        trader = self._trader_of.get((process.uri, entry.area))
         if trader is None or trader.after_term is None or trader.after_term != entry.term - 1:
-            self._traders += 1
-            trader = self._trader_of[process.uri] = _Trader(self._traders)
+            self._areas.append(entry.area)
+            trader = self._trader_of[process.uri, entry.area] = _Trader(len(self._areas))
         trader.after_term = None
         load = self._heard.pop(process.uri, None)
         if load is not None:
@@ -164,7 +181,7 @@ class LedgerTrace:
         return trader
 
     def _on_answer(self, process: Process, append: Append, result: Result) -> None:
-        trader = self._trader_of.get(process.uri)
+        trader = self._trader_of.get((process.uri, append.entry.area))
         if trader is None or trader.under_way is None:
             return
         under_way = trader.under_way
@@ -172,6 +189,12 @@ class LedgerTrace:
             return
         if isinstance(result, Appended):
             self._note(Step(kind="appended", trader=trader.number))
+            trader.place = append.place
+        elif isinstance(result, Taken) and result.entry is not None and result.entry.area != append.entry.area:
+            self._note(Step(kind="behind", trader=trader.number))
+            trader.place = append.place
+            if isinstance(append.entry, OfficeEntry):  # It goes on with its bid.
+                trader.after_term = append.entry.term - 1
         elif isinstance(result, Taken):
             self._note(Step(kind="taken", trader=trader.number))
             if isinstance(append.entry, OfficeEntry):
@@ -182,6 +205,18 @@ class LedgerTrace:
             trader.in_doubt = True
             return
         trader.under_way = None
+
+    def _on_read(self, process: Process, operation: ReadOn, result: ReadEntries) -> None:
+        """A trader has read what others wrote, up to what ends its term, if that is there."""
+        reading = [
+            (area, trader)
+            for (uri, area), trader in self._trader_of.items()
+            if uri == process.uri and trader.under_way is None and trader.place == operation.place
+        ]
+        for area, trader in reading[:1]:
+            if result.entries and all(entry.area != area for entry in result.entries):
+                trader.place = operation.place + len(result.entries)
+                self._note(Step(kind="read on", trader=trader.number, place=trader.place + 1))
 
     def _on_told(self, outcome: Outcome) -> None:
         told = (outcome.request.request_id, _status(outcome))
