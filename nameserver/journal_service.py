@@ -21,7 +21,7 @@ from nameserver.journal_copies import Source, copy_journals
 from nameserver.journal_names import LONGEST_LINE, PIECE, check_names, is_terminal, listed
 from peers.endpoints import split_endpoint
 from peers.errors import BadRequest, NotAllowed, TownError
-from peers.rpc.identity import Identity
+from peers.rpc.security.identity import Identity
 
 _MOST_READERS = 1000
 _MOST_TAKEN_OVER = 8

@@ -27,7 +27,7 @@ FOUNDER = "founder"
 """Tag of the card of a town whose machines have certificates: the machine that opened it, and may close it."""
 
 AREAS = "areas"
-"""Tag of the card of a town with several posts: what areas there are (`peers.town.areas` writes it)."""
+"""Tag of the card of a town with several posts: what areas there are (`peers.town.plan.areas` writes it)."""
 
 HERE = "here"
 """Tag of the same card: the names of those areas that the peers of that machine are of."""

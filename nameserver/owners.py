@@ -16,7 +16,7 @@ from nameserver.entries import BoundedNames, tags_in
 from nameserver.names import CARD, CLOSING, FOUNDER, closed, read_tags
 from peers.endpoints import host_of
 from peers.errors import NotAllowed
-from peers.rpc.identity import Identity
+from peers.rpc.security.identity import Identity
 
 
 @expose

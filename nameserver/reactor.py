@@ -20,10 +20,11 @@ from Pyro5 import errors, protocol
 from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
-from peers.rpc.identity import Identity
-from peers.rpc.listening import MOST_UNGREETED, Listening, most_connections
-from peers.rpc.public_errors import log_fault
-from peers.rpc.tls import HANDSHAKE_S
+from peers.rpc.forms.public_errors import log_fault
+from peers.rpc.refusal import TooLarge
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import HANDSHAKE_S
+from peers.rpc.serving.listening import MOST_UNGREETED, Listening, most_connections
 from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
 
 _START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
@@ -58,6 +59,8 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         self._secured = not isinstance(sock, ssl.SSLSocket)
         # What has come and Pyro has not taken yet.
         self._read = bytearray()
+        # A message that is too large, while it runs through.
+        self._refused: TooLarge | None = None
         # What of the answers has not gone out yet.
         self._unsent = bytearray()
 
@@ -91,20 +94,38 @@ class _Connection(SocketConnection):  # type: ignore[misc]
     @property
     def is_midway(self) -> bool:
         """Whether a message has begun to come, or an answer to go out."""
-        return bool(self._read or self._unsent)
+        return bool(self._read or self._unsent or self._refused)
 
     def has_message(self) -> bool:
         """Whether all of a message has come; ProtocolError if what has come is none that could be taken."""
+        if self._refused is not None:
+            return self._let_run_through(self._refused)
         if not self._read.startswith(_START[: len(self._read)]):
             raise errors.ProtocolError("another protocol, or another version of it")
         if len(self._read) < HEADER.size:
             return False
-        start, flags, _seq, size, notes, magic = HEADER.unpack_from(self._read)
-        if magic != MAGIC or size + notes > largest_taken(start[_SERIALIZER], greeted=self.greeted):
-            raise errors.ProtocolError("no message, or too large a one")
+        start, flags, seq, size, notes, magic = HEADER.unpack_from(self._read)
+        if magic != MAGIC:
+            raise errors.ProtocolError("no message")
         if flags & _REFUSED_FLAGS or start[_SERIALIZER] not in TAKEN:
             raise errors.ProtocolError("compressed, oneway, pre-serialized and batched messages are not taken")
+        most = largest_taken(start[_SERIALIZER], greeted=self.greeted)
+        if size + notes > most:
+            if not self.greeted:
+                raise errors.ProtocolError("too large a greeting")
+            del self._read[: HEADER.size]
+            self._refused = TooLarge(start, seq, size + notes, most)
+            self.send(self._refused.answer())
+            return self._let_run_through(self._refused)
         return len(self._read) >= HEADER.size + int(size) + int(notes)
+
+    def _let_run_through(self, refused: TooLarge) -> bool:
+        """Drops what has come of a message that is too large: no message has come. ConnectionClosedError once it is
+        through."""
+        refused.drop_from(self._read)
+        if refused.is_through:
+            raise errors.ConnectionClosedError("too large a message")
+        return False
 
     def shake_hands(self) -> bool:
         """Whether the two speak TLS with each other by now, if they have to; OSError if they never will."""

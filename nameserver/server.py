@@ -29,9 +29,9 @@ from nameserver.reactor import DaemonReactor
 from peers.endpoints import split_endpoint
 from peers.errors import TownError
 from peers.processes import heeded
-from peers.rpc.identity import Identity
-from peers.rpc.public_errors import send_errors_readably
-from peers.rpc.tls import TlsFiles, check_member, secure
+from peers.rpc.forms.public_errors import send_errors_readably
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import TlsFiles, check_member, secure
 from peers.rpc.transport import configure
 
 PORT_TAKEN = 3
@@ -85,7 +85,7 @@ def _machine_of(tls: Path | None) -> Identity | None:
     """Whom the certificate names that this name server shows, None where it shows none."""
     if tls is None:
         return None
-    from peers.rpc.certificates import validity_of  # It takes a while to import.
+    from peers.rpc.security.certificates import validity_of  # It takes a while to import.
 
     return validity_of(TlsFiles(tls)).identity
 

@@ -3,7 +3,7 @@
 `BazaarError` says what is wrong and what to do next in one line; the command line prints it without a
 traceback. The errors under `WireError` also cross the network, with their fields, so that a caller can act on
 them: ask the trader it names, mend the field it names, try again. Any Pyro5 client can read them, for they travel
-as builtins (`peers.rpc.public_errors`); one that has this module makes them ours again with `wire_error_of`.
+as builtins (`peers.rpc.forms.public_errors`); one that has this module makes them ours again with `wire_error_of`.
 """
 
 from __future__ import annotations

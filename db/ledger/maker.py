@@ -111,8 +111,9 @@ class BooksMaker:
             was_empty = not self._backlog and not self._busy
             self._backlog.add(changes)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="books", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="books", daemon=True)
+                thread.start()
+                self._thread = thread
             elif was_empty or self._backlog.documents >= GATHER_DOCUMENTS:
                 self._changed.notify_all()
 

@@ -314,7 +314,6 @@ class MemoryLedger:
             queue=tuple(sorted(queue, key=lambda accepted: accepted.request.sort_key)),
             stock=tuple(sorted(stock, key=lambda stocked: stocked.deposit.offer.sort_key)),
             entries=tuple(self._log[self._made + 1 : self._settled + 1]),
-            written_at_ms=self._log[self._settled].written_at_ms if self._settled != NOWHERE else None,
         )
 
     # -- reading: books and log together -------------------------------------------------------------------

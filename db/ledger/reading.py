@@ -20,7 +20,6 @@ from pymongo.errors import ConfigurationError
 from db.ledger.connection import Document, connect_again, lacks_sessions
 from db.schema.collections import COUNTERS, LOOKS, POST
 from db.schema.documents import accepted_from, deposit_from, entry_from, outcome_from, post_from, request_from
-from db.schema.forms import ms_from
 from peers.core.calls import OnOffer
 from peers.core.ledger.log import NOWHERE, Entry, TradeEntry
 from peers.core.ledger.port import Found, Loaded, ReadEntries, StockedDeposit
@@ -56,7 +55,6 @@ def read_loaded(database: Database[Document], *, most_entries: int = 0) -> Loade
             queue=tuple(map(accepted_from, queue)),
             stock=tuple(StockedDeposit(deposit=deposit_from(each), at=each["at"]) for each in stock),
             entries=entries,
-            written_at_ms=entries[-1].written_at_ms if entries else _read_written_at(database, session, made),
         )
 
     return _consistently(database, read)
@@ -90,11 +88,6 @@ def read_stock(database: Database[Document], item: str | None, area: str = "", *
         return on_offer(state, item, area)
 
     return _consistently(database, read)
-
-
-def _read_written_at(database: Database[Document], session: ClientSession, place: int) -> int | None:
-    found = database["log"].find_one({"_id": place}, {"written_at": 1}, session=session) or {}
-    return ms_from(found["written_at"]) if "written_at" in found else None
 
 
 def read_found(database: Database[Document], request_ids: Iterable[str], deposit_ids: Iterable[str] = ()) -> Found:

@@ -126,6 +126,14 @@ class MongodProcess:
         return f"mongodb://{self.address}/?directConnection=true"
 
     @property
+    def direct_uri(self) -> str:
+        """The address of this one on this machine, whatever others call it."""
+        here = endpoint(_LOOPBACK if self.host == _ANYWHERE else self.host, self.port)
+        if self._guard is not None:
+            return self._guard.uri(here)
+        return f"mongodb://{here}/?directConnection=true"
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 

@@ -256,11 +256,12 @@ def outcome_from(document: Mapping[str, Any]) -> Outcome:
         reason=document.get("reason"),
         concurrent=document.get("concurrent"),
         foretold=document.get("foretold"),
-        taken_back=_reversal_from(document["taken_back"]) if "taken_back" in document else None,
+        taken_back=_reversal_from(document) if "taken_back" in document else None,
     )
 
 
-def _reversal_from(document: Mapping[str, Any]) -> Reversal:
+def _reversal_from(request: Mapping[str, Any]) -> Reversal:
+    document = request["taken_back"]
     return Reversal(
         number=document["number"],
         amount=money_from(document["amount"]),
@@ -270,6 +271,8 @@ def _reversal_from(document: Mapping[str, Any]) -> Reversal:
         trader=document["trader"],
         taken_back_at_ms=ms_from(document["taken_back_at"]),
         reason=document["reason"],
+        # Nothing happens to a request after that, so the entry that touched it last is the one that took it back.
+        place=request.get("at", -1),
     )
 
 

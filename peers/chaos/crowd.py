@@ -11,12 +11,14 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from nameserver.client import NameServerClient
 from peers.chaos.switch.faults import CUSTOMERS
 from peers.core.names import ITEMS
 from peers.customer import Customer
@@ -29,6 +31,9 @@ _LOT = 20  # Units a customer deposits when something is sold out.
 _SEARCHES = 0.3  # After so many purchases a customer searches, and after so many it looks for an outcome.
 _LOOK_UPS = 0.15
 _REMEMBERED = 50  # Of so many requests it may look for the outcome.
+_NEW_S = (0.1, 0.4)  # From one new customer to the next: each asks the name server, and buys once.
+_WAITS_S = 0.25  # Whoever waits for the name server for longer is noted.
+_AGAIN_S = 0.05
 _FINISH_S = 40.0  # A little more than a customer's patience.
 
 
@@ -43,6 +48,13 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
     switch: int | None = None  # The port of the switch that they reach everybody through.
 
 
+class Waited(msgspec.Struct, frozen=True, kw_only=True):
+    """A new customer that had to wait for the name server; `at_ms` is the time of day when it came."""
+
+    at_ms: int
+    waited_s: float
+
+
 class CrowdTally(msgspec.Struct, kw_only=True):
     """What came of all of it. `unanswered`: calls that got no answer for as long as a customer waits."""
 
@@ -50,6 +62,7 @@ class CrowdTally(msgspec.Struct, kw_only=True):
     sold: int = 0
     unanswered: int = 0
     why: str = ""  # Says why the last unanswered call got no answer.
+    waited: list[Waited] = []
 
 
 def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: CrowdTally) -> None:
@@ -82,6 +95,37 @@ def _trade(config: CrowdConfig, number: int, enough: threading.Event, tally: Cro
                 tally.why = str(error)
 
 
+def _keep_coming(config: CrowdConfig, enough: threading.Event, tally: CrowdTally) -> None:
+    """New customers, one after the other: only who is new needs the name server."""
+    rng = random.Random(f"{config.seed}/new")
+    number = 0
+    while not enough.wait(rng.uniform(*_NEW_S)):
+        number += 1
+        came_ms, came_s = time.time_ns() // 1_000_000, time.monotonic()
+        while not _is_known_who_trades(config) and not enough.is_set():
+            enough.wait(_AGAIN_S)
+        waited_s = time.monotonic() - came_s
+        if waited_s > _WAITS_S:
+            tally.waited.append(Waited(at_ms=came_ms, waited_s=round(waited_s, 3)))
+        try:
+            with Customer(config.host, config.port, name=f"newcomer{number}") as customer:
+                tally.asked += 1
+                tally.sold += customer.buy(rng.choice(ITEMS))["status"] == "sold"
+        except TownError as error:
+            tally.unanswered += 1
+            tally.why = str(error)
+
+
+def _is_known_who_trades(config: CrowdConfig) -> bool:
+    """Whether the name server answers, whomever it names."""
+    try:
+        with NameServerClient(config.host, config.port) as names:
+            names.trader()
+    except TownError:
+        return False
+    return True
+
+
 def _look(customer: Customer, rng: random.Random, known: Sequence[str]) -> None:
     """Now and then a customer looks at what there is, or what became of a request: the audit judges what it saw."""
     drawn = rng.random()
@@ -97,6 +141,7 @@ def _total(tallies: list[CrowdTally]) -> CrowdTally:
         sold=sum(tally.sold for tally in tallies),
         unanswered=sum(tally.unanswered for tally in tallies),
         why=next((tally.why for tally in tallies if tally.why), ""),
+        waited=[each for tally in tallies for each in tally.waited],
     )
 
 
@@ -111,6 +156,8 @@ def main() -> None:
         threading.Thread(target=_trade, args=(config, number, enough, tally), daemon=True)
         for number, tally in enumerate(tallies)
     ]
+    tallies.append(CrowdTally())
+    threads.append(threading.Thread(target=_keep_coming, args=(config, enough, tallies[-1]), daemon=True))
     for thread in threads:
         thread.start()
     sys.stdin.buffer.read()

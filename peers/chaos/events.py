@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from peers.chaos.plan import Kind
+from peers.chaos.kinds import Kind
 from peers.errors import SettingsError
 from peers.files import write_whole
 
@@ -18,6 +18,7 @@ HISTORY = "history.jsonl"
 class Injected(msgspec.Struct, kw_only=True, tag="fault"):
     """A planned fault whose time had come. `end_s` is when what it did was undone; `skipped` says why it did nothing.
     On the wires, `touched` counts the connections that were hit, and `given_up` those whose caller lost its patience.
+    `seen` is what whoever carried it out saw come of it.
 
     Times are seconds after the chaos began, here and in all of the history."""
 
@@ -30,6 +31,7 @@ class Injected(msgspec.Struct, kw_only=True, tag="fault"):
     skipped: str = ""
     touched: int = 0
     given_up: int = 0
+    seen: str = ""
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True, tag="sale"):
@@ -56,6 +58,13 @@ class Election(msgspec.Struct, frozen=True, kw_only=True, tag="election"):
     messages: int | None
 
 
+class Newcomer(msgspec.Struct, frozen=True, kw_only=True, tag="newcomer"):
+    """A new customer that the name server did not answer at once: who is trader it learnt only after `waited_s`."""
+
+    at_s: float
+    waited_s: float
+
+
 class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
     """What a peer told its town, when that heard it."""
 
@@ -63,7 +72,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
     said: str
 
 
-Entry = Injected | Sale | Election | Heard
+Entry = Injected | Sale | Election | Heard | Newcomer
 
 
 class Events:
@@ -74,6 +83,7 @@ class Events:
         self.heard: list[Heard] = []
         self.sales: list[Sale] = []
         self.elections: list[Election] = []
+        self.newcomers: list[Newcomer] = []
 
     def carried_out(self) -> list[Injected]:
         """The faults that did something."""
@@ -81,7 +91,7 @@ class Events:
 
     def write(self, path: Path) -> None:
         """Writes every event on a line of its own, in the order of time."""
-        entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.sales]
+        entries: list[Entry] = [*self.faults, *self.elections, *self.heard, *self.newcomers, *self.sales]
         entries.sort(key=lambda entry: entry.start_s if isinstance(entry, Injected) else entry.at_s)
         write_whole(path, b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
 
@@ -95,6 +105,7 @@ def read_events(path: Path) -> Events:
         Heard: events.heard,
         Sale: events.sales,
         Election: events.elections,
+        Newcomer: events.newcomers,
     }
     try:
         for line in path.read_bytes().splitlines():

@@ -2,7 +2,8 @@
 
 What counts is what can be put down to the fault: a caller that ended a connection on which the switch was holding
 something up; a pause or another trader while no other fault was at work; what peers said of those that were hit; a
-sale in which somebody had a part who had just come.
+sale in which somebody had a part who had just come;
+a new customer that the name server did not answer.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import msgspec
 
 from peers.chaos.events import Events, Heard, Injected
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
-from peers.chaos.plan import FAMILIES
+from peers.chaos.kinds import SERVICES
 
 _NEWCOMERS = ("join", "come-back")
-_OF_A_PEER = ("that {} is gone", "{} had been taken for gone", "{} leaves office", "{}: my commit")
+_OF_A_PEER = (
+    "that {} is gone",
+    "{} had been taken for gone",
+    "{} leaves office",
+    "{}: my commit",
+    "{} cannot write its journal",
+)
 
 
 def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
@@ -27,6 +34,8 @@ def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
 
 def evidence(fault: Injected, gap: Gap, events: Events) -> str:
     """Returns what shows that a fault mattered; "" if nothing does."""
+    if fault.seen:
+        return fault.seen
     if fault.given_up:
         return f"callers gave up on {fault.given_up} connections"
     if gap.alone and gap.failover:
@@ -35,15 +44,25 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
         return f"no trade for {gap.gap_s:.2f} s"
     if fault.kind in _NEWCOMERS:
         return _first_part(fault, events)
+    if fault.kind in ("kill-nameserver", "cut-nameserver"):
+        return _who_waited(fault, events)
     until_s = (fault.end_s or fault.start_s) + EFFECT_S
     words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
-    if fault.kind in FAMILIES["mongod"] or fault.kind == "cut-database":
+    if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
         words.append("books")
     return next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
 
 
 def _is_about(heard: Heard, words: Sequence[str], start_s: float, end_s: float) -> bool:
     return start_s <= heard.at_s <= end_s and any(word in heard.said for word in words)
+
+
+def _who_waited(fault: Injected, events: Events) -> str:
+    until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    for each in events.newcomers:
+        if each.at_s < until_s and each.at_s + each.waited_s > fault.start_s:
+            return f"a new customer waited for the name server for {each.waited_s:.1f} s"
+    return ""
 
 
 def _first_part(fault: Injected, events: Events) -> str:

@@ -10,7 +10,7 @@ from statistics import median
 import msgspec
 
 from peers.chaos.events import Injected, Sale
-from peers.chaos.plan import TRADER_KINDS, Kind
+from peers.chaos.kinds import TRADER_KINDS, Kind
 
 COUNTS_FROM_S = 0.25
 """A shorter time between two sales is no pause, only chance. No option, so that runs compare."""

@@ -20,6 +20,7 @@ from peers.core.reports import (
     Elected,
     ElectionStarted,
     EntryRefused,
+    JournalTrouble,
     LedgerBack,
     LedgerTrouble,
     LeftOffice,
@@ -29,7 +30,17 @@ from peers.core.reports import (
 )
 from peers.town.view.console import Console
 
-_TOLD = (Elected, ElectionStarted, LedgerBack, LedgerTrouble, LeftOffice, Lost, EntryRefused, Returned)
+_TOLD = (
+    Elected,
+    ElectionStarted,
+    EntryRefused,
+    JournalTrouble,
+    LedgerBack,
+    LedgerTrouble,
+    LeftOffice,
+    Lost,
+    Returned,
+)
 
 
 class History(Events):

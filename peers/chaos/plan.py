@@ -1,103 +1,22 @@
 """Which faults a chaos run injects, and when: drawn from a seed, so that the same seed is the same plan.
 
 A plan names nobody. Who is trader at second 23 depends on the race between the peers, so a planned fault says
-`trader` or draws a number, and the target is chosen when its time has come (`peers.chaos.targets`). What the plan
-answers for is that every kind of fault gets its turn, that some overlap, and that enough peers are left.
+`trader` or draws a number, and the target is chosen when its time has come (`peers.chaos.injection`). What the
+plan answers for is that every kind of fault gets its turn, that some overlap, and that enough peers are left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
+from peers.chaos.kinds import ALL_KINDS, BETWEEN, FAMILIES, MEMBER_KINDS, TAKES, WIRE_KINDS, Between, Kind, service_of
 from peers.chaos.tuning import draw_tuning
 from peers.core.names import Role
-from peers.errors import SettingsError
 from peers.points import Point
-
-Kind = Literal[
-    "kill-trader",
-    "kill-peer",
-    "kill-two",
-    "stop-trader",
-    "stop-peer",
-    "resign",
-    "slow-trader",
-    "slow-peer",
-    "cut-trader",
-    "cut-peer",
-    "cut-database",
-    "cut-customers",
-    "cut-nameserver",
-    "split",
-    "delay",
-    "loss",
-    "reorder",
-    "reset",
-    "half-open",
-    "slow-wire",
-    "jam",
-    "crash-at",
-    "crash-taking-office",
-    "hang-trader",
-    "hang-peer",
-    "set-clock",
-    "kill-mongod",
-    "stop-mongod",
-    "step-down",
-    "kill-member",
-    "stop-member",
-    "kill-nameserver",
-    "join",
-    "come-back",
-    "leave",
-]
-
-FAMILIES: dict[str, tuple[Kind, ...]] = {
-    "kill": ("kill-trader", "kill-peer", "kill-two"),
-    "stop": ("stop-trader", "stop-peer"),
-    "resign": ("resign",),
-    "slow": ("slow-trader", "slow-peer"),
-    "cut": ("cut-trader", "cut-peer", "cut-database", "cut-customers", "cut-nameserver", "split"),
-    "wire": ("delay", "loss", "reorder", "reset", "half-open", "slow-wire", "jam"),
-    "crash": ("crash-at", "crash-taking-office"),
-    "hang": ("hang-trader", "hang-peer"),
-    "clock": ("set-clock",),
-    "mongod": ("kill-mongod", "stop-mongod", "step-down", "kill-member", "stop-member"),
-    "nameserver": ("kill-nameserver",),
-    "join": ("join",),
-    "come-back": ("come-back",),
-    "leave": ("leave",),
-}
-ALL_KINDS: tuple[Kind, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
-
-WIRE_KINDS = frozenset[Kind]([*FAMILIES["cut"], *FAMILIES["wire"]])
-"""Those that the town's switch carries out (`peers.chaos.switch`)."""
-
-TRADER_KINDS = frozenset[Kind](
-    [
-        "kill-trader",
-        "kill-two",
-        "stop-trader",
-        "resign",
-        "slow-trader",
-        "cut-trader",
-        "cut-database",
-        "crash-at",
-        "crash-taking-office",
-        "hang-trader",
-    ]
-)
-"""Those that may cost the trader its office."""
-
-Between = Literal[
-    "trader and database", "trader and customers", "trader and peers", "peer and peers", "peer and name server", "all"
-]
-BETWEEN: tuple[Between, ...] = get_args(Between)
-"""The wires that something may be wrong with."""
 
 # None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
@@ -109,12 +28,10 @@ _QUIET_START_S = 2.5  # At the beginning, no fault begins for this long.
 _QUIET_END_S = 3.0  # At the end, no fault begins for this long.
 _STEP_S = (1.5, 4.5)  # From one fault to the next, at the usual pace.
 _OVERLAP_STEP_S = (0.05, 0.7)  # From one fault to another that is meant to overlap with it.
-_OVERLAPS = (0.1, 0.4)  # A seed has such a share of faults that come right after another,
-_PACES = (0.6, 1.15)  # and takes so much of the usual time from one fault to the next.
+_OVERLAPS = (0.1, 0.4)  # Of the faults, such a share comes right after another,
+_PACES = (0.58, 1.12)  # and from one to the next it takes so much of the usual time:
+_PHASE_S = 60.0  # both are drawn anew for each minute, so that an hour has 1,700 to 2,000 faults whatever the seed.
 _APART_S = 6.0  # From one fault of a service to its next, so that the service is back first.
-
-MEMBER_KINDS = frozenset[Kind](["kill-member", "stop-member"])
-"""Those of a member of the database that does not take the writes: there is none but in a set of several."""
 
 COMMIT_POINTS: tuple[Point, ...] = (
     "before the entry is sent",
@@ -130,14 +47,6 @@ _HANG_POINTS: tuple[Point, ...] = (
     "in the core",
 )
 
-_TAKES: dict[Kind, int] = {
-    "kill-trader": 1,
-    "kill-peer": 1,
-    "kill-two": 2,
-    "leave": 1,
-    "crash-at": 1,
-    "crash-taking-office": 2,
-}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
     # Longer than the silence after which a peer is suspected: it is voted out, and learns of that when it wakes up.
     "stop-trader": (1.6, 4.0),
@@ -148,7 +57,7 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "cut-peer": (1.6, 5.0),
     "cut-database": (0.5, 4.0),
     "cut-customers": (0.5, 4.0),
-    "cut-nameserver": (1.0, 5.0),
+    "cut-nameserver": (1.0, 4.0),
     "split": (1.6, 5.0),
     "delay": (1.5, 5.0),
     "loss": (1.5, 5.0),
@@ -158,12 +67,27 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "hang-trader": (0.5, 4.0),
     "hang-peer": (0.5, 4.0),
     "set-clock": (2.0, 6.0),
+    "full-disk": (1.0, 5.0),
+    "bad-disk": (1.0, 5.0),
+    "slow-disk": (1.5, 4.0),
+    "mongod-full-disk": (0.5, 3.0),
+    "mongod-bad-disk": (0.5, 2.0),
+    "mongod-slow-disk": (0.5, 4.0),
+    "squeeze-trader": (1.5, 5.0),
+    "squeeze-peer": (1.5, 5.0),
     "stop-mongod": (0.5, 3.0),
     "step-down": (1.0, 3.0),
     "stop-member": (1.0, 6.0),
+    "cut-primary": (1.5, 5.0),
+    "cut-member": (1.5, 6.0),
+    "cut-members": (0.5, 4.0),
 }
 _PRIMARY_STOPS_S = (6.0, 9.0)  # Of several members, the others must have the time to elect another primary.
 _ROLES: tuple[Role, ...] = ("buyer", "seller", "merchant")
+_OF_STRENGTH = frozenset[Kind](
+    kind for family in ("wire", "slow", "clock", "disk", "memory") for kind in FAMILIES[family]
+)
+_EVERYONE = frozenset[Kind](["cut-trader", "cut-peer", "cut-database", "cut-nameserver", "cut-primary", "cut-member"])
 _WAYS: tuple[Literal["out", "in", "both"], ...] = ("out", "in", "both")
 
 
@@ -177,7 +101,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     lasts_s: float = 0.0
     way: Literal["out", "in", "both"] | None = None  # The direction, seen from the peer that is cut off.
     # Whether a cut is from all there are, and not only from its neighbours of that moment; of the database, from all
-    # members, and not only from the primary.
+    # members, and not only from the primary; of a member, from all peers and customers too, and not only from the
+    # other members; from the name server, everybody is, and not only a peer that is born again meanwhile.
     everyone: bool | None = None
     between: Between | None = None  # The wires that are hit.
     strength: float | None = None  # How bad it is, from 0 to 1.
@@ -194,29 +119,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[Kind, ...]
     faults: tuple[Planned, ...]
     tuning: tuple[str, ...] = ()  # The changes of the town's settings, as `--set` takes them.
-
-
-def choose_kinds(text: str | None) -> tuple[Kind, ...]:
-    """Reads `--faults kill,stop,...`: families or single kinds; all where nothing is said. SettingsError if unknown.
-
-    Who may kill must also let come back, for otherwise soon nobody is left to be killed.
-    """
-    if text is None:
-        return ALL_KINDS
-    chosen: list[Kind] = []
-    for word in filter(None, (word.strip() for word in text.split(","))):
-        if word in FAMILIES:
-            chosen += FAMILIES[word]
-        else:
-            chosen += [kind for kind in ALL_KINDS if kind == word]
-            if word not in ALL_KINDS:
-                known = ", ".join(dict.fromkeys([*FAMILIES, *ALL_KINDS]))
-                raise SettingsError(f"--faults: {word} is no fault; there is {known}")
-    if not chosen:
-        raise SettingsError("--faults: name one or more, such as kill,stop")
-    if any(kind in _TAKES for kind in chosen):
-        chosen.append("come-back")
-    return tuple(kind for kind in ALL_KINDS if kind in chosen)
 
 
 def draw_plan(
@@ -238,8 +140,6 @@ class _Drawing:
     def __init__(self, rng: Random, peers: int, kinds: Sequence[Kind], replicas: int) -> None:
         self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
-        self._overlap = rng.uniform(*_OVERLAPS)
-        self._pace = rng.uniform(*_PACES)
         self._peers = peers
         self._kinds = [kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS]
         self._deck: list[Kind] = []
@@ -249,14 +149,17 @@ class _Drawing:
         self._service_s: dict[str, float] = {}
 
     def faults(self, duration_s: float) -> Iterable[Planned]:
-        at_s, number = _QUIET_START_S, 0
+        at_s, number, phase_ends_s = _QUIET_START_S, 0, 0.0
         while at_s <= duration_s - _QUIET_END_S:
+            if at_s >= phase_ends_s:
+                overlap, pace = self._rng.uniform(*_OVERLAPS), self._rng.uniform(*_PACES)
+                phase_ends_s = at_s + _PHASE_S
             kind = self._deal(at_s)
             if kind is not None:
                 number += 1
                 yield self._fault(number, round(at_s, 3), kind)
-            overlaps = self._rng.random() < self._overlap
-            at_s += self._rng.uniform(*_OVERLAP_STEP_S) if overlaps else self._rng.uniform(*_STEP_S) * self._pace
+            overlaps = self._rng.random() < overlap
+            at_s += self._rng.uniform(*_OVERLAP_STEP_S) if overlaps else self._rng.uniform(*_STEP_S) * pace
 
     def _deal(self, at_s: float) -> Kind | None:
         if self._alive <= LEAST_ALIVE + 1 and self._gone and "come-back" in self._kinds:
@@ -275,35 +178,35 @@ class _Drawing:
             return self._alive < self._peers + MOST_MORE
         if kind == "come-back":
             return self._gone > 0
-        service = _service_of(kind)
+        service = service_of(kind)
         if service is not None:
             return at_s - self._service_s.get(service, -_APART_S) >= _APART_S
         disturbed = sum(until_s > at_s for until_s in self._disturbed_until_s)
-        out = _TAKES.get(kind, disturbs(kind))
+        out = TAKES.get(kind, disturbs(kind))
         return self._alive - disturbed - out >= LEAST_ALIVE
 
     def _fault(self, number: int, at_s: float, kind: Kind) -> Planned:
         rng = self._rng
         lasts_s = round(rng.uniform(*self._lasts_s[kind]), 3) if kind in self._lasts_s else 0.0
-        service = _service_of(kind)
+        service = service_of(kind)
         if service is not None:
             self._service_s[service] = at_s + lasts_s
         else:
             self._disturbed_until_s += [at_s + lasts_s] * disturbs(kind)
-        taken = _TAKES.get(kind, 0)
+        taken = TAKES.get(kind, 0)
         self._alive += (kind in ("join", "come-back")) - taken
         self._gone += taken - (kind == "come-back")
-        wire, cut = kind in WIRE_KINDS, kind in ("cut-trader", "cut-peer", "cut-database")
+        wire = kind in WIRE_KINDS
         return Planned(
             number=number,
             at_s=at_s,
             kind=kind,
             pick=round(rng.random(), 6),
             lasts_s=lasts_s,
-            way=rng.choice(_WAYS) if wire or kind == "set-clock" else None,
-            everyone=rng.random() < 0.5 if cut else None,
+            way=rng.choice(_WAYS) if (wire or kind == "set-clock") and kind != "cut-members" else None,
+            everyone=rng.random() < 0.5 if kind in _EVERYONE else None,
             between=rng.choice(BETWEEN) if kind in FAMILIES["wire"] else None,
-            strength=round(rng.random(), 3) if kind in (*FAMILIES["wire"], "set-clock") else None,
+            strength=round(rng.random(), 3) if kind in _OF_STRENGTH else None,
             point=_point(rng, kind),
             role=rng.choice(_ROLES) if kind == "join" else None,
         )
@@ -322,9 +225,5 @@ def disturbs(kind: Kind) -> int:
     if kind == "split":
         return SPLIT_OFF
     if kind in WIRE_KINDS:
-        return int(kind in ("cut-trader", "cut-peer", "cut-database"))
+        return int(kind in ("cut-trader", "cut-peer", "cut-database", "cut-nameserver"))
     return int(kind in _LASTS_S and kind != "set-clock")
-
-
-def _service_of(kind: Kind) -> str | None:
-    return next((name for name in ("mongod", "nameserver") if kind in FAMILIES[name]), None)

@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from peers.chaos.breaking import Breaker
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
-from peers.chaos.events import HISTORY, times_of
+from peers.chaos.events import HISTORY, Newcomer, times_of
 from peers.chaos.evidence import with_evidence
 from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
-from peers.chaos.plan import LEAST_PEERS, Kind, Plan, draw_plan
+from peers.chaos.injection.breaking import Breaker
+from peers.chaos.injection.wires import places_of
+from peers.chaos.kinds import FAMILIES, Kind
+from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
 from peers.chaos.tuning import draw_tuning
 from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
-from peers.chaos.wires import places_of
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
-from peers.town.directory import Directory
-from peers.town.options import RunOptions
-from peers.town.town import Town
+from peers.town.files.directory import Directory
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.town import Town
 
 CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
 _LEAST_S = 10.0
@@ -163,13 +165,16 @@ class _Run:
         return verdict
 
     async def _live(self, console: Listener) -> Town:
-        switch = SwitchClient(self._options.seed, self._directory.logs / "switch.log")
+        ports = _member_ports(self._options.replicas)
+        switch = SwitchClient(self._options.seed, self._directory.logs / "switch.log", ports)
         try:
-            return await self._live_through(switch, await switch.start(), console)
+            return await self._live_through(switch, await switch.start(), ports, console)
         finally:
             await switch.close()
 
-    async def _live_through(self, switch: SwitchClient, port: int, console: Listener) -> Town:
+    async def _live_through(
+        self, switch: SwitchClient, port: int, member_ports: tuple[int, ...], console: Listener
+    ) -> Town:
         run_options = RunOptions(
             host=_HOST,
             n=self._options.peers,
@@ -181,6 +186,7 @@ class _Run:
             picture=False,
             settings=self._options.settings(),
             switch=port,
+            member_ports=member_ports,
         )
         run_options.check()
         town = Town(run_options, self._directory, console, _HOST)
@@ -215,6 +221,9 @@ class _Run:
             self._trouble = await self._until_well(town)
             self._show.say(self._trouble or "it does; the customers go, and the audit follows")
             self._crowd_tally = await asyncio.to_thread(self._crowd.finish)
+            for each in self._crowd_tally.waited:
+                came = Newcomer(at_s=self._history.at_s(each.at_ms), waited_s=each.waited_s)
+                self._history.newcomers.append(came)
             await asyncio.to_thread(self._read_books, town)
             self._finished = True
         finally:
@@ -299,11 +308,22 @@ class _Run:
             traffic,
             trouble=self._trouble,
             deaths=town.processes.deaths,
+            squeezed={name for fault in history.faults if fault.kind in FAMILIES["memory"] for name in fault.peers},
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,
             again=self._options.again(),
         )
+
+
+def _member_ports(replicas: int) -> tuple[int, ...]:
+    """Returns free ports for the members of a set of several, which reach each other through the switch then; none
+    where a machine has only one address of its own."""
+    if replicas == 1 or sys.platform != "linux":
+        return ()
+    from db.mongod.process import free_port
+
+    return tuple(free_port(_HOST) for _ in range(replicas))
 
 
 async def _keep_places(town: Town, switch: SwitchClient) -> None:

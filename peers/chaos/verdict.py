@@ -7,7 +7,7 @@ little where little was tried: a run with too little traffic, too few faults or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,11 @@ from db.audit.findings import LOST, Finding, State
 from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.evidence import never_mattered
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
-from peers.chaos.plan import TRADER_KINDS, Plan
+from peers.chaos.kinds import TRADER_KINDS
+from peers.chaos.plan import Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
+from peers.points import NO_MEMORY
 
 # None of these is an option: *holds* must have something to stand on. With less, a run could not tell.
 LEAST_SALES_A_SECOND = 5.0
@@ -27,6 +29,7 @@ LEAST_FAULTS_A_MINUTE = 8.0
 
 _VERDICT = "verdict.json"
 _BY_PLAN = "killed by SIGKILL"
+_NO_MEMORY = f"exit code {NO_MEMORY}"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +78,16 @@ def judge(
     *,
     trouble: str = "",
     deaths: Sequence[tuple[str, str]] = (),
+    squeezed: Collection[str] = (),
     without_trade: TimeWithoutTrade,
     kinds: Sequence[KindOfGap],
     gaps: Sequence[Gap],
     again: str,
 ) -> ChaosVerdict:
     """Judges a run. `trouble` says what did not come back to life once everything was healed, `deaths` how peers
-    ended that were not told to end."""
+    ended that were not told to end, `squeezed` who may have ended for want of memory."""
     lines = [_line(finding) for finding in (report.verdict.findings if report and report.verdict else ())]
-    lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(deaths)]
+    lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(deaths, squeezed)]
     violated = [line.invariant for line in lines if line.state == "violated"]
     doubts = _doubts(plan, report, lines, traffic)
     lost = [line.invariant for line in lines if line.state == LOST]
@@ -117,9 +121,10 @@ def _trade_goes_on(trouble: str, traffic: Traffic) -> Line:
     return Line(invariant="trade_goes_on", state="violated" if details else "holds", details=tuple(details))
 
 
-def _only_the_plan_kills(deaths: Sequence[tuple[str, str]]) -> Line:
+def _only_the_plan_kills(deaths: Sequence[tuple[str, str]], squeezed: Collection[str]) -> Line:
     """A peer that meets a bug ends itself, and the market goes on: that must not pass for the plan's doing."""
-    details = tuple(f"{name} died: {how}" for name, how in deaths if how != _BY_PLAN)
+    others = [(name, how) for name, how in deaths if how != _BY_PLAN and not (how == _NO_MEMORY and name in squeezed)]
+    details = tuple(f"{name} died: {how}" for name, how in others)
     return Line(invariant="only_the_plan_kills", state="violated" if details else "holds", details=details)
 
 

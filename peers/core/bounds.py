@@ -43,6 +43,9 @@ LONGEST_AWAY_S = 3600.0
 Count = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 """Terms, incarnations, rounds, places in the log, running numbers, units of goods, times of day in milliseconds."""
 
+Place = Annotated[int, Meta(ge=-1, le=MAX_TIME)]
+"""A place in the log, or -1, before the first."""
+
 Checksum = Annotated[int, Meta(ge=0, lt=2**32)]
 Elections = Annotated[int, Meta(ge=0, le=MAX_BARRED)]
 Rank = Annotated[int, Meta(ge=0, lt=NO_RANK)]

@@ -18,8 +18,8 @@ from peers.core.reports import Report
 from peers.core.settings import Settings
 
 INCARNATIONS_AHEAD_MS = 366 * 86_400_000
-"""By so much the clocks of two machines may differ, in milliseconds. No setting: it only has to be more than they do,
-and far less than there are numbers."""
+"""By so much the clocks of two machines may differ when peers are started there, in milliseconds. No setting: it only
+has to be more than they do, and far less than there are numbers."""
 
 
 class Context:
@@ -47,8 +47,9 @@ class Context:
         self.reaches_books = True
         # The newest clock this peer has heard of, which a trader's own may be behind. Only `Gossip` writes it.
         self.news = PacedClock(make_clock(settings.clock, me.name))
-        # The highest incarnation that was known when this peer began.
+        # The highest incarnation that was known when this peer began, and when that was; None before it has.
         self.first_incarnations = me.incarnation
+        self.began_s: float | None = None
         # The number of the last sale that was taken back, as far as has been heard; heartbeats carry it.
         self.reversals = 0
         # How late timers and messages have come here recently, in seconds. Only `Gossip` writes it.
@@ -134,11 +135,10 @@ class Context:
 
     @property
     def highest_incarnation(self) -> int:
-        """No honest record has a higher one. They are the times at which lives began, plus a few."""
-        now_ms, first = self.now.wall_ms, self.first_incarnations
-        # Where peers began long after our time of day, it is our clock that is wrong, and not a record.
-        is_behind = first > now_ms + 2 * INCARNATIONS_AHEAD_MS
-        return (first if is_behind else now_ms) + INCARNATIONS_AHEAD_MS
+        """No honest record has a higher one. They are the times of day at which lives began, plus a few, so they grow
+        as time passes; but what our own clock on the wall says by now, nobody may depend on."""
+        passed_s = self.now.mono_s - (self.now.mono_s if self.began_s is None else self.began_s)
+        return self.first_incarnations + round(passed_s * 1000) + INCARNATIONS_AHEAD_MS
 
     def hear_clock(self, stamp: Stamp) -> None:
         """Makes what another says its clock is our own, as far as one may be ahead of ours."""

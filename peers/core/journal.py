@@ -134,6 +134,7 @@ def _reversal(outcome: Outcome) -> Words:
         "seq": outcome.seq,
         "number": reversal.number,
         "term": reversal.term,
+        "place": reversal.place,
         "buyer": request.buyer,
         "seller": sale.seller,
         "item": request.item,

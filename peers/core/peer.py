@@ -239,7 +239,7 @@ class Peer:
         self._gossip.on_clock(sender, news.clock)
 
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
-        self._leadership.on_members(self._gossip.on_member_news(sender, news))
+        self._leadership.on_members(self._gossip.on_member_news(sender, news), sender)
 
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
@@ -307,6 +307,7 @@ class Peer:
     def _on_start(self, event: Start) -> None:
         ctx, snapshot = self._ctx, event.snapshot
         ctx.members = Membership(snapshot.members, snapshot.edges)
+        ctx.began_s = ctx.now.mono_s
         ctx.first_incarnations = max(m.incarnation for m in (ctx.me, *snapshot.members))
         if snapshot.clock is not None and snapshot.clock.time <= MAX_TIME // 2:
             ctx.clock.adopt(snapshot.clock)

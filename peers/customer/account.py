@@ -9,7 +9,7 @@ from peers.core.market.records import Outcome
 from peers.customer.answers import Earnings
 from peers.customer.record import Told
 from peers.errors import NotAllowed
-from peers.rpc.public_form import Document, outcome_dict
+from peers.rpc.forms.public_form import Document, outcome_dict
 from peers.rpc.wire import unpack_reversals, unpack_standing
 
 _PAGE = 1000  # The trader gives so many sales, or reversals, in one answer.

@@ -15,7 +15,7 @@ from peers.customer.breaker import CircuitBreaker
 from peers.customer.errors import CircuitOpen, NoAnswer
 from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 
 _LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.

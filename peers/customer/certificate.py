@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from peers.rpc.tls import ClientFile, secure
+from peers.rpc.security.tls import ClientFile, secure
 
 
 def show_certificate(file: str | Path) -> str:
     """Has this process speak TLS as the client whose file that is, as `bazaar invite --client` wrote it; returns the
     name that this client trades under. To be called before the first customer is made, for TLS is set for the whole
     process. TownError if the file cannot be read, or is none."""
-    from peers.rpc.certificates import client_in  # It takes a while to import.
+    from peers.rpc.security.certificates import client_in  # It takes a while to import.
 
     path = Path(file)
     client = client_in(path)

@@ -28,8 +28,8 @@ from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.errors import BadRequest
-from peers.rpc.public_form import Document, offer_dict, request_dict, stamp_of
-from peers.rpc.read_form import as_of_dict, as_of_in
+from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
+from peers.rpc.forms.read_form import as_of_dict, as_of_in
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 
@@ -173,15 +173,20 @@ class Customer:
     ) -> Document:
         names = {*self._told, self._area, *self._other_areas} if self._one_log else self._told.keys()
         since = {each: self._since(each) for each in names}
+        asked_s = time.monotonic()
         found: Document = dict(self.ask("search_areas", item, wanted, since, within_s=within_s, area=area))
+        known = (self._area, *self._other_areas) if wanted is None else wanted
+        self._journals.note_areas(area, asked_s, item, known, found, since)
+        self._one_log = self._one_log or bool(found.get("one_log"))
         for each, as_of in found["as_of"].items():
             self._hear(each, as_of)
         return found
 
     def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
         asked_s = time.monotonic()
-        found = self.ask("browse", item, self._since(area), within_s=within_s, area=area)
-        self._journals.note_search(area, asked_s, item, found)
+        since = self._since(area)
+        found = self.ask("browse", item, since, within_s=within_s, area=area)
+        self._journals.note_search(area, asked_s, item, found, since)
         self._one_log = self._one_log or bool(found.get("area"))
         self._hear(area, found)
         return list(found["rows"])
@@ -313,7 +318,7 @@ class Customer:
         return None if told is None else as_of_dict(told)
 
     def _hear(self, area: str, answer: Document | None) -> None:
-        heard = None if answer is None else as_of_in(answer)
+        heard = None if answer is None else as_of_in(answer, shared=self._one_log)
         if heard is not None:
             self._told[area] = heard.joined(self._told.get(area, heard), shared=self._one_log)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from db.audit.history.digest import seen_digest
 from peers.errors import TownError
-from peers.rpc.read_form import Document
+from peers.rpc.forms.read_form import Document
 from peers.runtime.journal import Journal
 
 _READS_A_SECOND = 20
@@ -43,27 +43,62 @@ class Journals:
             self._write(area, "opened", {})  # What an earlier life was told, this one does not know.
         self._write(area, kind, payload)
 
-    def note_search(self, area: str, asked_s: float, item: str | None, found: Document) -> None:
-        """Writes down what a search showed, which was asked for at `asked_s` of the monotonic clock."""
-        rows = [(row["deposit_id"], row["remaining"]) for row in found["rows"]]
-        as_of = {field: found.get(field) for field in ("term", "seq", "place", "area", "within_ms")}
-        seen = {"rows": len(rows), "digest": seen_digest(rows), "first": rows[:_ROWS_NOTED]}
-        self._note_read(area, asked_s, {"what": "search", "item": item, **as_of, **seen})
+    def note_search(
+        self, area: str, asked_s: float, item: str | None, found: Document, since: Document | None = None
+    ) -> None:
+        """Writes down what a search showed, which was asked for at `asked_s` of the monotonic clock, and `since` what
+        it was to be no older than."""
+        self._note_read(asked_s, {area: _search_words(item, found, since)})
+
+    def note_areas(
+        self,
+        area: str,
+        asked_s: float,
+        item: str | None,
+        wanted: Collection[str],
+        found: Document,
+        since: Mapping[str, Document | None],
+    ) -> None:
+        """Writes down what a search over the areas `wanted` showed, which the post of `area` was asked for: of each
+        area as of a search there, and there too who answered, and who is said not to have."""
+        shown: dict[str, list[Document]] = {name: [] for name in found["areas"]}
+        for row in found["offers"]:
+            shown.setdefault(row["area"], []).append(row)
+        words: Document = {
+            "what": "areas",
+            "wanted": sorted(wanted),
+            "answered": list(found["areas"]),
+            "missing": [each["area"] for each in found["missing"]],
+            "shown": sorted(name for name, rows in shown.items() if rows),
+        }
+        searches = {}
+        for name, as_of in found["as_of"].items():
+            shared = {"area": name if found.get("one_log") else "", "within_ms": found.get("within_ms")}
+            browsed = {**as_of, **shared, "rows": shown.get(name, [])}
+            searches[name] = _search_words(item, browsed, since.get(name))
+        self._note_read(asked_s, searches, about=(area, words))
 
     def note_outcome(self, area: str, asked_s: float, request_id: str, found: Document | None) -> None:
         """Writes down what had become of a request."""
         state = "none" if found is None else "taken_back" if "taken_back" in found else "decided"
         seq = None if found is None else found.get("seq")
-        self._note_read(area, asked_s, {"what": "outcome", "request_id": request_id, "state": state, "seq": seq})
+        undone = {"place": found["taken_back"].get("place")} if found is not None and state == "taken_back" else {}
+        words = {"what": "outcome", "request_id": request_id, "state": state, "seq": seq, **undone}
+        self._note_read(asked_s, {area: words})
 
-    def _note_read(self, area: str, asked_s: float, words: dict[str, Any]) -> None:
+    def _note_read(
+        self, asked_s: float, words: Mapping[str, Document], about: tuple[str, Document] | None = None
+    ) -> None:
+        """Writes down what was read in each area, and in one of them what is to be said of all."""
         now_s = time.monotonic()
         if len(self._read_s) == _READS_A_SECOND and now_s - self._read_s[0] < 1:
             return
         self._read_s.append(now_s)
+        lines = [*words.items(), *([] if about is None else [about])]
         # What is not noted is not judged; nobody is to be kept from looking by a disk that is full.
         with contextlib.suppress(TownError):
-            self.note(area, "read", read={**words, "asked_us": round(asked_s * 1_000_000)})
+            for area, each in lines:
+                self.note(area, "read", read={**each, "asked_us": round(asked_s * 1_000_000)})
 
     def _write(self, area: str, kind: str, payload: dict[str, Any]) -> None:
         self._open[area].write(time.time_ns() // 1_000_000, kind, **payload)
@@ -72,3 +107,10 @@ class Journals:
         """Closes them all."""
         for journal in self._open.values():
             journal.close()
+
+
+def _search_words(item: str | None, found: Document, since: Document | None) -> Document:
+    rows = [(row["deposit_id"], row["remaining"]) for row in found["rows"]]
+    as_of = {field: found.get(field) for field in ("term", "seq", "place", "area", "within_ms")}
+    seen = {"rows": len(rows), "digest": seen_digest(rows), "first": rows[:_ROWS_NOTED]}
+    return {"what": "search", "item": item, **as_of, **seen, **({} if since is None else {"since": since})}

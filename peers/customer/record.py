@@ -12,9 +12,11 @@ such thing, and nothing is guessed: the file is refused.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -98,7 +100,10 @@ class AskedRecord:
             self._claim()
             self._read()
             self._rewrite()
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._file = self._open()
+            # Where the last whole line ends.
+            self._end = os.fstat(self._file).st_size
+            self._is_doubtful = False
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
@@ -134,6 +139,7 @@ class AskedRecord:
         written: then it must not be sent."""
         if request.id in self._unanswered:
             return
+        self._make_sure()
         # First, for a Ctrl-C may come while it is written: it is kept then, whether or not it was sent.
         self._unanswered[request.id] = request
         try:
@@ -156,15 +162,50 @@ class AskedRecord:
         self._told.append(told)
 
     def _append(self, line: _Line, *, durable: bool) -> None:
+        self._make_sure()
         try:
-            os.write(self._file, msgspec.json.encode(line) + b"\n")
+            whole = msgspec.json.encode(line) + b"\n"
+            if os.write(self._file, whole) < len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # The disk took a part of it.
             if durable:
                 os.fsync(self._file)
+            self._end += len(whole)
         except OSError as error:
-            raise TownError(
-                f"{self.path} cannot be written ({error.strerror or error}), so nothing is asked: what is not kept "
-                "could be bought twice"
-            ) from error
+            self._take_back()
+            raise self._not_written(error) from error
+
+    def _make_sure(self) -> None:
+        """Has the file be known to be right before more is written to it. TownError if it cannot be written."""
+        if self._is_doubtful:
+            try:
+                self._begin_anew()
+            except OSError as error:
+                raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> TownError:
+        return TownError(
+            f"{self.path} cannot be written ({error.strerror or error}), so nothing is asked: what is not kept "
+            "could be bought twice"
+        )
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def _take_back(self) -> None:
+        """Takes out what could not be written: it is not asked, so whoever opens this next must not ask it.
+
+        After a sync that failed nobody knows what the disk has of the file, and the next sync would not say: what the
+        kernel could not write it may have dropped. So all of it is written anew before anything else is."""
+        self._is_doubtful = True
+        with suppress(OSError):
+            os.ftruncate(self._file, self._end)
+
+    def _begin_anew(self) -> None:
+        """Writes all that is of use into a new file in place of the doubtful one. OSError if that cannot be done."""
+        self._rewrite()
+        fresh = self._open()
+        os.close(self._file)
+        self._file, self._end, self._is_doubtful = fresh, os.fstat(fresh).st_size, False
 
     # -- opening it ----------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import msgspec
 
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import NotSeen
-from peers.town.books import Books
+from peers.town.database.books import Books
 
 ITEM = "fish"
 PRICE = "2.50"

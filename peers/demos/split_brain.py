@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from peers.core.reports import Elected, EntryRefused
 from peers.errors import NotTrader, WireError
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.scenes.customers import SceneCustomer
 from peers.scenes.scene import Scene

@@ -77,8 +77,9 @@ class DeferredReplies:
     def defer(self, on_reply: OnReply) -> int:
         """Notes a caller down; returns the number of its call."""
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="deferred-replies", daemon=True)
+            thread.start()  # Where the machine has no more threads, the next caller tries again.
+            self._thread = thread
         self._came = True
         if self._sleeps:
             self._wake_up.ring()

@@ -30,14 +30,15 @@ from peers.core.market.records import Deposit, Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.names import ROLES, peer_name
 from peers.errors import BadRequest, PostClosed, WireError
-from peers.rpc import public_form, wire
-from peers.rpc.area_form import areas_in, search_arguments, since_in
+from peers.rpc import wire
 from peers.rpc.deferred_replies import OnReply
+from peers.rpc.forms import public_form
+from peers.rpc.forms.area_form import areas_in, search_arguments, since_in
+from peers.rpc.forms.read_form import browse_dict, since_of
 from peers.rpc.permissions import check_machine, check_may_see, check_may_speak, check_may_trade, machines_only
-from peers.rpc.reactor import Afterwards
-from peers.rpc.read_form import browse_dict, since_of
-from peers.rpc.served_connection import CallAnswer
-from peers.rpc.server import CallHandler, MayWait, caller, caller_identity, served_on_thread
+from peers.rpc.serving.reactor import Afterwards
+from peers.rpc.serving.served_connection import CallAnswer
+from peers.rpc.serving.server import CallHandler, MayWait, caller, caller_identity, served_on_thread
 from peers.rpc.speakers import check_newcomer, check_own_machine, check_sender, check_trader_tells
 
 

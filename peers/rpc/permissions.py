@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from peers.core.bounds import NO_RANK
 from peers.core.names import rank_of
 from peers.errors import NotAllowed, PostClosed
-from peers.rpc.identity import CLIENT_PREFIX, Identity
-from peers.rpc.served_connection import ServedConnection
-from peers.rpc.server import caller_identity
+from peers.rpc.security.identity import CLIENT_PREFIX, Identity
+from peers.rpc.serving.served_connection import ServedConnection
+from peers.rpc.serving.server import caller_identity
 
 HomeOf = Callable[[str], str | None]
 """Gives the host that a peer is called at, by its name; None for one that is not known."""

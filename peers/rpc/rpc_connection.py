@@ -19,8 +19,8 @@ from Pyro5.socketutil import SocketConnection
 
 from peers.endpoints import host_of, split_endpoint
 from peers.errors import BazaarError, wire_error_of
+from peers.rpc.security.tls import expecting
 from peers.rpc.shortcuts import nearest
-from peers.rpc.tls import expecting
 from peers.rpc.transport import (
     ANSWER,
     CALL,

@@ -15,8 +15,8 @@ from peers.core.membership.members import Member
 from peers.core.messages import LinkMessage, MemberNews
 from peers.endpoints import host_of
 from peers.errors import NotAllowed, PostClosed
-from peers.rpc.identity import Identity
-from peers.rpc.served_connection import ServedConnection
+from peers.rpc.security.identity import Identity
+from peers.rpc.serving.served_connection import ServedConnection
 from peers.rpc.wire import Parcel
 
 HomeOfRank = Callable[[int], str | None]

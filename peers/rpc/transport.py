@@ -14,7 +14,7 @@ from typing import NoReturn
 import msgspec
 from Pyro5 import config, errors, protocol, serializers
 
-from peers.rpc.public_errors import send_errors_readably
+from peers.rpc.forms.public_errors import send_errors_readably
 
 MAX_MESSAGE = 8 * 1024 * 1024
 """The most bytes in the payload and the annotations of one answer."""

@@ -2,7 +2,7 @@
 
 Types and bounds are checked here, who may say it in `peers.rpc.speakers`, and whether it can be true by the core, and
 in the end by the ledger, which trusts nobody. What callers from outside send and get is another matter
-(`peers.rpc.public_form`).
+(`peers.rpc.forms.public_form`).
 """
 
 from __future__ import annotations

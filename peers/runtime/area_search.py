@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from nameserver.client import NameServerClient
 from peers.errors import TownError, WireError
-from peers.rpc.area_form import areas_dict
-from peers.rpc.public_form import Document
+from peers.rpc.forms.area_form import areas_dict
+from peers.rpc.forms.public_form import Document
 from peers.runtime.brief_calls import pass_on
 
 ANSWER_S = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from peers.core.membership.members import Member
 from peers.errors import BadRequest, PostClosed, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
@@ -22,6 +24,14 @@ def pass_on(uri: str, method: str, arguments: tuple[object, ...], timeout_s: flo
         raise PostClosed(why="the trader does not answer") from error
     finally:
         connection.close()
+
+
+def deliver_once(uri: str, parcel: bytes, timeout_s: float) -> None:
+    """Has a neighbour take in a packed parcel, if it can."""
+    connection = RpcConnection(uri, timeout_s)
+    with contextlib.suppress(CallFailed, WireError):
+        connection.call("deliver", parcel)
+    connection.close()
 
 
 def call_back(member: Member) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from peers.core.calls import AsOf, Call, Failure, OnOffer, Reply, Search, Status
 from peers.core.commands import (
     CallTrader,
@@ -58,14 +60,14 @@ from peers.endpoints import endpoint, host_of
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
-from peers.rpc.public_form import Document, Reader
-from peers.rpc.reactor import Afterwards
-from peers.rpc.served_connection import ServedConnection
-from peers.rpc.server import Server
-from peers.rpc.tls import is_secured
-from peers.rpc.wire import Parcel
+from peers.rpc.forms.public_form import Document, Reader
+from peers.rpc.security.tls import is_secured
+from peers.rpc.serving.reactor import Afterwards
+from peers.rpc.serving.served_connection import ServedConnection
+from peers.rpc.serving.server import Server
+from peers.rpc.wire import Parcel, pack
 from peers.runtime.area_search import AreaSearch
-from peers.runtime.brief_calls import call_back, pass_on
+from peers.runtime.brief_calls import call_back, deliver_once, pass_on
 from peers.runtime.homes import Homes
 from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
@@ -77,10 +79,15 @@ from peers.runtime.spec import CutLinks, PeerSpec
 from peers.runtime.timers import Timers
 from peers.runtime.trader_client import SaleNotifier, TraderClient
 from peers.runtime.waiting_calls import WaitingCalls
+from peers.runtime.watchdog import Watchdog
 
 ANSWER_WITHIN = 0.8
 """A caller is told "not decided yet" after this part of a call's timeout, before it gives up by itself. No setting:
 it has only to be less than 1, by more than the way of an answer takes."""
+
+HELD_FOR = 0.5
+"""The core of a trader is at one input for this part of `suspect_s` before the town is told. No setting: less than 1,
+or the neighbours know by themselves, and far more than an input takes."""
 
 REGISTER_PATIENCE_S = 10.0
 """How long to look for a name server at the start. No setting: a town starts one before its first peer."""
@@ -164,6 +171,11 @@ class PeerHost:
         lost = settings.market.loss_after_crash
         self._handed_over = handed_over_before(Path(spec.directory), spec.name) if lost else ()
         self._journal = Journal(Path(spec.directory), spec.name)
+        # How many inputs the core has handled, and the neighbours that it has; both are read without the lock.
+        self._handled = 0
+        self._neighbours: tuple[Member, ...] = ()
+        bound_s = settings.timing.suspect_s * HELD_FOR
+        self._watchdog = Watchdog(bound_s, self._lock.locked, lambda: self._handled, self._tell_held)
         self._noted_first = NotedFirst(self._journal, spec.name, on_report)
         self._timers = Timers(self._lock, self._fire)
         self._ledger = LedgerExecutor(make_ledger, self._on_result, self._replies, log)
@@ -206,7 +218,7 @@ class PeerHost:
             CancelTimer: lambda command: self._timers.cancel(command.timer),
             CallTrader: lambda command: self._noted_first.then(lambda: self._trader_client.ask(command)),
             NotifySales: self._sale_notifier.tell,
-            SetLinks: lambda command: self._links.set_neighbours(command.neighbours),
+            SetLinks: self._set_links,
             HoldPost: self._hold_post,
             Crash: lambda _: os.kill(os.getpid(), signal.SIGKILL),
             Stop: lambda _: self._on_stop(),
@@ -245,6 +257,7 @@ class PeerHost:
         with self._lock:
             self._ended = True
             self._timers.stop()
+            self._watchdog.stop()
             self._trader_client.stop()
             self._sale_notifier.stop()
             self._links.retire_all()
@@ -415,6 +428,7 @@ class PeerHost:
             self._calls.close()
             self._on_fault(error)
             raise
+        self._handled += 1
         if not claims and type(event) is not LedgerReplied:  # These threads hand replies out by themselves.
             self._replies.ring()
         return claimed
@@ -427,11 +441,25 @@ class PeerHost:
             self._exchange.incarnation = report.incarnation
         self._on_report(report)
 
+    def _set_links(self, command: SetLinks) -> None:
+        self._neighbours = command.neighbours
+        self._links.set_neighbours(command.neighbours)
+
+    def _tell_held(self) -> None:
+        """The core is held while in office: the neighbours hear that this peer is gone. It refutes that as soon as it
+        goes on, and if there is another trader by then, the log says so. From the watchdog's thread."""
+        self._log.warning("the core is held, so the town is told that this trader is gone")
+        gone = msgspec.structs.replace(self.member, incarnation=self._exchange.incarnation, up=False)
+        told = pack(self._exchange.seal((MemberNews(members=(gone,)),)))
+        for neighbour in self._neighbours:  # One of them may be held as well.
+            threading.Thread(target=deliver_once, args=(neighbour.uri, told, self._timeout_s), daemon=True).start()
+
     def _hold_post(self, command: HoldPost) -> None:
         self._registration.hold(command.term if command.held else None, command.area)
         if command.area:
             return  # It only stands in for another; its own office goes on.
         self._ledger.hold(command.held)
         self._in_office = command.held
+        self._watchdog.watch(on=command.held)
         if not command.held:
             self._sale_notifier.rest()

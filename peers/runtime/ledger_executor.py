@@ -4,6 +4,10 @@ Entries and readings have a queue and a thread each: what callers want to read d
 entry that finds its queue idle is carried out by the very thread that caused it: two switches of threads less, which
 is much of what a lone purchase costs. What an entry changes in the books is handed on in the order of the log.
 
+A thread may be held, by whatever, in the middle of all that. The core then asks for the same entry again, at the
+same place, and the turn is taken from that thread and given to a new one. The first may wake up at any time: what it
+writes then finds its place taken, and what it brings the core has no use for.
+
 When an entry has been written, answers are to be sent. The thread that wrote it sends them, unless the next entry
 waits for that thread already: then another one sends them while the ledger works.
 
@@ -78,7 +82,7 @@ class LedgerExecutor:
 
     def claim(self, operation: Operation) -> bool:
         """Whether the caller may, and then must, `carry_out` this operation itself."""
-        return type(operation) is Append and self._appends.claim()
+        return type(operation) is Append and self._appends.claim(operation)
 
     def hold(self, in_office: bool) -> None:
         """While in office, the ledger stays open."""
@@ -117,10 +121,13 @@ class LedgerExecutor:
         self._on_result(operation, result)
 
     def _make_books(self) -> None:
-        """Hands on what entries changed, in their order. Nobody waits for it."""
-        with self._making:
-            while self._to_make:
-                self._perform(self._to_make.popleft())
+        """Hands on what entries changed, in their order. Nobody waits for it, nor for a thread that is at it."""
+        while self._to_make and self._making.acquire(blocking=False):
+            try:
+                while self._to_make:
+                    self._perform(self._to_make.popleft())
+            finally:
+                self._making.release()
 
     def _perform(self, operation: Operation) -> Result:
         with self._lock:
@@ -156,29 +163,58 @@ class _Queue:
         self._lock = threading.Lock()
         self._wake_up = WakeUp()
         self._waiting: deque[Operation] = deque()
-        # Whether an operation is under way, on the queue's own thread or on one that claimed the turn.
-        self._busy = False
+        # The operation under way, and the thread that has the turn: the queue's own, or one that claimed it.
+        self._under_way: tuple[Operation, int] | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
 
+    @property
+    def _busy(self) -> bool:
+        return self._under_way is not None
+
     def put(self, operation: Operation) -> None:
         with self._lock:
+            if self._has(operation):
+                self._give_to_another(operation)
+                return
             if isinstance(operation, Load | ReadPost):
                 # It goes first, for a market without a trader, or in doubt of who it is, waits for it.
                 self._waiting.appendleft(operation)
             else:
                 self._waiting.append(operation)
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            if self._thread is None:
+                self._start_thread()
             if not self._busy:
                 self._wake_up.ring()
 
-    def claim(self) -> bool:
+    def _has(self, operation: Operation) -> bool:
+        """Whether this very entry is under way, or waits."""
+        if type(operation) is not Append:
+            return False
+        is_under_way = self._under_way is not None and self._under_way[0] is operation
+        return is_under_way or any(each is operation for each in self._waiting)
+
+    def _give_to_another(self, operation: Operation) -> None:
+        """The core has waited for too long: whoever was to do it is held, and loses the turn."""
+        if not any(each is operation for each in self._waiting):
+            self._waiting.appendleft(operation)
+        self._under_way = None
+        self._start_thread()
+
+    def _start_thread(self) -> None:
+        """Makes a thread the queue's own, instead of the one there was, which ends as soon as it can."""
+        if self._closed:
+            return
+        self._wake_up.ring()
+        self._wake_up = WakeUp()
+        self._thread = threading.Thread(target=self._run, args=(self._wake_up,), name=self._name, daemon=True)
+        self._thread.start()
+
+    def claim(self, operation: Operation) -> bool:
         with self._lock:
             if self._busy or self._waiting or self._closed:
                 return False
-            self._busy = True
+            self._under_way = (operation, threading.get_ident())
             return True
 
     @property
@@ -187,8 +223,11 @@ class _Queue:
         return bool(self._waiting)
 
     def release(self) -> None:
+        """Ends the turn of the calling thread, unless it was taken from it."""
         with self._lock:
-            self._busy = False
+            if self._under_way is None or self._under_way[1] != threading.get_ident():
+                return
+            self._under_way = None
             if self._waiting:
                 self._wake_up.ring()
 
@@ -199,20 +238,21 @@ class _Queue:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, wake_up: WakeUp) -> None:
         patience_s: float | None = REST_AFTER_S
-        while not self._closed:
-            operation = self._next()
+        while not self._closed and wake_up is self._wake_up:
+            operation = self._next(wake_up)
             if operation is not None:
                 self._work(self, operation)
                 patience_s = REST_AFTER_S
-            elif not self._wake_up.wait(patience_s):
+            elif not wake_up.wait(patience_s):
                 self._rest()
                 patience_s = None  # The ledger is closed; the thread sleeps until there is something to do.
 
-    def _next(self) -> Operation | None:
+    def _next(self, wake_up: WakeUp) -> Operation | None:
         with self._lock:
-            if self._busy or not self._waiting:
+            if self._busy or not self._waiting or wake_up is not self._wake_up:
                 return None
-            self._busy = True
-            return self._waiting.popleft()
+            operation = self._waiting.popleft()
+            self._under_way = (operation, threading.get_ident())
+            return operation

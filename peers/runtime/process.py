@@ -13,10 +13,10 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Literal, cast
@@ -28,8 +28,9 @@ from db.ledger.searching import NearestStock
 from peers.books_address import without_secrets
 from peers.core.ledger.port import Ledger
 from peers.core.settings import make_settings
+from peers.points import NO_MEMORY
+from peers.rpc.security.tls import TlsFiles, secure
 from peers.rpc.shortcuts import call_directly
-from peers.rpc.tls import TlsFiles, secure
 from peers.runtime.faults.chaos_peer import ChaosPeer
 from peers.runtime.host import PeerHost
 from peers.runtime.logs import Log, open_log
@@ -37,6 +38,7 @@ from peers.runtime.spec import (
     Begin,
     Believed,
     CutLinks,
+    EatMemory,
     Finish,
     Finished,
     LieInWait,
@@ -44,11 +46,13 @@ from peers.runtime.spec import (
     Quiesce,
     Ready,
     SetClock,
+    SpoilDisk,
     TellBelief,
     ToPeer,
 )
 from peers.runtime.town_reporter import TownReporter
 from peers.runtime.warm_up import warm_up
+from peers.runtime.whole import Wholeness, wants_memory
 
 LEAVE_WITHIN_S = 3.0
 """How long a peer may take to leave the market before it ends without. No setting: whoever ends it waits as long."""
@@ -75,14 +79,29 @@ def run_peer(spec: PeerSpec, channel: socket.socket) -> None:
     if spec.advertised is not None:
         call_directly(spec.advertised, spec.host)
     log = open_log(Path(spec.directory), spec.name)
-    chaos = ChaosPeer(spec.switch, spec.name, log) if spec.switch is not None else None
 
     def fault(error: BaseException) -> None:
         _die(log, error)
 
-    threading.excepthook = lambda args: _die(log, args.exc_value)
-    reporter = TownReporter(channel, log, quiet=spec.quiet)
+    Wholeness(fault)
     orders = _Orders(channel)
+    try:
+        _run_whole(spec, channel, orders, log, fault)
+    except BaseException as error:
+        if wants_memory(error):
+            _die(log, error)
+        raise
+
+
+def _run_whole(
+    spec: PeerSpec,
+    channel: socket.socket,
+    orders: _Orders,
+    log: Log,
+    fault: Callable[[BaseException], None],
+) -> None:
+    chaos = ChaosPeer(spec.switch, spec.name, log) if spec.switch is not None else None
+    reporter = TownReporter(channel, log, quiet=spec.quiet)
     settings = make_settings(spec.settings)
     rules, area = settings.ledger, spec.area if settings.market.one_stock else ""
     nearest = None
@@ -129,7 +148,7 @@ def _live(host: PeerHost, orders: _Orders, reporter: TownReporter, chaos: ChaosP
             host.rest()
         elif isinstance(order, CutLinks):
             host.cut_links(order)
-        elif isinstance(order, LieInWait | SetClock):
+        elif isinstance(order, LieInWait | SetClock | SpoilDisk | EatMemory):
             if chaos is not None:
                 chaos.obey(order)
         elif isinstance(order, TellBelief):
@@ -217,8 +236,12 @@ class _Orders:
 
 
 def _die(log: Log, error: BaseException | None) -> None:
-    """A bug: says so wherever it may be read, and ends the process before it can do harm."""
-    trace = "".join(traceback.format_exception(error)) if error is not None else "no traceback"
-    log.error("a bug; the peer ends", traceback=trace)
-    print(without_secrets(trace), file=sys.stderr, flush=True)
-    os._exit(FAULT)
+    """A bug, or no more memory: says so wherever it may be read, and ends the process before it can do harm."""
+    code = NO_MEMORY if wants_memory(error) else FAULT
+    what = "the machine gives no more memory or threads" if code == NO_MEMORY else "a bug"
+    try:
+        trace = "".join(traceback.format_exception(error)) if error is not None else "no traceback"
+        log.error(f"{what}; the peer ends", traceback=trace)
+        print(without_secrets(trace), file=sys.stderr, flush=True)
+    finally:  # What says it may want memory, too. A peer of which a thread is missing would be worse than none.
+        os._exit(code)

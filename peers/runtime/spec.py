@@ -98,6 +98,23 @@ class SetClock(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     drift: float = 0.0
 
 
+class SpoilDisk(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: for so many `seconds`, what you write to files and have synced fails, or takes
+    `takes_s` each time (`peers.runtime.faults.disk`)."""
+
+    seconds: float
+    fails: bool = False
+    takes_s: float = 0.0
+
+
+class EatMemory(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Town to peer, in chaos towns: once you are limited, take all memory there is but so many bytes, for so many
+    `seconds` (`peers.runtime.faults.memory`)."""
+
+    seconds: float
+    spare: int
+
+
 class TellBelief(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Town to peer: say what you believe of the market, unless it is still what has this checksum."""
 
@@ -131,5 +148,5 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
-ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief | LieInWait | SetClock
+ToPeer = Begin | Quiesce | Finish | CutLinks | TellBelief | LieInWait | SetClock | SpoilDisk | EatMemory
 ToTown = Ready | Told | Believed | Finished

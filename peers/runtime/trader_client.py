@@ -27,7 +27,7 @@ from peers.core.commands import CallTrader, NotifySales
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member
 from peers.errors import WireError
-from peers.rpc.public_form import deposit_of, offer_dict, outcome_of, request_dict
+from peers.rpc.forms.public_form import deposit_of, offer_dict, outcome_of, request_dict
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.rpc.wake_up import WakeUp
 from peers.rpc.wire import pack, unpack_reversals, unpack_standing, unpack_stock_reply

@@ -12,7 +12,7 @@ from peers.core.inputs import CallerLeft, Input, RequestReceived
 from peers.core.ledger.port import Operation
 from peers.errors import PostClosed, WireError
 from peers.rpc.deferred_replies import AwaitedReply, DeferredReplies, OnReply
-from peers.rpc.reactor import Afterwards
+from peers.rpc.serving.reactor import Afterwards
 
 
 class Step(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from peers.customer import Customer
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 
 _T = TypeVar("_T")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.scenes.stage import Stage
 
 _DEPOSIT = ("fish", 20, "9.00")

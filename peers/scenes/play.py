@@ -18,9 +18,9 @@ from peers.scenes.hearing import Hearing
 from peers.scenes.scene import HOST, Scene
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import SceneVerdict
-from peers.town.directory import Directory
-from peers.town.options import RunOptions
-from peers.town.town import Town
+from peers.town.files.directory import Directory
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.town import Town
 
 SAID = "said.txt"
 """The file in the town's directory that has all the town said."""

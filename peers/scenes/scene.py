@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from peers.scenes.stage import Stage
-from peers.town.options import RunOptions, parse_roles, parse_settings
-from peers.town.presets import find_preset
+from peers.town.plan.options import RunOptions, parse_roles, parse_settings
+from peers.town.plan.presets import find_preset
 
 Market = Literal["lamport", "vector", "ring", "replicated"]
 

@@ -22,17 +22,17 @@ from peers.core.leadership.state import LeadershipState
 from peers.core.market.records import ElectionRecord
 from peers.core.names import Role
 from peers.core.reports import Elected, LeadershipChanged
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.rpc.rpc_connection import RpcConnection
 from peers.runtime.spec import CutLinks
 from peers.scenes.audience import Audience
 from peers.scenes.customers import SceneCustomer
 from peers.scenes.hearing import DEADLINE_S, Hearing
 from peers.scenes.verdict import Fact, NotSeen
-from peers.town.books import Books
-from peers.town.options import RunOptions
-from peers.town.replicas import Replicas
-from peers.town.town import Town
+from peers.town.database.books import Books
+from peers.town.database.replicas import Replicas
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.town import Town
 
 # None is an option: they only bound how late a scene goes on.
 _CALL_S = 10.0

@@ -14,9 +14,9 @@ from peers.core.bounds import NO_RANK
 from peers.core.names import rank_of
 from peers.endpoints import split_endpoint
 from peers.errors import SettingsError, TownError
-from peers.rpc.tls import TlsFiles, secure
-from peers.town.areas import read_areas
-from peers.town.directory import Directory
+from peers.rpc.security.tls import TlsFiles, secure
+from peers.town.files.directory import Directory
+from peers.town.plan.areas import read_areas
 from peers.town.speaking import speak_to
 
 

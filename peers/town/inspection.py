@@ -17,10 +17,10 @@ from db.audit.report import AuditReport
 from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.core.names import GraphKind
 from peers.errors import TownError
-from peers.town.areas import database_of_area
-from peers.town.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
+from peers.town.database.replication import members_elsewhere
+from peers.town.files.directory import Directory, PeerState, TownState, graph_is_sound, live_graph
 from peers.town.machines.elsewhere import Elsewhere
-from peers.town.replication import members_elsewhere
+from peers.town.plan.areas import database_of_area
 from peers.town.speaking import speak_to
 from peers.town.view.console import Console
 from peers.town.view.status import PeerStatus, read_status
@@ -135,7 +135,7 @@ def _books_of(area: Directory, home: tuple[str, str], *, running: bool) -> Itera
         uri, database = home
         yield uri, (state.database if state is not None else "") or database_of_area(database, area.area_name)
     elif state.books == "own" and not running:
-        from peers.town.replicas import books_at_rest
+        from peers.town.database.replicas import books_at_rest
 
         with books_at_rest(area.mongo, Console(out=sys.stderr)) as uri:
             yield uri, state.database
@@ -173,7 +173,7 @@ def _go_on_elsewhere(directory: Directory, state: TownState | None) -> bool:
 
 @contextlib.contextmanager
 def _private_books(directory: Directory) -> Iterator[str]:
-    from peers.town.replicas import books_at_rest
+    from peers.town.database.replicas import books_at_rest
 
     try:
         if not directory.claim():

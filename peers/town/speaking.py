@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nameserver.names import FOUNDER
+from peers.rpc.security.tls import TlsFiles, is_secured, secure
 from peers.rpc.shortcuts import call_directly
-from peers.rpc.tls import TlsFiles, is_secured, secure
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 
 
 def speak_to(state: TownState, directory: Directory, *, is_client: bool = False) -> tuple[str, int]:
@@ -25,7 +25,7 @@ def tags_of_founder(directory: Directory) -> dict[str, str]:
     """Returns what the card of the town that is opened in `directory` says of who opened it, and may close it."""
     if not is_secured():
         return {}
-    from peers.rpc.certificates import validity_of  # It takes a while to import.
+    from peers.rpc.security.certificates import validity_of  # It takes a while to import.
 
     machine = validity_of(TlsFiles(directory.tls)).identity
     return {} if machine is None else {FOUNDER: machine.name}

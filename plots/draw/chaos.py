@@ -12,7 +12,7 @@ import numpy as np
 
 from peers.chaos.events import HISTORY, Events, Injected, read_events
 from peers.chaos.gaps import COUNTS_FROM_S, Gap, KindOfGap, pauses
-from peers.chaos.plan import FAMILIES, TRADER_KINDS
+from peers.chaos.kinds import FAMILIES, TRADER_KINDS
 from peers.chaos.verdict import ChaosVerdict, read_verdict
 from plots.draw import style
 

@@ -26,7 +26,7 @@ import time
 from peers.books_address import address_given
 from peers.core.market.records import Post
 from peers.errors import LedgerError
-from peers.town.books import Books
+from peers.town.database.books import Books
 books = Books(address_given("@/password/books.address"), "bazaar", timeout_s=1.0)
 sold = -1
 while True:

@@ -14,7 +14,7 @@ from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess
 from peers.core.market.records import Post
 from peers.errors import LedgerError
-from peers.town.books import Books
+from peers.town.database.books import Books
 from tests.fixtures import mongo as fixtures_mongo
 from tests.helpers.deals import stock
 from tests.helpers.log_trader import LogTrader, trade_a_while

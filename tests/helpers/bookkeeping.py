@@ -10,7 +10,6 @@ its end, as they were at any place before, or torn.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -64,9 +63,13 @@ class Clerk:
         self.post: Document = {"_id": "main", "term": 0, "trader": None, "since": _MORNING, "seq": 0}
         self._waiting: list[Document] = []
         self._shelf: list[Document] = []
-        self._ids = itertools.count(1)
+        self._last_id = 0
         self._ms = 0
         self.elect(trader)
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     @property
     def posts(self) -> list[Document]:
@@ -98,7 +101,7 @@ class Clerk:
         )
 
     def deposit(self, seller: str, item: str, quantity: int, price: str, time: int) -> str:
-        deposit_id = f"{seller}.d{next(self._ids)}"
+        deposit_id = f"{seller}.d{self._next_id()}"
         document = {
             "_id": deposit_id,
             "seller": seller,
@@ -118,7 +121,7 @@ class Clerk:
         return deposit_id
 
     def ask(self, buyer: str, item: str, quantity: int, time: int, vector: dict[str, int] | None = None) -> str:
-        request_id = f"{buyer}.r{next(self._ids)}"
+        request_id = f"{buyer}.r{self._next_id()}"
         clock = {"vector": vector} if vector else {"lamport": time}
         document = {
             "_id": request_id,

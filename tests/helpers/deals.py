@@ -7,7 +7,7 @@ from itertools import count
 
 import msgspec
 
-from peers.core.ledger.log import Entry, OfficeEntry, Recount, TradeEntry
+from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry, Recount, TradeEntry
 from peers.core.ledger.port import Append
 from peers.core.market.money import split
 from peers.core.market.records import (
@@ -84,8 +84,10 @@ def unavailable(request: Accepted, seq: int, *, term: int = 1, trader: str = TRA
     )
 
 
-def taken_back(outcome: Outcome, number: int, *, term: int = 1, trader: str = TRADER) -> Outcome:
-    """A sale after it was undone, as reversal `number`."""
+def taken_back(
+    outcome: Outcome, number: int, *, term: int = 1, trader: str = TRADER, place: int = NOWHERE
+) -> Outcome:
+    """A sale after it was undone, as reversal `number`, by the entry at `place`."""
     assert outcome.sale is not None
     reversal = Reversal(
         number=number,
@@ -96,6 +98,7 @@ def taken_back(outcome: Outcome, number: int, *, term: int = 1, trader: str = TR
         trader=trader,
         taken_back_at_ms=T0_MS + 20_000 + number,
         reason="the seller does not have the goods",
+        place=place,
     )
     return msgspec.structs.replace(outcome, taken_back=reversal)
 

@@ -26,7 +26,7 @@ from peers.core.names import rank_of, role_in
 from peers.errors import WireError
 from peers.rpc import wire
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 
 PAUSE_S = 0.02
 BELIEVED_S = 0.6  # A terminal asks its peers four times a second what they believe.

@@ -15,8 +15,8 @@ from pymongo.errors import PyMongoError
 import db.mongod.process
 from db.mongod.process import free_port
 from db.mongod.program import find_mongod
-from peers.rpc.certificates import ensure_certificates
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import ensure_certificates
+from peers.rpc.security.tls import TlsFiles
 from tests.helpers.waiting import wait_until
 
 HOST = "127.0.0.1"

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from nameserver.names import NAME_SERVER_OBJECT
-from peers.rpc.tls import HANDSHAKE_S
+from peers.rpc.security.tls import HANDSHAKE_S
 from tests.helpers.raw_caller import RawCaller, call, member_context
 from tests.helpers.silent_callers import is_sent_away, silent_callers
 from tests.helpers.waiting import wait_until

@@ -16,7 +16,8 @@ from matplotlib import image
 from pymongo import MongoClient
 
 from db.audit.invariants import INVARIANTS
-from peers.chaos.plan import WIRE_KINDS, Plan, choose_kinds, draw_plan
+from peers.chaos.kinds import WIRE_KINDS, choose_kinds
+from peers.chaos.plan import Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import ChaosOptions, run_chaos
 from tests.helpers.waiting import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.audit.findings import LOST
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.inspection import inspect
 from plots.measure.apparatus.members import Members
 from plots.measure.experiments import replication

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from peers.rpc.certificates import ensure_certificates
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import ensure_certificates
+from peers.rpc.security.tls import TlsFiles
 from tests.helpers.bare_python import run_bare
 from tests.system.helpers.town import BAZAAR, bazaar
 from tests.system.helpers.towns import ROOT

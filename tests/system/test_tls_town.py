@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import RunningTown
 
@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from peers.errors import TownError
 from peers.customer import Customer
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 host, port, certificates = sys.argv[1:]
 if certificates != "-":
     secure(TlsFiles(Path(certificates)))

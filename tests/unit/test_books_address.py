@@ -14,7 +14,7 @@ import pytest
 from db.address import check_reachable, database_of
 from peers.books_address import ENVIRONMENT, address_from_environment, address_given, has_secret, without_secrets
 from peers.errors import LedgerError, SettingsError
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 
 SECRET = "s3cret"
 WITH_PASSWORD = f"mongodb://clerk:{SECRET}@127.0.0.1:1,127.0.0.1:2/shop?replicaSet=a"

@@ -1,4 +1,4 @@
-"""The README promises only what there is: every command and option in it exists, every file it shows is there."""
+"""The READMEs promise only what there is: every command and option in them exists, every file they show is there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from peers.core.leadership.state import TRANSITIONS, LeadershipState
 from peers.core.state_machine import draw
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+FOLDERS = (".", "setup", "db", "nameserver", "peers", "plots", "tests")
+READMES = sorted(
+    {path for folder in FOLDERS for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")}
+)
+TEXTS = {path: path.read_text() for path in READMES}
 
 
 def commands() -> list[list[str]]:
     """Every line of the shell blocks that calls the program, as words."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    blocks = [block for text in TEXTS.values() for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)]
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     called = [["run", *words[2:]] for words in lines if words[:2] == ["bash", "run.sh"]]
-    return called + [words[1:] for words in lines if words[:1] == ["bazaar"]]
+    called += [words[1:] for words in lines if words[:1] == ["bazaar"]]
+    return sorted({tuple(words): words for words in called}.values())
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -37,7 +42,8 @@ def test_every_command_exists_with_its_options(words: list[str]) -> None:
 
 
 def test_the_diagram_of_states_is_what_the_command_draws() -> None:
-    (shown,) = re.findall(r"```mermaid\n(.*?)```", README, flags=re.DOTALL)
+    guide = TEXTS[ROOT / "peers" / "core" / "README.md"]
+    (shown,) = re.findall(r"```mermaid\n(.*?)```", guide, flags=re.DOTALL)
     assert shown == draw(TRANSITIONS, LeadershipState.JOINING), "replace it by what `bazaar states` prints"
 
 
@@ -47,22 +53,32 @@ def test_there_are_commands() -> None:
 
 def linked() -> list[Path]:
     """Every picture and every document that a README links to, wherever it stands."""
-    readmes = [
-        path
-        for folder in (".", "db", "peers/rpc", "peers/customer", "peers/scenes", "plots")
-        for path in (ROOT / folder).glob("README.md")
-    ]
-    links = [(readme, link) for readme in readmes for link in re.findall(r"\]\(([^)#:]+)\)", readme.read_text())]
+    links = [(readme, link) for readme, text in TEXTS.items() for link in re.findall(r"\]\(([^)#:]+)\)", text)]
     return sorted({(readme.parent / link).resolve() for readme, link in links})
 
 
 @pytest.mark.parametrize("path", linked(), ids=lambda path: path.name)
 def test_everything_linked_is_there(path: Path) -> None:
-    assert path.stat().st_size > 1000
+    assert path.stat().st_size > 800
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_section_linked_is_there(readme: Path) -> None:
+    for path, section in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", TEXTS[readme]):
+        where = (readme.parent / path).resolve() if path else readme
+        titles = re.findall(r"^#+ (.+)$", TEXTS[where], flags=re.MULTILINE)
+        assert section in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def test_the_first_readme_can_be_read_in_one_go() -> None:
+    assert len(TEXTS[ROOT / "README.md"].splitlines()) < 400, (
+        "what grows goes to the README of the folder it concerns"
+    )
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"`((?:peers|db|plots|nameserver|tests)/[\w/]+\.py)`", README)))
+    "path",
+    sorted(set(re.findall(r"`((?:peers|db|plots|nameserver|tests)/[\w/]+\.py)`", "\n".join(TEXTS.values())))),
 )
 def test_every_file_named_is_there(path: str) -> None:
     assert (ROOT / path).is_file()

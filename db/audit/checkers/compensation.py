@@ -6,8 +6,8 @@ were sold come back to the deposit. Without one, of each request the books say t
 
 That both sides were told only their journals can say. Who was gone in time need not have heard, so a peer is held to
 it if it lived on long enough afterwards; and while the town is at work, word may be on its way. The clocks of two
-machines may be far apart, so that is measured by the peer's own: from the first line that speaks of a decision after
-the reversal to the last line of its journal. A customer that is no peer is told when it asks.
+machines may be far apart, so that is measured by the peer's own, the monotonic one: from the first line that speaks
+of a decision after the reversal to the last line of its journal. A customer that is no peer is told when it asks.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class CompensatedWhole(Checker):
         self._undone: set[str] = set()
         # By peer, which reversals it is to hear of, in order: the last decision before, and the id of the request.
         self._due: dict[str, deque[tuple[int, str]]] = {}
-        # Since when a peer that is to hear of one knew of later decisions, by its own clock, in milliseconds.
-        self._since_ms: dict[tuple[str, str], int] = {}
+        # Since when a peer that is to hear of one knew of later decisions, by a clock of its own, in microseconds.
+        self._since: dict[tuple[str, str], tuple[str, int]] = {}
         # Why not all journals could be had, "" if they could.
         self._missing = ""
         # Without a log: the numbers of the reversals.
         self._numbers: list[int | None] = []
-        # By peer, the time of the newest line of its journal; and who says to have heard of which.
-        self._newest_ms: dict[str, int] = {}
+        # By peer and clock, the time of the newest line of its journal; and who says to have heard of which.
+        self._newest_us: dict[tuple[str, str], int] = {}
         self._told: set[tuple[str, str]] = set()
 
     # -- the log -------------------------------------------------------------------------------------------
@@ -136,12 +136,13 @@ class CompensatedWhole(Checker):
 
     def journal_entry(self, entry: JournalEntry) -> None:
         """Takes in a line of a journal."""
-        self._newest_ms[entry.peer] = max(entry.at_ms, self._newest_ms.get(entry.peer, 0))
+        clock, at_us = _time_of(entry)
+        self._newest_us[entry.peer, clock] = max(at_us, self._newest_us.get((entry.peer, clock), at_us))
         due = self._due.get(entry.peer)
         if due:
             seq = payload_of(entry).get("seq")
             while due and isinstance(seq, int) and due[0][0] < seq:
-                self._since_ms[entry.peer, due.popleft()[1]] = entry.at_ms
+                self._since[entry.peer, due.popleft()[1]] = clock, at_us
         if entry.kind in _TOLD:
             subject = subject_of(entry)
             if subject is not None:
@@ -162,10 +163,18 @@ class CompensatedWhole(Checker):
         return super().finish()
 
     def _check_told(self) -> None:
-        for (peer, request_id), since_ms in self._since_ms.items():
-            if self._newest_ms[peer] < since_ms + TOLD_WITHIN_MS or (peer, request_id) in self._told:
+        for (peer, request_id), (clock, since_us) in self._since.items():
+            if self._newest_us[peer, clock] < since_us + TOLD_WITHIN_MS * 1000 or (peer, request_id) in self._told:
                 continue
             self.violate(request_id, what=f"its sale was taken back, and {peer} was not told")
+
+
+def _time_of(entry: JournalEntry) -> tuple[str, int]:
+    """Returns which clock a line was written by, and its time in microseconds: the monotonic one of that boot of the
+    machine; the one on the wall only where a journal is so old that it has no other."""
+    if entry.boot and entry.mono_us is not None:
+        return entry.boot, entry.mono_us
+    return "", entry.at_ms * 1000
 
 
 def _checksum(row: RequestRow) -> int:

@@ -88,7 +88,8 @@ class Reads(Checker):
 
     def reversal(self, row: RequestRow) -> None:
         if row.seq is not None:
-            self._taken_back[row.seq] = self._place
+            # What was cut is fed once a later entry has come, and only the books say where it was.
+            self._taken_back[row.seq] = self._place if row.at is None or not self._is_cut else row.at
 
     def recount(self, row: RecountRow) -> None:
         if self._history is not None:
@@ -123,6 +124,9 @@ class Reads(Checker):
             place = history.searches[number].place
             what = f"a search was shown what there was at place {place}, and the log ends at {self._place}"
             self.violate(f"log {place}", what=what)
+        self._check_undone(history)
+        self._check_since(history)
+        self._check_areas(history)
         ranges, begins = self._ranges(history), self._begins(history)
         said: set[int] = set()
         for members, begin, end, in_session in self._orders(history, begins):
@@ -137,6 +141,42 @@ class Reads(Checker):
         finding = super().finish()
         # Below a majority the end of the log may be lost with a primary, and the places are given once more.
         return msgspec.structs.replace(finding, state=LOST) if self._found and self._levels.note() else finding
+
+    def _check_undone(self, history: Operations) -> None:
+        """Whoever was told of a reversal was told its place."""
+        for index, told in history.undone.items():
+            seq = history.ref[index]
+            place = self._taken_back.get(seq)
+            if place == told or (place is None and self._is_cut):  # It may be of an entry that was cut.
+                continue
+            said = f"{history.who(index)} was told that the sale with seq {seq} was taken back at place {told}"
+            there = "does not say so" if place is None else f"says so at place {place}"
+            self.violate(history.names[index] or f"log {told}", what=f"{said}; the log {there}")
+
+    def _check_since(self, history: Operations) -> None:
+        """No search shows less than its caller said to have been told."""
+        for index, kind in enumerate(history.kind):
+            seen = history.searches[history.ref[index]] if kind == SEARCH else None
+            if seen is None or seen.since is None or not seen.is_older:
+                continue
+            where = f" of {seen.area}" if seen.area else ""
+            shown = f"was shown what there was{where} at place {seen.place}, seq {seen.seq}, term {seen.term}"
+            told = f"place {seen.since.place}, seq {seen.since.seq}, term {seen.since.term}"
+            what = f"{history.who(index)} {shown}, and had said that it was told as of {told}"
+            self.violate(f"log {seen.place}", what=what)
+
+    def _check_areas(self, history: Operations) -> None:
+        """A search over areas has of each what it shows, or names it as one that did not answer."""
+        for seen in history.areas:
+            faults = {
+                "neither shows nor names as missing": seen.wanted - seen.answered - seen.missing,
+                "shows and names as missing": seen.answered & seen.missing,
+                "shows goods of, and does not say as of what": seen.shown - seen.answered,
+            }
+            for fault, areas in faults.items():
+                if areas:
+                    named = ", ".join(sorted(areas))
+                    self.violate(*sorted(areas), what=f"what {seen.who} got of several areas {fault}: {named}")
 
     def _ranges(self, history: Operations) -> Ranges:
         """Where each operation may have happened, by the log."""

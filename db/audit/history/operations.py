@@ -25,6 +25,14 @@ PURCHASE, DEPOSIT, SEARCH, OUTCOME, HEARD = range(5)
 """The kinds: decided, recorded, seen what can be bought, seen what became of a request, heard of a sale."""
 
 
+class Since(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """As of what a caller said to have been told something; what it did not say is as low as can be."""
+
+    term: int
+    seq: int
+    place: int
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a search showed: the rows as a digest (`seen_digest`), how many, and the first of them in full."""
 
@@ -37,6 +45,27 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     digest: str
     first: tuple[tuple[str, int], ...]
     within_us: int
+    since: Since | None = None
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it shows less than its caller said to have been told. In a log of its own a later term has all that
+        was told in those before; in one that areas share, terms do not compare."""
+        since, term = self.since, self.term or 0
+        if since is None or (not self.area and term > since.term):
+            return False
+        return (not self.area and term < since.term) or self.place < since.place or (self.seq or 0) < since.seq
+
+
+class AreasSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a search over several areas said of them: which were wanted, as far as the caller knew, which answered,
+    which did not, and of which goods are shown."""
+
+    who: str
+    wanted: frozenset[str]
+    answered: frozenset[str]
+    missing: frozenset[str]
+    shown: frozenset[str]
 
 
 class Operations:
@@ -56,8 +85,11 @@ class Operations:
         self.names: list[str] = []
         self.peers: list[str] = []
         self.searches: list[Seen] = []
+        self.areas: list[AreasSeen] = []
         # By index of an outcome that was read: "none", "decided" or "taken_back".
         self.states: dict[int, str] = {}
+        # By index of what told that a sale was taken back, the place that is to have done so, if it said.
+        self.undone: dict[int, int] = {}
         self.unreadable = 0
         # The decisions, by seq, and the deposits, by id, that somebody was told of before.
         self._told: set[int | str] = set()
@@ -102,7 +134,7 @@ class Operations:
             case "earned":
                 self._heard(whole((entry.sale or {}).get("seq")), "decided", boot, at_us)
             case "got_back" | "took_back":
-                self._heard(whole((entry.reversal or {}).get("seq")), "taken_back", boot, at_us)
+                self._undone(entry.reversal or {}, entry.reversal or {}, boot, at_us)
             case "read":
                 self._read(entry.read or {}, boot, at_us)
 
@@ -116,9 +148,12 @@ class Operations:
             return  # `acknowledged_is_recorded` complains of it.
         if seq in self._told:  # Asked again, or looked up: that only reads what was decided.
             self._heard(seq, "decided", boot, at_us)
-            return
-        self._told.add(seq)
-        self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us)
+        else:
+            self._told.add(seq)
+            self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us)
+        taken_back = outcome.get("taken_back")
+        if isinstance(taken_back, Mapping):
+            self._undone(outcome, taken_back, boot, at_us)
 
     def _deposited(self, deposit: Mapping[str, Any], boot: int, at_us: int) -> None:
         record_id = deposit.get("deposit_id", deposit.get("_id"))
@@ -126,10 +161,21 @@ class Operations:
             self._told.add(record_id)
             self._add(DEPOSIT, 0, record_id, self._begun(record_id, boot), boot, at_us)
 
-    def _heard(self, seq: int | None, state: str, boot: int, at_us: int) -> None:
-        if seq is not None:
-            self.states[len(self)] = state
-            self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us)
+    def _undone(self, sale: Mapping[str, Any], reversal: Mapping[str, Any], boot: int, at_us: int) -> None:
+        """Somebody was told that a sale was taken back."""
+        if self._heard(whole(sale.get("seq")), "taken_back", boot, at_us):
+            self._note_undone(whole(reversal.get("place")))
+
+    def _note_undone(self, place: int | None) -> None:
+        if place is not None and place >= 0:  # What earlier versions noted does not say.
+            self.undone[len(self) - 1] = place
+
+    def _heard(self, seq: int | None, state: str, boot: int, at_us: int) -> bool:
+        if seq is None:
+            return False
+        self.states[len(self)] = state
+        self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us)
+        return True
 
     def _read(self, read: Mapping[str, Any], boot: int, at_us: int) -> None:
         asked_us, place = whole(read.get("asked_us")), whole(read.get("place"))
@@ -138,9 +184,13 @@ class Operations:
         elif read.get("what") == "outcome" and isinstance(read.get("request_id"), str):
             self.states[len(self)] = str(read.get("state"))
             self._add(OUTCOME, whole(read.get("seq")) or 0, read["request_id"], (asked_us, self._line), boot, at_us)
+            if read.get("state") == "taken_back":
+                self._note_undone(place)
         elif read.get("what") == "search" and place is not None:
             self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us)
             self.searches.append(_seen(read, place))
+        elif read.get("what") == "areas":
+            self.areas.append(_areas_seen(self._sessions[-1], read))
         else:
             self.unreadable += 1
 
@@ -178,6 +228,22 @@ def _peer(line: JournalEntry) -> str:
     return line.peer
 
 
+def _areas_seen(who: str, read: Mapping[str, Any]) -> AreasSeen:
+    def named(field: str) -> frozenset[str]:
+        given = read.get(field)
+        return frozenset(map(str, given)) if isinstance(given, list | tuple) else frozenset()
+
+    wanted, answered, missing, shown = map(named, ("wanted", "answered", "missing", "shown"))
+    return AreasSeen(who=who, wanted=wanted, answered=answered, missing=missing, shown=shown)
+
+
+def _since(given: object) -> Since | None:
+    if not isinstance(given, Mapping):
+        return None
+    term, seq, place = (whole(given.get(field)) for field in ("term", "seq", "place"))
+    return Since(term=term or 0, seq=seq or 0, place=-1 if place is None else place)
+
+
 def _seen(read: Mapping[str, Any], place: int) -> Seen:
     item, first = read.get("item"), read.get("first")
     pairs = [each for each in first if isinstance(each, list | tuple) and len(each) == 2] if first else []
@@ -191,4 +257,5 @@ def _seen(read: Mapping[str, Any], place: int) -> Seen:
         digest=str(read.get("digest")),
         first=tuple((str(deposit), whole(units) or 0) for deposit, units in pairs),
         within_us=1000 * (whole(read.get("within_ms")) or 0),
+        since=_since(read.get("since")),
     )

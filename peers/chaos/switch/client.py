@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,22 +20,25 @@ _REPORT_S = 2.0
 
 
 class SwitchClient:
-    """One switch. Used within one event loop."""
+    """One switch. Used within one event loop. `members`: the ports of the members of the books, which call each other
+    through it."""
 
-    def __init__(self, seed: int, log: Path) -> None:
+    def __init__(self, seed: int, log: Path, members: Sequence[int] = ()) -> None:
         self._seed = seed
+        self._members = members
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._listening: asyncio.Future[int] | None = None
         self._waiting: dict[int, asyncio.Future[Ended]] = {}
-        self._places: dict[int, str] = {}
+        self._places = Places(names={})
 
     async def start(self) -> int:
         """Returns the port that it listens at. TownError if it does not come up."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "peers.chaos.switch.process", str(self._seed)),
+                *map(str, self._members),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -57,11 +60,11 @@ class SwitchClient:
         if self._process is not None:
             await self._process.wait()
 
-    def tell_places(self, names: Mapping[int, str]) -> None:
-        """Says who listens at which port, if that is news."""
-        if names != self._places:
-            self._places = dict(names)
-            self._tell(Places(names=self._places))
+    def tell_places(self, places: Places) -> None:
+        """Says who listens at which port, and who the members are, if that is news."""
+        if places != self._places:
+            self._places = places
+            self._tell(places)
 
     async def suffer(self, fault: WireFault) -> Ended:
         """Has the wires be like that; returns what it did when it is over. TownError if the switch is gone."""

@@ -8,7 +8,7 @@ import msgspec
 
 Way = Literal["out", "in", "both"]
 
-MONGOD, NAMESERVER, CUSTOMERS = "mongod", "nameserver", "customers"
+MONGOD, NAMESERVER, CUSTOMERS, TOWN = "mongod", "nameserver", "customers", "town"
 """How those are called on the switch who are no peers. Of several members of a set the others are `mongod2` and so
 on."""
 
@@ -42,9 +42,10 @@ class WireFault(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Run to switch: who listens at which port of this machine."""
+    """Run to switch: who listens at which port of this machine, and which processes are those of members."""
 
     names: dict[int, str]
+    pids: dict[int, str] = {}
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,4 +1,7 @@
-"""The switch itself: `python -m peers.chaos.switch.process SEED`, a process of one thread.
+"""The switch itself: `python -m peers.chaos.switch.process SEED [PORT…]`, a process of one thread.
+
+Members of a replica set do not say who they are, for they are no code of ours. They call each other at an address of
+their own (`peers.town.options.SWITCHED`), at the ports that are named, and are known by their processes.
 
 It is told on its standard input who listens where and what is wrong with the wires, and ends with that; what it has
 to say is on its standard output. With nothing wrong, what is read at one end is written at the other at once.
@@ -12,17 +15,20 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from random import Random
 from selectors import EVENT_READ, DefaultSelector
 
 import msgspec
+import psutil
 
 from peers.chaos.switch.faults import Ended, Listening, Places, ToRun, WireFault, hits, to_switch
 from peers.chaos.switch.relay import Relay
 from peers.chaos.switch.wire import AtWork
+from peers.town.plan.options import SWITCHED
 
 _HERE = "127.0.0.1"
 _BACKLOG = 1000
@@ -32,7 +38,7 @@ _STDIN = 0
 class Switch:
     """All connections, and all faults at work."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, members: Iterable[int] = ()) -> None:
         self._rng = Random(f"switch/{seed}")
         self._selector = DefaultSelector()
         # By socket, its file number while it is watched: one that was closed has none any more.
@@ -41,14 +47,20 @@ class Switch:
         self._order = count()
         self._numbers = count(1)
         self._relays: set[Relay] = set()
-        self._places: dict[int, str] = {}
+        self._places = Places(names={})
         self._at_work: list[AtWork] = []
         self._orders = b""
         self._over = False
-        self._listener = socket.create_server((_HERE, 0), backlog=_BACKLOG)
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, EVENT_READ, self._accept)
+        self._listener = self._listen(_HERE, 0, self._accept)
+        for port in members:
+            self._listen(SWITCHED, port, partial(self._accept_member, port))
         self._selector.register(_STDIN, EVENT_READ, self._hear)
+
+    def _listen(self, host: str, port: int, accept: Callable[[socket.socket, int], None]) -> socket.socket:
+        listener = socket.create_server((host, port), backlog=_BACKLOG)
+        listener.setblocking(False)
+        self._selector.register(listener, EVENT_READ, partial(accept, listener))
+        return listener
 
     def run(self) -> None:
         """Returns when its standard input has ended."""
@@ -81,7 +93,20 @@ class Switch:
 
     def name_at(self, port: int) -> str:
         """Returns who listens there; "" where nobody has said so."""
-        return self._places.get(port, "")
+        return self._places.names.get(port, "")
+
+    def name_calling(self, caller: socket.socket) -> str:
+        """Returns which member it is that has this connection at its other end; "" for anybody else."""
+        try:
+            port = caller.getpeername()[1]
+        except OSError:
+            return ""
+        for pid, name in self._places.pids.items():
+            with suppress(psutil.Error):
+                connections = psutil.Process(pid).net_connections("tcp")
+                if any(each.laddr and each.laddr.port == port for each in connections):
+                    return name
+        return ""
 
     def faults_between(self, sender: str, receiver: str) -> list[AtWork]:
         """Returns what is wrong with a wire from here to there."""
@@ -91,13 +116,13 @@ class Switch:
         """The connection is no more."""
         self._relays.discard(relay)
 
-    def _accept(self, _events: int) -> None:
-        try:
-            while True:
-                caller, _ = self._listener.accept()
-                self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random())))
-        except BlockingIOError:
-            pass
+    def _accept(self, listener: socket.socket, _events: int) -> None:
+        for caller in _accepted(listener):
+            self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random())))
+
+    def _accept_member(self, port: int, listener: socket.socket, _events: int) -> None:
+        for caller in _accepted(listener):
+            self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random()), to_member=port))
 
     # -- what it is told -----------------------------------------------------------------------------------
 
@@ -110,7 +135,7 @@ class Switch:
         for line in lines:
             order = to_switch.decode(line)
             if isinstance(order, Places):
-                self._places = order.names
+                self._places = order
                 for relay in list(self._relays):
                     relay.rename()
             else:
@@ -147,6 +172,12 @@ class Switch:
             relay.suffer()
 
 
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    with suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
+
+
 def _say(what: ToRun) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
     sys.stdout.buffer.flush()
@@ -156,7 +187,7 @@ def main() -> None:
     """The process."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    Switch(int(sys.argv[1])).run()
+    Switch(int(sys.argv[1]), map(int, sys.argv[2:])).run()
 
 
 if __name__ == "__main__":

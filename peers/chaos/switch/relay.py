@@ -38,6 +38,9 @@ class Loop(Protocol):
     def name_at(self, port: int) -> str:
         """Returns who listens there."""
 
+    def name_calling(self, caller: socket.socket) -> str:
+        """Returns which member it is that has this connection at its other end; "" for anybody else."""
+
     def faults_between(self, sender: str, receiver: str) -> Iterable[AtWork]:
         """Returns what is wrong with a wire from here to there."""
 
@@ -62,9 +65,12 @@ class _End:
 
 class Relay:
     """The connection of `number`, made by whoever is at `caller`. `caller_name` and `callee_name` are "" until it has
-    said who it is and whom it wants."""
+    said who it is and whom it wants. With `to_member` it says nothing of the kind, and wants the member at that
+    port."""
 
-    def __init__(self, loop: Loop, number: int, caller: socket.socket, rng: Random) -> None:
+    def __init__(
+        self, loop: Loop, number: int, caller: socket.socket, rng: Random, *, to_member: int | None = None
+    ) -> None:
         self.caller_name = self.callee_name = ""
         self.port = 0
         self._loop = loop
@@ -78,7 +84,12 @@ class Relay:
         self._closed = False
         self._preface = b""
         caller.setblocking(False)
-        loop.watch(caller, EVENT_READ, self._greet)
+        self._is_told = to_member is None
+        if to_member is None:
+            loop.watch(caller, EVENT_READ, self._greet)
+        else:
+            self.port = to_member
+            self._begin()
 
     # -- making it -----------------------------------------------------------------------------------------
 
@@ -104,6 +115,9 @@ class Relay:
         except ValueError:
             self._close()
             return
+        self._begin()
+
+    def _begin(self) -> None:
         self.rename()
         now_s = time.monotonic()
         due_s = self._back.connects_s(self._caller.wire.connects_s(now_s))
@@ -134,11 +148,12 @@ class Relay:
             return
         error = callee.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         try:
-            self._caller.sock.send(REFUSED if error else CONNECTED)
+            if self._is_told:
+                self._caller.sock.send(REFUSED if error else CONNECTED)
         except OSError:
             error = error or 1
         if error:
-            self._close()
+            self._close(with_reset=not self._is_told)
             return
         for end in (self._caller, callee):
             end.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -149,6 +164,8 @@ class Relay:
     def rename(self) -> None:
         """Finds out anew who listens where it leads."""
         self.callee_name = self._loop.name_at(self.port)
+        if not self._is_told and not self.caller_name:
+            self.caller_name = self._loop.name_calling(self._caller.sock)
         self.suffer()
 
     def suffer(self) -> None:

@@ -48,7 +48,7 @@ def command(
     from db.audit.posts import town_json
     from db.audit.report import EXIT_CODES, to_json, worst
     from peers.books_address import address_given
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
     from peers.town.inspection import inspect, inspect_members
     from peers.town.view.audit_report import print_town
 

@@ -30,9 +30,9 @@ def command(
         typer.Option(metavar="FILE", help="Where the authority's key is kept, with its certificate; tls/ca.key."),
     ] = None,
 ) -> int:
-    from peers.rpc.certificates import ensure_certificates
-    from peers.rpc.tls import TlsFiles
-    from peers.town.directory import Directory
+    from peers.rpc.security.certificates import ensure_certificates
+    from peers.rpc.security.tls import TlsFiles
+    from peers.town.files.directory import Directory
 
     files = TlsFiles(Directory(directory).tls)
     made = ensure_certificates(files, host or (), authority_key=authority_key)

@@ -62,7 +62,7 @@ def command(
 
     import msgspec
 
-    from peers.chaos.plan import choose_kinds
+    from peers.chaos.kinds import choose_kinds
     from peers.chaos.progress import Show
     from peers.chaos.run import ChaosOptions, run_chaos
     from peers.chaos.verdict import as_text

@@ -27,7 +27,7 @@ def command(
 ) -> int:
     import msgspec
 
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
     from peers.town.machines.doctor import Doctor
 
     diagnosis = Doctor(Directory(directory), host).look()

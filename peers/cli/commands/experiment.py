@@ -61,7 +61,7 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     check_there("experiment")
-    from peers.town.presets import find_preset
+    from peers.town.plan.presets import find_preset
     from plots.experiments.registry import ALL, experiment
     from plots.experiments.run import report_all, run_all, run_one
     from plots.results.experiments.kind import Options

@@ -52,7 +52,7 @@ def command(
     if address is None:
         raise SettingsError("say whom to invite: the address of a machine, or --client NAME")
     from peers.endpoints import split_endpoint
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
     from peers.town.machines.invitation import make_invitation, write_invitation
 
     invitation = make_invitation(
@@ -67,7 +67,7 @@ def command(
 
 def _invite_client(name: str, out: Path, directory: Path) -> int:
     from peers.endpoints import endpoint
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
     from peers.town.machines.invitation import write_client_file
 
     here = Directory(directory)

@@ -105,10 +105,10 @@ def command(
         missing = "host and number of peers are missing" if host is None else "the number of peers is missing"
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
     from peers.books_address import address_given
-    from peers.town.areas import parse_areas
-    from peers.town.options import RunOptions, parse_count, parse_ports, parse_roles, parse_settings
-    from peers.town.presets import find_preset
-    from peers.town.run import run
+    from peers.town.plan.areas import parse_areas
+    from peers.town.plan.options import RunOptions, parse_count, parse_ports, parse_roles, parse_settings
+    from peers.town.plan.presets import find_preset
+    from peers.town.terminals.run import run
 
     preset = find_preset(market) if market is not None else None
     shortcuts: dict[str, object] = {

@@ -25,8 +25,8 @@ def command(
     import msgspec
 
     from peers.core.settings import Settings
-    from peers.town.options import parse_settings
-    from peers.town.presets import find_preset
+    from peers.town.plan.options import parse_settings
+    from peers.town.plan.presets import find_preset
     from peers.town.view.settings_table import print_settings, setting_rows
 
     rows = setting_rows(Settings())

@@ -23,7 +23,7 @@ def command(
     everybody: Annotated[bool, typer.Option("--all", help="Also those who have been gone for long.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    from peers.town.directory import Directory
+    from peers.town.files.directory import Directory
     from peers.town.view.status import print_status, read_status, to_json
 
     status = read_status(Directory(directory))

@@ -75,6 +75,7 @@ class Fellows(Office):
             if now_s - fellow.heard_s > timing.suspect_s + LATE_FOR * ctx.late_s:
                 self._take_over(holder, VacancyReason.SUSPECTED)
         self.follow()
+        self.repeat(timing.ledger_patience_s)  # Our own entries find out sooner; these are only stood in for.
 
     def on_beat(self, sender: int, beat: FellowBeat) -> None:
         """A fellow is there, if it is the one of the log; a later term than that one's is read there first."""

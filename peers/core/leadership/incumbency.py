@@ -22,13 +22,18 @@ from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
 from peers.core.leadership.office import Office
 from peers.core.leadership.reasons import VacancyReason
+from peers.core.ledger.port import Done, Reach
 from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
 from peers.core.trader.books_watch import BooksWatch
 from peers.core.trader.seat import Seat
-from peers.core.trader.taking_office import Lost, TakingOffice, Won
+from peers.core.trader.taking_office import GLANCE, Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
+
+FORGOTTEN_AFTER = 5
+"""A bid that was made for silence is forgotten after so many times `suspect_s`. No setting: longer than it takes from
+one such bid to the next, where two parts of a town depose each other's traders."""
 
 
 class Incumbency(Office):
@@ -39,6 +44,9 @@ class Incumbency(Office):
         self._ctx = ctx
         self._gossip = gossip
         self._watch = BooksWatch(ctx)
+        # When this peer last bid for the post of a trader that was only silent, and how often in a row.
+        self._silence_s = ctx.now.mono_s
+        self._glances = 0
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
 
@@ -72,7 +80,18 @@ class Incumbency(Office):
     def bid(self, after_term: int, reason: VacancyReason) -> None:
         """Tries to get the post that `after_term` left vacant."""
         self._watch = BooksWatch(self._ctx)
-        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area))
+        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area), glance_s=self._glance_s(reason))
+
+    def _glance_s(self, reason: VacancyReason) -> float:
+        """For how long to look whether a silent trader writes: each time twice as long, if it comes to that again and
+        again. For then the town may be in two parts, and each would depose the other's trader for ever."""
+        now_s, suspect_s = self._ctx.now.mono_s, self._ctx.settings.timing.suspect_s
+        if now_s - self._silence_s > FORGOTTEN_AFTER * suspect_s:
+            self._glances = 0
+        if reason is VacancyReason.SUSPECTED:
+            self._silence_s = now_s
+            self._glances += 1
+        return min(suspect_s * GLANCE * 2.0 ** max(self._glances - 1, 0), suspect_s)
 
     def drop_bid(self) -> None:
         """Somebody else holds the post: whatever the log still says to our bid is of no use."""
@@ -118,8 +137,19 @@ class Incumbency(Office):
             self._term.leave(reason)
 
     def has_lost_books(self) -> bool:
-        """Whether there is a bid or a term, and the ledger is away. To be asked with each heartbeat."""
-        return (self._bid is not None or self._term is not None) and self._watch.is_away()
+        """Whether there is a bid or a term, and the ledger is away, or no thread of ours brings its answers. To be
+        asked with each heartbeat."""
+        if self._bid is None and self._term is None:
+            return False
+        is_away = self._watch.is_away()
+        if not self._watch.is_in_doubt:  # It answers, so an entry that has no answer may be in a thread that is held.
+            self.repeat(self._patience_s)
+        return is_away or self.is_held
+
+    @property
+    def _patience_s(self) -> float:
+        """For how long an entry may be without an answer before another thread is given it."""
+        return self._ctx.settings.timing.ledger_patience_s / 2
 
     def give_up(self) -> None:
         """Ends the term though something may be under way: what becomes of it, the next trader finds in the log."""
@@ -146,6 +176,8 @@ class Incumbency(Office):
 
     def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
         self._watch.on_ledger(event.operation, event.result)
+        if isinstance(event.operation, Reach) and isinstance(event.result, Done):
+            self.repeat(self._patience_s)
         return super().on_ledger(event)
 
     def _refuse(self, event: RequestReceived) -> None:

@@ -95,15 +95,15 @@ class Leadership:
         if rank == self._ctx.view.trader and not self._ctx.view.vacant:
             self._find_gone(started=True, reason=reason)
 
-    def on_members(self, fresh: list[Member]) -> None:
-        """News of members: was the trader among them?"""
+    def on_members(self, fresh: list[Member], sender: int) -> None:
+        """News of members, from `sender`: was the trader among them? If it says so itself, this peer is to act."""
         for member in fresh:
             view = self._ctx.view
             if member.rank == self._ctx.me.rank and self._machine.state is LeadershipState.TRADER:
                 self._show_at_work()
             held = member.rank == view.trader and member.rank != self._ctx.me.rank and not view.vacant
             if held and (not member.up or member.incarnation > view.incarnation):
-                self._find_gone(started=False, reason=VacancyReason.SUSPECTED)
+                self._find_gone(started=member.rank == sender and not member.up, reason=VacancyReason.SUSPECTED)
             elif held:  # The trader was named before its record came; only now can it be called.
                 self.welcome()
         if self._ctx.view.vacant and fresh:

@@ -49,6 +49,18 @@ class Office:
         if self._term is not None:
             self._term.follow()
 
+    def repeat(self, after_s: float) -> None:
+        """Has another thread write what is under way, if it has had no answer for `after_s`."""
+        office = self._term if self._term is not None else self._bid
+        if office is not None:
+            office.repeat(after_s)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether what is under way gets no answer, whichever thread writes it."""
+        office = self._term if self._term is not None else self._bid
+        return office is not None and office.is_held
+
     def on_ledger_timer(self) -> None:
         if self._bid is not None:
             self._bid.on_timer()

@@ -178,8 +178,7 @@ class StockedDeposit(msgspec.Struct, frozen=True, kw_only=True):
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The books are made up to entry `made`, and `post` is the state after it; `entries` are those after it.
 
-    `queue` and `stock` are no older than `made`; they may be newer, or newer in part. `written_at_ms` is when the
-    last entry of the log was written, by its writer's clock; None where there is none, or it was cut away.
+    `queue` and `stock` are no older than `made`; they may be newer, or newer in part.
     """
 
     made: int
@@ -187,7 +186,6 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Accepted, ...]
     stock: tuple[StockedDeposit, ...]
     entries: tuple[Entry, ...]
-    written_at_ms: int | None = None
 
 
 class PostRead(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from peers.core.bounds import Count
+from peers.core.bounds import Count, Place
 from peers.core.market.sort_key import sort_key
 from peers.core.membership.clocks import LamportStamp, Stamp, VectorStamp
 
@@ -102,7 +102,8 @@ class Reversal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The undoing of a sale that its seller could not honour: what went back, and who saw to that when.
 
     The buyer got `amount` back, of it `commission` from the trader who had sold and `earned` from the seller; its
-    goods went back to the deposit. `number` is the running number of reversals, without gaps, from 1.
+    goods went back to the deposit. `number` is the running number of reversals, without gaps, from 1; `place` is that
+    of the entry that took it back, as of which it is so (-1 where whoever told of it does not say).
     """
 
     number: Count
@@ -113,6 +114,7 @@ class Reversal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trader: str
     taken_back_at_ms: Count
     reason: str
+    place: Place = -1
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,6 +7,10 @@ Nothing else may be written before that is known, or it could stand in front of 
 Where several areas share the log, what stands at the place may be another area's. Then nothing is lost but the place:
 the entry is to be drawn up anew, on what that one left, and is written at the next. Who finds so twice in a row may
 be far behind, and reads to the end first.
+
+An entry may also be unanswered for long because the thread that writes it is held. Then it is given to another, at
+the same place, which is safe for the same reason (a hedged request: Dean and Barroso, 2013); and the first, once it
+wakes, finds its own entry there, and tells nobody anything.
 """
 
 from __future__ import annotations
@@ -36,6 +40,10 @@ from peers.core.trader.seat import THE_ONLY, Seat
 
 RETRY_LEDGER_S = 0.1
 """How long the `ledger` timer runs before the same entry is written again, in seconds."""
+
+MOST_REPEATS = 10
+"""An entry that has no answer, not even that nothing is known of it, is given to another thread so many times. No
+setting: each costs a thread, and after two or three it is not the thread that is held."""
 
 
 class CommitState(Enum):
@@ -108,6 +116,9 @@ class Committer:
         self._under_way: Append | None = None
         # When it was first sent, in seconds of the monotonic clock; what it shows, it shows from then on.
         self._begun_s = ctx.now.mono_s
+        # When it was last given to a thread, and how many times it was without any answer.
+        self._given_s = ctx.now.mono_s
+        self._repeats = 0
         # Whether people were told last that the books cannot be reached.
         self._trouble = False
         # How often in a row another area's entry was found in the place of ours.
@@ -138,7 +149,25 @@ class Committer:
         self._machine.fire(CommitEvent.APPENDED)  # This raises while an entry is in doubt, so none can overtake it.
         self._begun_s = self._ctx.now.mono_s
         self._under_way = Append(place=self._place + 1, entry=entry)
-        self._ctx.perform(self._under_way)
+        self._give(self._under_way)
+
+    def _give(self, append: Append) -> None:
+        self._given_s, self._repeats = self._ctx.now.mono_s, 0
+        self._ctx.perform(append)
+
+    def repeat(self, after_s: float) -> None:
+        """Gives the entry to another thread if it has had no answer for `after_s`, though the ledger does answer."""
+        if self.state is CommitState.APPENDING and self._ctx.now.mono_s - self._given_s > after_s:
+            assert self._under_way is not None
+            repeats = self._repeats + 1
+            self._give(self._under_way)
+            self._repeats = repeats
+            self._ctx.count("entries_repeated")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no thread has brought an answer, however many were given the entry."""
+        return self.state is CommitState.APPENDING and self._repeats >= MOST_REPEATS
 
     def read_on(self) -> None:
         """Reads what other areas have written since. Raises IllegalTransition unless idle."""
@@ -199,7 +228,7 @@ class Committer:
         if self.state in (CommitState.IN_DOUBT, CommitState.AWAY):
             assert self._under_way is not None
             self._machine.fire(CommitEvent.TRIED_AGAIN)
-            self._ctx.perform(self._under_way)
+            self._give(self._under_way)
 
     def _report(self, result: Result) -> None:
         away = isinstance(result, LedgerAway)

@@ -160,6 +160,7 @@ class StockReports:
             trader=self._ctx.name,
             taken_back_at_ms=self._ctx.now.wall_ms,
             reason=REASON,
+            place=self._state.place + 1,
         )
         return msgspec.structs.replace(outcome, taken_back=reversal)
 

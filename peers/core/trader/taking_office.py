@@ -4,6 +4,10 @@ Whoever was nominated tries; the log decides. A place that was taken meanwhile (
 before, or by a rival) sends the candidate back to reading. Reading may show a later term than the one that was to be
 followed: then somebody else was faster, and the bid is lost. Where the place was taken by the trader of another area,
 who shares the log and goes on trading, that entry is taken in, and the next place is tried.
+
+Where nothing but silence speaks against the trader, it may be we who are cut off. So its office is left to it for a
+moment more, by our own monotonic clock, and whether the log grows meanwhile is what shows that it is at work. What
+its entries say of the time of day says nothing here, for that is another machine's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import msgspec
 
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.ledger.log import OfficeEntry
+from peers.core.ledger.log import NOWHERE, OfficeEntry
 from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Holder, Post
@@ -23,12 +27,17 @@ from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Behind, CommitState, Committer
 from peers.core.trader.seat import THE_ONLY, Seat
 
+GLANCE = 0.1
+"""A candidate looks for this part of `suspect_s` whether a trader that is only silent writes to the log. No setting:
+one that writes ten times in `suspect_s` is seen, and a failover takes so much longer."""
+
 
 class Bidding(Enum):
     """What a candidate is doing."""
 
     READING = "reading"
     WAITING = "waiting to read"
+    GLANCING = "seeing whether the trader writes"
     WATCHING = "watching the trader at work"
     WRITING = "writing"
     OVER = "over"
@@ -51,9 +60,17 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class TakingOffice:
-    """One bid for the term after `after_term`."""
+    """One bid for the term after `after_term`. A trader that is only silent keeps its office for `glance_s` more."""
 
-    def __init__(self, ctx: Context, after_term: int, reason: VacancyReason, seat: Seat = THE_ONLY) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        after_term: int,
+        reason: VacancyReason,
+        seat: Seat = THE_ONLY,
+        *,
+        glance_s: float | None = None,
+    ) -> None:
         self._ctx = ctx
         self._seat = seat
         self._after_term = after_term
@@ -63,7 +80,9 @@ class TakingOffice:
         self._state = PostState()
         self._to_make: tuple[MakeBooks, ...] = ()
         self._trouble = False
-        self._seen: int | None = None  # The end of the log at which the trader was last seen to be at work.
+        self._glance_s = ctx.settings.timing.suspect_s * GLANCE if glance_s is None else glance_s
+        self._seen: int | None = None  # What stood in the log last when this peer looked whether the trader writes.
+        self._has_told = False
         ctx.perform(Load())
 
     @property
@@ -100,8 +119,20 @@ class TakingOffice:
         """Time to try again what the ledger could not do."""
         if self._bidding in (Bidding.WAITING, Bidding.WATCHING):
             self._read()
+        elif self._bidding is Bidding.GLANCING:
+            self._begin_to_write()
         elif self._committer is not None:
             self._committer.on_timer()
+
+    def repeat(self, after_s: float) -> None:
+        """Has another thread write the office entry, if it has had no answer for `after_s`."""
+        if self._committer is not None:
+            self._committer.repeat(after_s)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the office entry gets no answer, whichever thread writes it."""
+        return self._committer is not None and self._committer.is_held
 
     def _on_behind(self, behind: Behind) -> None:
         """Another area went on trading: its entry is taken in, and the next place tried."""
@@ -131,13 +162,21 @@ class TakingOffice:
         if post.term != self._after_term:
             self._bidding = Bidding.OVER
             return Lost(post)
-        if self._is_at_work(result):
+        before, self._seen = self._seen, self._last_of_trader()
+        if self._seen is None or before == self._seen:
+            self._begin_to_write()
+        elif before is None:
+            self._bidding = Bidding.GLANCING
+            self._ctx.set_timer(self._seat.ledger_timer, self._glance_s)
+        else:
             self._watch()
-            return None
+        return None
+
+    def _begin_to_write(self) -> None:
+        """Writes after what was read last. If the trader has written since, the place is taken, and that is read."""
         self._bidding = Bidding.WRITING
         self._committer = Committer(self._ctx, self._state.place, self._seat)
         self._write()
-        return None
 
     def _write(self) -> None:
         assert self._committer is not None
@@ -154,32 +193,26 @@ class TakingOffice:
             )
         )
 
-    def _is_at_work(self, loaded: Loaded) -> bool:
-        """Whether the trader that counts as gone writes to the log all the same, so that it is we who are cut off.
+    def _last_of_trader(self) -> int | None:
+        """Returns what changes with each entry of the trader that counts as gone; None if that does not matter.
 
-        Nothing but silence speaks against it, and its last entry is of just now; or was, by clocks that may differ,
-        so it is believed only for as long as the log goes on growing.
-        """
-        written_at_ms = loaded.written_at_ms
-        if self._seat.area:
-            holder = self._state.post.holder(self._seat.area)
-            written_at_ms = holder.written_at_ms if holder is not None and self._may_hold(holder) else None
-        if self._reason is not VacancyReason.SUSPECTED or written_at_ms is None:
-            return False
-        # An entry of the future says no more than an old one: one of the two clocks is wrong.
-        age_ms = abs(self._ctx.now.wall_ms - written_at_ms)
-        is_fresh = age_ms < self._ctx.settings.timing.suspect_s * 1000 / 2
-        return is_fresh and (self._seen is None or self._state.place > self._seen)
+        Nothing but silence must speak against it. What is only compared with itself may be a time of day."""
+        if self._reason is not VacancyReason.SUSPECTED or self._state.place == NOWHERE:
+            return None
+        if not self._seat.area:
+            return self._state.place
+        holder = self._state.post.holder(self._seat.area)
+        return holder.written_at_ms if holder is not None and self._may_hold(holder) else None
 
     def _may_hold(self, holder: Holder) -> bool:
         """Whether the post may be left to `holder`: one who only stands in for an area gives way to its own."""
         return self._seat.stands_in or self._ctx.members.get(rank_of(holder.trader)) is not None
 
     def _watch(self) -> None:
-        """Leaves the trader its office, and looks again later."""
-        if self._seen is None:
+        """The trader writes to the log, so it is we who are cut off: leaves it its office, and looks again later."""
+        if not self._has_told:
+            self._has_told = True
             self._ctx.say(CutOff(peer=self._ctx.name, trader=self._trader() or "somebody"))
-        self._seen = self._state.place
         self._bidding = Bidding.WATCHING
         self._ctx.set_timer(self._seat.ledger_timer, self._ctx.settings.timing.suspect_s)
 

@@ -281,6 +281,15 @@ class TraderTerm:
         """Time to try again what the ledger could not do."""
         self._committer.on_timer()
 
+    def repeat(self, after_s: float) -> None:
+        """Has another thread write the entry under way, if it has had no answer for `after_s`."""
+        self._committer.repeat(after_s)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the entry under way gets no answer, whichever thread writes it."""
+        return self._committer.is_held
+
     def _post_of(self, taken: Taken) -> Post:
         """Returns the post as far as the entry in our place tells; its term is later than ours in any case."""
         entry = taken.entry

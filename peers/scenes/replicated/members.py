@@ -12,7 +12,7 @@ from db.audit.members import MembersReport, compare_members
 from db.mongod import single_members
 from peers.endpoints import split_endpoint
 from peers.scenes.stage import Stage
-from peers.town.replicas import Replicas
+from peers.town.database.replicas import Replicas
 
 
 def _replicas(stage: Stage) -> Replicas:

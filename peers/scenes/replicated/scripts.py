@@ -6,7 +6,7 @@ import asyncio
 
 from db.audit.members import MembersReport
 from peers.core.reports import Answered
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 from peers.scenes.customers import SceneCustomer, stock_of
 from peers.scenes.hearing import is_sale
 from peers.scenes.replicated import members

@@ -1,7 +1,7 @@
 """Turns the `<host>` of the command line into the address the town listens on, or says in one line why it cannot.
 
 A town serves addresses of this machine only, loopback by default. What others can reach asks who calls: there peers
-and name server speak TLS and show certificates, unless `--insecure` says not to (see `peers.rpc.tls`).
+and name server speak TLS and show certificates, unless `--insecure` says not to (see `peers.rpc.security.tls`).
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import msgspec
 from nameserver.client import NameServerClient
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import TownError
-from peers.rpc.tls import TlsFiles, secure
-from peers.town.directory import Directory
+from peers.rpc.security.tls import TlsFiles, secure
+from peers.town.files.directory import Directory
 from peers.town.machines.addresses import (
     DEFAULT_PORTS,
     address_towards,
@@ -32,7 +32,7 @@ from peers.town.machines.invitation import (
     known_machines,
     read_invitation,
 )
-from peers.town.options import SERVICE_PORTS, RunOptions
+from peers.town.plan.options import SERVICE_PORTS, RunOptions
 
 _ANSWER_S = 3.0
 """No setting: how long to wait for one name server before the next is tried."""

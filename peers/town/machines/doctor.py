@@ -22,12 +22,12 @@ from nameserver.client import NameServerClient, Registered
 from peers.books_address import address_from_environment, is_hidden
 from peers.endpoints import endpoint, split_endpoint
 from peers.errors import BazaarError, TownError, WireError
-from peers.rpc.certificates import Validity, validity_of
-from peers.rpc.identity import Identity
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.rpc.security.certificates import Validity, validity_of
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import TlsFiles, secure
 from peers.rpc.shortcuts import call_directly, nearest
-from peers.rpc.tls import TlsFiles, secure
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines.addresses import DEFAULT_PORTS, check_loopback, is_own, look_up
 from peers.town.machines.invitation import known_machines
 from peers.version import program_version

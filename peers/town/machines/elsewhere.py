@@ -29,7 +29,7 @@ from db.terminals import Terminals
 from nameserver.journal_copies import Index, Source, copy_journals, extent_of
 from peers.books_address import without_secrets
 from peers.errors import LedgerError, TownError
-from peers.town.directory import TERMINAL, Directory
+from peers.town.files.directory import TERMINAL, Directory
 from peers.town.machines.addresses import is_own
 
 # None of these is a setting: they bound what asking costs that is never answered.

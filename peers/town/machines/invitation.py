@@ -21,12 +21,12 @@ from peers.books_address import is_hidden
 from peers.endpoints import endpoint
 from peers.errors import SettingsError, TownError
 from peers.files import PRIVATE, write_whole
-from peers.rpc.certificates import issue_client, issue_member
-from peers.rpc.identity import CLIENT_PREFIX
-from peers.rpc.tls import TlsFiles
-from peers.town.directory import Directory, TownState
+from peers.rpc.security.certificates import issue_client, issue_member
+from peers.rpc.security.identity import CLIENT_PREFIX
+from peers.rpc.security.tls import TlsFiles
+from peers.town.database.replication import begin_replication, read_replication
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines.addresses import can_be_reached, look_up
-from peers.town.replication import begin_replication, read_replication
 
 ENVIRONMENT = "BAZAAR_INVITE"
 """The variable that holds an invitation, or `@FILE`, where no option does."""

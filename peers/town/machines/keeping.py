@@ -18,7 +18,7 @@ from db.terminals import Place
 from nameserver.journal_copies import Source, extent_of
 from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 from peers.town.machines.elsewhere import Elsewhere
 from peers.town.machines.registry import Registry
 from peers.waiting import wait_until

@@ -16,10 +16,10 @@ from db.terminals import LIVING_S, Place, Terminals
 from peers.books_address import without_secrets
 from peers.endpoints import endpoint
 from peers.errors import LedgerError, TownError
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines.invitation import known_machines
 from peers.town.machines.may_join import how_to_join
-from peers.town.options import RunOptions
+from peers.town.plan.options import RunOptions
 
 # None of these is a setting: they say how soon a word is there, and how long one that died is waited for.
 _RENEW_S = 2.0

@@ -12,11 +12,11 @@ from db.address import database_of
 from db.terminals import Place
 from peers.books_address import has_secret
 from peers.errors import BazaarError, TownError
-from peers.town.books import Books
-from peers.town.directory import Directory
+from peers.town.database.books import Books
+from peers.town.files.directory import Directory
 from peers.town.machines.addresses import address_towards, can_be_reached, look_up
 from peers.town.machines.remembered import ask, listens
-from peers.town.options import RunOptions
+from peers.town.plan.options import RunOptions
 
 _ANSWER_S = 5.0
 """No setting: a wrong answer would send the user to make an invitation that is not needed."""

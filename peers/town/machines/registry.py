@@ -21,11 +21,11 @@ from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
-from peers.rpc.tls import is_secured
-from peers.town.areas import read_areas
-from peers.town.directory import Directory, Machines
+from peers.rpc.security.tls import is_secured
+from peers.town.files.directory import Directory, Machines
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
+from peers.town.plan.areas import read_areas
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
 from peers.town.view.words import counted

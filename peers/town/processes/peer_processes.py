@@ -16,7 +16,7 @@ from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
 from peers.runtime.spec import Begin, Believed, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToPeer, ToTown
-from peers.town.directory import Directory, PeerState
+from peers.town.files.directory import Directory, PeerState
 from peers.town.processes.belief import Belief
 from peers.town.processes.channel import Channel
 from peers.town.processes.forkserver import Born, Died

@@ -15,21 +15,21 @@ from db.audit.report import AuditReport
 from peers.core.market.records import Post
 from peers.core.names import GraphKind
 from peers.errors import LedgerError
-from peers.town.books import Books
+from peers.town.database.books import Books
 from peers.town.view.audit_report import print_audit, print_over_all
 from peers.town.view.console import Console
-from peers.town.view.summary import added_up, latencies_of, lines_of, print_summary
+from peers.town.view.summary import Heard, added_up, heard_of, lines_of, print_summary
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to sum up: all since the post was as `since` says. `elections` are those that peers told of.
 
     `peers`: whose part it is, None for the whole market's. `commission_rate` is that of all decisions, None where
-    another may have been in force before."""
+    another may have been in force before. `began_us`: when it began, in microseconds of the monotonic clock."""
 
     directory: Path
     since: Post
-    started_at_ms: int
+    began_us: int
     elections: dict[int, tuple[str, float]]
     graph: GraphKind = "random"
     peers: frozenset[str] | None = None
@@ -93,10 +93,8 @@ def _print_total(areas: Sequence[AreaBalance], console: Console) -> None:
     except LedgerError as error:
         console.warn(str(error))
         return
-    latencies = [
-        each for area in areas for each in latencies_of(area.run.directory, area.run.started_at_ms, area.run.peers)
-    ]
-    for line in lines_of(added_up(tallies), latencies):
+    heard = [heard_of(area.run.directory, area.run.began_us, area.run.peers) for area in areas]
+    for line in lines_of(added_up(tallies), Heard.of_all(heard)):
         console.say(line)
 
 
@@ -116,7 +114,7 @@ def print_balance(
         tally = books.tally(run.since)
         # The record of an election is written some time after it, and a short term may end before that.
         tally.elections = run.elections | tally.elections
-        print_summary(console.rich, tally, latencies_of(run.directory, run.started_at_ms, run.peers), run.peers)
+        print_summary(console.rich, tally, heard_of(run.directory, run.began_us, run.peers), run.peers)
     except LedgerError as error:
         console.warn(str(error))
     report = audit(

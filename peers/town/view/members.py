@@ -9,7 +9,7 @@ from db.mongod.votes import SetView, what_may_be_lost
 from db.uri import option_of
 from peers.books_address import is_hidden, without_secrets
 from peers.errors import LedgerError
-from peers.town.directory import TownState
+from peers.town.files.directory import TownState
 
 
 class BooksMember(msgspec.Struct, frozen=True, kw_only=True):

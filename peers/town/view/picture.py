@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
 from importlib.util import find_spec
 
-from peers.town.directory import Directory
+from peers.town.files.directory import Directory
 
 _CALM_S = 1.0
 """After this long, every peer has begun to trade. No setting: it only keeps drawing out of the opening."""

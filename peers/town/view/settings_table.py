@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from peers.core.settings import Settings
-from peers.town.presets import Preset, find_preset, preset_names
+from peers.town.plan.presets import Preset, find_preset, preset_names
 
 _SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 

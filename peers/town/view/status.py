@@ -17,8 +17,8 @@ from peers.core.names import Role
 from peers.endpoints import host_of, split_endpoint
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
-from peers.town.books import Books
-from peers.town.directory import Directory, PeerState, TownState
+from peers.town.database.books import Books
+from peers.town.files.directory import Directory, PeerState, TownState
 from peers.town.speaking import speak_to
 from peers.town.view.members import BooksMember, read_members
 

@@ -8,22 +8,43 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console as RichConsole
 from rich.table import Table
 
 from db.audit.journals import journal_files, read_journal
 from db.audit.rows import JournalEntry
 from peers.core.names import rank_of
-from peers.town.books import PeerTally, RunTally
+from peers.runtime.boot import boot
+from peers.town.database.books import PeerTally, RunTally
 from peers.town.view.words import counted
 
 MOST_ROWS = 20
 """Rows of the table: what fits on a screen. No setting, for the books have the rest."""
 
 
-def lines_of(tally: RunTally, latencies_ms: list[float]) -> list[str]:
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What buyers heard, by their own journals and by the monotonic clock: how long each purchase took, and for how
+    long anybody was told anything. The clock on the wall may have been set meanwhile."""
+
+    latencies_ms: list[float]
+    first_us: int | None = None
+    last_us: int | None = None
+
+    @staticmethod
+    def of_all(heard: Sequence[Heard]) -> Heard:
+        """Returns what the buyers of all posts heard."""
+        return Heard(
+            latencies_ms=[each for one in heard for each in one.latencies_ms],
+            first_us=min((one.first_us for one in heard if one.first_us is not None), default=None),
+            last_us=max((one.last_us for one in heard if one.last_us is not None), default=None),
+        )
+
+
+def lines_of(tally: RunTally, heard: Heard) -> list[str]:
     """Returns the summary's sentences."""
-    lines = [f"{counted(tally.purchases, 'purchase')}{_speed(tally)}, {tally.unavailable:,} asked for in vain"]
+    latencies_ms = heard.latencies_ms
+    lines = [f"{counted(tally.purchases, 'purchase')}{_speed(tally, heard)}, {tally.unavailable:,} asked for in vain"]
     if tally.taken_back:
         lines.append(f"{counted(tally.taken_back, 'sale')} taken back, for the seller did not have the goods")
     if latencies_ms:
@@ -50,8 +71,6 @@ def added_up(tallies: Sequence[RunTally]) -> RunTally:
         total.unavailable += tally.unavailable
         total.taken_back += tally.taken_back
         total.terms += tally.terms
-    total.first_ms = min((each.first_ms for each in tallies if each.first_ms is not None), default=None)
-    total.last_ms = max((each.last_ms for each in tallies if each.last_ms is not None), default=None)
     return total
 
 
@@ -78,14 +97,12 @@ def table_of(tally: RunTally, own: Collection[str] | None = None) -> Table | Non
     return table
 
 
-def print_summary(
-    out: RichConsole, tally: RunTally, latencies_ms: list[float], own: Collection[str] | None = None
-) -> None:
+def print_summary(out: RichConsole, tally: RunTally, heard: Heard, own: Collection[str] | None = None) -> None:
     """Prints all of it. With `own`, the peers of a terminal that is one of several: what the whole market did while
     they were in it, and what they did."""
     if own is not None:
         out.print("the whole market, while the peers of this terminal were in it:")
-    for line in lines_of(tally, latencies_ms):
+    for line in lines_of(tally, heard):
         out.print(line)
     if own is not None:
         idle = len(set(own) - tally.peers.keys())
@@ -101,34 +118,37 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
 
 
-def latencies_of(directory: Path, since_ms: int, own: Collection[str] | None = None) -> list[float]:
-    """Returns how long each purchase since then took its buyer, from first asking to being told, by the journals: of
-    all that are there, or of these peers."""
-    latencies = []
+def heard_of(directory: Path, since_us: int, own: Collection[str] | None = None) -> Heard:
+    """Returns what buyers on this machine have heard since then, by the journals that are there: of each purchase,
+    how long it took from first asking to being told. With `own`, only those of these peers count."""
+    latencies: list[float] = []
+    told_us: list[int] = []
     for path in journal_files(directory):
         if own is not None and path.stem not in own:
             continue
         asked: dict[object, int] = {}
         for entry in read_journal(path):
-            if not isinstance(entry, JournalEntry) or entry.at_ms < since_ms:
+            if not isinstance(entry, JournalEntry) or entry.boot != boot() or (entry.mono_us or 0) < since_us:
                 continue
+            assert entry.mono_us is not None
             if entry.kind == "asked":
-                asked.setdefault(_request_of(entry.request), entry.at_ms)
+                asked.setdefault(_request_of(entry.request), entry.mono_us)
             elif entry.kind == "told":
+                told_us.append(entry.mono_us)
                 since = asked.pop(_request_of(entry.outcome), None)
                 if since is not None:
-                    latencies.append(float(entry.at_ms - since))
-    return latencies
+                    latencies.append((entry.mono_us - since) / 1000)
+    return Heard(latencies_ms=latencies, first_us=min(told_us, default=None), last_us=max(told_us, default=None))
 
 
 def _request_of(payload: dict[str, Any] | None) -> object:
     return None if payload is None else payload.get("_id", payload.get("request_id"))
 
 
-def _speed(tally: RunTally) -> str:
-    if tally.first_ms is None or tally.last_ms is None or tally.last_ms - tally.first_ms < 100:
+def _speed(tally: RunTally, heard: Heard) -> str:
+    if heard.first_us is None or heard.last_us is None or heard.last_us - heard.first_us < 100_000:
         return ""
-    seconds = (tally.last_ms - tally.first_ms) / 1000
+    seconds = (heard.last_us - heard.first_us) / 1e6
     return f" in {seconds:.1f} s ({tally.purchases / seconds:,.1f} a second)"
 
 

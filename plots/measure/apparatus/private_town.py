@@ -17,7 +17,7 @@ from types import TracebackType
 from peers.books_address import ENVIRONMENT
 from peers.customer import Customer
 from peers.errors import TownError
-from peers.town.directory import Directory, TownState
+from peers.town.files.directory import Directory, TownState
 from peers.waiting import wait_until
 
 _BAZAAR = (sys.executable, "-c", "from peers.cli.main import main; main()")

@@ -10,7 +10,7 @@ import psutil
 
 from db.queries import Queries
 from peers.errors import TownError
-from peers.town.directory import PeerState, TownState
+from peers.town.files.directory import PeerState, TownState
 from peers.waiting import wait_until
 from plots.measure.apparatus.customers import ITEM
 from plots.measure.apparatus.private_town import PrivateTown

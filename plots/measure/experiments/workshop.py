@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peers.errors import SettingsError
-from peers.town.presets import find_preset
+from peers.town.plan.presets import find_preset
 from plots.measure.apparatus.towns import BenchTown
 
 Progress = Callable[[str, float], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from peers.chaos.switch.client import SwitchClient
 from peers.chaos.switch.faults import Ended, Listening, Places, ToSwitch, WireFault, to_run
 from peers.errors import TownError
 from peers.runtime.faults.through_switch import CONNECTED, preface, reach_through
+from peers.town.plan.options import SWITCHED
 from tests.helpers.waiting import wait_until
 
 PATIENCE_S = 30.0
@@ -57,9 +59,9 @@ class Echo:
 class Apparatus:
     """A switch, and, for each test, an echo at the other side of it that is called `callee`; we are `caller`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *member_ports: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1"],
+            [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1", *map(str, member_ports)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -271,3 +273,33 @@ def test_the_run_starts_it_and_hears_what_came_of_a_fault(tmp_path: Path) -> Non
 
     asyncio.run(run())
     assert (tmp_path / "switch.log").read_text() == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is all of 127.0.0.0/8 this machine's own")
+def test_members_of_the_books_are_known_by_their_processes_and_can_be_cut_from_each_other() -> None:
+    member = Echo()
+    made = Apparatus(member.port)
+    try:
+        names = {member.port: "mongod2"}
+        made.tell(Places(names=names, pids={os.getpid(): "mongod"}))
+        with socket.create_connection((SWITCHED, member.port), PATIENCE_S) as line:
+            line.sendall(b"before")
+            assert line.recv(100) == b"before"
+            made.tell(fault(1.5, ones=("mongod",), others=("mongod2",), cut=True))
+            line.sendall(b"meanwhile")
+            line.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                line.recv(100)
+            assert made.ended().touched == 1
+            line.settimeout(PATIENCE_S)
+            assert line.recv(100) == b"meanwhile"
+        wait_until(lambda: member.ends == ["end"], what="the end of the first connection")
+        made.tell(Places(names=names, pids={os.getpid(): "mongod3"}))
+        made.tell(fault(0.5, ones=("mongod",), others=("mongod2",), cut=True))
+        with socket.create_connection((SWITCHED, member.port), PATIENCE_S) as line:
+            line.sendall(b"another")
+            assert line.recv(100) == b"another"
+        assert made.ended().touched == 0
+    finally:
+        made.close()
+        member.close()

@@ -19,8 +19,8 @@ from db.mongod.process import free_port
 from db.mongod.program import find_mongod
 from db.uri import with_options
 from peers.books_address import address_given, without_secrets
-from peers.rpc.certificates import ensure_certificates
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import ensure_certificates
+from peers.rpc.security.tls import TlsFiles
 
 ROOT = Path(__file__).parents[3]
 

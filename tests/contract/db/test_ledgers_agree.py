@@ -134,7 +134,7 @@ class TwoLedgers(RuleBasedStateMachine):
         sales = [each for each in self.memory._known.values() if isinstance(each, Outcome) and each.sale is not None]
         some = data.draw(st.lists(st.sampled_from(sales), max_size=3, unique_by=id) if sales else st.just([]))
         reversals = tuple(
-            taken_back(each, number, term=post.term, trader=post.trader or "")
+            taken_back(each, number, term=post.term, trader=post.trader or "", place=self.state.place + 1)
             for number, each in enumerate(some, start=post.reversals + 1)
         )
         deposits = {each.sale.deposit for each in some if each.sale is not None}

@@ -27,7 +27,8 @@ FISH = stock("d1", 9)
 
 def take_back(trader: LogTrader, outcome: Outcome, *, left: int, written_off: int) -> Outcome:
     """Has a sale out of FISH undone; returns it as it is then."""
-    undone = taken_back(outcome, trader.state.post.reversals + 1, term=trader.term, trader=trader.name)
+    number, place = trader.state.post.reversals + 1, trader.state.place + 1
+    undone = taken_back(outcome, number, term=trader.term, trader=trader.name, place=place)
     known = trader.state.stock.get(FISH.offer.deposit_id)
     before = FISH if known is None else known
     counted = recount(before, left=left, returned=outcome.request.quantity, written_off=written_off)

@@ -22,9 +22,9 @@ from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, PIECE
 from nameserver.process import NameServerProcess
 from peers.endpoints import endpoint, try_to_bind
 from peers.errors import TownError
-from peers.rpc.certificates import ensure_certificates, issue_client
-from peers.rpc.tls import TlsFiles
-from peers.town.directory import Directory
+from peers.rpc.security.certificates import ensure_certificates, issue_client
+from peers.rpc.security.tls import TlsFiles
+from peers.town.files.directory import Directory
 from peers.town.machines import elsewhere as asking
 from peers.town.machines.elsewhere import Elsewhere
 from tests.helpers.waiting import wait_until
@@ -335,7 +335,7 @@ import sys
 from pathlib import Path
 from nameserver.journal_copies import Source
 from peers.errors import TownError
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[1])))
 source = Source(sys.argv[2].rpartition("@")[2], 5.0)
 print(source.read("a" * 32, "", "buyer0", 0))

@@ -20,8 +20,8 @@ from nameserver.client import NameServerClient
 from nameserver.names import NAME_SERVER_OBJECT
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
-from peers.rpc.certificates import ensure_certificates
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import ensure_certificates
+from peers.rpc.security.tls import TlsFiles
 from peers.rpc.transport import HEADER, MAGIC
 from tests.helpers.raw_caller import RawCaller
 from tests.helpers.silent_callers import MANY, is_sent_away, silent_callers
@@ -36,7 +36,7 @@ from pathlib import Path
 from nameserver.client import NameServerClient
 from nameserver.names import NAME_SERVER_OBJECT
 from peers.core.membership.members import Member
-from peers.rpc.tls import TlsFiles, secure
+from peers.rpc.security.tls import TlsFiles, secure
 secure(TlsFiles(Path(sys.argv[2])))
 with NameServerClient("127.0.0.1", int(sys.argv[1]), {timeout_s}) as names:
     names.register(Member(rank=0, name="buyer0", role="buyer", uri="{uri}", incarnation=1))

@@ -23,7 +23,7 @@ from Pyro5.core import URI
 from Pyro5.server import expose
 
 from peers.rpc.rpc_connection import Broken, Garbled, RpcConnection, Silent
-from peers.rpc.server import Server
+from peers.rpc.serving.server import Server
 from peers.rpc.transport import MAX_CALL, MAX_MESSAGE
 
 MSGPACK, JSON, MARSHAL = 4, 3, 2

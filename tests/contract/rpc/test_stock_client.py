@@ -15,8 +15,8 @@ import pytest
 from nameserver.process import NameServerProcess
 from peers.core.membership.members import Member
 from peers.core.settings import Settings
-from peers.rpc.certificates import ensure_certificates, issue_client
-from peers.rpc.tls import TlsFiles
+from peers.rpc.security.certificates import ensure_certificates, issue_client
+from peers.rpc.security.tls import TlsFiles
 from peers.runtime.spec import PeerSpec
 from tests.helpers.bare_python import run_bare
 from tests.helpers.hosting import Busy, Market, running_market

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from peers.errors import TownError
-from peers.rpc import certificates
-from peers.rpc.certificates import check_called, ensure_certificates, validity_of
-from peers.rpc.tls import HANDSHAKE_S, TlsFiles
+from peers.rpc.security import certificates
+from peers.rpc.security.certificates import check_called, ensure_certificates, validity_of
+from peers.rpc.security.tls import HANDSHAKE_S, TlsFiles
 
 HOST = "127.0.0.2"
 ECHO = [sys.executable, "-m", "tests.contract.rpc.tls_echo"]

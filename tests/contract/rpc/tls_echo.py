@@ -17,7 +17,7 @@ from Pyro5.api import Daemon, Proxy, expose
 from Pyro5.errors import CommunicationError
 
 from peers.rpc.rpc_connection import RpcConnection, Silent
-from peers.rpc.tls import TlsFiles, check_member, secure
+from peers.rpc.security.tls import TlsFiles, check_member, secure
 
 
 @expose

@@ -16,8 +16,9 @@ from peers.core.market.records import Accepted, Deposit, Offer, Outcome, Purchas
 from peers.core.membership.clocks import LamportStamp
 from peers.core.membership.members import Member
 from peers.errors import NotTrader
-from peers.rpc import public_form, wire
-from peers.rpc.server import Server
+from peers.rpc import wire
+from peers.rpc.forms import public_form
+from peers.rpc.serving.server import Server
 from peers.runtime.trader_client import SaleNotifier, TraderClient
 from tests.helpers.waiting import wait_until
 

@@ -26,7 +26,8 @@ from peers.core.settings import Settings
 from peers.customer import Customer
 from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed
-from peers.rpc import public_form, wire
+from peers.rpc import wire
+from peers.rpc.forms import public_form
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.runtime.spec import PeerSpec
 from tests.helpers.hosting import Busy, Market

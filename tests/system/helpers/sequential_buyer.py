@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from peers.customer import Customer
-from peers.rpc.tls import TlsFiles, secure
-from peers.town.directory import Directory
+from peers.rpc.security.tls import TlsFiles, secure
+from peers.town.files.directory import Directory
 
 
 def main(directory: Path) -> None:

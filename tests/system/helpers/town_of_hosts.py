@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from peers.town.directory import graph_is_sound
+from peers.town.files.directory import graph_is_sound
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.hosts import NAME_SERVER_PORT, Host, Network, graph_of
 

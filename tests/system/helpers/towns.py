@@ -21,7 +21,7 @@ PATIENCE_S = 60.0
 
 _STUB = (
     "import sys, msgspec; from pathlib import Path; from peers.errors import BazaarError; "
-    "from peers.town.options import RunOptions; from peers.town.run import run; "
+    "from peers.town.plan.options import RunOptions; from peers.town.terminals.run import run; "
     "given = {'host': '127.0.0.1', 'target': 'tests.system.helpers.stub_peer:run_stub'}; "
     "given |= msgspec.json.decode(sys.argv[1]); "
     "options = RunOptions(**given, directory=Path(sys.argv[2])); "

@@ -91,9 +91,11 @@ class Town:
         read = {"what": "search", "item": "fish", "asked_us": round(asked_s * SECOND), "place": place, **seen}
         self.note(peer, told_s, "read", read={**read, "digest": seen_digest(shown), "first": shown[:8]})
 
-    def looks_up(self, peer: str, request_id: str, state: str, asked_s: float, told_s: float, seq: int = 0) -> None:
+    def looks_up(
+        self, peer: str, request_id: str, state: str, asked_s: float, told_s: float, seq: int = 0, **said: Any
+    ) -> None:
         read = {"what": "outcome", "asked_us": round(asked_s * SECOND), "request_id": request_id, "state": state}
-        self.note(peer, told_s, "read", read={**read, "seq": seq})
+        self.note(peer, told_s, "read", read={**read, "seq": seq, **said})
 
     def judged(self) -> Finding:
         history = Operations()
@@ -234,6 +236,26 @@ def test_an_outcome_that_does_not_know_that_the_sale_was_taken_back(town: Town) 
     town.note("anna", 3.0, "got_back", reversal={"request_id": "r1", "seq": 1})
     town.looks_up("ben", "r1", "decided", 3.1, 3.2, seq=1)
     assert "up to place 2" in the_fault(town)
+
+
+@pytest.mark.parametrize("place", [2, 7])
+def test_a_reversal_that_was_told_at_another_place(town: Town, place: int) -> None:
+    town.take_back("r1", 1)
+    town.note("anna", 3.0, "got_back", reversal={"request_id": "r1", "seq": 1, "place": 3})
+    town.looks_up("ben", "r1", "taken_back", 3.1, 3.2, seq=1, place=3)
+    assert town.judged().state == "holds"
+    town.looks_up("carl", "r1", "taken_back", 3.3, 3.4, seq=1, place=place)
+    assert the_fault(town) == (
+        f"carl was told that the sale with seq 1 was taken back at place {place}; the log says so at place 3"
+    )
+
+
+def test_a_reversal_that_there_is_not(town: Town) -> None:
+    told = {"request_id": "r1", "seq": 1, "taken_back": {"number": 1, "place": 2}}
+    town.note("anna", 3.0, "told", outcome=told)
+    assert the_fault(town) == (
+        "anna was told that the sale with seq 1 was taken back at place 2; the log does not say so"
+    )
 
 
 def test_a_purchase_before_one_that_had_ended(town: Town) -> None:

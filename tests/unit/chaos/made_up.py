@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from peers.chaos.events import Injected, Sale
 from peers.chaos.history import History
-from peers.chaos.plan import Kind
+from peers.chaos.kinds import Kind
 
 
 def sale(at_s: float, *, term: int = 1, seq: int = 0) -> Sale:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.chaos.events import Heard, Injected
+from peers.chaos.events import Heard, Injected, Newcomer
 from peers.chaos.evidence import never_mattered, with_evidence
 from peers.chaos.gaps import Gap, gaps, pauses
 from peers.chaos.history import History
-from peers.chaos.plan import Kind
+from peers.chaos.kinds import Kind
 from tests.unit.chaos.made_up import fault, history, sale, steady
 
 
@@ -57,3 +57,18 @@ def test_once_is_enough_for_a_kind() -> None:
     first, second = seen(history(steady(20), [hurt("jam"), hurt("jam", number=2, given_up=1)]))
     assert not first.mattered
     assert never_mattered([first, second]) == []
+
+
+def test_a_name_server_has_mattered_where_somebody_new_waited_for_it() -> None:
+    made = history(steady(20), [hurt("kill-nameserver")])
+    made.newcomers.append(Newcomer(at_s=1.0, waited_s=3.9))
+    made.newcomers.append(Newcomer(at_s=8.0, waited_s=3.9))
+    assert seen(made)[0].mattered == ""
+    made.newcomers.append(Newcomer(at_s=4.5, waited_s=0.9))
+    assert seen(made)[0].mattered == "a new customer waited for the name server for 0.9 s"
+
+
+def test_what_was_seen_of_it_while_it_was_carried_out_counts() -> None:
+    fell = hurt("squeeze-peer", peers=("buyer1",))
+    fell.seen = "buyer1 ended for want of memory"
+    assert seen(history(steady(20), [fell]))[0].mattered == fell.seen

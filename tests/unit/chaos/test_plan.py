@@ -8,26 +8,14 @@ from typing import get_args
 import msgspec
 import pytest
 
-from peers.chaos.plan import (
-    ALL_KINDS,
-    BETWEEN,
-    FAMILIES,
-    LEAST_ALIVE,
-    MEMBER_KINDS,
-    MOST_MORE,
-    Kind,
-    Plan,
-    Planned,
-    choose_kinds,
-    disturbs,
-    draw_plan,
-)
+from peers.chaos.kinds import ALL_KINDS, BETWEEN, FAMILIES, MEMBER_KINDS, SERVICES, Kind, choose_kinds, service_of
+from peers.chaos.plan import LEAST_ALIVE, MOST_MORE, Plan, Planned, disturbs, draw_plan
 from peers.chaos.tuning import draw_tuning
 from peers.core.settings import changed, make_settings
 from peers.errors import SettingsError
 from peers.points import Point
 
-FIRST_OF_SEED_7 = [(2.5, "hang-trader"), (4.828, "hang-peer"), (6.579, "join"), (8.438, "kill-mongod")]
+FIRST_OF_SEED_7 = [(2.5, "cut-trader"), (5.296, "jam"), (5.783, "kill-peer"), (7.11, "full-disk")]
 SEEDS = range(150)
 OF_ONE_MEMBER = set(ALL_KINDS) - MEMBER_KINDS
 _TAKES = {"kill-trader": 1, "kill-peer": 1, "kill-two": 2, "leave": 1, "crash-at": 1, "crash-taking-office": 2}
@@ -68,7 +56,7 @@ def test_enough_peers_are_left_at_any_time(peers: int) -> None:
             gone += taken - (fault.kind == "come-back")
             if taken:
                 assert alive - disturbed >= LEAST_ALIVE, f"seed {seed}, fault {fault.number}"
-            if fault.kind not in FAMILIES["mongod"]:
+            if service_of(fault.kind) is None:
                 until_s += [fault.at_s + fault.lasts_s] * disturbs(fault.kind)
             assert alive <= peers + MOST_MORE + gone
 
@@ -94,9 +82,10 @@ def test_a_member_that_takes_no_writes_is_hit_where_there_is_one() -> None:
     assert kinds == set(ALL_KINDS)
 
 
-def test_each_seed_has_a_pace_of_its_own() -> None:
-    lengths = [len(draw_plan(seed, 300, 6).faults) for seed in SEEDS]
+def test_each_seed_has_a_pace_of_its_own_and_an_hour_has_enough_faults_whatever_the_seed() -> None:
+    lengths = [len(draw_plan(seed, 60, 6).faults) for seed in SEEDS]
     assert max(lengths) > 1.5 * min(lengths)
+    assert all(1650 <= len(draw_plan(seed, 3600, 8).faults) <= 2050 for seed in range(10))
 
 
 def test_each_seed_has_timings_of_its_own_and_every_one_of_them_will_do() -> None:
@@ -129,7 +118,7 @@ def test_faults_are_numbered_in_order_and_leave_the_end_quiet() -> None:
 
 def test_a_service_is_back_before_it_is_hit_again() -> None:
     for seed in SEEDS:
-        hits = [f.at_s for f in draw_plan(seed, 300, 6).faults if f.kind in FAMILIES["mongod"]]
+        hits = [f.at_s for f in draw_plan(seed, 300, 6).faults if f.kind in SERVICES["mongod"]]
         assert all(later - earlier >= 6 for earlier, later in pairwise(hits))
 
 

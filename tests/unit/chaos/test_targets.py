@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peers.chaos.plan import BETWEEN, Between, Kind
-from peers.chaos.targets import NoTarget, Present, choose
+from peers.chaos.injection.targets import NoTarget, Present, choose
+from peers.chaos.kinds import BETWEEN, Between, Kind
 from peers.core.names import Role
 
 RUNNING: dict[str, Role] = {
@@ -19,12 +19,16 @@ RUNNING: dict[str, Role] = {
 TOWN = Present(running=RUNNING, trader="seller5", ended=("buyer6", "seller7"))
 
 
-@pytest.mark.parametrize("kind", ["kill-trader", "cut-trader", "cut-database", "cut-customers", "crash-at", "resign"])
+@pytest.mark.parametrize(
+    "kind", ["kill-trader", "cut-trader", "cut-database", "cut-customers", "crash-at", "resign", "squeeze-trader"]
+)
 def test_the_trader_is_hit(kind: Kind) -> None:
     assert choose(kind, 0.5, TOWN) == ("seller5",)
 
 
-@pytest.mark.parametrize("kind", ["kill-peer", "stop-peer", "cut-peer", "cut-nameserver", "hang-peer"])
+@pytest.mark.parametrize(
+    "kind", ["kill-peer", "stop-peer", "cut-peer", "cut-nameserver", "hang-peer", "squeeze-peer"]
+)
 def test_the_pick_decides_which_other_is_hit(kind: Kind) -> None:
     hit = {choose(kind, pick / 100, TOWN)[0] for pick in range(101)}
     assert hit == RUNNING.keys() - {"seller5"}
@@ -44,7 +48,9 @@ def test_one_that_ended_comes_back() -> None:
         choose("come-back", 0.5, Present(running=RUNNING, trader=None))
 
 
-@pytest.mark.parametrize("kind", ["join", "kill-mongod", "step-down", "kill-member", "kill-nameserver"])
+@pytest.mark.parametrize(
+    "kind", ["join", "kill-mongod", "step-down", "kill-member", "kill-nameserver", "cut-primary", "mongod-full-disk"]
+)
 def test_some_faults_hit_no_peer(kind: Kind) -> None:
     assert choose(kind, 0.5, Present(running={}, trader=None)) == ()
 

@@ -13,7 +13,8 @@ from db.audit.findings import Counts, Finding, State, Verdict, Violation
 from db.audit.invariants import INVARIANTS
 from db.audit.report import AuditReport
 from peers.chaos.gaps import TimeWithoutTrade
-from peers.chaos.plan import choose_kinds, draw_plan
+from peers.chaos.kinds import choose_kinds
+from peers.chaos.plan import draw_plan
 from peers.chaos.verdict import ChaosVerdict, Traffic, as_text, judge, write_verdict
 
 NAMES = tuple(INVARIANTS)
@@ -34,7 +35,13 @@ def _finding(name: str, state: State) -> Finding:
 
 
 def judged(
-    audit: AuditReport | None, *, only: str | None = None, trouble: str = "", deaths: Any = (), **traffic: Any
+    audit: AuditReport | None,
+    *,
+    only: str | None = None,
+    trouble: str = "",
+    deaths: Any = (),
+    squeezed: Any = (),
+    **traffic: Any,
 ) -> ChaosVerdict:
     plan = draw_plan(1, 60, 6) if only is None else draw_plan(1, 60, 6, choose_kinds(only))
     return judge(
@@ -43,6 +50,7 @@ def judged(
         msgspec.structs.replace(GOOD, **traffic),
         trouble=trouble,
         deaths=deaths,
+        squeezed=squeezed,
         without_trade=IDLE,
         kinds=(),
         gaps=(),
@@ -111,6 +119,13 @@ def test_a_peer_that_died_of_a_bug() -> None:
     assert (verdict.answer, verdict.why) == ("violated", ("only_the_plan_kills",))
     assert verdict.lines[-1].details == ("seller1 died: exit code 70",)
     assert judged(report(), deaths=deaths[:1]).answer == "holds"
+
+
+def test_who_got_no_memory_may_end_of_that_alone() -> None:
+    deaths = [("buyer0", "exit code 71")]
+    assert judged(report(), deaths=deaths, squeezed={"buyer0"}).answer == "holds"
+    assert judged(report(), deaths=deaths).lines[-1].details == ("buyer0 died: exit code 71",)
+    assert judged(report(), deaths=[("buyer0", "exit code 70")], squeezed={"buyer0"}).answer == "violated"
 
 
 def test_both_files_say_the_same(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from peers.chaos.plan import Between, Kind, Planned
+from peers.chaos.injection.wires import Parties, wire_fault
+from peers.chaos.kinds import Between, Kind
+from peers.chaos.plan import Planned
 from peers.chaos.switch.faults import hits
-from peers.chaos.wires import Parties, wire_fault
 
 PARTIES = Parties(peers=["buyer0", "seller1", "seller2", "buyer3"], mongods=("mongod2", "mongod"))
 
@@ -87,3 +88,12 @@ def test_either_end_of_a_half_open_connection_may_be_the_one_that_is_not_told() 
 
     assert kept("out") == kept("both") == ("seller1",)
     assert kept("in") == ("mongod2", "mongod")
+
+
+@pytest.mark.parametrize(("kind", "cut_off"), [("cut-primary", "mongod2"), ("cut-member", "mongod")])
+def test_a_member_is_cut_from_the_others_or_from_everybody(kind: Kind, cut_off: str) -> None:
+    assert both_ways(kind, "mongod", "mongod2", hit=(), everyone=False)
+    assert not both_ways(kind, cut_off, "seller1", hit=(), everyone=False)
+    assert both_ways(kind, cut_off, "seller1", hit=(), everyone=True)
+    assert both_ways("cut-members", "mongod", "mongod2", hit=())
+    assert not both_ways("cut-members", cut_off, "seller1", hit=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,28 @@ def test_what_an_installation_leaves_out_is_said_with_what_to_do(
         in said
     )
     assert list(tmp_path.iterdir()) == []
+
+
+_HELD_IMPORT = """
+import sys, time
+from peers.cli.__main__ import main
+
+class Hold:
+    def find_spec(self, name, path, target=None):
+        if name == "peers.cli.main":
+            print("importing", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Hold())
+main()
+"""
+
+
+def test_a_ctrl_c_while_the_program_is_still_imported_is_neither_a_traceback_nor_a_verdict() -> None:
+    held = [sys.executable, "-c", _HELD_IMPORT, "settings"]
+    with subprocess.Popen(held, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "importing\n"
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+    assert (started.returncode, said) == (130, "")

@@ -54,7 +54,7 @@ SALE = Sale(
     earned=Decimal("11.52"),
 )
 SOLD = Outcome(accepted=ACCEPTED, seq=4, term=1, trader="seller5", decided_at_ms=1001, sale=SALE)
-UNDONE = taken_back(SOLD, 1)
+UNDONE = taken_back(SOLD, 1, place=9)
 IN_VAIN = Outcome(accepted=ACCEPTED, seq=4, term=1, trader="seller5", decided_at_ms=1001, reason="sold out")
 
 ASKED_FOR: dict[str, Any] = {
@@ -80,6 +80,7 @@ GIVEN_BACK: dict[str, Any] = {
     "seq": 4,
     "term": 1,
     "number": 1,
+    "place": 9,
     "buyer": "buyer0",
     "seller": "seller1",
     "item": "fish",

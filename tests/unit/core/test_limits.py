@@ -20,7 +20,7 @@ from peers.core.membership.clock_pace import MAX_AHEAD
 from peers.core.membership.clocks import LamportStamp, VectorStamp
 from peers.core.settings import Settings, make_settings
 from peers.errors import BadRequest, SettingsError
-from peers.rpc.public_form import Reader, offer_dict, request_dict
+from peers.rpc.forms.public_form import Reader, offer_dict, request_dict
 from peers.simulator.breaking.strangers import beyond_limits, last_purchase
 from tests.unit.core.words import offers
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from peers.customer import Customer
-from peers.rpc.public_form import Document
+from peers.rpc.forms.public_form import Document
 
 AREAS = ("north", "south")
 
@@ -63,6 +65,21 @@ def test_areas_with_logs_of_their_own_are_kept_apart() -> None:
     assert in_areas is not None
     assert {area: place(since) for area, since in in_areas.items()} == {"north": 7}
     assert place(last) == 7
+
+
+@pytest.mark.parametrize(("one_log", "since"), [(False, (3, 0, 21)), (True, (3, 8, 21))])
+def test_that_a_sale_was_taken_back_counts_with_its_place(one_log: bool, since: tuple[int, int, int]) -> None:
+    """It was sold in one term and taken back in another: in a log of its own the later term counts, and its place."""
+    undone = {"status": "sold", "seq": 8, "term": 2, "taken_back": {"number": 1, "term": 3, "place": 21}}
+    answers = [shown(7, "north", term=2, one_log=one_log), undone, shown(30, "north", term=3, one_log=one_log)]
+    customer = Asking(answers)
+    customer.search()
+    customer.outcome("r1")
+    customer.search()
+    customer.close()
+    told = customer.since[-1]
+    assert told is not None
+    assert (told["term"], told["seq"], told["place"]) == since
 
 
 def test_after_a_restore_the_later_term_counts_in_a_log_of_its_own() -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +26,7 @@ def opened(path: Path) -> AskedRecord:
 
 def ids_in(path: Path) -> list[str]:
     with opened(path) as record:
-        return [asked.id for asked in record.unanswered]
+        return ids_of(record)
 
 
 @pytest.fixture
@@ -122,3 +127,51 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "customers").write_text("a file")
     with pytest.raises(TownError, match="choose another --dir"):
         record_in(tmp_path, "me")
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """The kernel lets this process write to no file beyond so many bytes, as where a disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 1, 30])
+def test_what_found_no_room_is_not_asked_now_nor_after_a_restart(path: Path, room: int) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        with no_room_beyond(path.stat().st_size + room), pytest.raises(TownError, match="cannot be written"):
+            record.asked(purchase(2))
+        assert ids_of(record) == ["me-1"]
+        assert path.read_bytes().endswith(b"\n")
+        assert b"me-2" not in path.read_bytes()
+        record.asked(purchase(3))
+        record.settled("me-1")
+    assert ids_in(path) == ["me-3"]
+
+
+def test_after_a_sync_that_failed_all_is_written_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel could not write it may have dropped, and the next sync would not say so."""
+
+    def fails(_file: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with opened(path) as record:
+        record.asked(purchase(1))
+        before = path.stat().st_ino
+        with monkeypatch.context() as bad:
+            bad.setattr(os, "fsync", fails)
+            with pytest.raises(TownError, match="Input/output"):
+                record.asked(purchase(2))
+        assert b"me-2" not in path.read_bytes()
+        record.asked(purchase(3))
+        assert path.stat().st_ino != before
+    assert ids_in(path) == ["me-1", "me-3"]
+
+
+def ids_of(record: AskedRecord) -> list[str]:
+    return [asked.id for asked in record.unanswered]

@@ -16,7 +16,7 @@ from peers.cli.main import invoke
 from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.membership.clocks import CLOCKS
 from peers.errors import SettingsError
-from peers.town.presets import preset_names
+from peers.town.plan.presets import preset_names
 from plots.draw.__main__ import draw_saved
 from plots.experiments.estimate import Estimate, spoken
 from plots.experiments.registry import EXPERIMENTS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from peers.errors import BadRequest
-from peers.rpc.area_form import areas_dict, areas_in, search_arguments, since_in
+from peers.rpc.forms.area_form import areas_dict, areas_in, search_arguments, since_in
 
 KNOWN = ("north", "south")
 
@@ -54,11 +54,14 @@ def test_areas_may_be_left_out() -> None:
 
 def test_every_row_says_its_area_and_who_is_silent_is_named() -> None:
     as_of = {"term": 2, "seq": 9, "place": 14}
-    found = {"north": {"rows": [{"item": "fish"}], **as_of}, "west": {"rows": [], **as_of}}
+    north = {"rows": [{"item": "fish"}], **as_of, "within_ms": 500, "area": "north"}
+    found = {"north": north, "west": {"rows": [], **as_of}}
     assert areas_dict(("north", "south", "west", "east"), found, {"south": "no trader"}) == {
         "offers": [{"item": "fish", "area": "north"}],
         "areas": ["north", "west"],
         "as_of": {"north": as_of, "west": as_of},
+        "within_ms": 500,
+        "one_log": True,
         "missing": [
             {"area": "south", "why": "no trader"},
             {"area": "east", "why": "it did not answer in time"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from Pyro5.errors import SecurityError
 
-from peers.rpc.identity import MAX_NAME_LENGTH, Identity, identity_in, identity_of
+from peers.rpc.security.identity import MAX_NAME_LENGTH, Identity, identity_in, identity_of
 
 MACHINE = ("URI", "bazaar://machine/192.0.2.10-0a1b")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from peers.errors import BadRequest, NotAllowed, PostClosed, WireError, wire_error_of
-from peers.rpc.identity import Identity
+from peers.rpc.forms.public_errors import error_form
 from peers.rpc.permissions import check_may_see, check_may_trade
-from peers.rpc.public_errors import error_form
-from peers.rpc.served_connection import ServedConnection
+from peers.rpc.security.identity import Identity
+from peers.rpc.serving.served_connection import ServedConnection
 
 HOMES = {"buyer7": "192.0.2.10", "seller1": "192.0.2.11"}
 MACHINE = Identity("machine", "first", frozenset({"192.0.2.10", "localhost"}))

@@ -21,8 +21,9 @@ from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Heartbeat, MemberNews
 from peers.core.settings import Settings
 from peers.errors import BadRequest
-from peers.rpc import public_form, wire
-from peers.rpc.read_form import browse_dict
+from peers.rpc import wire
+from peers.rpc.forms import public_form
+from peers.rpc.forms.read_form import browse_dict
 from tests.helpers.deals import taken_back
 
 LAMPORT = public_form.Reader(Settings())

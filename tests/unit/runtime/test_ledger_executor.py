@@ -160,17 +160,21 @@ def test_a_market_without_a_trader_waits_for_nobodys_readings(gated: Setup) -> N
 # -- who writes an entry -----------------------------------------------------------------------------------
 
 
+def _claim_and_write(executor: LedgerExecutor, entry: Append) -> None:
+    assert executor.claim(entry)
+    executor.carry_out(entry)
+
+
 def test_an_entry_that_nothing_waits_before_is_claimed_and_nothing_else_is(gated: Setup) -> None:
     executor = gated.executor
     assert not executor.claim(sales(1))
     assert not executor.claim(Load())
     assert not executor.claim(changes(0))
-    assert executor.claim(ENTRIES[0])
-    assert not executor.claim(ENTRIES[1])
-    executor.put(ENTRIES[2])
-    thread = threading.Thread(target=executor.carry_out, args=(ENTRIES[0],), name="mine")
+    thread = threading.Thread(target=_claim_and_write, args=(executor, ENTRIES[0]), name="mine")
     thread.start()
     gated.wait_for_work()
+    assert not executor.claim(ENTRIES[1])
+    executor.put(ENTRIES[2])
     assert not executor.claim(ENTRIES[3])
     gated.books.permits.release(2)
     assert gated.wait_for(2) == [ENTRIES[0], ENTRIES[2]]
@@ -196,6 +200,61 @@ def test_an_entry_that_waits_is_not_overtaken(gated: Setup) -> None:
 def test_nothing_is_claimed_once_it_is_closed(free: Setup) -> None:
     free.executor.close()
     assert not free.executor.claim(ENTRIES[0])
+
+
+class HoldsTheFirst(Books):
+    """A ledger in which the thread of the first entry is held until the test lets it go."""
+
+    def __init__(self) -> None:
+        super().__init__(1000)
+        self.held = threading.Event()
+
+    def perform(self, operation: Operation) -> Result:
+        is_first = not self.performed
+        self.performed.append((operation, threading.current_thread().name))
+        if is_first:
+            self.held.wait(20)
+        return Appended() if isinstance(operation, Append) else Done()
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_an_entry_asked_for_again_is_written_by_another_thread_and_trade_goes_on(claims: bool) -> None:
+    results: list[tuple[Operation, Result]] = []
+    books, replies = HoldsTheFirst(), Replies()
+    executor = LedgerExecutor(lambda: books, lambda *each: results.append(each), replies, NoLog())
+    if claims:
+        threading.Thread(target=_claim_and_write, args=(executor, ENTRIES[0]), daemon=True).start()
+    else:
+        executor.put(ENTRIES[0])
+    wait_until(lambda: books.performed, what="the first entry under way")
+    executor.put(ENTRIES[0])
+    wait_until(lambda: len(results) == 1, what="its answer")
+    for place in (1, 2):
+        executor.put(ENTRIES[place])
+        wait_until(lambda place=place: len(results) == place + 1, what="the next ones")  # type: ignore[misc]
+    assert [operation for operation, _ in results] == ENTRIES[:3]
+    books.held.set()
+    wait_until(lambda: len(results) == 4, what="the first thread's late answer")
+    executor.put(ENTRIES[3])
+    wait_until(lambda: len(results) == 5, what="one more")
+    assert [operation for operation, _ in books.performed] == [ENTRIES[0], *ENTRIES[:4]]
+    executor.close()
+
+
+def test_an_entry_that_waits_for_a_thread_held_while_it_answers_is_given_to_another() -> None:
+    results: list[tuple[Operation, Result]] = []
+    held, replies = threading.Event(), Replies()
+    replies.hand_out = lambda: held.wait(20)  # type: ignore[method-assign, assignment]
+    books = Books(1000)
+    executor = LedgerExecutor(lambda: books, lambda *each: results.append(each), replies, NoLog())
+    executor.put(ENTRIES[0])
+    wait_until(lambda: len(results) == 1, what="the first answer")
+    executor.put(ENTRIES[1])
+    executor.put(ENTRIES[1])
+    wait_until(lambda: len(results) == 2, what="the second one, by another thread")
+    held.set()
+    executor.close()
+    assert books.operations() == ENTRIES[:2]
 
 
 # -- answers -----------------------------------------------------------------------------------------------

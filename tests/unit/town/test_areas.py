@@ -14,7 +14,8 @@ from peers.core.membership.graph_kinds import first_graph, is_sound
 from peers.core.membership.roles import draw_roles
 from peers.core.names import Role
 from peers.errors import LedgerError, SettingsError
-from peers.town.areas import (
+from peers.town.files.directory import Directory, TownState
+from peers.town.plan.areas import (
     MOST_AREAS,
     ONLY,
     OWN,
@@ -30,9 +31,8 @@ from peers.town.areas import (
     split,
     write_areas,
 )
-from peers.town.areas_before import with_areas
-from peers.town.directory import Directory, TownState
-from peers.town.options import RunOptions
+from peers.town.plan.options import RunOptions
+from peers.town.terminals.areas_before import with_areas
 
 URI = "mongodb://127.0.0.1:27017/?directConnection=true"
 NORTH, SOUTH = AreaPlan(name="north"), AreaPlan(name="south")

@@ -10,8 +10,8 @@ import pytest
 
 from peers.core.market.records import Post
 from peers.errors import LedgerError
-from peers.town.books import Books
-from peers.town.closing import drain
+from peers.town.database.books import Books
+from peers.town.terminals.closing import drain
 
 
 class Looks(Books):

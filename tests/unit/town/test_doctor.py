@@ -12,10 +12,10 @@ import pytest
 
 from nameserver.client import Registered
 from peers.errors import LedgerError
-from peers.rpc.certificates import Validity, ensure_certificates, validity_of
-from peers.rpc.identity import Identity
-from peers.rpc.tls import TlsFiles
-from peers.town.directory import Directory, TownState
+from peers.rpc.security.certificates import Validity, ensure_certificates, validity_of
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import TlsFiles
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines import doctor as doctors
 from peers.town.machines.doctor import Diagnosis, Doctor, Finding
 

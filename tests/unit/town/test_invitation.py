@@ -10,10 +10,11 @@ import pytest
 from cryptography import x509
 
 from peers.errors import SettingsError, TownError
-from peers.rpc.certificates import client_in, ensure_certificates, validity_of
-from peers.rpc.identity import Identity
-from peers.rpc.tls import TlsFiles
-from peers.town.directory import Directory, TownState
+from peers.rpc.security.certificates import client_in, ensure_certificates, validity_of
+from peers.rpc.security.identity import Identity
+from peers.rpc.security.tls import TlsFiles
+from peers.town.database.replication import begin_replication, read_replication, write_replication
+from peers.town.files.directory import Directory, TownState
 from peers.town.machines import invitation as invitations
 from peers.town.machines.invitation import (
     Invitation,
@@ -25,7 +26,6 @@ from peers.town.machines.invitation import (
     write_client_file,
     write_invitation,
 )
-from peers.town.replication import begin_replication, read_replication, write_replication
 
 HERE, THERE = "198.51.100.10", "198.51.100.11"
 NOW_S = 1_800_000_000.0

@@ -10,7 +10,7 @@ from peers.core.settings import Settings
 from peers.errors import BazaarError, SettingsError, TownError
 from peers.town.machines.addresses import can_be_reached, check_advertised, parse_endpoint, pick_port, resolve_host
 from peers.town.machines.arrival import with_ports
-from peers.town.options import MAX_PEERS, RunOptions, parse_count, parse_ports, parse_settings, settings_of
+from peers.town.plan.options import MAX_PEERS, RunOptions, parse_count, parse_ports, parse_settings, settings_of
 
 
 def settings(*pairs: str, slow_peer: bool = False, **shortcuts: object) -> Settings:

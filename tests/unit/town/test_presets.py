@@ -9,9 +9,9 @@ import pytest
 
 from peers.core.settings import Settings
 from peers.errors import SettingsError
-from peers.town.areas import parse_areas
-from peers.town.options import RunOptions, parse_roles, parse_settings
-from peers.town.presets import find_preset, preset_names
+from peers.town.plan.areas import parse_areas
+from peers.town.plan.options import RunOptions, parse_roles, parse_settings
+from peers.town.plan.presets import find_preset, preset_names
 from peers.town.view.settings_table import markdown_table, setting_rows
 
 README = Path(__file__).parents[3] / "peers" / "markets" / "README.md"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from peers.errors import SettingsError
-from peers.town.room import _allowed_threads, check_room
-from peers.town.run import _raise_file_limit
+from peers.town.plan.room import _allowed_threads, check_room
+from peers.town.terminals.run import _raise_file_limit
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 
 from peers.core.settings import LedgerSettings, make_settings
 from peers.errors import SettingsError
-from peers.town.options import parse_settings
-from peers.town.presets import find_preset
-from peers.town.replication import check_level, what_is_kept
+from peers.town.database.replication import check_level, what_is_kept
+from peers.town.plan.options import parse_settings
+from peers.town.plan.presets import find_preset
 
 
 def test_a_search_at_the_nearest_member_needs_a_bound() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from peers.core.commands import Command, Perform, SetTimer
 from peers.core.inputs import Input, LedgerReplied, Now, Received, Start, TimerFired
-from peers.core.ledger.log import OfficeEntry
-from peers.core.ledger.port import Append, Load, Loaded
+from peers.core.ledger.log import Entry, OfficeEntry, TradeEntry
+from peers.core.ledger.port import Append, Load, Loaded, Taken
 from peers.core.market.records import Post
 from peers.core.membership.members import Snapshot
 from peers.core.messages import Heartbeat
@@ -38,26 +40,42 @@ class Follower:
         asked = self.hears(TimerFired(timer="vacancy"))
         assert [c for c in asked if isinstance(c, Perform) and isinstance(c.operation, Load)]
 
-    def reads(self, written_at_ms: int) -> list[Command]:
-        """It reads a log whose last entry is of that time."""
+    def reads(self, written_at_ms: int = T0_MS, *, more: tuple[Entry, ...] = ()) -> list[Command]:
+        """It reads a log whose office entry is of that time, and `more`."""
         entry = OfficeEntry(entry_id="e", term=1, trader=TRADER.name, written_at_ms=written_at_ms, reason="start")
-        loaded = Loaded(made=-1, post=Post(), queue=(), stock=(), entries=(entry,), written_at_ms=written_at_ms)
+        loaded = Loaded(made=-1, post=Post(), queue=(), stock=(), entries=(entry, *more))
         return self.hears(LedgerReplied(operation=Load(), result=loaded))
+
+    def looks_again(self) -> Append:
+        """The moment that it leaves the trader is over: it tries to take the place that was free then."""
+        done = self.hears(TimerFired(timer="ledger"))
+        return next(c.operation for c in done if isinstance(c, Perform) and isinstance(c.operation, Append))
 
 
 def bids(commands: list[Command]) -> bool:
     return any(isinstance(c, Perform) and isinstance(c.operation, Append) for c in commands)
 
 
+def waits(commands: list[Command]) -> list[float]:
+    return [c.after_s for c in commands if isinstance(c, SetTimer) and c.timer == "ledger"]
+
+
 def test_a_trader_at_work_in_the_books_is_not_deposed_on_hearsay() -> None:
     follower = Follower()
     follower.finds_the_post_vacant()
-    done = follower.reads(written_at_ms=T0_MS - 10)
+    assert waits(follower.reads())
+    written = TradeEntry(entry_id="t", term=1, trader=TRADER.name, written_at_ms=T0_MS)
+    refused = follower.hears(LedgerReplied(operation=follower.looks_again(), result=Taken(entry=written)))
+    assert [c for c in refused if isinstance(c, Perform) and isinstance(c.operation, Load)]
+    done = follower.reads(more=(written,))
     assert not bids(done)
-    assert any(isinstance(c, SetTimer) and c.timer == "ledger" for c in done), "it looks again"
+    assert waits(done), "it looks again"
 
 
-def test_one_that_writes_no_more_is_replaced() -> None:
+@pytest.mark.parametrize("years", [0, -50, 50])
+def test_one_that_writes_no_more_is_replaced_whatever_the_time_of_its_entries(years: int) -> None:
     follower = Follower()
     follower.finds_the_post_vacant()
-    assert bids(follower.reads(written_at_ms=T0_MS - 60_000))
+    moment_s = waits(follower.reads(written_at_ms=T0_MS + years * 31_536_000_000))
+    assert moment_s[0] < rules().timing.suspect_s / 4
+    assert follower.looks_again().place == 1

@@ -184,6 +184,15 @@ class Desk:
             self.ledger.perform(operation)
         self.answers(operation, Unknown(why="the line went dead"))
 
+    def repeats(self, after_s: float) -> None:
+        """It is time to give what has had no answer for so long to another thread."""
+        self.office.repeat(after_s)
+        self._take_commands()
+
+    def answer_is_lost_of_all(self) -> None:
+        """One thread brings no more than that nothing is known, of the entry that several were given."""
+        self.answers(self.under_way[0], Unknown(why="the line went dead"))
+
     def ledger_is_away(self, kind: type[Operation] = Append) -> None:
         self.answers(self.the(kind), LedgerAway(why="no primary"))
 

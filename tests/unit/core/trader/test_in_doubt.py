@@ -7,6 +7,7 @@ import pytest
 from peers.core.ledger.port import Append, Appended, LookUp, Taken
 from peers.core.market.records import Deposit, Post
 from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.trader.committer import MOST_REPEATS
 from peers.errors import NotTrader
 from tests.unit.core.trader.checks import FISH, SALT, reason, successor_post
 from tests.unit.core.trader.desk import Desk, asked_for, post_of, recorded
@@ -65,6 +66,39 @@ def test_a_first_attempt_that_lands_late_changes_nothing() -> None:
     assert desk.ledger.documents() == before
     assert len(first.replies) == 1
     assert desk.office.sales == 2
+
+
+def test_an_entry_without_an_answer_is_given_to_another_thread_and_told_once() -> None:
+    desk = Desk(goods=[FISH])
+    buyer = desk.buy(wants("r1"))
+    held = desk.the(Append)
+    desk.time_passes(0.4)
+    desk.repeats(0.5)
+    assert desk.under_way == [held], "it may only be slow"
+    desk.time_passes(0.2)
+    desk.repeats(0.5)
+    assert desk.under_way == [held, held]
+    desk.answers(held, desk.ledger.perform(held))
+    assert buyer.outcome.status == "sold"
+    desk.under_way.remove(held)  # That thread sleeps on.
+    desk.buy(wants("r2"))
+    desk.ledger_does()
+    # The first thread wakes up, and finds its place taken by the same entry.
+    desk.answers(held, desk.ledger.perform(held))
+    assert len(buyer.replies) == 1
+    assert desk.office.sales == 2
+
+
+def test_an_entry_that_no_thread_brings_an_answer_for_is_held() -> None:
+    desk = Desk(goods=[FISH])
+    desk.buy(wants("r1"))
+    for _ in range(MOST_REPEATS):
+        assert not desk.office.is_held
+        desk.time_passes(0.6)
+        desk.repeats(0.5)
+    assert desk.office.is_held
+    desk.answer_is_lost_of_all()
+    assert not desk.office.is_held, "an answer came, if only that nothing is known"
 
 
 def test_an_answer_that_comes_twice_is_taken_in_once() -> None:

@@ -16,7 +16,7 @@ from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, O
 from peers.core.market.records import Post
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S
-from peers.core.trader.taking_office import Lost, TakingOffice, Won
+from peers.core.trader.taking_office import GLANCE, Lost, TakingOffice, Won
 from tests.helpers.deals import accepted, at, office, stock, trade, unavailable
 from tests.helpers.log_trader import LogTrader, summary, trade_a_while
 from tests.unit.core.words import T0_MS, peer, rules
@@ -50,7 +50,8 @@ class Candidate:
             elif isinstance(command, Publish) and isinstance(command.report, LedgerTrouble | LedgerBack):
                 self.reports.append(command.report)
             elif isinstance(command, SetTimer):
-                watches = (self.ctx.settings.timing.suspect_s,) if self.is_cut_off else ()
+                suspect_s = self.ctx.settings.timing.suspect_s
+                watches = (suspect_s,) if self.is_cut_off else (suspect_s * GLANCE,)
                 assert (command.timer, command.after_s) in [
                     ("ledger", after_s) for after_s in (RETRY_LEDGER_S, *watches)
                 ]
@@ -151,23 +152,47 @@ def test_a_successor_takes_over_what_the_log_adds_up_to(ledger: MemoryLedger, ma
     assert ledger.made == ledger.end
 
 
-@pytest.mark.parametrize(
-    ("off_s", "stays"), [(0.0, True), (0.3, True), (-0.3, True), (86_400.0, False), (-86_400.0, False)]
-)
-@pytest.mark.usefixtures("predecessor")
-def test_a_suspected_trader_whose_last_entry_is_of_just_now_stays_in_office(
-    ledger: MemoryLedger, off_s: float, stays: bool
+@pytest.mark.parametrize("off_s", [0.0, 0.3, -86_400.0, 1e9])
+def test_a_suspected_trader_that_goes_on_writing_stays_in_office_until_it_stops(
+    ledger: MemoryLedger, predecessor: LogTrader, off_s: float
 ) -> None:
-    """An entry that is of yesterday or of tomorrow says only that one of the clocks on the wall is wrong."""
+    """Whatever its clock on the wall says, or ours."""
     candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
     last = last_entry(ledger)
     assert last is not None
     candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
     candidate.reads()
-    assert candidate.is_cut_off == stays
-    if not stays:
-        candidate.writes()
-        assert candidate.won.state.post.trader == "merchant9"
+    predecessor.write(queued=(accepted(2),))
+    candidate.tries_again()
+    candidate.writes()
+    candidate.reads()
+    assert candidate.is_cut_off
+    predecessor.write(queued=(accepted(3),))
+    candidate.tries_again()
+    candidate.reads()
+    candidate.tries_again()
+    candidate.reads()
+    candidate.writes()
+    assert candidate.won.state.post.trader == "merchant9"
+    assert list(candidate.won.state.queue) == ["r1", "r2", "r3"]
+
+
+@pytest.mark.parametrize("off_s", [0.0, 0.3, -0.3, 86_400.0, -86_400.0])
+@pytest.mark.usefixtures("predecessor")
+def test_a_suspected_trader_that_writes_nothing_more_is_replaced_after_a_moment(
+    ledger: MemoryLedger, off_s: float
+) -> None:
+    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
+    last = last_entry(ledger)
+    assert last is not None
+    candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
+    candidate.reads()
+    assert not candidate.bid.is_writing
+    assert candidate.bid.is_for_silence, "it is dropped if the trader is heard"
+    candidate.tries_again()
+    candidate.writes()
+    assert candidate.won.state.post.trader == "merchant9"
+    assert not candidate.is_cut_off
 
 
 def test_each_bid_of_a_peer_writes_an_entry_of_its_own(ledger: MemoryLedger) -> None:

@@ -1,0 +1,330 @@
+"""A caller's connection as the server sees it, and an answer that it will get later."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+from Pyro5 import errors, protocol
+from Pyro5.socketutil import SocketConnection
+
+from peers.errors import WireError
+from peers.rpc.forms.public_errors import ServerFault, error_form
+from peers.rpc.refusal import TooLarge
+from peers.rpc.security.identity import Identity
+from peers.rpc.transport import (
+    ANSWER,
+    CALL,
+    HEADER,
+    MAGIC,
+    STALLED_S,
+    TAKEN,
+    largest_taken,
+    message,
+    pack,
+)
+from peers.rpc.wake_up import WakeUp
+
+_REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
+_START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+_SERIALIZER = 7  # the place of its number in a header
+_CHUNK = 64 * 1024
+_RECORD = 16 * 1024
+"""The most that TLS takes from the network at once."""
+
+Finish = Callable[[Callable[[], None]], None]
+"""Has a task done on a thread that may wait."""
+
+
+class ServedConnection(SocketConnection):  # type: ignore[misc]
+    """A connection that is read without ever waiting, and refuses messages of a kind that is not taken.
+
+    A message is taken once all of it has come, so Pyro never waits for the rest of one. Answers are sent without
+    waiting, or by a thread that may wait. `rank` is that of the neighbour whose link this turned out to be, None for
+    other callers. `identity` is whom the caller's certificate names, read once when it is greeted; None without TLS.
+    `speaks_for` are the names that it was found to speak for (`peers.rpc.permissions`).
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, keep_open=True)  # It is closed by `close_now`, once nobody uses it any more.
+        sock.setblocking(False)
+        self.rank: int | None = None
+        self.identity: Identity | None = None
+        self.speaks_for: set[str] = set()
+        self.greeted = False
+        # Whether a call has been taken whose answer is to be sent later; the next call waits for that.
+        self.owed = False
+        # When something came last, in monotonic seconds.
+        self.heard_s = time.monotonic()
+        self.is_new_to_tls = self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._sending = threading.Lock()
+        # OpenSSL lets one thread at a time use a connection.
+        self._using = threading.Lock()
+        # What has come and has not been taken yet.
+        self._read = bytearray()
+        # A message that is too large, while it runs through.
+        self._refused: TooLarge | None = None
+        # Whether a thread is sending what of an answer did not go out at once.
+        self._finishing = False
+        self.is_ending = False
+
+    def shake_hands(self) -> int | None:
+        """Returns what the handshake of TLS waits for, of `selectors`; None once there is nothing more to wait for.
+
+        OSError if the two will never speak with each other."""
+        if self.is_new_to_tls:
+            assert isinstance(self.sock, ssl.SSLSocket)
+            try:
+                self.sock.do_handshake()
+            except ssl.SSLWantReadError:
+                return selectors.EVENT_READ
+            except ssl.SSLWantWriteError:
+                return selectors.EVENT_WRITE
+        return None
+
+    # -- for Pyro, on a thread that may wait ---------------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        """Gives the next part of a message; ConnectionClosedError if it was announced shorter than it is."""
+        if len(self._read) < size:
+            raise errors.ConnectionClosedError("receiving: not enough data")
+        taken = bytes(memoryview(self._read)[:size])
+        del self._read[:size]
+        return taken
+
+    def send(self, data: bytes) -> None:
+        """Sends an answer; answers of several threads never mix. ConnectionClosedError or TimeoutError if it cannot
+        be sent, the latter also to a caller that takes too long to read it."""
+        with self._sending:
+            self._send_waiting(data)
+
+    def _send_waiting(self, data: bytes) -> None:
+        due_s = time.monotonic() + (STALLED_S if self.greeted else 0.0)
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._send_some(rest) :]
+            except OSError as error:
+                raise errors.ConnectionClosedError(f"sending: {error}") from error
+            left_s = due_s - time.monotonic()
+            if rest and (left_s <= 0 or not self._wait_until_it_can_send(left_s)):
+                raise errors.TimeoutError("sending: timeout")
+
+    def _send_some(self, data: memoryview | bytes) -> int:
+        """Sends what goes out at once; returns how much that was. OSError if nothing ever will."""
+        sent: int
+        try:
+            if self._is_tls:
+                with self._using:
+                    sent = self.sock.send(data)
+            else:
+                sent = self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+        return sent
+
+    def _wait_until_it_can_send(self, limit_s: float) -> bool:
+        with selectors.DefaultSelector() as selector:
+            try:
+                selector.register(self.sock, selectors.EVENT_WRITE)
+            except ValueError:  # It has been closed meanwhile.
+                return False
+            return bool(selector.select(limit_s))
+
+    # -- without waiting -----------------------------------------------------------------------------------
+
+    @property
+    def has_read_ahead(self) -> bool:
+        return bool(self._read) or self._refused is not None
+
+    def read_at_hand(self) -> None:
+        """Reads what has come; ConnectionClosedError if that is the end."""
+        try:
+            chunk = self._receive_secured() if self._is_tls else self.sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            raise errors.ConnectionClosedError(f"receiving: {error}") from error
+        if not chunk:
+            raise errors.ConnectionClosedError("receiving: closed")
+        self.heard_s = time.monotonic()
+        self._read += chunk
+        if self._refused is not None:
+            self._let_run_through(self._refused)
+
+    def _receive_secured(self) -> bytes:
+        assert isinstance(self.sock, ssl.SSLSocket)
+        with self._using:
+            # So much that TLS keeps nothing back: whoever watches the socket would not see that.
+            return self.sock.read(_RECORD)
+
+    def has_message(self) -> bool:
+        """Whether all of a message has come; ProtocolError if what has come is none that is taken."""
+        read = self._read
+        if self._refused is not None:
+            return False
+        if len(read) < HEADER.size:
+            if not _START.startswith(read[: len(_START)]):
+                raise errors.ProtocolError("another protocol, or another version of it")
+            return False
+        start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
+        if not start.startswith(_START) or magic != MAGIC:
+            raise errors.ProtocolError("another protocol, or another version of it")
+        if start[_SERIALIZER] not in TAKEN or flags & _REFUSED_FLAGS:
+            raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
+        most = largest_taken(start[_SERIALIZER], greeted=self.greeted)
+        if size + notes > most:
+            if not self.greeted:
+                raise errors.ProtocolError("too large a greeting")
+            del read[: HEADER.size]
+            refused = TooLarge(start, seq, size + notes, most)
+            self.send_at_once(refused.answer())
+            self._let_run_through(refused)
+            return False
+        return len(read) >= HEADER.size + int(size) + int(notes)
+
+    def _let_run_through(self, refused: TooLarge) -> None:
+        """Drops what has come of a message that is too large, and ends the connection once it is through."""
+        refused.drop_from(self._read)
+        self._refused = refused
+        if refused.is_through:
+            self._read.clear()
+            self.hang_up()
+
+    def has_batch(self) -> bool:
+        """Whether the message that has come is a batch of calls."""
+        return bool(HEADER.unpack_from(self._read)[1] & protocol.FLAGS_BATCH)
+
+    def plain_call(self) -> tuple[int, bytearray] | None:
+        """Returns number and payload of the next message if it is all there, a call in msgpack, and nothing more."""
+        read = self._read
+        if len(read) < HEADER.size:
+            return None
+        start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
+        end = HEADER.size + size
+        if start != CALL or flags or notes or magic != MAGIC or len(read) < end:
+            return None
+        return seq, read[HEADER.size : end]
+
+    def drop_call(self, payload: bytearray) -> None:
+        """Drops the call of this `payload`, which `plain_call` returned, from what has come."""
+        del self._read[: HEADER.size + len(payload)]
+
+    def send_at_once(self, data: bytes, finish: Finish | None = None) -> None:
+        """Sends an answer without ever waiting.
+
+        If a caller reads slowly, `finish` is given the task of sending the rest; without `finish` such a caller loses
+        the connection.
+        """
+        with self._sending:
+            try:
+                sent = -1 if self._finishing else self._send_in_pieces(data)
+            except OSError:
+                sent = -1
+            if sent == len(data):
+                return
+            if finish is None or sent < 0:
+                self.hang_up()
+                return
+            self._finishing = True
+        finish(lambda: self._finish(data[sent:]))
+
+    def _send_in_pieces(self, data: bytes) -> int:
+        """As `_send_some`; TLS takes a record at a time."""
+        sent = self._send_some(data)
+        while self._is_tls and sent < len(data) and (more := self._send_some(data[sent:])):
+            sent += more
+        return sent
+
+    def _finish(self, rest: bytes) -> None:
+        try:
+            self.send(rest)
+        except errors.CommunicationError:
+            self.hang_up()
+        self._finishing = False
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Ends the connection for the other side; whoever reads from it here hears of it."""
+        self.is_ending = True
+        with contextlib.suppress(OSError):
+            # That of an SSLSocket would also forget that it speaks TLS, while another thread may be reading from it.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def close_now(self) -> None:
+        """Ends the connection, and lets go of it once no other thread is using it."""
+        self.hang_up()
+        with self._sending, self._using:
+            self.sock.close()
+
+
+class LaterAnswer:
+    """The answer that one call will get, once and from any thread, without a thread that waits for it.
+
+    `finish` is for large answers; see `ServedConnection.send_at_once`.
+    """
+
+    __slots__ = ("_finish", "_seq", "connection")
+
+    may_wait = False
+
+    def __init__(self, connection: ServedConnection, seq: int, finish: Finish) -> None:
+        self.connection = connection
+        self._seq = seq
+        self._finish = finish
+        connection.owed = True
+
+    def give(self, answer: object, *, large: bool = False) -> None:
+        """Answers the call; `large`: with what a caller may take a while to read."""
+        self._send(0, pack(answer), self._finish if large else None)
+
+    def fail(self, error: WireError | ServerFault) -> None:
+        """Answers the call with an error."""
+        self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)), None)
+
+    def _send(self, flags: int, packed: bytes, finish: Finish | None) -> None:
+        self.connection.owed = False  # This comes first, for the next call may come at once.
+        self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), finish)
+
+
+class AwaitedAnswer:
+    """The answer that one call will get, once and from any thread, and that the thread which serves it waits for."""
+
+    __slots__ = ("_answer", "_error", "_given", "connection")
+
+    may_wait = True
+
+    def __init__(self, connection: ServedConnection | None) -> None:
+        self.connection = connection
+        self._given = WakeUp()
+        self._answer: object = None
+        self._error: WireError | None = None
+
+    def give(self, answer: object, *, large: bool = False) -> None:
+        """Answers the call; how large the answer is does not matter to a thread that waits anyway."""
+        del large
+        self._answer = answer
+        self._given.ring()
+
+    def fail(self, error: WireError) -> None:
+        """Answers the call with an error."""
+        self._error = error
+        self._given.ring()
+
+    def wait(self) -> object:
+        """Returns the answer, or raises the WireError that it is: a copy, for others may be given the same."""
+        self._given.wait()
+        if self._error is not None:
+            raise type(self._error)(**self._error.fields())
+        return self._answer
+
+
+CallAnswer = LaterAnswer | AwaitedAnswer
+"""How a handler answers the one call that it is given. Where `may_wait` is false, the handler must not."""

@@ -1,0 +1,1 @@
+"""The books as a town uses them, and the set of members that they may be in."""

@@ -1,0 +1,1 @@
+"""The terminals of a town: the first opens its markets and closes them, further ones join it and leave."""

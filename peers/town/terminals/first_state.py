@@ -1,0 +1,44 @@
+"""How a town is written down before anything of it is started: whose books it has, which seed, which peers."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+from peers.errors import TownError
+from peers.rpc.security.tls import is_secured
+from peers.town.files.directory import Directory, TownState
+from peers.town.plan.options import RunOptions
+
+
+def first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
+    """Returns the state of a town that is about to start in this directory.
+
+    Books that are kept are those of certain peers, so a town that goes on keeps its seed, and its peers. TownError
+    where the journals here belong to other books.
+    """
+    before = None if options.fresh else directory.read_town()
+    had_own_books = directory.has_private_books() if before is None else before.private_books
+    # Where `town.json` is lost and there are no private books here, nobody knows whose the journals are.
+    is_known = before is not None or had_own_books
+    if is_known and had_own_books != (options.mongo is None) and directory.has_journals():
+        raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")
+    same = before is not None and (before.n, before.merchants) == (options.n, options.merchants)
+    seed = options.seed
+    if seed is None:
+        seed = before.seed if same and before is not None else random.SystemRandom().getrandbits(32)
+    return TownState(
+        phase="starting",
+        pid=os.getpid(),
+        host=host,
+        advertised=options.advertise or host,
+        n=options.n,
+        seed=seed,
+        merchants=options.merchants,
+        graph=options.settings.graph,
+        areas=tuple(area.name for area in options.areas),
+        private_books=options.mongo is None,
+        tls=is_secured(),
+        started_at_ms=time.time_ns() // 1_000_000,
+    )

@@ -1,0 +1,353 @@
+"""The first terminal of a town: opens the market, keeps it going, closes it, and says whether the books balance."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from db.audit.report import EXIT_CODES, worst
+from peers.core.market.records import Post
+from peers.core.settings import LedgerSettings
+from peers.town.database.replication import what_is_kept
+from peers.town.files.directory import Directory, Machines
+from peers.town.machines.card import make_card, settings_in
+from peers.town.machines.invitation import how_to_invite
+from peers.town.machines.keeping import JournalKeeping
+from peers.town.machines.remembered import listens, who_answers
+from peers.town.plan.areas import ONLY, AreaBooks, draw_shares
+from peers.town.plan.options import RunOptions
+from peers.town.processes.peer_processes import PeerProcesses
+from peers.town.speaking import tags_of_founder
+from peers.town.terminals.closing import finish_in_order, sum_up
+from peers.town.terminals.first_state import first_state
+from peers.town.terminals.market import AreaMarket
+from peers.town.terminals.population import Population
+from peers.town.terminals.services import Services
+from peers.town.terminals.terminal import Interrupted, Terminal
+from peers.town.view.console import Console
+from peers.waiting import await_until
+
+if TYPE_CHECKING:
+    from db.audit.journals import WitnessesOf
+    from db.audit.report import AuditReport
+    from peers.town.database.books import Books
+    from peers.town.database.replicas import Replicas
+
+Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
+"""What is done with a town while it is open."""
+
+# None of these is a setting: they bound what the town waits for as it opens and closes.
+_WATCH_S = 0.2
+# Terminals that joined need this to notice the closing, to end their peers, to give up their vote, and to audit.
+_FOREIGNERS_S = 20.0
+
+
+class Town:
+    """One run of a town, from its first process to its last."""
+
+    def __init__(self, options: RunOptions, directory: Directory, console: Console, host: str) -> None:
+        self._options = options
+        self._directory = directory
+        self._console = console
+        self._host = host
+        self._began = time.monotonic()
+        self._terminal = Terminal(options, directory, console, host, claimed=True)
+        self.report: AuditReport | None = None
+        self._services = Services(directory, console, options.mongo, self._own_books)
+        self.registry = self._terminal.registry
+        self._keeping = JournalKeeping(directory, self.registry, claimed=True)
+        self._state = first_state(options, directory, host)
+        shares = draw_shares(
+            options.n,
+            options.areas or (ONLY,),
+            self._state.seed,
+            roles=options.roles,
+            merchants=options.merchants,
+            graph=options.settings.graph,
+        )
+        self.markets = [
+            AreaMarket(self._terminal, options, plan, share, host)
+            for plan, share in zip(options.areas or (ONLY,), shares, strict=True)
+        ]
+        self._since = Post()
+        self._settings = options.settings
+        self._returned = False  # It opened no market, for there was one of the same town still.
+
+    @property
+    def processes(self) -> PeerProcesses:
+        """The peers of the first area, which is all in a town with one post."""
+        return self.markets[0].processes
+
+    @property
+    def services(self) -> Services:
+        return self._services
+
+    @property
+    def population(self) -> Population:
+        """The peers of the first area that come and go; only once the town is open."""
+        return self.markets[0].population
+
+    def graph(self) -> dict[str, list[str]]:
+        """The live graph, as the peers last told of their links."""
+        self._terminal.flush()
+        return self._terminal.areas[0].graph()
+
+    def has_sound_graph(self) -> bool:
+        """Whether the live graph of each area is as it should be; see `graph`."""
+        self._terminal.flush()
+        return all(market.has_sound_graph() for market in self.markets)
+
+    async def run(self, visitor: Visitor | None = None) -> int:
+        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done.
+
+        What the audit at the end found is then in `report`."""
+        self._terminal.install_signals(self._kill_hard)
+        try:
+            with self._directory.checked():
+                return await self._live(visitor)
+        finally:
+            await self._end_everything()
+
+    async def _live(self, visitor: Visitor | None) -> int:
+        try:
+            await self._terminal.unless_stopped(self._open())
+        except Interrupted:
+            self._console.say("stopped before the market was open")
+            return 130
+        work = [self._watch(), self._services.keep(self._note_members), self.registry.keep()]
+        work += [each for market in self.markets for each in market.work()]
+        if visitor is not None:
+            work.append(visitor(self))
+        await self._terminal.until_over(self._counted(), *work)
+        self._directory.check()
+        may_go_on = self._returned and self._are_books_elsewhere() and not self.registry.is_told_to_close
+        # Who is the last to leave closes the market, whoever opened it.
+        if may_go_on and self.registry.has_others:
+            return await self._leave()
+        return await self._close()
+
+    def _counted(self) -> list[tuple[Books, int]]:
+        """The books in which purchases are counted, and from where on; areas may share some."""
+        counted = {(each.books.uri, each.books.database): (each.books, each.since.seq) for each in self.markets}
+        return list(counted.values())
+
+    def _note_members(self) -> None:
+        """Has areas whose books are with the town's find them by all members, too."""
+        assert self._services.books is not None
+        for market in self.markets:
+            market.follow_books(self._services.books)
+
+    def _are_books_elsewhere(self) -> bool:
+        """Whether the others can trade without this machine."""
+        replicas = self._services.replicas
+        return replicas is None or replicas.has_others
+
+    def _own_books(self) -> Replicas:
+        # It brings the driver, which takes as long to import as all else.
+        from peers.town.terminals.own_books import founded_books
+
+        return founded_books(self._directory, self._console, self._options)
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        options = self._options
+        self._terminal.launch()
+        self._services.launch()
+        for market in self.markets:
+            market.launch()
+        where = f"on {self._host}, in {self._directory.path}"
+        self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
+        self._directory.forget_peers()
+        self._write_state(phase="starting")
+        await self.registry.wait_ready()
+        self._since = await self._services.open_books()
+        books = self._services.books
+        assert books is not None
+        await asyncio.gather(*(market.open_books(books, self._since) for market in self.markets))
+        self._tell_services(books)
+        await self._open_markets(books)
+        for market in self.markets:
+            market.open_picture()
+            market.write_state(phase="open")
+        self._write_state(phase="open")
+        for line in how_to_invite(self._state):
+            self._console.say(line)
+
+    async def _open_markets(self, books: Books) -> None:
+        """Has the peers born, and either opens the markets to them or has them join those of the same town that have
+        gone on without this terminal."""
+        town = await asyncio.to_thread(books.town)
+        before = self._directory.read_machines()
+        known = before.nameservers if before is not None and before.town == town else ()
+        others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
+        ranks = await asyncio.to_thread(books.draw_ranks, self._options.n)
+        if others:
+            self._returned, self._settings = True, settings_in(others[0].card)
+        areas = tuple(market.name for market in self.markets if market.name)
+        specs = [await market.start(books, ranks, self._state, self._settings, areas) for market in self.markets]
+        machines = Machines(town=town, founded=True, nameservers=known)
+        if others:
+            await self._keep_journals(books, areas)
+            nameservers = [each.nameserver for each in others]
+            for market, wanted in zip(self.markets, specs, strict=True):
+                await market.join_again(wanted, nameservers)
+            await self.registry.open(machines, others[0].card, remembers=True)
+            where = others[0].nameserver
+            self._console.say(f"the market of {where} goes on: {self._mixture()} have joined it again", "bold")
+            return
+        born = asyncio.gather(*map(AreaMarket.found, self.markets, specs))
+        found, _ = await asyncio.gather(born, self._keep_journals(books, areas))
+        await self.registry.open(
+            machines,
+            make_card(town, books, self._settings, self._areas_in_card(), tags_of_founder(self._directory)),
+            remembers=True,
+        )
+        for market, members in zip(self.markets, found, strict=True):
+            await market.begin(members)
+        opens = "the markets open" if areas else "the market opens"
+        self._console.say(f"{self._mixture()} are ready after {self._elapsed():.1f} s; {opens}")
+
+    async def _keep_journals(self, books: Books, areas: tuple[str, ...]) -> None:
+        outside = self._options.advertise or self._host
+        await asyncio.to_thread(self._keeping.begin, books, outside, areas or ("",))
+
+    def _mixture(self) -> str:
+        return "; ".join(f"{each.name}: {each.mixture}" if each.name else each.mixture for each in self.markets)
+
+    def _tell_services(self, books: Books) -> None:
+        server = self.registry.nameserver
+        mongod = self._services.mongod
+        replicas = self._services.replicas
+        which = f"mongod (process {mongod.pid})" if mongod else "the database given"
+        if replicas is not None and replicas.is_several:
+            which += f", the first here of {replicas.record.wanted} members"
+        for market in self.markets:
+            since, of = market.since, f" of {market.name}" if market.name else ""
+            what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
+            self._console.say(f"books{of}: {market.which_books(which)}, {what}")
+        kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
+        if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
+            self._console.say(kept)
+        self._console.say(f"name server: {server.host} port {server.port} (process {server.pid})")
+        self._write_state(
+            nameserver_host=server.host,
+            nameserver_port=server.port,
+            nameserver_pid=server.pid,
+            mongo_uri=books.uri,
+            database=books.database,
+            mongod_pid=mongod.pid if mongod else None,
+            term=self._since.term,
+        )
+
+    def _areas_in_card(self) -> list[AreaBooks]:
+        return [market.in_card() for market in self.markets if market.name]
+
+    # -- while it runs -------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Keeps the town's files and the pictures up to date, and notes the first sale."""
+        sold = False
+        while True:
+            first_s = self._console.first_purchase_s
+            if not sold and first_s is not None:
+                sold = True
+                self._console.say(f"first sale {first_s - self._began:.2f} s after the start", "dim")
+            server, mongod = self.registry.nameserver, self._services.mongod
+            self._write_state(
+                nameserver_pid=server.pid,
+                mongod_pid=mongod.pid if mongod else None,
+                mongo_uri=self._services.books.uri if self._services.books else "",
+            )
+            if not self._options.areas:
+                processes = self.processes
+                self._write_state(term=max(self._state.term, processes.term), trader=processes.trader)
+            for market in self.markets:
+                market.follow()
+            await asyncio.sleep(_WATCH_S)
+
+    # -- closing -------------------------------------------------------------------------------------------
+
+    async def _leave(self) -> int:
+        self._console.say("the peers of this terminal leave; the town goes on", "bold")
+        self._terminal.closing = True
+        await asyncio.gather(*(finish_in_order(each.processes, each.books, leave=True) for each in self.markets))
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        with self._keeping.elsewhere(closes=False) as elsewhere:
+            answers = [
+                await sum_up(
+                    market.processes,
+                    market.books,
+                    self._console,
+                    directory=market.directory,
+                    since=market.since,
+                    since_us=round(self._began * 1e6),
+                    witnesses_of=elsewhere.witnesses,
+                )
+                for market in self.markets
+            ]
+            await asyncio.to_thread(self._keeping.hand_over, elsewhere)
+        if self._services.replicas is not None:
+            await asyncio.to_thread(self._services.replicas.leave)
+        return EXIT_CODES[worst(answers)]
+
+    async def _close(self) -> int:
+        self._console.tick()
+        self._console.say("the market closes" if not self._options.areas else "the markets close", "bold")
+        await asyncio.gather(*(market.settle(lambda: self.registry.has_others) for market in self.markets))
+        self._terminal.closing = True
+        self._write_state(phase="closing")
+        others = await self.registry.close_town()
+        await asyncio.gather(*(market.finish() for market in self.markets))
+        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        with self._keeping.elsewhere(closes=True) as elsewhere:
+            await asyncio.to_thread(elsewhere.wait)
+            if others:  # They have the database here, and the journals, until they have audited.
+                await await_until(lambda: not any(map(listens, others)), _FOREIGNERS_S, look_s=0.1)
+            self.registry.forget_machines()
+            self._directory.check()  # Without the journals there is less to hold the books against.
+            return await asyncio.to_thread(self._balance, elsewhere.witnesses, has_others=bool(others))
+
+    def _balance(self, witnesses_of: WitnessesOf, *, has_others: bool) -> int:
+        """Prints summary and audit; returns the audit's exit code."""
+        from peers.town.view.balance import print_balances
+
+        rate, since_us = self._options.settings.market.commission_rate, round(self._began * 1e6)
+        areas = [market.to_balance(since_us, rate, has_others=has_others) for market in self.markets]
+        report = print_balances(areas, self._console, witnesses_of)
+        self.report = report.first
+        return report.exit_code
+
+    async def _end_everything(self) -> None:
+        if self._directory.has_gone():
+            self._services.give_up_books()
+            for market in self.markets:
+                market.give_up_books()
+        self._terminal.closing = True
+        await self._terminal.close_peers()
+        await asyncio.gather(*map(AreaMarket.close, self.markets))
+        await asyncio.gather(self.registry.close(), self._services.close())
+        if not self._directory.has_gone():  # Another town may be there by now.
+            self._directory.forget_peers()
+            self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+        self._console.close()
+
+    def _kill_hard(self) -> None:
+        for market in self.markets:
+            market.kill_hard()
+        self._terminal.kill_peers()
+        self.registry.nameserver.kill()
+        self._services.kill_hard()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _write_state(self, **changes: object) -> None:
+        changed = msgspec.structs.replace(self._state, **changes)
+        if changed != self._state or changed.phase == "starting":
+            self._state = changed
+            self._directory.write_town(changed)
