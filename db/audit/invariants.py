@@ -337,9 +337,41 @@ def check_books(
         log_given=log is not None,
         history=history_of(map(_line, books.journals)) if books.log else None,
     )
-    _feed(checkers, books, checkers.follow)
-    _feed_journals(checkers, books)
+    recorded = Recorded() if books.log and books.journals else None
+    _feed(checkers, books, checkers.follow, recorded)
+    _feed_journals(checkers, books, recorded)
     return checkers.finish()
+
+
+class _Both:
+    """Two who are fed the same, so that a log need be played only once."""
+
+    def __init__(self, one: Taker, other: Taker) -> None:
+        self._one, self._other = one, other
+
+    def election(self, row: ElectionRow) -> None:
+        self._one.election(row)
+        self._other.election(row)
+
+    def log_entry(self, row: EntryRow) -> None:
+        self._one.log_entry(row)
+        self._other.log_entry(row)
+
+    def deposit(self, row: DepositRow) -> None:
+        self._one.deposit(row)
+        self._other.deposit(row)
+
+    def request(self, row: RequestRow) -> None:
+        self._one.request(row)
+        self._other.request(row)
+
+    def reversal(self, row: RequestRow) -> None:
+        self._one.reversal(row)
+        self._other.reversal(row)
+
+    def recount(self, row: RecountRow) -> None:
+        self._one.recount(row)
+        self._other.recount(row)
 
 
 def _judge(checker: Checker, books: Evidence) -> Finding:
@@ -347,7 +379,9 @@ def _judge(checker: Checker, books: Evidence) -> Finding:
     return checker.finish()
 
 
-def _feed(taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog) -> None:
+def _feed(
+    taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog, recorded: Recorded | None = None
+) -> None:
     if not books.log:
         for post in map(read_post, books.posts):
             taker.post(post)
@@ -355,7 +389,7 @@ def _feed(taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog) ->
     for election in map(read_election, books.elections):
         taker.election(election)
     if books.log:
-        _play(taker, books, follow)
+        _play(taker if recorded is None else _Both(taker, recorded), books, follow)
         return
     for deposit in map(read_deposit, books.deposits):
         taker.deposit(deposit)
@@ -381,14 +415,18 @@ def _line(given: JournalEntry | Document) -> JournalEntry:
     return given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
 
 
-def _feed_journals(taker: AcknowledgedIsRecorded | Checkers, books: Evidence) -> None:
+def _feed_journals(
+    taker: AcknowledgedIsRecorded | Checkers, books: Evidence, recorded: Recorded | None = None
+) -> None:
+    """Feeds the journals, each line with what is `recorded` of its subject; the log is played for that if need be."""
     if not books.journals:
         return
     (taker.acknowledged if isinstance(taker, Checkers) else taker).journal()
-    recorded = Recorded()
-    if books.log:
-        _play(recorded, books, BooksFollowLog())
-    else:
+    if recorded is None:
+        recorded = Recorded()
+        if books.log:
+            _play(recorded, books, BooksFollowLog())
+    if not books.log:
         recorded.requests = {row.id: row for row in map(read_request, books.requests)}
         recorded.deposits = {row.id: row for row in map(read_deposit, books.deposits)}
     for entry in map(_line, books.journals):
