@@ -94,11 +94,13 @@ class Market:
         return host
 
     def open(self, edges: tuple[Edge, ...], others: tuple[Member, ...] = ()) -> Snapshot:
-        """Begins all hosts there are; the first starts the election."""
+        """Begins all hosts there are; the first starts the election, once the others can take part in it."""
         members = sorted((*(host.member for host in self.hosts.values()), *others), key=lambda member: member.rank)
         snapshot = Snapshot(members=tuple(members), edges=edges)
-        for number, host in enumerate(self.hosts.values()):
-            host.begin(snapshot, starts_election=number == 0)
+        first, *rest = self.hosts.values()
+        for host in rest:
+            host.begin(snapshot)
+        first.begin(snapshot, starts_election=True)
         return snapshot
 
     def reports(self, kind: type[R]) -> list[R]:

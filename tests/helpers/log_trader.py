@@ -20,6 +20,7 @@ from peers.core.ledger.port import Append, Appended, Ledger, LedgerAway, Load, L
 from peers.core.ledger.post_state import PostState, state_of
 from peers.core.market.records import Accepted, Deposit, Outcome
 from tests.helpers.deals import TRADER, accepted, office, sold, stock, trade, unavailable
+from tests.helpers.waiting import wait_until
 
 COLLECTIONS = ("log", "requests", "deposits", "posts", "elections")
 
@@ -177,10 +178,14 @@ def made(books: Database[Document]) -> int:
 
 
 def load(ledger: Ledger) -> Loaded:
-    """What a new trader would read."""
-    loaded = ledger.perform(Load())
-    assert isinstance(loaded, Loaded), loaded
-    return loaded
+    """What a new trader would read; it asks again where the ledger is away, as a trader does."""
+
+    def asked() -> Loaded | None:
+        loaded = ledger.perform(Load())
+        assert isinstance(loaded, Loaded | LedgerAway), loaded
+        return loaded if isinstance(loaded, Loaded) else None
+
+    return wait_until(asked, "the ledger is read")
 
 
 def assert_books_follow(books: Database[Document]) -> None:

@@ -67,10 +67,14 @@ class Trace(msgspec.Struct, kw_only=True):
 
 
 class _Trader(msgspec.Struct):
-    """A trader as far as it was seen. `after_term`: it was beaten to the place, and reads again to follow that."""
+    """A trader as far as it was seen. `after_term`: it was beaten to the place, and reads again to follow that.
+
+    `in_doubt`: an attempt had no answer, so it waits for none until it has tried again. What an earlier attempt is
+    answered meanwhile, by a thread that was held, is as good as lost."""
 
     number: int
     under_way: Append | None = None
+    in_doubt: bool = False
     after_term: int | None = None
 
 
@@ -132,6 +136,8 @@ class LedgerTrace:
         entry, place = append.entry, append.place + 1
         trader = self._trader_of.get(process.uri)
         under_way = None if trader is None else trader.under_way
+        if trader is not None:
+            trader.in_doubt = False
         if trader is not None and under_way is not None and under_way.entry.entry_id == entry.entry_id:
             number = self._number(trader.number, append)
             self._note(Step(kind="again", trader=trader.number, entry=number, place=place))
@@ -162,7 +168,7 @@ class LedgerTrace:
         if trader is None or trader.under_way is None:
             return
         under_way = trader.under_way
-        if (under_way.place, under_way.entry.entry_id) != (append.place, append.entry.entry_id):
+        if trader.in_doubt or (under_way.place, under_way.entry.entry_id) != (append.place, append.entry.entry_id):
             return
         if isinstance(result, Appended):
             self._note(Step(kind="appended", trader=trader.number))
@@ -173,6 +179,7 @@ class LedgerTrace:
         elif isinstance(result, AlreadyRecorded):
             self._note(Step(kind="already recorded", trader=trader.number))
         else:
+            trader.in_doubt = True
             return
         trader.under_way = None
 
