@@ -2,8 +2,7 @@
 
 What counts is what can be put down to the fault: a caller that ended a connection on which the switch was holding
 something up; a pause or another trader while no other fault was at work; what peers said of those that were hit; a
-sale in which somebody had a part who had just come;
-a new customer that the name server did not answer.
+sale in which somebody had a part who had just come; a new customer that the name server did not answer.
 """
 
 from __future__ import annotations

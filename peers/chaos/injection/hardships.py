@@ -21,6 +21,7 @@ from db.audit.journals import FOLDER
 from db.mongod.slow_disk import NoFailPoint, hold_syncs
 from peers.chaos.events import Injected
 from peers.chaos.injection.limits import files_up_to, no_more_memory
+from peers.chaos.injection.strength import between
 from peers.chaos.injection.targets import NoTarget
 from peers.chaos.plan import Planned
 from peers.runtime.spec import EatMemory, SpoilDisk
@@ -50,7 +51,7 @@ class Hardships:
         if kind == "full-disk":
             await self._fill(fault.peers[0], round(_ROOM * strength), lasts_s)
         elif kind in ("bad-disk", "slow-disk"):
-            takes_s = _between(_TAKES_S, strength) if kind == "slow-disk" else 0.0
+            takes_s = between(_TAKES_S, strength) if kind == "slow-disk" else 0.0
             order = SpoilDisk(seconds=lasts_s, fails=kind == "bad-disk", takes_s=takes_s)
             self._town.processes.tell(fault.peers[0], order)
             await asyncio.sleep(lasts_s)
@@ -59,9 +60,9 @@ class Hardships:
         elif kind == "mongod-bad-disk":
             await self._fail_syncs(fault, lasts_s)
         elif kind == "mongod-slow-disk":
-            await self._slow_mongod(_between(_HELD_S, strength), lasts_s)
+            await self._slow_mongod(between(_HELD_S, strength), lasts_s)
         else:
-            await self._squeeze(fault, round(_between(_SPARE, strength)), lasts_s)
+            await self._squeeze(fault, round(between(_SPARE, strength)), lasts_s)
 
     async def _squeeze(self, fault: Injected, spare: int, lasts_s: float) -> None:
         """Lets a peer have hardly any more memory, whether or not it dies of that."""
@@ -141,9 +142,3 @@ class Hardships:
 def _note_end(mongod: MongodProcess, pid: int | None, fault: Injected) -> None:
     if mongod.pid != pid or not mongod.alive():
         fault.seen = f"mongod (process {pid}) ended of it"
-
-
-def _between(ends: tuple[float, float], strength: float) -> float:
-    """Goes from one end to the other in equal factors, so that small figures come up as often as large ones."""
-    low, high = ends
-    return float(low * (high / low) ** strength)

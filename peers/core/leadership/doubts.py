@@ -19,7 +19,6 @@ from peers.core.ledger.port import Operation, PostRead, ReadPost, Result
 from peers.core.market.records import Post
 from peers.core.membership.gossip import LATE_FOR
 from peers.core.messages import LinkMessage
-from peers.core.names import rank_of
 from peers.core.reports import FalseTerm
 
 ASK_GAP_S = 0.5
@@ -75,7 +74,7 @@ class Doubts:
     def _was_ended_by_a_stand_in(self, term: int) -> bool:
         """Whether the books said that one of another area took this term, or a later one: nobody of ours holds it."""
         said, trader = self._said or (0, None)
-        return term <= said and trader is not None and self._ctx.members.get(rank_of(trader)) is None
+        return term <= said and trader is not None and not self._ctx.is_ours(trader)
 
     @property
     def is_wary(self) -> bool:

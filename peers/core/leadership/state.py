@@ -84,8 +84,6 @@ TRANSITIONS: Table[LeadershipState, LeadershipEvent] = make_table(
 )
 """All that may happen. A peer that is gone stays gone."""
 
-_IN_OFFICE = (LeadershipState.TRADER, LeadershipState.LEAVING)
-
 LeadershipTransition = Transition[LeadershipState, LeadershipEvent]
 
 
@@ -121,7 +119,6 @@ class LeadershipMachine:
     def __init__(self) -> None:
         self._machine = StateMachine(TRANSITIONS, LeadershipState.JOINING)
         self._view = LeadershipView()
-        self._is_in_office = False  # Follows from the state; it is asked with every input.
         self._leaving_for: VacancyReason | None = None
         # The transitions since `take_transitions` was called last.
         self._taken: list[LeadershipTransition] = []
@@ -136,7 +133,9 @@ class LeadershipMachine:
 
     @property
     def in_office(self) -> bool:
-        return self._is_in_office
+        # It is asked with every input, and to look up an enum's member in a set takes ten times as long.
+        state = self._machine.state
+        return state is LeadershipState.TRADER or state is LeadershipState.LEAVING
 
     @property
     def may_depart(self) -> bool:
@@ -216,7 +215,6 @@ class LeadershipMachine:
     def _become(self, event: LeadershipEvent) -> LeadershipTransition:
         transition = self._machine.fire(event)
         self._taken.append(transition)
-        self._is_in_office = transition.after in _IN_OFFICE
         return transition
 
     def _see(self, view: LeadershipView, transition: LeadershipTransition) -> None:
