@@ -13,7 +13,6 @@ import logging
 import selectors
 import socket
 import ssl
-import struct
 import time
 
 from Pyro5 import errors, protocol
@@ -21,14 +20,12 @@ from Pyro5.server import Daemon
 from Pyro5.socketutil import SocketConnection
 
 from peers.rpc.forms.public_errors import log_fault
-from peers.rpc.refusal import TooLarge
 from peers.rpc.security.identity import Identity
 from peers.rpc.security.tls import HANDSHAKE_S
 from peers.rpc.serving.listening import MOST_UNGREETED, Listening, most_connections
-from peers.rpc.transport import HEADER, MAGIC, STALLED_S, TAKEN, largest_taken
+from peers.rpc.serving.refusal import TooLarge
+from peers.rpc.transport import HEADER, MAGIC, PROTOCOL, SERIALIZER_AT, STALLED_S, TAKEN, largest_taken
 
-_START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
-_SERIALIZER = 7  # the place of its number in a header
 # Compressed ones may be of any size once they are read, oneway calls have a thread each, and in a batch each call may
 # ask for all that there is.
 _REFUSED_FLAGS = (
@@ -100,16 +97,16 @@ class _Connection(SocketConnection):  # type: ignore[misc]
         """Whether all of a message has come; ProtocolError if what has come is none that could be taken."""
         if self._refused is not None:
             return self._let_run_through(self._refused)
-        if not self._read.startswith(_START[: len(self._read)]):
+        if not self._read.startswith(PROTOCOL[: len(self._read)]):
             raise errors.ProtocolError("another protocol, or another version of it")
         if len(self._read) < HEADER.size:
             return False
         start, flags, seq, size, notes, magic = HEADER.unpack_from(self._read)
         if magic != MAGIC:
             raise errors.ProtocolError("no message")
-        if flags & _REFUSED_FLAGS or start[_SERIALIZER] not in TAKEN:
+        if flags & _REFUSED_FLAGS or start[SERIALIZER_AT] not in TAKEN:
             raise errors.ProtocolError("compressed, oneway, pre-serialized and batched messages are not taken")
-        most = largest_taken(start[_SERIALIZER], greeted=self.greeted)
+        most = largest_taken(start[SERIALIZER_AT], greeted=self.greeted)
         if size + notes > most:
             if not self.greeted:
                 raise errors.ProtocolError("too large a greeting")

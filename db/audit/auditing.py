@@ -37,10 +37,10 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from db.audit.checkers.graph import Graph
+from db.audit.checkers.together import Checkers
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
 from db.audit.history.operations import Operations
-from db.audit.invariants import Checkers
 from db.audit.journals import Witness, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS
 from db.audit.report import HERE, AuditReport, JournalsRead

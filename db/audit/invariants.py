@@ -7,13 +7,13 @@ The simulator, the chaos runs and the audit all judge by these. They are compute
 code of their own: a checker that shared the trader's arithmetic would share its mistakes.
 
 Each invariant is a checker that sees every document once, in one ordered pass, so that books of any length are
-judged in a stream (`Checkers`, used by the audit). For books that are in memory there are functions of the same
-names, each giving its `Finding`, and `check_books`, which judges by all twelve.
+judged in a stream (`db.audit.checkers.together`, used by the audit). For books that are in memory there are functions
+of the same names, each giving its `Finding`, and `check_books`, which judges by all twelve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -26,18 +26,15 @@ from db.audit.checkers.fairness import LowestClockFirst
 from db.audit.checkers.follow import BooksFollowLog
 from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.checkers.reads import Reads
-from db.audit.findings import Checker, Counts, Finding, Verdict, Violation
+from db.audit.checkers.together import Checkers
+from db.audit.findings import Checker, Finding, Verdict, Violation
 from db.audit.fold import Fold, StoredBooks, Taker
-from db.audit.history.operations import Operations, history_of
-from db.audit.log_rows import EntryRow, RecountRow, place_of, read_entry
+from db.audit.history.operations import history_of
+from db.audit.log_rows import place_of, read_entry
 from db.audit.recorded import Recorded
 from db.audit.rows import (
-    DepositRow,
     Document,
-    ElectionRow,
     JournalEntry,
-    PostRow,
-    RequestRow,
     read_deposit,
     read_election,
     read_post,
@@ -47,7 +44,6 @@ from db.audit.rows import (
 
 __all__ = [
     "INVARIANTS",
-    "Checkers",
     "Evidence",
     "Finding",
     "Verdict",
@@ -66,131 +62,6 @@ __all__ = [
     "reads",
     "trader_neutral",
 ]
-
-
-class Checkers:
-    """All twelve checkers at once, fed in a stream in the order that `Checker` says; a `Fold` feeds from a log.
-
-    `history` is what the journals say that customers asked and were told, read before the log; None without journals.
-    """
-
-    def __init__(
-        self,
-        *,
-        graph: Graph | Sequence[Graph] | None = None,
-        graph_kind: str = "random",
-        not_calm: str = "",
-        commission_rate: Decimal | None = None,
-        log_given: bool | None = False,
-        history: Operations | None = None,
-    ) -> None:
-        self._money = MoneyConserved(commission_rate)
-        self._forgotten = NothingForgotten(not_calm)
-        self.acknowledged = AcknowledgedIsRecorded()
-        self.follow = BooksFollowLog(not_calm, log_given=log_given)
-        self.compensated = CompensatedWhole(not_calm)
-        self._all: tuple[Checker, ...] = (
-            NoOversell(),
-            DecidedOnce(),
-            self.acknowledged,
-            self._money,
-            OneTraderATerm(),
-            LowestClockFirst(),
-            TraderNeutral(),
-            self.follow,
-            self._forgotten,
-            GraphSound(graph, graph_kind),
-            self.compensated,
-            Reads(history),
-        )
-        self._posts = _overridden(self._all, "post")
-        self._elections = _overridden(self._all, "election")
-        self._entries = _overridden(self._all, "log_entry")
-        self._deposits = _overridden(self._all, "deposit")
-        self._requests = _overridden(self._all, "request")
-        self._reversals = _overridden(self._all, "reversal")
-        self._recounts = _overridden(self._all, "recount")
-        self._counted = {"posts": 0, "elections": 0, "entries": 0, "cut": 0, "deposits": 0, "requests": 0}
-        self._by_status: dict[str | None, int] = {}
-
-    def post(self, row: PostRow) -> None:
-        self._counted["posts"] += 1
-        for take in self._posts:
-            take(row)
-
-    def election(self, row: ElectionRow) -> None:
-        self._counted["elections"] += 1
-        for take in self._elections:
-            take(row)
-
-    def log_entry(self, row: EntryRow) -> None:
-        self._counted["entries"] += 1
-        self._counted["cut"] += row.cut
-        for take in self._entries:
-            take(row)
-
-    def deposit(self, row: DepositRow) -> None:
-        self._counted["deposits"] += 1
-        for take in self._deposits:
-            take(row)
-
-    def request(self, row: RequestRow) -> None:
-        self._counted["requests"] += 1
-        self._by_status[row.status] = self._by_status.get(row.status, 0) + 1
-        for take in self._requests:
-            take(row)
-
-    def reversal(self, row: RequestRow) -> None:
-        for take in self._reversals:
-            take(row)
-
-    def recount(self, row: RecountRow) -> None:
-        for take in self._recounts:
-            take(row)
-
-    def journal_entry(self, entry: JournalEntry, record: RequestRow | DepositRow | None) -> None:
-        """Takes in a line of a journal; `record` is what the ledger holds of its subject."""
-        self.acknowledged.entry(entry, record)
-        self.compensated.journal_entry(entry)
-
-    def journals_missing(self, why: str) -> None:
-        """Some journals could not be had, and `why`."""
-        self.acknowledged.missing(why)
-        self.compensated.missing(why)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing at all was in the books so far."""
-        return not any(self._counted.values())
-
-    @property
-    def queued(self) -> int:
-        """How many requests are queued, so far."""
-        return self._by_status.get("queued", 0)
-
-    def excuse(self, why: str) -> None:
-        """Things turned out not to be calm: what is queued is not forgotten, and the books may be behind the log."""
-        self._forgotten.not_calm = self.follow.not_calm = self.compensated.not_calm = why
-
-    def finish(self) -> Verdict:
-        findings = tuple(checker.finish() for checker in self._all)
-        counts = Counts(
-            requests=self._counted["requests"],
-            sales=self._by_status.get("sold", 0),
-            unavailable=self._by_status.get("unavailable", 0),
-            queued=self.queued,
-            deposits=self._counted["deposits"],
-            elections=self._counted["elections"],
-            entries=self._counted["entries"],
-            cut=self._counted["cut"],
-            reversals=self.compensated.reversals,
-            journal_entries=self.acknowledged.entries,
-            torn_lines=self.acknowledged.torn,
-            amount=self._money.amount,
-            commission=self._money.commission,
-            earned=self._money.earned,
-        )
-        return Verdict(findings=findings, counts=counts)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,8 +208,9 @@ def check_books(
         log_given=log is not None,
         history=history_of(map(_line, books.journals)) if books.log else None,
     )
-    _feed(checkers, books, checkers.follow)
-    _feed_journals(checkers, books)
+    recorded = Recorded(checkers) if books.log and books.journals else None
+    _feed(checkers, books, checkers.follow, recorded)
+    _feed_journals(checkers, books, recorded)
     return checkers.finish()
 
 
@@ -347,7 +219,9 @@ def _judge(checker: Checker, books: Evidence) -> Finding:
     return checker.finish()
 
 
-def _feed(taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog) -> None:
+def _feed(
+    taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog, recorded: Recorded | None = None
+) -> None:
     if not books.log:
         for post in map(read_post, books.posts):
             taker.post(post)
@@ -355,7 +229,7 @@ def _feed(taker: Checker | Checkers, books: Evidence, follow: BooksFollowLog) ->
     for election in map(read_election, books.elections):
         taker.election(election)
     if books.log:
-        _play(taker, books, follow)
+        _play(recorded or taker, books, follow)
         return
     for deposit in map(read_deposit, books.deposits):
         taker.deposit(deposit)
@@ -381,14 +255,18 @@ def _line(given: JournalEntry | Document) -> JournalEntry:
     return given if isinstance(given, JournalEntry) else msgspec.convert(given, JournalEntry)
 
 
-def _feed_journals(taker: AcknowledgedIsRecorded | Checkers, books: Evidence) -> None:
+def _feed_journals(
+    taker: AcknowledgedIsRecorded | Checkers, books: Evidence, recorded: Recorded | None = None
+) -> None:
+    """Feeds the journals, each line with what is `recorded` of its subject; the log is played for that if need be."""
     if not books.journals:
         return
     (taker.acknowledged if isinstance(taker, Checkers) else taker).journal()
-    recorded = Recorded()
-    if books.log:
-        _play(recorded, books, BooksFollowLog())
-    else:
+    if recorded is None:
+        recorded = Recorded()
+        if books.log:
+            _play(recorded, books, BooksFollowLog())
+    if not books.log:
         recorded.requests = {row.id: row for row in map(read_request, books.requests)}
         recorded.deposits = {row.id: row for row in map(read_deposit, books.deposits)}
     for entry in map(_line, books.journals):
@@ -398,8 +276,3 @@ def _feed_journals(taker: AcknowledgedIsRecorded | Checkers, books: Evidence) ->
             taker.journal_entry(entry, known.get(record_id))
         else:
             taker.entry(entry, known.get(record_id))
-
-
-def _overridden(checkers: tuple[Checker, ...], method: str) -> list[Callable[..., None]]:
-    """The checkers' methods of that name, without those that do nothing: this is the inner loop of an audit."""
-    return [getattr(each, method) for each in checkers if getattr(type(each), method) is not getattr(Checker, method)]

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from db.audit.checkers.acknowledgements import Subject, subject_of
-from db.audit.invariants import Checkers
+from db.audit.checkers.together import Checkers
 from db.audit.journals import Torn, Unreadable, Witness, read_journal
 from db.audit.log_tail import LogTail
 from db.audit.report import HERE, JournalsRead

@@ -2,21 +2,24 @@
 
 What counts is what can be put down to the fault: a caller that ended a connection on which the switch was holding
 something up; a pause or another trader while no other fault was at work; what peers said of those that were hit; a
-sale in which somebody had a part who had just come;
-a new customer that the name server did not answer.
+sale in which somebody had a part who had just come; a new customer that the name server did not answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from peers.chaos.events import Events, Heard, Injected
+from peers.chaos.events import Events, Heard, Injected, times_of
 from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
-from peers.chaos.kinds import SERVICES
+from peers.chaos.kinds import FAMILIES, SERVICES, Kind
 
 _NEWCOMERS = ("join", "come-back")
+_HARDSHIPS = frozenset[Kind]([*FAMILIES["disk"], *FAMILIES["memory"], "slow-peer"])
+# By chance a peer has so few sales instead of so many once in a hundred times.
+_BEFORE_S, _EXPECTED, _FEW = 10.0, 10.0, 0.35
 _OF_A_PEER = (
     "that {} is gone",
     "{} had been taken for gone",
@@ -29,10 +32,11 @@ _OF_A_PEER = (
 def with_evidence(found: Iterable[Gap], events: Events) -> list[Gap]:
     """Returns the gaps with what shows that their faults mattered."""
     faults = {fault.number: fault for fault in events.carried_out()}
-    return [msgspec.structs.replace(gap, mattered=evidence(faults[gap.number], gap, events)) for gap in found]
+    parts = _parts(events)
+    return [msgspec.structs.replace(gap, mattered=_evidence(faults[gap.number], gap, events, parts)) for gap in found]
 
 
-def evidence(fault: Injected, gap: Gap, events: Events) -> str:
+def _evidence(fault: Injected, gap: Gap, events: Events, parts: Mapping[str, Sequence[float]]) -> str:
     """Returns what shows that a fault mattered; "" if nothing does."""
     if fault.seen:
         return fault.seen
@@ -50,11 +54,40 @@ def evidence(fault: Injected, gap: Gap, events: Events) -> str:
     words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
     if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
         words.append("books")
-    return next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
+    said = next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
+    return said or (_went_without(fault, parts) if fault.kind in _HARDSHIPS else "")
 
 
 def _is_about(heard: Heard, words: Sequence[str], start_s: float, end_s: float) -> bool:
     return start_s <= heard.at_s <= end_s and any(word in heard.said for word in words)
+
+
+def _parts(events: Events) -> dict[str, list[float]]:
+    """When each peer had a part in a sale, in order; under "" when there was one at all."""
+    parts: dict[str, list[float]] = {"": times_of(events.sales)}
+    for sale in events.sales:
+        for name in {sale.buyer, sale.seller}:
+            parts.setdefault(name, []).append(sale.at_s)
+    for times in parts.values():
+        times.sort()
+    return parts
+
+
+def _went_without(fault: Injected, parts: Mapping[str, Sequence[float]]) -> str:
+    """Whether a peer had a part in far fewer sales than before, of those that there were meanwhile."""
+    start_s, end_s = fault.start_s, fault.end_s or fault.start_s
+    for name in fault.peers:
+        before = _between(parts.get(name, ()), start_s - _BEFORE_S, start_s)
+        all_before = _between(parts[""], start_s - _BEFORE_S, start_s)
+        expected = before / max(all_before, 1) * _between(parts[""], start_s, end_s)
+        had = _between(parts.get(name, ()), start_s, end_s)
+        if expected >= _EXPECTED and had <= _FEW * expected:
+            return f"{name} had a part in {had} sales, where about {expected:.0f} were to be expected"
+    return ""
+
+
+def _between(times: Sequence[float], start_s: float, end_s: float) -> int:
+    return bisect_left(times, end_s) - bisect_left(times, start_s)
 
 
 def _who_waited(fault: Injected, events: Events) -> str:
@@ -68,8 +101,10 @@ def _who_waited(fault: Injected, events: Events) -> str:
 def _first_part(fault: Injected, events: Events) -> str:
     begun_s = fault.start_s
     for sale in events.sales:
+        if sale.at_s <= begun_s:
+            continue
         name = next((each for each in (sale.buyer, sale.seller, sale.trader) if each in fault.peers), None)
-        if name is not None and sale.at_s > begun_s:
+        if name is not None:
             return f"{name} had a part in a sale"
     return ""
 

@@ -14,6 +14,7 @@ from peers.core.membership.clocks import Stamp, make_clock
 from peers.core.membership.members import Member, Membership
 from peers.core.membership.overlay_graph import Adjacency
 from peers.core.messages import TakenOver
+from peers.core.names import rank_of
 from peers.core.reports import Report
 from peers.core.settings import Settings
 
@@ -132,6 +133,10 @@ class Context:
         if stand_in is not None and stand_in.term > self.view.term:
             return stand_in.trader
         return self.trader()
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a peer of this name is a member here. A trader who is not may stand in from another area."""
+        return self.members.get(rank_of(name)) is not None
 
     @property
     def highest_incarnation(self) -> int:

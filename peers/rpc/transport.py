@@ -47,12 +47,20 @@ MAGIC = 0x4DC5
 """The number that ends each header of Pyro5's."""
 
 
-def _start_of(kind: int) -> bytes:
-    return struct.pack("!4sHBB", b"PYRO", protocol.PROTOCOL_VERSION, kind, MSGPACK.serializer_id)
+PROTOCOL = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
+"""How every message starts."""
+
+SERIALIZER_AT = 7
+"""The place of the serializer's number in a header."""
 
 
-CALL = _start_of(protocol.MSG_INVOKE)
-ANSWER = _start_of(protocol.MSG_RESULT)
+def start_of(kind: int, serializer: int = MSGPACK.serializer_id) -> bytes:
+    """Returns how a message of this kind starts whose payload is in this serializer."""
+    return PROTOCOL + bytes((kind, serializer))
+
+
+CALL = start_of(protocol.MSG_INVOKE)
+ANSWER = start_of(protocol.MSG_RESULT)
 """How messages start whose payload is msgpack."""
 
 

@@ -9,7 +9,6 @@ told, and ends the process.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import threading
 import time
@@ -53,10 +52,9 @@ from peers.core.ledger.port import Ledger, Operation, Result
 from peers.core.market.records import Outcome
 from peers.core.membership.members import Member, Snapshot
 from peers.core.messages import LinkMessage, MemberNews
-from peers.core.peer import Peer
 from peers.core.reports import Demoted, Report, Returned
-from peers.core.settings import Settings, make_settings
-from peers.endpoints import endpoint, host_of
+from peers.core.settings import make_settings
+from peers.endpoints import host_of
 from peers.errors import NotTrader, PostClosed
 from peers.rpc.deferred_replies import DeferredReplies, OnReply
 from peers.rpc.endpoint import PeerEndpoint, handlers
@@ -68,6 +66,7 @@ from peers.rpc.serving.server import Server
 from peers.rpc.wire import Parcel, pack
 from peers.runtime.area_search import AreaSearch
 from peers.runtime.brief_calls import call_back, deliver_once, pass_on
+from peers.runtime.core import Core, MakeCore, make_peer, member_of
 from peers.runtime.homes import Homes
 from peers.runtime.journal import Journal, NotedFirst, handed_over_before
 from peers.runtime.ledger_executor import LedgerExecutor
@@ -91,40 +90,6 @@ or the neighbours know by themselves, and far more than an input takes."""
 
 REGISTER_PATIENCE_S = 10.0
 """How long to look for a name server at the start. No setting: a town starts one before its first peer."""
-
-
-class Core(Protocol):
-    """What the host needs of a peer's core; see `peers.core.peer`."""
-
-    def handle(self, event: Input, now: Now) -> list[Command]: ...
-
-    def status(self) -> Status: ...
-
-    def as_of(self, area: str) -> AsOf | None: ...
-
-    def snapshot(self) -> Snapshot: ...
-
-
-MakeCore = Callable[[Member, Settings, PeerSpec], Core]
-
-
-def make_peer(me: Member, settings: Settings, spec: PeerSpec) -> Core:
-    """Returns the core of a real peer."""
-    shares = settings.market.one_stock
-    return Peer(me, settings, random.Random(spec.seed), trades=spec.trades, area=spec.area if shares else "")
-
-
-def _member_of(spec: PeerSpec, uri: str) -> Member:
-    return Member(
-        rank=spec.rank,
-        name=spec.name,
-        role=spec.role,
-        uri=uri,
-        incarnation=spec.incarnation,
-        nameserver=endpoint(spec.advertised or spec.nameserver_host, spec.nameserver_port),
-        books_s=spec.books_s,
-        area=spec.area,
-    )
 
 
 class NearestSearch(Protocol):
@@ -202,7 +167,7 @@ class PeerHost:
             advertised=spec.advertised,
             ports=spec.ports,
         )
-        self.member = _member_of(spec, self._server.uri)
+        self.member = member_of(spec, self._server.uri)
         nameserver = (spec.nameserver_host, spec.nameserver_port)
         self.home = host_of(self.member.uri)
         self._homes = Homes(self.snapshot, nameserver)

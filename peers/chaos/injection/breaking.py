@@ -15,6 +15,7 @@ from db.mongod.replica_set import ReplicaSet
 from peers.chaos.events import Injected
 from peers.chaos.history import History
 from peers.chaos.injection.hardships import Hardships
+from peers.chaos.injection.strength import between
 from peers.chaos.injection.targets import NoTarget, Present, choose
 from peers.chaos.injection.wires import parties_of, places_of, wire_fault
 from peers.chaos.kinds import FAMILIES, WIRE_KINDS, Kind
@@ -265,7 +266,7 @@ class Breaker:
     async def _set_clock(self, planned: Planned, name: str) -> None:
         """Sets a peer's clock on the wall forward or back, or has it run fast; then right again, which is a step as
         well."""
-        step_s = _STEP_S[0] * (_STEP_S[1] / _STEP_S[0]) ** (planned.strength or 0.0)
+        step_s = between(_STEP_S, planned.strength)
         order = SetClock(drift=_DRIFT) if planned.way == "both" else SetClock(step_s=step_s)
         if planned.way == "in":
             order = SetClock(step_s=-step_s)
@@ -340,8 +341,7 @@ def _resign(uri: str) -> None:
 
 def share_of(planned: Planned) -> float:
     """Returns what part of a processor a slow peer is left with."""
-    weak, strong = _SHARES
-    return float(weak * (strong / weak) ** (planned.strength or 0.0))
+    return between(_SHARES, planned.strength)
 
 
 def _detail(planned: Planned) -> str:

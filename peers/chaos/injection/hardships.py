@@ -17,12 +17,11 @@ from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
-
 from db.audit.journals import FOLDER
+from db.mongod.slow_disk import NoFailPoint, hold_syncs
 from peers.chaos.events import Injected
 from peers.chaos.injection.limits import files_up_to, no_more_memory
+from peers.chaos.injection.strength import between
 from peers.chaos.injection.targets import NoTarget
 from peers.chaos.plan import Planned
 from peers.runtime.spec import EatMemory, SpoilDisk
@@ -34,12 +33,10 @@ if TYPE_CHECKING:
 # None of these is an option: what a strength of 0 and of 1 mean is part of what a seed stands for.
 _ROOM = 300  # A full disk takes up to so many bytes more, so that a line is torn.
 _TAKES_S = (0.02, 0.4)  # A write or a sync on a slow disk of a peer takes so long.
-_HELD_S = (0.05, 1.0)  # A sync of a slow disk of mongod takes so long,
-_FREE_S = 0.02  # and between two of them there is so much time.
+_HELD_S = (0.05, 1.0)  # A sync of a slow disk of mongod takes so long.
 _SPARE = (4 << 20, 1 << 12)  # A squeezed peer is left with so many bytes.
 _LOOK_S = 0.02
 _ASK_S = 1.0
-_FLUSHER = "pauseJournalFlusherBeforeFlush"
 
 
 class Hardships:
@@ -54,7 +51,7 @@ class Hardships:
         if kind == "full-disk":
             await self._fill(fault.peers[0], round(_ROOM * strength), lasts_s)
         elif kind in ("bad-disk", "slow-disk"):
-            takes_s = _between(_TAKES_S, strength) if kind == "slow-disk" else 0.0
+            takes_s = between(_TAKES_S, strength) if kind == "slow-disk" else 0.0
             order = SpoilDisk(seconds=lasts_s, fails=kind == "bad-disk", takes_s=takes_s)
             self._town.processes.tell(fault.peers[0], order)
             await asyncio.sleep(lasts_s)
@@ -63,9 +60,9 @@ class Hardships:
         elif kind == "mongod-bad-disk":
             await self._fail_syncs(fault, lasts_s)
         elif kind == "mongod-slow-disk":
-            await asyncio.to_thread(_hold_syncs, self._mongod(), _between(_HELD_S, strength), lasts_s)
+            await self._slow_mongod(between(_HELD_S, strength), lasts_s)
         else:
-            await self._squeeze(fault, round(_between(_SPARE, strength)), lasts_s)
+            await self._squeeze(fault, round(between(_SPARE, strength)), lasts_s)
 
     async def _squeeze(self, fault: Injected, spare: int, lasts_s: float) -> None:
         """Lets a peer have hardly any more memory, whether or not it dies of that."""
@@ -94,6 +91,12 @@ class Hardships:
         if mongod is None or not mongod.alive():
             raise NoTarget("it does not run just now")
         return mongod
+
+    async def _slow_mongod(self, held_s: float, lasts_s: float) -> None:
+        try:
+            await asyncio.to_thread(hold_syncs, self._mongod().direct_uri, held_s, lasts_s)
+        except NoFailPoint as error:
+            raise NoTarget(str(error)) from error
 
     async def _fill_mongod(self, fault: Injected, lasts_s: float) -> None:
         """Leaves no room; it ends for that, and whatever is started in its place finds none either meanwhile."""
@@ -139,35 +142,3 @@ class Hardships:
 def _note_end(mongod: MongodProcess, pid: int | None, fault: Injected) -> None:
     if mongod.pid != pid or not mongod.alive():
         fault.seen = f"mongod (process {pid}) ended of it"
-
-
-def _hold_syncs(mongod: MongodProcess, held_s: float, lasts_s: float) -> None:
-    """Has whoever flushes its journal wait so long each time. NoTarget if it does not take that."""
-    until_s = time.monotonic() + lasts_s
-    limit_ms = round(_ASK_S * 1000)
-    client = MongoClient[dict[str, object]](
-        mongod.direct_uri, serverSelectionTimeoutMS=limit_ms, connectTimeoutMS=limit_ms, socketTimeoutMS=limit_ms
-    )
-    with client:
-        try:
-            while time.monotonic() < until_s:
-                client.admin.command("configureFailPoint", _FLUSHER, mode="alwaysOn")
-                time.sleep(held_s)
-                client.admin.command("configureFailPoint", _FLUSHER, mode="off")
-                time.sleep(_FREE_S)
-        except PyMongoError as error:
-            raise NoTarget(f"it did not take its fail point: {error}") from error
-        finally:
-            _release(client)
-
-
-def _release(client: MongoClient[dict[str, object]]) -> None:
-    """Lets it flush its journal again; one that does not answer has ended, and its fail point with it."""
-    with suppress(PyMongoError):
-        client.admin.command("configureFailPoint", _FLUSHER, mode="off")
-
-
-def _between(ends: tuple[float, float], strength: float) -> float:
-    """Goes from one end to the other in equal factors, so that small figures come up as often as large ones."""
-    low, high = ends
-    return float(low * (high / low) ** strength)

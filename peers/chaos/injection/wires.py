@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from peers.chaos.injection.strength import between
 from peers.chaos.kinds import FAMILIES
 from peers.chaos.plan import Planned
 from peers.chaos.switch.faults import CUSTOMERS, MONGOD, NAMESERVER, TOWN, Places, Way, WireFault
@@ -48,21 +49,15 @@ def wire_fault(planned: Planned, hit: Sequence[str], neighbours: Sequence[str], 
         others=others,
         way=way,
         seconds=planned.lasts_s or _WATCHED_S,
-        delay_s=_between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
-        jitter_s=_between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
-        apart_s=_between(_APART_S, strength) if planned.kind == "reorder" else 0.0,
-        loss=_between(_LOSS, strength) if planned.kind == "loss" else 0.0,
-        bytes_a_second=_between(_BYTES_A_SECOND, strength) if planned.kind == "slow-wire" else 0.0,
+        delay_s=between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
+        jitter_s=between(_DELAY_S, strength) if planned.kind == "delay" else 0.0,
+        apart_s=between(_APART_S, strength) if planned.kind == "reorder" else 0.0,
+        loss=between(_LOSS, strength) if planned.kind == "loss" else 0.0,
+        bytes_a_second=between(_BYTES_A_SECOND, strength) if planned.kind == "slow-wire" else 0.0,
         cut=planned.kind.startswith("cut-") or planned.kind == "split",
         jam=planned.kind == "jam",
         once=planned.kind if planned.kind in ("reset", "half-open") else "",
     )
-
-
-def _between(ends: tuple[float, float], strength: float) -> float:
-    """Goes from one end to the other in equal factors, so that small figures come up as often as large ones."""
-    low, high = ends
-    return float(low * (high / low) ** strength)
 
 
 def _sides(

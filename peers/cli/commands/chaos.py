@@ -1,17 +1,19 @@
 """Break a town of real processes while customers trade, then judge it.
 
 Every few seconds something happens, drawn from the seed: the trader or others are killed, stopped, slowed, held, cut
-off, made to resign; wires delay, lose, reorder, jam and forget; clocks are set; mongod and name server die; peers
-join, leave and come back. The town's timings are drawn from the seed, too. In the end all is healed, and the audit
-says whether anything was lost, doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell, as when there
-was too little traffic.
+off, made to resign; wires delay, lose, reorder, jam and forget; clocks are set; disks fill, fail and slow down;
+memory is short; mongod and name server die; members of a set are cut apart; peers join, leave and come back. The
+town's timings are drawn from the seed, too. In the end all is healed, and the audit says whether anything was lost,
+doubled or invented. Exit code 0: holds; 1: violated; 2: could not tell, as when there was too little traffic.
 
 DIR is left with plan.json, history.jsonl, verdict.txt, verdict.json and figure.png.
 
 Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer), resign, cut (-trader, -peer,
 -database, -customers, -nameserver, split), wire (delay, loss, reorder, reset, half-open, slow-wire, jam), crash (-at,
--taking-office), hang (-trader, -peer), clock (set-clock), mongod (kill-mongod, stop-mongod, step-down, kill-member,
-stop-member), nameserver, join, come-back, leave.
+-taking-office), hang (-trader, -peer), clock (set-clock), disk (full-disk, bad-disk, slow-disk, mongod-full-disk,
+mongod-bad-disk, mongod-slow-disk), memory (squeeze-trader, squeeze-peer), mongod (kill-mongod, stop-mongod,
+step-down, kill-member, stop-member), members (cut-primary, cut-member, cut-members), nameserver, join, come-back,
+leave.
 
 **Examples**
 
@@ -19,7 +21,8 @@ stop-member), nameserver, join, come-back, leave.
 - `bazaar chaos --duration 600 --peers 9 --seed 7 --out /tmp/chaos`
 - `bazaar chaos --faults kill,stop --quick`
 - `bazaar chaos --faults wire,cut`
-- `bazaar chaos --replicas 3 --faults mongod --duration 240`
+- `bazaar chaos --faults disk,memory`
+- `bazaar chaos --replicas 3 --faults mongod,members --duration 240`
 """
 
 from __future__ import annotations

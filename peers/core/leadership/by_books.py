@@ -62,8 +62,12 @@ class ByBooks:
         unknown, self.unknown = self.unknown, None
         if self._machine.state in (LeadershipState.CANDIDATE, LeadershipState.GONE):
             return  # A candidate reads the books itself, and in full.
-        if ctx.area and post.term > view.term and post.trader and ctx.members.get(rank_of(post.trader)) is None:
-            return  # One of another area stands in for ours; our own election will end that.
+        if ctx.area and post.term > view.term and post.trader and not ctx.is_ours(post.trader):
+            # One of another area stands in for ours; our own election will end that, if it is not under way already.
+            if not view.vacant and not ctx.in_office:
+                self._machine.find_vacant(view.vacated(VacancyReason.SUSPECTED))
+                self._elections.on_vacant(started=True)
+            return
         if ctx.in_office:
             self._in_office(post)
         elif post.term != view.term or self._names_another(post):

@@ -17,8 +17,8 @@ from peers.core.context import Context
 from peers.core.leadership.state import LeadershipState, LeadershipView
 from peers.core.ledger.port import Operation, PostRead, ReadPost, Result
 from peers.core.market.records import Post
+from peers.core.membership.gossip import LATE_FOR
 from peers.core.messages import LinkMessage
-from peers.core.names import rank_of
 from peers.core.reports import FalseTerm
 
 ASK_GAP_S = 0.5
@@ -50,6 +50,9 @@ class Doubts:
         self._is_blind = False
         # Whose post it was, and in which term, when the books were asked last.
         self._said: tuple[int, str | None] | None = None
+        # The trader whose record has not come, in which term, and since when it is missed.
+        self._unheard_of: tuple[int, int] | None = None
+        self._unheard_of_since_s = 0.0
         # By neighbour, since when it has been naming earlier terms than ours.
         self._behind_since_s: dict[int, float] = {}
 
@@ -71,7 +74,7 @@ class Doubts:
     def _was_ended_by_a_stand_in(self, term: int) -> bool:
         """Whether the books said that one of another area took this term, or a later one: nobody of ours holds it."""
         said, trader = self._said or (0, None)
-        return term <= said and trader is not None and self._ctx.members.get(rank_of(trader)) is None
+        return term <= said and trader is not None and not self._ctx.is_ours(trader)
 
     @property
     def is_wary(self) -> bool:
@@ -99,6 +102,18 @@ class Doubts:
         if now_s - since_s > self._ctx.settings.timing.suspect_s / 2:
             self._behind_since_s.pop(sender)
             self.ask()
+
+    def misses_trader(self) -> bool:
+        """Whether the trader's own record has not come for long: if it is gone, nobody here would notice. To be asked
+        with each heartbeat."""
+        ctx, view = self._ctx, self._ctx.view
+        if view.vacant or view.trader is None or ctx.in_office or ctx.members.get(view.trader) is not None:
+            self._unheard_of = None
+            return False
+        if self._unheard_of != (view.term, view.trader):
+            self._unheard_of, self._unheard_of_since_s = (view.term, view.trader), ctx.now.mono_s
+        patience_s = ctx.settings.timing.suspect_s + LATE_FOR * ctx.late_s
+        return ctx.now.mono_s - self._unheard_of_since_s > 2 * patience_s
 
     # -- asking --------------------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ class ElectionCost:
         # How many messages for that election are still to be passed on, and how many peers sent them.
         self._messages = 0
         self._peers = 0
+        # Of how many peers in all there have been sums here, this one included. There cannot be more than there are
+        # members, so sums that are sent in a circle, because somebody lied of who is trader, come to an end.
+        self._seen = 0
         # The neighbour that told of the trader: sums go back the way that the announcement came.
         self._parent: int | None = None
         # Whether this peer has passed its sum on; what comes in from then on follows at once.
@@ -89,7 +92,7 @@ class ElectionCost:
     def _begin(self, term: int, parent: int | None, wait_s: float) -> None:
         self._term, self._parent, self.started_by = term, parent, None
         self._messages, self._next = self._next, 0
-        self._peers, self._is_late = 1, False
+        self._peers, self._seen, self._is_late = 1, 1, False
         self._ctx.set_timer("tally", wait_s)
 
     def on_tally(self, tally: Tally) -> None:
@@ -98,11 +101,12 @@ class ElectionCost:
         if (
             tally.term == self._term
             and not is_complete
-            and 0 < tally.peers <= self._ctx.members.count
+            and 0 < tally.peers <= self._ctx.members.count - self._seen
             and tally.messages <= MOST_COUNTED
         ):
             self._messages += tally.messages
             self._peers += tally.peers
+            self._seen += tally.peers
             if self._is_late:
                 self._pass_on()
 

@@ -154,10 +154,12 @@ class Fellows(Office):
 
     def mind(self) -> None:
         """Gives back what it stood in for, once that is over. To be called after each input."""
+        if self._term is None and self._bid is None:
+            return
         ended = self._term.ended if self._term is not None else None
         if ended is not None:
             self._close(ended.post)
-        elif not self._ctx.in_office and (self._bid is not None or self._term is not None):
+        elif not self._ctx.in_office:
             self._close(None)
 
     def _close(self, post: Post | None) -> None:

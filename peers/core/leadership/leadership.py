@@ -315,8 +315,10 @@ class Leadership:
             self._incumbency.leave(VacancyReason.LEFT)
 
     def on_heartbeat_timer(self) -> None:
-        """Who cannot reach the books gives way to one who can."""
+        """Who cannot reach the books gives way to one who can, and a trader nobody here has heard of is no trader."""
         self._doubts.on_heartbeat_timer()
+        if self._doubts.misses_trader():
+            self._find_gone(started=True, reason=VacancyReason.SUSPECTED)
         self._incumbency.follow()
         if not self._incumbency.has_lost_books():
             return

@@ -45,6 +45,8 @@ class PacedClock:
         `known` are the names of the members: nobody else has an entry of its own in a vector."""
         before = self._clock.stamp()
         # Mostly a heartbeat says what is known, so that is found out first.
+        if stamp is before:
+            return False
         if isinstance(stamp, LamportStamp):
             if stamp.lamport <= before.time:
                 return False

@@ -31,6 +31,8 @@ STAYS_LATE = 0.8
 """The part of the lateness that is left one heartbeat later, if nothing else comes late."""
 UNHEARD_FOR = 10
 """A neighbour may be silent at the start for so many times `suspect_s`, for it may still be starting itself."""
+PASSED_BY_AFTER = 2
+"""A peer whose map stays the same for so many times `suspect_s`, while ours goes on changing, is given ours."""
 
 
 class Gossip:
@@ -41,7 +43,8 @@ class Gossip:
         self._graph_of: list[int] | None = None  # The ranks that were up when the graph was last computed.
         self._watched: tuple[int, ...] = ()  # The neighbours that heartbeats are exchanged with, mostly all.
         self._heard_s: dict[int, float] = {}  # When each of those was last heard of; has these and no others.
-        self._mismatches: dict[int, tuple[int, int]] = {}  # The digests, ours and theirs, that differed last.
+        # The digests, ours and theirs, that differed last, by whose it is, and since when theirs has been that one.
+        self._mismatches: dict[int, tuple[int, int, float]] = {}
         self._told: dict[int, Stamp] = {}  # The newest clock that each neighbour is known to have.
         self._clock_sent_s: dict[int, float] = {}  # When clock news was last sent to each neighbour.
         self._clock_timer = False  # Whether the `clock` timer is set.
@@ -149,14 +152,19 @@ class Gossip:
             self._beat(sender, reply=True)
 
     def _compare(self, sender: int, digest: int) -> None:
-        ours = self._ctx.members.digest()
+        ours, now_s = self._ctx.members.digest(), self._ctx.now.mono_s
         if digest == ours:
             self._mismatches.pop(sender, None)
-        elif self._mismatches.get(sender) != (ours, digest):  # The news that makes them equal may be under way.
-            self._mismatches[sender] = (ours, digest)
-        else:
+            return
+        last = self._mismatches.get(sender)
+        since_s = last[2] if last is not None and last[1] == digest else now_s
+        # The news that makes them equal may be under way. But it does not come to one that all this passes by.
+        is_passed_by = now_s - since_s > PASSED_BY_AFTER * self._ctx.settings.timing.suspect_s
+        if is_passed_by or (last is not None and last[:2] == (ours, digest)):
             self._mismatches.pop(sender)
             self.send(sender, self._whole())
+        else:
+            self._mismatches[sender] = (ours, digest, since_s)
 
     # -- clocks --------------------------------------------------------------------------------------------
 
@@ -303,9 +311,11 @@ class Gossip:
         for rank in ctx.neighbours:
             if rank not in before:
                 self._told.pop(rank, None)
-        for kept in (self._mismatches, self._told, self._clock_sent_s):
+        for kept in (self._told, self._clock_sent_s):
             for rank in kept.keys() - set(ctx.neighbours):
                 del kept[rank]
+        for rank in self._mismatches.keys() - set(up):  # One that is no neighbour may take itself for one.
+            del self._mismatches[rank]
         for rank in self._heard_s.keys() - set(self._watched):
             del self._heard_s[rank]
             self._unheard.discard(rank)

@@ -19,6 +19,7 @@ class BooksWatch:
         self._heard_s = ctx.now.mono_s
         self._looked_s = ctx.now.mono_s
         self._is_asked = False  # For a sign of life that has not come.
+        self._has_asked = False  # For one since the ledger last did what it was asked for.
 
     @property
     def is_in_doubt(self) -> bool:
@@ -30,7 +31,7 @@ class BooksWatch:
         if isinstance(operation, Reach):
             self._is_asked = False
         if not isinstance(result, Unknown | LedgerAway):
-            self._heard_s = self._ctx.now.mono_s
+            self._heard_s, self._has_asked = self._ctx.now.mono_s, False
 
     def is_away(self) -> bool:
         """Whether the ledger has been silent for longer than the patience. To be asked with each heartbeat."""
@@ -40,7 +41,9 @@ class BooksWatch:
             self._heard_s = now_s  # It was us who did not listen.
         self._looked_s = now_s
         silent_s = now_s - self._heard_s
+        # Where heartbeats are further apart than the patience is long, nothing has been asked yet when it is over.
+        is_away = silent_s > patience_s and self._has_asked
         if silent_s > patience_s / 2 and not self._is_asked:
-            self._is_asked = True
+            self._is_asked = self._has_asked = True
             self._ctx.perform(Reach())
-        return silent_s > patience_s
+        return is_away

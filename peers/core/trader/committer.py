@@ -151,17 +151,15 @@ class Committer:
         self._under_way = Append(place=self._place + 1, entry=entry)
         self._give(self._under_way)
 
-    def _give(self, append: Append) -> None:
-        self._given_s, self._repeats = self._ctx.now.mono_s, 0
+    def _give(self, append: Append, repeats: int = 0) -> None:
+        self._given_s, self._repeats = self._ctx.now.mono_s, repeats
         self._ctx.perform(append)
 
     def repeat(self, after_s: float) -> None:
         """Gives the entry to another thread if it has had no answer for `after_s`, though the ledger does answer."""
         if self.state is CommitState.APPENDING and self._ctx.now.mono_s - self._given_s > after_s:
             assert self._under_way is not None
-            repeats = self._repeats + 1
-            self._give(self._under_way)
-            self._repeats = repeats
+            self._give(self._under_way, self._repeats + 1)
             self._ctx.count("entries_repeated")
 
     @property

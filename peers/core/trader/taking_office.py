@@ -22,7 +22,6 @@ from peers.core.ledger.log import NOWHERE, OfficeEntry
 from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Holder, Post
-from peers.core.names import rank_of
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Behind, CommitState, Committer
 from peers.core.trader.seat import THE_ONLY, Seat
@@ -206,7 +205,7 @@ class TakingOffice:
 
     def _may_hold(self, holder: Holder) -> bool:
         """Whether the post may be left to `holder`: one who only stands in for an area gives way to its own."""
-        return self._seat.stands_in or self._ctx.members.get(rank_of(holder.trader)) is not None
+        return self._seat.stands_in or self._ctx.is_ours(holder.trader)
 
     def _watch(self) -> None:
         """The trader writes to the log, so it is we who are cut off: leaves it its office, and looks again later."""

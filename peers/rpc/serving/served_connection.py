@@ -6,7 +6,6 @@ import contextlib
 import selectors
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -16,13 +15,15 @@ from Pyro5.socketutil import SocketConnection
 
 from peers.errors import WireError
 from peers.rpc.forms.public_errors import ServerFault, error_form
-from peers.rpc.refusal import TooLarge
 from peers.rpc.security.identity import Identity
+from peers.rpc.serving.refusal import TooLarge
 from peers.rpc.transport import (
     ANSWER,
     CALL,
     HEADER,
     MAGIC,
+    PROTOCOL,
+    SERIALIZER_AT,
     STALLED_S,
     TAKEN,
     largest_taken,
@@ -32,8 +33,6 @@ from peers.rpc.transport import (
 from peers.rpc.wake_up import WakeUp
 
 _REFUSED_FLAGS = protocol.FLAGS_COMPRESSED | protocol.FLAGS_ONEWAY | protocol.FLAGS_KEEPSERIALIZED
-_START = struct.pack("!4sH", b"PYRO", protocol.PROTOCOL_VERSION)
-_SERIALIZER = 7  # the place of its number in a header
 _CHUNK = 64 * 1024
 _RECORD = 16 * 1024
 """The most that TLS takes from the network at once."""
@@ -170,15 +169,15 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         if self._refused is not None:
             return False
         if len(read) < HEADER.size:
-            if not _START.startswith(read[: len(_START)]):
+            if not PROTOCOL.startswith(read[: len(PROTOCOL)]):
                 raise errors.ProtocolError("another protocol, or another version of it")
             return False
         start, flags, seq, size, notes, magic = HEADER.unpack_from(read)
-        if not start.startswith(_START) or magic != MAGIC:
+        if not start.startswith(PROTOCOL) or magic != MAGIC:
             raise errors.ProtocolError("another protocol, or another version of it")
-        if start[_SERIALIZER] not in TAKEN or flags & _REFUSED_FLAGS:
+        if start[SERIALIZER_AT] not in TAKEN or flags & _REFUSED_FLAGS:
             raise errors.ProtocolError("marshal, compressed, oneway and pre-serialized messages are not taken")
-        most = largest_taken(start[_SERIALIZER], greeted=self.greeted)
+        most = largest_taken(start[SERIALIZER_AT], greeted=self.greeted)
         if size + notes > most:
             if not self.greeted:
                 raise errors.ProtocolError("too large a greeting")

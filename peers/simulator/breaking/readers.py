@@ -10,6 +10,7 @@ from random import Random
 
 from db.audit.history.digest import seen_digest
 from peers.core.calls import AskOutcome, AsOf, Failure, OnOffer, Reply, Search
+from peers.core.ledger.log import NOWHERE
 from peers.core.market.records import Outcome
 from peers.errors import WireError
 from peers.simulator.environment.environment import Environment
@@ -103,7 +104,8 @@ class Reader:
             undone = isinstance(reply, Outcome) and reply.taken_back is not None
             seq = reply.seq if isinstance(reply, Outcome) else None
             if isinstance(reply, Outcome):
-                self._take_in(AsOf(term=reply.term, seq=reply.seq), area)
+                place = reply.taken_back.place if reply.taken_back is not None else NOWHERE
+                self._take_in(AsOf(term=reply.term, seq=reply.seq, place=place), area)
             state = "taken_back" if undone else "decided" if decided else "none"
             words |= {"what": "outcome", "request_id": call.request_id, "state": state, "seq": seq}
             self._environment.record.saw(f"a customer looked up a request that was {_SAID[state]}")

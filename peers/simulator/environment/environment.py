@@ -6,7 +6,9 @@ named after the seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from peers.core.commands import (
     CallTrader,
@@ -34,6 +36,7 @@ from peers.core.reports import (
     LeadershipChanged,
     LeftOffice,
     Opened,
+    Report,
     Returned,
     TookOver,
 )
@@ -71,6 +74,19 @@ class Environment:
         self._wake_rng = Random(rng.random())
         # By area and term, who began the election after it.
         self._elections: dict[tuple[str, int], str] = {}
+        self._looks: dict[type[Report], Callable[[Process, Any], None]] = {
+            Elected: self._on_elected,
+            ElectionStarted: self._on_election_started,
+            LeadershipChanged: self._on_leadership_changed,
+            GaveBack: self._on_gave_back,
+            LeftOffice: self._on_left_office,
+            Opened: self._on_opened,
+            CutOff: self._seen("a candidate left the post to a trader that is at work"),
+            FalseTerm: self._seen("a lie about a term was found out in the books"),
+            TookOver: self._seen("a fellow took an area over"),
+            Demoted: self._seen("a trader went back to another role"),
+            Returned: self._seen("a peer taken for gone came back"),
+        }
         self.lives.interpreters |= {
             Send: self.network.send,
             Perform: self.road.perform,
@@ -130,37 +146,42 @@ class Environment:
         self.judge.on_report(process, report)
         if record.history is not None:
             record.history.on_report(process, report, self.schedule.now_s)
-        if isinstance(report, Elected):
-            if sum(p.area == process.area for p in self.lives.in_office()) > 1:
-                record.saw("two peers were in office by their own belief")
-        elif isinstance(report, ElectionStarted):
-            if report.attempt:
-                record.saw("an election took another attempt")
-            elif self._elections.setdefault((process.area, report.after_term), report.peer) != report.peer:
-                record.saw("an election had two starters")
-        elif isinstance(report, LeadershipChanged):
-            record.saw(report.transition.title)
-            if report.by is LeadershipEvent.BID_WITHDRAWN:
-                record.saw("a candidate gave way for want of the books")
-        elif isinstance(report, CutOff):
-            record.saw("a candidate left the post to a trader that is at work")
-        elif isinstance(report, FalseTerm):
-            record.saw("a lie about a term was found out in the books")
-        elif isinstance(report, TookOver):
-            record.saw("a fellow took an area over")
-        elif isinstance(report, GaveBack):
-            record.saw("a fellow gave an area back" if report.to else "a fellow was out of office itself")
-            if report.sales:
-                record.saw("a fellow sold for an area that it stood in for")
-        elif isinstance(report, LeftOffice):
-            if report.reason is VacancyReason.BOOKS_AWAY:
-                record.saw("a trader gave up office for want of the books")
-        elif isinstance(report, Opened):
-            process.started = True
-        elif isinstance(report, Demoted):
-            record.saw("a trader went back to another role")
-        elif isinstance(report, Returned):
-            record.saw("a peer taken for gone came back")
+        look = self._looks.get(type(report))
+        if look is not None:
+            look(process, report)
+
+    # -- what is worth counting ------------------------------------------------------------------------------
+
+    def _on_elected(self, process: Process, _: Elected) -> None:
+        if sum(p.area == process.area for p in self.lives.in_office()) > 1:
+            self.record.saw("two peers were in office by their own belief")
+
+    def _on_election_started(self, process: Process, report: ElectionStarted) -> None:
+        if report.attempt:
+            self.record.saw("an election took another attempt")
+        elif self._elections.setdefault((process.area, report.after_term), report.peer) != report.peer:
+            self.record.saw("an election had two starters")
+
+    def _on_leadership_changed(self, _: Process, report: LeadershipChanged) -> None:
+        self.record.saw(report.transition.title)
+        if report.by is LeadershipEvent.BID_WITHDRAWN:
+            self.record.saw("a candidate gave way for want of the books")
+
+    def _on_gave_back(self, _: Process, report: GaveBack) -> None:
+        self.record.saw("a fellow gave an area back" if report.to else "a fellow was out of office itself")
+        if report.sales:
+            self.record.saw("a fellow sold for an area that it stood in for")
+
+    def _on_left_office(self, _: Process, report: LeftOffice) -> None:
+        if report.reason is VacancyReason.BOOKS_AWAY:
+            self.record.saw("a trader gave up office for want of the books")
+
+    def _on_opened(self, process: Process, _: Opened) -> None:
+        process.started = True
+
+    def _seen(self, what: str) -> Callable[[Process, Any], None]:
+        """Returns what notes that this report alone is worth counting."""
+        return lambda _, __: self.record.saw(what)
 
 
 def _nothing(_: Process, __: Command) -> None:

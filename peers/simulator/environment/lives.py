@@ -129,11 +129,11 @@ class Lives:
         if self._trace is not None:
             self._trace.on_input(process, event)
         now = Now(mono_s=now_s, wall_ms=EPOCH_MS + int(now_s * 1000) + process.jump_ms)
-        interpreters = self.interpreters
+        interpreters, trace = self.interpreters, self._trace
         process.answers = event.sender if type(event) is Received else None
         for command in process.peer.handle(event, now):
-            if self._trace is not None:
-                self._trace.on_command(process, command)
+            if trace is not None:
+                trace.on_command(process, command)
             interpreters[type(command)](process, command)
 
     # -- timers --------------------------------------------------------------------------------------------

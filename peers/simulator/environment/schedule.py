@@ -15,6 +15,10 @@ from peers.simulator.environment.process import Process
 EPOCH_MS = 1_790_000_000_000
 """The time of day at which every schedule begins."""
 
+MOST_WAITING = 500_000
+"""So many events wait at a time at most; a schedule in which there are more would never end. It takes a storm, in
+which each message makes more than one other."""
+
 Handler = Callable[[Any, Any], None]
 
 
@@ -32,8 +36,10 @@ class Schedule:
         self._last_event = 0
 
     def push(self, at_s: float, handler: Handler, process: Process | None, payload: Any) -> int:
-        """Has `handler(process, payload)` called at `at_s`; returns the number of that event."""
+        """Has `handler(process, payload)` called at `at_s`; returns its number. RuntimeError in a storm."""
         self._last_event = number = self._last_event + 1
+        if len(self._heap) > MOST_WAITING:
+            raise RuntimeError(f"{MOST_WAITING} events wait: messages are made faster than they are taken in")
         heapq.heappush(self._heap, (at_s, number, handler, process, payload))
         if self._on_push is not None:
             self._on_push(number)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from db.audit.checkers.compensation import TOLD_WITHIN_MS
+from db.audit.checkers.together import Checkers
 from db.audit.findings import Verdict
 from db.audit.fold import Fold, StoredBooks
-from db.audit.invariants import Checkers, Evidence, check_books, compensated_whole
+from db.audit.invariants import Evidence, check_books, compensated_whole
 from db.ledger.memory import MemoryLedger
 from peers.core.journal import journal_line
 from peers.core.ledger.log import Entry

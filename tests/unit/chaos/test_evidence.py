@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.chaos.events import Heard, Injected, Newcomer
+from peers.chaos.events import Heard, Injected, Newcomer, Sale
 from peers.chaos.evidence import never_mattered, with_evidence
 from peers.chaos.gaps import Gap, gaps, pauses
 from peers.chaos.history import History
@@ -72,3 +72,20 @@ def test_what_was_seen_of_it_while_it_was_carried_out_counts() -> None:
     fell = hurt("squeeze-peer", peers=("buyer1",))
     fell.seen = "buyer1 ended for want of memory"
     assert seen(history(steady(20), [fell]))[0].mattered == fell.seen
+
+
+def test_who_has_far_fewer_sales_than_before_felt_it_but_not_where_all_have() -> None:
+    def sales(hit_share: float, *, all_pause: bool = False) -> list[Sale]:
+        others = [sale(each / 20, seq=each) for each in range(400) if not (all_pause and 100 <= each < 120)]
+        hit = [each / 20 for each in range(400) if not 100 <= each < 120 or each % 10 < 10 * hit_share]
+        mine = [] if all_pause else [msgspec.structs.replace(sale(at_s), buyer="buyer1") for at_s in hit]
+        return others + mine
+
+    slow = [hurt("slow-disk", peers=("buyer1",))]
+    assert (
+        seen(history(sales(0.2), slow))[0].mattered
+        == "buyer1 had a part in 4 sales, where about 12 were to be expected"
+    )
+    assert seen(history(sales(0.7), slow))[0].mattered == ""
+    other = [hurt("cut-customers"), hurt("slow-disk", number=2, peers=("buyer1",))]
+    assert seen(history(sales(1.0, all_pause=True), other))[1].mattered == ""

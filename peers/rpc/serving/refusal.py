@@ -8,13 +8,11 @@ what is larger than `MOST_PASSED` nothing is waited for, and the time is that of
 
 from __future__ import annotations
 
-import struct
-
 from Pyro5 import protocol, serializers
 
 from peers.errors import BadRequest
 from peers.rpc.forms.public_errors import error_form
-from peers.rpc.transport import HEADER, MAGIC
+from peers.rpc.transport import SERIALIZER_AT, message, start_of
 
 MOST_PASSED = 64 * 1024 * 1024
 """The most bytes of a message that are let run through. No setting: to read and drop them takes a moment."""
@@ -24,7 +22,7 @@ class TooLarge:
     """A message of `size` bytes, of which `most` are taken; `start` and `seq` are of its header."""
 
     def __init__(self, start: bytes, seq: int, size: int, most: int) -> None:
-        self._serializer = start[7]
+        self._serializer = start[SERIALIZER_AT]
         self._seq = seq
         self._error = BadRequest(field="arguments", why=f"a call has {most:,} bytes at most, and this one {size:,}")
         self._left = size if size <= MOST_PASSED else 0
@@ -43,6 +41,4 @@ class TooLarge:
     def answer(self) -> bytes:
         """Returns the message that says why, in the serializer that it was asked in."""
         payload: bytes = serializers.serializers_by_id[self._serializer].dumps(error_form(self._error))
-        start = struct.pack("!4sHBB", b"PYRO", protocol.PROTOCOL_VERSION, protocol.MSG_RESULT, self._serializer)
-        header: bytes = HEADER.pack(start, protocol.FLAGS_EXCEPTION, self._seq, len(payload), 0, MAGIC)
-        return header + payload
+        return message(start_of(protocol.MSG_RESULT, self._serializer), protocol.FLAGS_EXCEPTION, self._seq, payload)
