@@ -137,7 +137,7 @@ def test_who_hears_that_it_is_gone_comes_back_with_the_next_incarnation() -> Non
 
 
 @pytest.mark.parametrize("elsewhere", ["a liar is here", "where a liar is"])
-def test_who_is_said_to_be_elsewhere_puts_that_right_though_it_is_said_of_the_same_incarnation(elsewhere: str) -> None:
+def test_who_is_said_to_be_elsewhere_in_the_same_incarnation_puts_that_right(elsewhere: str) -> None:
     me, neighbour = msgspec.structs.replace(peer(0), uri="home"), peer(1)
     listener = started(me, neighbour)
     false = msgspec.structs.replace(me, uri=elsewhere)
