@@ -57,7 +57,7 @@ else:
     ]
 
 
-FORM = 1
+FORM = 2
 """The form of what peers say to each other: one more with each change of it that another version would misread.
 
 Machines of a town may be of different versions. Who is of another form is refused with that word, and not with

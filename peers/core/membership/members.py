@@ -47,9 +47,20 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return self.nameserver == other.nameserver
 
     def is_newer_than(self, other: Member) -> bool:
+        """Whether everybody is to believe this record of the same peer rather than `other`.
+
+        Two that differ in what they say and not in their time are one peer's own and a liar's. Everybody takes the
+        same of them, so that it reaches the peer itself, which answers a false one with the next incarnation.
+        """
         if self.incarnation != other.incarnation:
             return self.incarnation > other.incarnation
-        return other.up and not self.up
+        if self.up != other.up:
+            return not self.up
+        return self is not other and self.what_it_says() > other.what_it_says()
+
+    def what_it_says(self) -> tuple[str | float, ...]:
+        """All of this record but whose it is, and of when."""
+        return (self.uri, self.nameserver, self.name, self.role, self.area, self.books_s)
 
 
 def trader_at(name: str, uri: str) -> Member:
@@ -141,7 +152,7 @@ class Membership:
     def digest(self) -> int:
         """A 32-bit checksum: equal maps have equal digests, and unequal ones different ones, as good as always."""
         if self._digest is None:
-            text = ";".join(f"{m.rank},{m.incarnation},{m.up:d}" for m in self.all())
+            text = ";".join(f"{m.rank},{m.incarnation},{m.up:d},{m.what_it_says()}" for m in self.all())
             text += "".join(f";{low}-{high}" for low, high in sorted(self.edges))
             self._digest = zlib.crc32(text.encode())
         return self._digest

@@ -193,10 +193,13 @@ class Judge:
 
     def _check_outcome(self, source: Process, outcome: Outcome, *, is_answer: bool = False) -> None:
         recorded = self._ledger.recorded(outcome.request.request_id)
-        if (source.area or is_answer) and isinstance(recorded, Outcome) and outcome.taken_back is None:
+        if isinstance(recorded, Outcome) and outcome.taken_back is None:
+            undone = recorded.taken_back
             # A trader tells of what another area sold once it has read it; by then that may have been taken back. And
-            # an answer is as of a moment after the question; how old it may be is judged by `reads`.
-            recorded = msgspec.structs.replace(recorded, taken_back=None)
+            # an answer is as of a moment after the question; how old it may be is judged by `reads`. Nor does one who
+            # is deposed, and does not know it yet, know what its successor took back.
+            if undone is not None and (source.area or is_answer or source.view.term < undone.term):
+                recorded = msgspec.structs.replace(recorded, taken_back=None)
         if recorded != outcome:
             self._too_early(source, f"{outcome.status} for {outcome.request.request_id}, seq {outcome.seq}")
 

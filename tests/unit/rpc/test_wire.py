@@ -307,7 +307,7 @@ def test_who_speaks_another_form_is_refused_with_that_word(sent: bytes) -> None:
 
 
 def test_a_newcomer_that_names_no_form_is_refused_with_that_word() -> None:
-    with pytest.raises(BadRequest, match="begins with its form, which is 1 here") as refused:
+    with pytest.raises(BadRequest, match=f"begins with its form, which is {wire.FORM} here") as refused:
         wire.unpack_member(wire.pack(MEMBER))
     assert refused.value.field == "form"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +18,11 @@ from peers.core.reports import Returned
 from tests.unit.core.words import peer, rules
 
 records = st.builds(
-    lambda rank, incarnation, up: peer(rank, incarnation=incarnation, up=up),
+    lambda rank, incarnation, up, uri: msgspec.structs.replace(peer(rank, incarnation=incarnation, up=up), uri=uri),
     st.integers(0, 5),
     st.integers(1, 4),
     st.booleans(),
+    st.sampled_from(["at home", "where a liar is"]),
 )
 news = st.lists(records, max_size=12)
 
@@ -132,6 +134,17 @@ def test_who_hears_that_it_is_gone_comes_back_with_the_next_incarnation() -> Non
     assert any(isinstance(c, Publish) and isinstance(c.report, Returned) for c in commands)
     told = [c.message for c in commands if isinstance(c, Send) and isinstance(c.message, MemberNews)]
     assert MemberNews(members=(listener.view.me,)) in told
+
+
+@pytest.mark.parametrize("elsewhere", ["a liar is here", "where a liar is"])
+def test_who_is_said_to_be_elsewhere_in_the_same_incarnation_puts_that_right(elsewhere: str) -> None:
+    me, neighbour = msgspec.structs.replace(peer(0), uri="home"), peer(1)
+    listener = started(me, neighbour)
+    false = msgspec.structs.replace(me, uri=elsewhere)
+    answers = [c.message for c in hears(listener, neighbour, false) if isinstance(c, Send) and c.to.rank == 1]
+    told = [record for message in answers if isinstance(message, MemberNews) for record in message.members]
+    assert told[0].uri == "home"
+    assert told[0].is_newer_than(false)
 
 
 def test_an_old_report_of_my_end_needs_no_refutation() -> None:
