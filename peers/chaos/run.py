@@ -28,12 +28,13 @@ from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
 from peers.chaos.tuning import draw_tuning
-from peers.chaos.verdict import ChaosVerdict, Traffic, judge, write_verdict
+from peers.chaos.verdict import ChaosVerdict, End, Traffic, judge, write_verdict
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
+from peers.town.processes.peer_processes import Death
 from peers.town.terminals.town import Town
 
 CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
@@ -45,6 +46,7 @@ _MARK = "chaos"
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
+_FELT_AFTER_S = 7.0  # A thread that did not begin for want of memory is noticed after some seconds.
 """How long trade may take to go on once all is healed, which is longer than any election and restart take. No option:
 a verdict must not be had by waiting longer."""
 
@@ -307,13 +309,23 @@ class _Run:
             town.report,
             traffic,
             trouble=self._trouble,
-            deaths=town.processes.deaths,
-            squeezed={name for fault in history.faults if fault.kind in FAMILIES["memory"] for name in fault.peers},
+            ends=[self._end(death) for death in town.processes.deaths],
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,
             again=self._options.again(),
         )
+
+    def _end(self, death: Death) -> End:
+        """Says whether memory was kept from that peer when it died, or so shortly before that it may be for that."""
+        at_s = self._history.at_s(death.at_ms)
+        squeezes = [each for each in self._history.carried_out() if each.kind in FAMILIES["memory"]]
+        hits = [
+            each
+            for each in squeezes
+            if death.name in each.peers and each.start_s <= at_s <= (each.end_s or each.start_s) + _FELT_AFTER_S
+        ]
+        return End(death.name, death.how, was_squeezed=bool(hits))
 
 
 def _member_ports(replicas: int) -> tuple[int, ...]:

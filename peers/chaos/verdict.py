@@ -7,8 +7,9 @@ little where little was tried: a run with too little traffic, too few faults or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +30,17 @@ LEAST_FAULTS_A_MINUTE = 8.0
 
 _VERDICT = "verdict.json"
 _BY_PLAN = "killed by SIGKILL"
-_NO_MEMORY = f"exit code {NO_MEMORY}"
+_OF_NO_MEMORY = (f"exit code {NO_MEMORY}", "killed by SIGSEGV", "killed by SIGABRT")
+"""How a peer may end that gets no memory: it ends itself, or Python does not even come to that. The kernel ends a
+process whose stack cannot grow, and Python one that cannot have a lock, or whose new thread has no state."""
+
+
+class End(NamedTuple):
+    """How a peer ended that nobody told to, and whether the plan kept memory from it then."""
+
+    name: str
+    how: str
+    was_squeezed: bool = False
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,17 +88,16 @@ def judge(
     traffic: Traffic,
     *,
     trouble: str = "",
-    deaths: Sequence[tuple[str, str]] = (),
-    squeezed: Collection[str] = (),
+    ends: Sequence[End] = (),
     without_trade: TimeWithoutTrade,
     kinds: Sequence[KindOfGap],
     gaps: Sequence[Gap],
     again: str,
 ) -> ChaosVerdict:
-    """Judges a run. `trouble` says what did not come back to life once everything was healed, `deaths` how peers
-    ended that were not told to end, `squeezed` who may have ended for want of memory."""
+    """Judges a run. `trouble` says what did not come back to life once everything was healed, `ends` how peers
+    ended that were not told to."""
     lines = [_line(finding) for finding in (report.verdict.findings if report and report.verdict else ())]
-    lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(deaths, squeezed)]
+    lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(ends)]
     violated = [line.invariant for line in lines if line.state == "violated"]
     doubts = _doubts(plan, report, lines, traffic)
     lost = [line.invariant for line in lines if line.state == LOST]
@@ -121,10 +131,10 @@ def _trade_goes_on(trouble: str, traffic: Traffic) -> Line:
     return Line(invariant="trade_goes_on", state="violated" if details else "holds", details=tuple(details))
 
 
-def _only_the_plan_kills(deaths: Sequence[tuple[str, str]], squeezed: Collection[str]) -> Line:
+def _only_the_plan_kills(ends: Sequence[End]) -> Line:
     """A peer that meets a bug ends itself, and the market goes on: that must not pass for the plan's doing."""
-    others = [(name, how) for name, how in deaths if how != _BY_PLAN and not (how == _NO_MEMORY and name in squeezed)]
-    details = tuple(f"{name} died: {how}" for name, how in others)
+    others = [end for end in ends if end.how != _BY_PLAN and not (end.was_squeezed and end.how in _OF_NO_MEMORY)]
+    details = tuple(f"{end.name} died: {end.how}" for end in others)
     return Line(invariant="only_the_plan_kills", state="violated" if details else "holds", details=details)
 
 

@@ -16,7 +16,8 @@ from peers.core.messages import LinkMessage
 class Now(msgspec.Struct, frozen=True, kw_only=True):
     """The time. `mono_s` is monotonic, in seconds, and decides what is due.
 
-    `wall_ms` is the time of day in milliseconds since 1970; it is written down and never compared.
+    `wall_ms` is the time of day in milliseconds since 1970; it is written down, as
+    `TimesOfDay` has it, and never compared.
     """
 
     mono_s: float

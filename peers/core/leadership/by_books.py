@@ -60,8 +60,15 @@ class ByBooks:
         """The books were asked who holds the post: what they say counts, whatever was said or believed."""
         ctx, view = self._ctx, self._ctx.view
         unknown, self.unknown = self.unknown, None
-        if self._machine.state in (LeadershipState.CANDIDATE, LeadershipState.GONE):
-            return  # A candidate reads the books itself, and in full.
+        if self._machine.state is LeadershipState.GONE:
+            return
+        if self._machine.state is LeadershipState.CANDIDATE:
+            if post.term >= view.term or self._incumbency.may_win:
+                return  # A candidate reads the books itself, and in full.
+            # But its bid is for another term than it was told of since, which the books do not have. It may wait
+            # for ever for a trader that is at work, and not believe that one either.
+            self._incumbency.drop_bid()
+            self._machine.lose_bid()
         if ctx.area and post.term > view.term and post.trader and not ctx.is_ours(post.trader):
             # One of another area stands in for ours; our own election will end that, if it is not under way already.
             if not view.vacant and not ctx.in_office:

@@ -20,6 +20,7 @@ from peers.core.trader.pending import PendingRequest, PendingRequests
 from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
+from peers.core.trader.times_of_day import TimesOfDay
 
 _SOON_S = 1e-6
 """A request counts as late by so much too soon, for the rounding of a timer may bring it too early."""
@@ -40,6 +41,7 @@ class EntryDrafter:
         pending: PendingRequests,
         reports: StockReports,
         at_hand: StockAtHand,
+        times: TimesOfDay,
         seat: Seat = THE_ONLY,
     ) -> None:
         self._ctx = ctx
@@ -47,12 +49,13 @@ class EntryDrafter:
         self._pending = pending
         self._reports = reports
         self._at_hand = at_hand
+        self._times = times
         self._area = seat.area
         self._term = state.post.of(seat.area).term
 
     def next_entry(self, sales: int) -> TradeEntry:
         """Returns what is pending, decided as far as there is room, in a term that has made `sales` so far."""
-        now_ms = self._ctx.now.wall_ms
+        now_ms = self._times.now_ms()
         deposits = tuple(
             Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term, area=self._area)
             for offer in self._pending.offers()
@@ -99,7 +102,7 @@ class EntryDrafter:
             entry_id=self._ctx.next_entry_id(),
             term=self._term,
             trader=self._ctx.name,
-            written_at_ms=self._ctx.now.wall_ms,
+            written_at_ms=self._times.now_ms(),
             deposits=deposits,
             outcomes=outcomes,
             queued=queued,
@@ -130,7 +133,7 @@ class EntryDrafter:
                 seq=self._state.post.seq + len(outcomes) + 1,
                 term=self._term,
                 trader=self._ctx.name,
-                now_ms=self._ctx.now.wall_ms,
+                now_ms=self._times.now_ms(),
                 commission_rate=market.commission_rate,
                 concurrent=_is_tied(waiting, place) if self._ctx.settings.clock == "vector" else None,
                 fellows=self._state.post.in_office() if self._area else (),

@@ -25,6 +25,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Deposit, Outcome, Reversal
 from peers.core.trader.pending import REMEMBERED
 from peers.core.trader.seat import THE_ONLY, Seat
+from peers.core.trader.times_of_day import TimesOfDay
 from peers.errors import BadRequest, PostClosed, WireError
 
 REASON = "the seller does not have the goods"
@@ -48,9 +49,10 @@ class _Report:
 class StockReports:
     """The reports under way in one term, which began with `state`; `state` goes on with it."""
 
-    def __init__(self, ctx: Context, state: PostState, seat: Seat = THE_ONLY) -> None:
+    def __init__(self, ctx: Context, state: PostState, times: TimesOfDay, seat: Seat = THE_ONLY) -> None:
         self._ctx = ctx
         self._state = state
+        self._times = times
         self._term = state.post.of(seat.area).term
         self._fresh_from = state.place
         self._reports: dict[ReportStock, _Report] = {}
@@ -158,7 +160,7 @@ class StockReports:
             earned=sale.earned,
             term=self._term,
             trader=self._ctx.name,
-            taken_back_at_ms=self._ctx.now.wall_ms,
+            taken_back_at_ms=self._times.now_ms(),
             reason=REASON,
             place=self._state.place + 1,
         )

@@ -51,6 +51,7 @@ from peers.core.trader.reads import LedgerReads
 from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
+from peers.core.trader.times_of_day import TimesOfDay
 from peers.errors import PostClosed, WireError
 
 
@@ -80,10 +81,11 @@ class TraderTerm:
         # The number of the last request accepted, here or by a predecessor.
         self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue_of(seat.area))
-        self._reports = StockReports(ctx, state, seat)
+        self._times = TimesOfDay(ctx)
+        self._reports = StockReports(ctx, state, self._times, seat)
         self._gate = ReadGate(ctx, state, certain_s)
         self._at_hand = StockAtHand(ctx, state, self._pending, self._gate, seat)
-        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, seat)
+        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, self._times, seat)
         self._group_commit = GroupCommit(ctx, seat)
         self._reads = LedgerReads(ctx, state, self._pending, self._gate, seat.area)
         self._committer = Committer(ctx, state.place, seat)
@@ -156,7 +158,7 @@ class TraderTerm:
         accepted = Accepted(
             request=request,
             arrival=self._arrival,
-            queued_at_ms=self._ctx.now.wall_ms,
+            queued_at_ms=self._times.now_ms(),
             queued_term=self.term,
             area=self._seat.area,
         )

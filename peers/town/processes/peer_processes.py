@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
 from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
@@ -27,6 +28,14 @@ from peers.town.view.console import Console
 START_TIMEOUT_S = 60.0
 _FINISH_TIMEOUT_S = 4.0
 _UNKNOWN_END = "its channel ended"
+
+
+class Death(NamedTuple):
+    """How a peer ended that nobody told to, and when by the clock on the wall, in milliseconds."""
+
+    name: str
+    how: str
+    at_ms: int
 
 
 class _Resident:
@@ -83,8 +92,7 @@ class PeerProcesses:
         self.belief = Belief()
         self.term = 0
         self.trader: str | None = None
-        # Name and manner of death of each peer that ended without being told to, in the order of their deaths.
-        self.deaths: list[tuple[str, str]] = []
+        self.deaths: list[Death] = []  # Of peers that ended without being told to, in order.
         # By term, the trader and how long its election took in milliseconds, as the peers told it.
         self.elections: dict[int, tuple[str, float]] = {}
 
@@ -283,7 +291,7 @@ class PeerProcesses:
         self._touch(name)
         if not resident.told_to_finish and resident.member is not None:
             self._console.warn(f"{name} (process {resident.pid}) died: {how}; the market goes on without it")
-            self.deaths.append((name, how))
+            self.deaths.append(Death(name, how, resident.ended_at_ms))
             self._on_death(resident.member)
 
     def _touch(self, name: str) -> None:

@@ -63,7 +63,7 @@ class Population:
         while True:
             await asyncio.sleep(_LOOK_S)
             fresh, seen = self._processes.deaths[seen:], len(self._processes.deaths)
-            due += [(time.monotonic() + after_s, name) for name, _ in fresh]
+            due += [(time.monotonic() + after_s, death.name) for death in fresh]
             while due and due[0][0] <= time.monotonic():
                 _, name = due.pop(0)
                 try:

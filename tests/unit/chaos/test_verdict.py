@@ -15,7 +15,7 @@ from db.audit.report import AuditReport
 from peers.chaos.gaps import TimeWithoutTrade
 from peers.chaos.kinds import choose_kinds
 from peers.chaos.plan import draw_plan
-from peers.chaos.verdict import ChaosVerdict, Traffic, as_text, judge, write_verdict
+from peers.chaos.verdict import ChaosVerdict, End, Traffic, as_text, judge, write_verdict
 
 NAMES = tuple(INVARIANTS)
 GOOD = Traffic(duration_s=60, sales=5000, busy_s=58, faults=22, skipped=1, failovers=9, elections=10, unanswered=0)
@@ -39,8 +39,7 @@ def judged(
     *,
     only: str | None = None,
     trouble: str = "",
-    deaths: Any = (),
-    squeezed: Any = (),
+    ends: Any = (),
     **traffic: Any,
 ) -> ChaosVerdict:
     plan = draw_plan(1, 60, 6) if only is None else draw_plan(1, 60, 6, choose_kinds(only))
@@ -49,8 +48,7 @@ def judged(
         audit,
         msgspec.structs.replace(GOOD, **traffic),
         trouble=trouble,
-        deaths=deaths,
-        squeezed=squeezed,
+        ends=ends,
         without_trade=IDLE,
         kinds=(),
         gaps=(),
@@ -114,18 +112,18 @@ def test_trade_that_does_not_go_on(wrong: dict[str, Any]) -> None:
 
 
 def test_a_peer_that_died_of_a_bug() -> None:
-    deaths = [("buyer0", "killed by SIGKILL"), ("seller1", "exit code 70")]
-    verdict = judged(report(), deaths=deaths)
+    ends = [End("buyer0", "killed by SIGKILL"), End("seller1", "exit code 70")]
+    verdict = judged(report(), ends=ends)
     assert (verdict.answer, verdict.why) == ("violated", ("only_the_plan_kills",))
     assert verdict.lines[-1].details == ("seller1 died: exit code 70",)
-    assert judged(report(), deaths=deaths[:1]).answer == "holds"
+    assert judged(report(), ends=ends[:1]).answer == "holds"
 
 
-def test_who_got_no_memory_may_end_of_that_alone() -> None:
-    deaths = [("buyer0", "exit code 71")]
-    assert judged(report(), deaths=deaths, squeezed={"buyer0"}).answer == "holds"
-    assert judged(report(), deaths=deaths).lines[-1].details == ("buyer0 died: exit code 71",)
-    assert judged(report(), deaths=[("buyer0", "exit code 70")], squeezed={"buyer0"}).answer == "violated"
+@pytest.mark.parametrize("how", ["exit code 71", "killed by SIGSEGV", "killed by SIGABRT"])
+def test_who_got_no_memory_may_end_of_that_alone(how: str) -> None:
+    assert judged(report(), ends=[End("buyer0", how, was_squeezed=True)]).answer == "holds"
+    assert judged(report(), ends=[End("buyer0", how)]).lines[-1].details == (f"buyer0 died: {how}",)
+    assert judged(report(), ends=[End("buyer0", "exit code 70", was_squeezed=True)]).answer == "violated"
 
 
 def test_both_files_say_the_same(tmp_path: Path) -> None:
