@@ -34,10 +34,9 @@ CAUGHT_AT = {
     "books_made_without_guard": {"make"},
     "made_is_said_too_early": {"say made"},
     "successor_trusts_the_books_alone": {"make", "trade"},
-    "others_entries_ignored": set(),
-    "anothers_entry_taken_for_ours_over_areas": set(),
-    "takeover_without_office_entry": set(),
-    "one_post_for_all_areas": set(),
+    "others_entries_ignored": {"trade"},
+    "anothers_entry_taken_for_ours_over_areas": {"trade"},
+    "one_post_for_all_areas": {"bid"},
 }
 
 
@@ -67,9 +66,8 @@ def test_a_mistake_in_the_code_makes_a_step_that_is_none() -> None:
     for planted in MISTAKES:
         if planted.name in CAUGHT_AT:
             with planted.plant():
-                peers = 4 if planted.areas else PEERS
                 traces += [
-                    trace_of(draw_scenario(seed, peers, FaultOptions(), areas=planted.areas))
+                    trace_of(draw_scenario(seed, PEERS, FaultOptions(), areas=planted.areas))
                     for seed in planted.seeds
                 ]
             names += [planted.name] * len(planted.seeds)
