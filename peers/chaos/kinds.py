@@ -96,6 +96,11 @@ TRADER_KINDS = frozenset[Kind](
 )
 """Those that may cost the trader its office."""
 
+ENDING_KINDS = frozenset[Kind](
+    ["kill-trader", "kill-two", "stop-trader", "resign", "cut-trader", "crash-at", "crash-taking-office"]
+)
+"""Those that surely do: where none brings another trader, nothing was tried. One that is slow or held may stay."""
+
 Between = Literal[
     "trader and database", "trader and customers", "trader and peers", "peer and peers", "peer and name server", "all"
 ]

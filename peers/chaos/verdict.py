@@ -17,7 +17,7 @@ from db.audit.findings import LOST, Finding, State
 from db.audit.report import EXIT_CODES, Answer, AuditReport
 from peers.chaos.evidence import never_mattered
 from peers.chaos.gaps import Gap, KindOfGap, TimeWithoutTrade
-from peers.chaos.kinds import TRADER_KINDS
+from peers.chaos.kinds import ENDING_KINDS
 from peers.chaos.plan import Plan
 from peers.errors import SettingsError
 from peers.files import write_json, write_whole
@@ -153,7 +153,7 @@ def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traff
     wanted = max(1, min(int(LEAST_FAULTS_A_MINUTE * traffic.duration_s / 60), len(plan.faults)))
     if traffic.faults < wanted:
         doubts.append(f"too few faults: {traffic.faults} carried out, at least {wanted} are needed")
-    if not traffic.failovers and TRADER_KINDS.intersection(plan.kinds):
+    if not traffic.failovers and ENDING_KINDS.intersection(plan.kinds):
         doubts.append("no failover: no trader took over from another")
     return doubts
 

@@ -89,8 +89,9 @@ def test_too_little_of_it_proves_nothing(traffic: dict[str, Any], said: str) -> 
     assert as_text(verdict)[-2].startswith("verdict: could not tell (")
 
 
-def test_faults_that_spare_the_trader_need_no_failover() -> None:
-    assert judged(report(), only="join", failovers=0).answer == "holds"
+@pytest.mark.parametrize("only", ["join", "hang", "slow", "memory"])
+def test_faults_that_a_trader_may_survive_need_no_failover(only: str) -> None:
+    assert judged(report(), only=only, failovers=0).answer == "holds"
 
 
 @pytest.mark.parametrize("state", ["not checked", "could not tell"])
