@@ -1,9 +1,9 @@
 """What an election cost: the messages that all peers sent for it, added up by the peers themselves.
 
 The counts travel to the trader as sums. After the announcement every peer waits a little, the farther from the trader
-the shorter, and then passes on in one message what it and those behind it sent. What comes in later is passed on at
-once. The trader writes the record. It is `complete` only once everybody who was up has been counted, so a term that
-ends sooner leaves a record that says so.
+the shorter, and then passes on in one message what it and those behind it sent. What comes in later is passed on a
+little later, together, for where there are many peers much of it is late. The trader writes the record. It is
+`complete` only once everybody who was up has been counted, so a term that ends sooner leaves a record that says so.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class ElectionCost:
         self._seen = 0
         # The neighbour that told of the trader: sums go back the way that the announcement came.
         self._parent: int | None = None
-        # Whether this peer has passed its sum on; what comes in from then on follows at once.
-        self._is_late = False
+        # Whether the time to pass the sum on is still to come.
+        self._waits = False
         # The record that this peer keeps, None unless it is the trader whose election it was.
         self._record: ElectionRecord | None = None
         # How many peers were up when this peer won, and so have to be counted.
@@ -92,7 +92,11 @@ class ElectionCost:
     def _begin(self, term: int, parent: int | None, wait_s: float) -> None:
         self._term, self._parent, self.started_by = term, parent, None
         self._messages, self._next = self._next, 0
-        self._peers, self._seen, self._is_late = 1, 1, False
+        self._peers, self._seen = 1, 1
+        self._wait(wait_s)
+
+    def _wait(self, wait_s: float) -> None:
+        self._waits = True
         self._ctx.set_timer("tally", wait_s)
 
     def on_tally(self, tally: Tally) -> None:
@@ -107,12 +111,12 @@ class ElectionCost:
             self._messages += tally.messages
             self._peers += tally.peers
             self._seen += tally.peers
-            if self._is_late:
-                self._pass_on()
+            if not self._waits:
+                self._wait(TALLY_STEP_S)
 
     def on_timer(self) -> None:
         """Time to pass the sum on, or, for the trader, to write it down."""
-        self._is_late = True
+        self._waits = False
         self._pass_on()
 
     def on_term_over(self) -> None:

@@ -24,9 +24,22 @@ NOBODY = -1
 """Lower than every rank: nobody has answered or stands."""
 
 
+CROWD = 50
+"""So many peers a machine has processor time for at once, or nearly. What all do at the same time takes longer where
+there are more; no setting, for it only keeps an election from being begun anew while it is still under way."""
+CROWDED_S = 0.003
+"""What each peer more than these costs a machine while all take part in one election, in seconds."""
+
+
+def beyond_crowd(ctx: Context) -> int:
+    """Returns how many more peers are up than a machine has time for at once."""
+    return max(0, len(ctx.members.up()) - CROWD)
+
+
 def patience_s(ctx: Context, reason: VacancyReason | None) -> float:
-    """Returns how long to wait for an answer in an election for this reason; longer where things come late here."""
-    wait_s = ctx.settings.timing.election_s + ctx.late_s
+    """Returns how long to wait for an answer in an election for this reason; longer where things come late here, or
+    there are so many that they will."""
+    wait_s = ctx.settings.timing.election_s + ctx.late_s + CROWDED_S * beyond_crowd(ctx)
     return AT_THE_START * wait_s if reason is VacancyReason.START else wait_s
 
 

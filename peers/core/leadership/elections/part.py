@@ -8,7 +8,7 @@ import msgspec
 
 from peers.core.context import Context
 from peers.core.leadership.election_cost import ElectionCost
-from peers.core.leadership.elections.base import AT_THE_START, ElectionAlgorithm, patience_s
+from peers.core.leadership.elections.base import AT_THE_START, CROWD, ElectionAlgorithm, beyond_crowd, patience_s
 from peers.core.leadership.elections.registry import ALGORITHMS
 from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
@@ -26,8 +26,17 @@ LONGEST_ELECTION_S = 5.0
 """A post that stays vacant for longer is bid for by whoever finds it so, whatever is said. No setting: it bounds how
 long an election can be held up by one that lies in it."""
 
+REACH_AT_ONCE = 16
+REACH_GAP_S = 0.1
+"""Where all are to find out whether they reach the books, so many ask at once, and each of these gaps as many more,
+highest ranks first. No setting: it spares the database the many who would all come in the same moment."""
+
 MOST_ATTEMPTS_AHEAD = 1000
 """An attempt that is further ahead than this is none: there would be no later one that all could agree on."""
+
+
+_GOLDEN_RATIO = 0.6180339887498949
+"""Its multiples, without what is before the point, are spread evenly, however many there are (Knuth, 1973)."""
 
 
 class ElectionPart:
@@ -41,6 +50,8 @@ class ElectionPart:
         self._vacant_since_s = 0.0
         # Since when there has been no trader, in whichever term; None while there is one.
         self._untraded_since_s: float | None = None
+        # Where in the order this peer is, of those that bid without an election in the end, from 0 to 1.
+        self._turn = ctx.me.rank * _GOLDEN_RATIO % 1
         self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
         self._has_told = False  # That the ledger is away.
         self.eligibility = Eligibility(ctx)
@@ -66,11 +77,16 @@ class ElectionPart:
     def on_books_away(self) -> None:
         """Somebody gave way who did not reach the books: whoever is to stand for the post finds out first if it does.
 
-        All find out at the same time, and whoever does reach them begins an election. Where nobody does, all wait.
+        Nearly all find out at the same time, and whoever does reach them begins an election. Where nobody does, all
+        wait.
         """
         self._ctx.reaches_books = False
         self._algorithm.stop()
-        self._ask_for_sign_of_life()
+        above = sum(member.rank > self._ctx.me.rank for member in self._ctx.members.up())
+        if above < REACH_AT_ONCE:
+            self._ask_for_sign_of_life()
+        else:
+            self._ctx.set_timer("vacancy", above // REACH_AT_ONCE * REACH_GAP_S)
 
     def _ask_for_sign_of_life(self) -> None:
         if not self._is_asked:
@@ -134,7 +150,8 @@ class ElectionPart:
         if self._untraded_since_s is None or not self._ctx.may_stand:
             return False
         longest_s = LONGEST_ELECTION_S * (AT_THE_START if self._ctx.view.reason is VacancyReason.START else 1)
-        longest_s *= self._ctx.rng.uniform(1.0, 2.0)
+        # In a crowd they are told apart by more, or the books have to do with all of them at once.
+        longest_s *= self._ctx.rng.uniform(1.0, 2.0) + beyond_crowd(self._ctx) / CROWD * self._turn
         return self._ctx.now.mono_s - self._untraded_since_s > longest_s
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:
