@@ -13,7 +13,9 @@ of a decision after the reversal to the last line of its journal. A customer tha
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import deque
+from itertools import accumulate
 from typing import ClassVar
 
 from db.audit.checkers.acknowledgements import payload_of, subject_of
@@ -25,6 +27,7 @@ TOLD_WITHIN_MS = 30_000
 """How long after a reversal a peer that is well must have heard of it. No setting: it takes a heartbeat or two."""
 
 _NO_SALE = 0
+_NOWHERE = 2**62
 _MOST_MISSING = 10_000
 """Numbers of decisions that may be missing at a time; where more are, `decided_once` says enough."""
 
@@ -45,10 +48,14 @@ class CompensatedWhole(Checker):
         self._last = 0
         # By number of decision, a checksum of the sale: that of each is kept, for any may be taken back.
         self._sales = array("q")
+        # By number of decision, its place, or that of one before it where that is not known.
+        self._places = array("q")
         self._entry: EntryRow | None = None
         # The ids of the requests whose sales were taken back.
         self._undone: set[str] = set()
-        # By peer, which reversals it is to hear of, in order: the last decision before, and the id of the request.
+        # By peer, the places of the reversals that it is to hear of, and the ids of the requests.
+        self._to_hear: dict[str, list[tuple[int, str]]] = {}
+        # The same once all of the log is known, in order, and of each the last decision before it.
         self._due: dict[str, deque[tuple[int, str]]] = {}
         # Since when a peer that is to hear of one knew of later decisions, by a clock of its own, in microseconds.
         self._since: dict[tuple[str, str], tuple[str, int]] = {}
@@ -89,6 +96,9 @@ class CompensatedWhole(Checker):
         if row.seq is not None and 0 < row.seq <= len(self._sales) + _MOST_MISSING:
             while len(self._sales) < row.seq:
                 self._sales.append(_NO_SALE)
+                self._places.append(self._places[-1] if self._places else 0)
+            if row.taken_back is None and row.at is not None:
+                self._places[row.seq - 1] = max(row.at, self._places[row.seq - 1])
             self._sales[row.seq - 1] = _checksum(row) if row.sold else _NO_SALE
         if row.taken_back is not None:  # There is no log: the books say it themselves.
             self._judge(row)
@@ -104,7 +114,7 @@ class CompensatedWhole(Checker):
         self._judge(row)
         for side in {row.buyer, row.seller}:
             if side is not None and is_peer(side):
-                self._due.setdefault(side, deque()).append((len(self._sales), row.id))
+                self._to_hear.setdefault(side, []).append((row.at if row.at is not None else _NOWHERE, row.id))
         if self._entry is not None and not self._entry.cut and row.at == self._entry.place:
             self._judge_here(row, self._entry)
 
@@ -138,6 +148,8 @@ class CompensatedWhole(Checker):
         """Takes in a line of a journal."""
         clock, at_us = _time_of(entry)
         self._newest_us[entry.peer, clock] = max(at_us, self._newest_us.get((entry.peer, clock), at_us))
+        if self._to_hear:
+            self._find_what_is_due()
         due = self._due.get(entry.peer)
         if due:
             seq = payload_of(entry).get("seq")
@@ -147,6 +159,14 @@ class CompensatedWhole(Checker):
             subject = subject_of(entry)
             if subject is not None:
                 self._told.add((entry.peer, subject[1]))
+
+    def _find_what_is_due(self) -> None:
+        """All of the log is known. Where it was cut, a reversal comes with its sale, and its place may be far behind:
+        who was gone by then need not have heard."""
+        places = array("q", accumulate(self._places, max))
+        for side, undone in self._to_hear.items():
+            self._due[side] = deque(sorted((bisect_left(places, place), name) for place, name in undone))
+        self._to_hear = {}
 
     def missing(self, why: str) -> None:
         """Journals could not be had: who was told there is not known."""
