@@ -33,6 +33,11 @@ class Injected(msgspec.Struct, kw_only=True, tag="fault"):
     given_up: int = 0
     seen: str = ""
 
+    @property
+    def over_s(self) -> float:
+        """When it was over: at once, if nothing had to be undone."""
+        return self.end_s or self.start_s
+
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True, tag="sale"):
     """One sale; `told` is False where nobody lived to be told, so that `at_s` is when it was decided."""

@@ -50,7 +50,7 @@ def _evidence(fault: Injected, gap: Gap, events: Events, parts: Mapping[str, Seq
         return _first_part(fault, events)
     if fault.kind in ("kill-nameserver", "cut-nameserver"):
         return _who_waited(fault, events)
-    until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    until_s = fault.over_s + EFFECT_S
     words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
     if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
         words.append("books")
@@ -75,7 +75,7 @@ def _parts(events: Events) -> dict[str, list[float]]:
 
 def _went_without(fault: Injected, parts: Mapping[str, Sequence[float]]) -> str:
     """Whether a peer had a part in far fewer sales than before, of those that there were meanwhile."""
-    start_s, end_s = fault.start_s, fault.end_s or fault.start_s
+    start_s, end_s = fault.start_s, fault.over_s
     for name in fault.peers:
         before = _between(parts.get(name, ()), start_s - _BEFORE_S, start_s)
         all_before = _between(parts[""], start_s - _BEFORE_S, start_s)
@@ -91,7 +91,7 @@ def _between(times: Sequence[float], start_s: float, end_s: float) -> int:
 
 
 def _who_waited(fault: Injected, events: Events) -> str:
-    until_s = (fault.end_s or fault.start_s) + EFFECT_S
+    until_s = fault.over_s + EFFECT_S
     for each in events.newcomers:
         if each.at_s < until_s and each.at_s + each.waited_s > fault.start_s:
             return f"a new customer waited for the name server for {each.waited_s:.1f} s"

@@ -319,13 +319,12 @@ class _Run:
     def _end(self, death: Death) -> End:
         """Says whether memory was kept from that peer when it died, or so shortly before that it may be for that."""
         at_s = self._history.at_s(death.at_ms)
-        squeezes = [each for each in self._history.carried_out() if each.kind in FAMILIES["memory"]]
-        hits = [
-            each
-            for each in squeezes
-            if death.name in each.peers and each.start_s <= at_s <= (each.end_s or each.start_s) + _FELT_AFTER_S
-        ]
-        return End(death.name, death.how, was_squeezed=bool(hits))
+        was_squeezed = any(
+            each.start_s <= at_s <= each.over_s + _FELT_AFTER_S
+            for each in self._history.carried_out()
+            if each.kind in FAMILIES["memory"] and death.name in each.peers
+        )
+        return End(death.name, death.how, was_squeezed)
 
 
 def _member_ports(replicas: int) -> tuple[int, ...]:

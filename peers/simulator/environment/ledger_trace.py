@@ -190,14 +190,12 @@ class LedgerTrace:
         if isinstance(result, Appended):
             self._note(Step(kind="appended", trader=trader.number))
             trader.place = append.place
-        elif isinstance(result, Taken) and result.entry is not None and result.entry.area != append.entry.area:
-            self._note(Step(kind="behind", trader=trader.number))
-            trader.place = append.place
-            if isinstance(append.entry, OfficeEntry):  # It goes on with its bid.
-                trader.after_term = append.entry.term - 1
         elif isinstance(result, Taken):
-            self._note(Step(kind="taken", trader=trader.number))
-            if isinstance(append.entry, OfficeEntry):
+            is_others = result.entry is not None and result.entry.area != append.entry.area
+            self._note(Step(kind="behind" if is_others else "taken", trader=trader.number))
+            if is_others:
+                trader.place = append.place
+            if isinstance(append.entry, OfficeEntry):  # It goes on with its bid.
                 trader.after_term = append.entry.term - 1
         elif isinstance(result, AlreadyRecorded):
             self._note(Step(kind="already recorded", trader=trader.number))
@@ -208,15 +206,13 @@ class LedgerTrace:
 
     def _on_read(self, process: Process, operation: ReadOn, result: ReadEntries) -> None:
         """A trader has read what others wrote, up to what ends its term, if that is there."""
-        reading = [
-            (area, trader)
-            for (uri, area), trader in self._trader_of.items()
-            if uri == process.uri and trader.under_way is None and trader.place == operation.place
-        ]
-        for area, trader in reading[:1]:
-            if result.entries and all(entry.area != area for entry in result.entries):
-                trader.place = operation.place + len(result.entries)
-                self._note(Step(kind="read on", trader=trader.number, place=trader.place + 1))
+        areas = {entry.area for entry in result.entries}
+        for (uri, area), trader in self._trader_of.items():
+            if uri == process.uri and trader.under_way is None and trader.place == operation.place:
+                if areas and area not in areas:
+                    trader.place = operation.place + len(result.entries)
+                    self._note(Step(kind="read on", trader=trader.number, place=trader.place + 1))
+                return
 
     def _on_told(self, outcome: Outcome) -> None:
         told = (outcome.request.request_id, _status(outcome))

@@ -50,8 +50,6 @@ class ElectionPart:
         self._vacant_since_s = 0.0
         # Since when there has been no trader, in whichever term; None while there is one.
         self._untraded_since_s: float | None = None
-        # Where in the order this peer is, of those that bid without an election in the end, from 0 to 1.
-        self._turn = ctx.me.rank * _GOLDEN_RATIO % 1
         self._is_asked = False  # Whether the ledger was asked for a sign of life that has not come.
         self._has_told = False  # That the ledger is away.
         self.eligibility = Eligibility(ctx)
@@ -150,8 +148,9 @@ class ElectionPart:
         if self._untraded_since_s is None or not self._ctx.may_stand:
             return False
         longest_s = LONGEST_ELECTION_S * (AT_THE_START if self._ctx.view.reason is VacancyReason.START else 1)
-        # In a crowd they are told apart by more, or the books have to do with all of them at once.
-        longest_s *= self._ctx.rng.uniform(1.0, 2.0) + beyond_crowd(self._ctx) / CROWD * self._turn
+        # In a crowd each has a turn of its own, from 0 to 1, or the books have to do with all of them at once.
+        turn = self._ctx.me.rank * _GOLDEN_RATIO % 1
+        longest_s *= self._ctx.rng.uniform(1.0, 2.0) + beyond_crowd(self._ctx) / CROWD * turn
         return self._ctx.now.mono_s - self._untraded_since_s > longest_s
 
     def on_message(self, sender: int, message: ElectionMessage) -> None:
