@@ -7,6 +7,7 @@ import ipaddress
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,16 @@ from peers.files import PRIVATE, write_whole
 from peers.rpc.security.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, identity_named
 from peers.rpc.security.tls import TlsFiles
 
-VALID_DAYS = 825
+_ALWAYS = (
+    datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+    datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC),
+)
+"""From when until when a certificate holds: the clock of no machine, wrong as it may be, keeps it out of its town.
+The end is the one that means that there is none (RFC 5280, 4.1.2.5)."""
+
+_MACOS_DAYS = 825
+"""macOS takes no certificate that holds for longer."""
+
 _RENEWED_BEFORE = datetime.timedelta(days=30)
 _USUAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -225,18 +235,26 @@ def _issued(
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    begins, ends = _lifetime()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # The clocks of machines differ, so it is valid from an hour ago.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .not_valid_before(begins)
+        .not_valid_after(ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+
+
+def _lifetime() -> tuple[datetime.datetime, datetime.datetime]:
+    if sys.platform != "darwin":
+        return _ALWAYS
+    now = datetime.datetime.now(datetime.UTC)
+    # The clocks of machines differ, so it is valid from an hour ago.
+    begins = now - datetime.timedelta(hours=1)
+    return begins, begins + datetime.timedelta(days=_MACOS_DAYS)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -128,7 +128,8 @@ class Doctor:
             yield misnamed
         else:
             soon = f"; soon: {_invite(self._host)}" if found.ends - now < _SOON else ""
-            yield Finding("certificate", "well", f"holds until {found.ends:%Y-%m-%d}{soon}")
+            until = "for good" if found.ends.year == datetime.MAXYEAR else f"until {found.ends:%Y-%m-%d}"
+            yield Finding("certificate", "well", f"holds {until}{soon}")
         with suppress(TownError):  # What is wrong with it has been said.
             secure(self._files)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import shutil
 import socket
 import ssl
@@ -17,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import verification
 
 from peers.errors import TownError
 from peers.rpc.security import certificates
@@ -126,12 +128,22 @@ def test_a_certificate_that_will_soon_expire_is_made_anew(tmp_path: Path, monkey
     first = validity_of(files)
     (tmp_path / "member.pem").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(certificates, "VALID_DAYS", 20)
+        patch.setattr(sys, "platform", "darwin")
+        patch.setattr(certificates, "_MACOS_DAYS", 20)
         ensure_certificates(files)
     assert validity_of(files).ends < first.ends
     assert ensure_certificates(files)
     assert validity_of(files).ends >= first.ends
     assert not ensure_certificates(files)
+
+
+@pytest.mark.parametrize("year", [1970, 2024, 2060, 2999])
+def test_a_clock_that_is_off_by_years_keeps_nobody_out(town: TlsFiles, year: int) -> None:
+    authority, member = (x509.load_pem_x509_certificate(path.read_bytes()) for path in (town.authority, town.member))
+    at = datetime.datetime(year, 1, 2, tzinfo=datetime.UTC)
+    verifier = verification.PolicyBuilder().store(verification.Store([authority])).time(at)
+    host = x509.IPAddress(ipaddress.ip_address(HOST))
+    assert verifier.build_server_verifier(host).verify(member, []) == [member, authority]
 
 
 def test_a_machine_makes_its_certificate_anew_when_it_is_called_otherwise(tmp_path: Path) -> None:
