@@ -30,6 +30,7 @@ _ALWAYS = (
 """From when until when a certificate holds: the clock of no machine, wrong as it may be, keeps it out of its town.
 The end is the one that means that there is none (RFC 5280, 4.1.2.5)."""
 
+_IS_MACOS = sys.platform == "darwin"
 _MACOS_DAYS = 825
 """macOS takes no certificate that holds for longer."""
 
@@ -249,7 +250,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 
 
 def _lifetime() -> tuple[datetime.datetime, datetime.datetime]:
-    if sys.platform != "darwin":
+    if not _IS_MACOS:
         return _ALWAYS
     now = datetime.datetime.now(datetime.UTC)
     # The clocks of machines differ, so it is valid from an hour ago.

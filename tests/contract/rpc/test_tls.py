@@ -128,7 +128,7 @@ def test_a_certificate_that_will_soon_expire_is_made_anew(tmp_path: Path, monkey
     first = validity_of(files)
     (tmp_path / "member.pem").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "platform", "darwin")
+        patch.setattr(certificates, "_IS_MACOS", True)
         patch.setattr(certificates, "_MACOS_DAYS", 20)
         ensure_certificates(files)
     assert validity_of(files).ends < first.ends
