@@ -110,7 +110,6 @@ def command(
     from peers.town.plan.presets import find_preset
     from peers.town.terminals.run import run
 
-    preset = find_preset(market) if market is not None else None
     shortcuts: dict[str, object] = {
         "clock": clock,
         "election": election,
