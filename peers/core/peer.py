@@ -81,9 +81,7 @@ class Peer:
         self._customers = [c for c in customers if c is not None]
         self._incumbency = Incumbency(self._ctx, self._gossip)
         self._fellows = Fellows(self._ctx, self._incumbency)
-        self._leadership = Leadership(
-            self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted, self._turn_to
-        )
+        self._leadership = Leadership(self._ctx, self._gossip, self._incumbency, self._customers, self._on_demoted)
         # Inputs are looked up by their exact type, so that a common one finds its way as fast as a rare one.
         self._routes: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
@@ -103,14 +101,14 @@ class Peer:
             Heartbeat: self._on_heartbeat,
             ClockNews: self._on_clock_news,
             MemberNews: self._on_member_news,
-            Coordinator: self._leadership.on_coordinator,
-            Vacancy: self._leadership.on_vacancy,
+            Coordinator: self._leadership.discovery.on_coordinator,
+            Vacancy: self._leadership.discovery.on_vacancy,
             Tally: self._on_tally,
             FellowBeat: self._on_fellow_beat,
-            TakenOver: self._on_taken_over,
+            TakenOver: self._leadership.discovery.on_taken_over,
             StockNews: self._on_stock_news,
             Foretelling: self._on_foretold,
-            **dict.fromkeys(ELECTION_MESSAGES, self._leadership.on_election_message),
+            **dict.fromkeys(ELECTION_MESSAGES, self._leadership.discovery.on_election_message),
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
             "heartbeat": self._on_heartbeat_timer,
@@ -201,7 +199,7 @@ class Peer:
 
     def _on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
         self._gossip.on_heartbeat(sender, heartbeat)
-        self._leadership.on_heartbeat(sender, heartbeat)
+        self._leadership.discovery.on_heartbeat(sender, heartbeat)
         if self._customers:
             self._watch.look()
 
@@ -210,20 +208,6 @@ class Peer:
 
     def _on_fellow_beat(self, sender: int, beat: FellowBeat) -> None:
         self._fellows.on_beat(sender, beat)
-
-    def _on_taken_over(self, sender: int, told: TakenOver) -> None:
-        """One of another area stands in for our trader: this peer asks it, until there is one of its own again."""
-        if told.area == self._ctx.area:
-            self._leadership.on_taken_over(sender, told)
-
-    def _turn_to(self, sender: int, told: TakenOver) -> None:
-        ctx, known = self._ctx, self._ctx.stand_in
-        if told.term <= ctx.view.term or (known is not None and told.term <= known.term):
-            return
-        ctx.stand_in = told
-        self._gossip.flood(told, but=sender)
-        for customer in self._customers:
-            customer.on_new_trader()
 
     def _on_stock_news(self, sender: int, news: StockNews) -> None:
         if self._fellows.is_fellow(sender):
@@ -239,7 +223,7 @@ class Peer:
         self._gossip.on_clock(sender, news.clock)
 
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
-        self._leadership.on_members(self._gossip.on_member_news(sender, news), sender)
+        self._leadership.discovery.on_members(self._gossip.on_member_news(sender, news), sender)
 
     def _on_heartbeat_timer(self) -> None:
         for rank in self._gossip.on_beat_timer():
@@ -256,7 +240,7 @@ class Peer:
 
     def _lose(self, rank: int, reason: VacancyReason) -> None:
         if self._gossip.declare_gone(rank) is not None:
-            self._leadership.on_lost(rank, reason)
+            self._leadership.discovery.on_lost(rank, reason)
 
     # -- the post ------------------------------------------------------------------------------------------
 
@@ -278,7 +262,7 @@ class Peer:
 
     def _on_replied(self, event: CallCompleted) -> None:
         if isinstance(event.reply, NotTrader) and event.reply.trader is not None:
-            self._leadership.on_hint(event.reply.trader, event.reply.term)
+            self._leadership.discovery.on_hint(event.reply.trader, event.reply.term)
         for customer in self._customers:
             if customer.is_mine(event.ask_id):
                 customer.on_reply(event.reply)
@@ -324,13 +308,13 @@ class Peer:
             self._seller.remember(event.handed_over)
         if self._buyer is not None:
             self._buyer.start()
-        self._leadership.start(snapshot.term, snapshot.trader, starts_election=event.starts_election)
+        self._leadership.discovery.start(snapshot.term, snapshot.trader, starts_election=event.starts_election)
 
     def _on_period_timer(self) -> None:
         ctx, market = self._ctx, self._ctx.settings.market
         ctx.set_timer("period", market.period_s)
         if ctx.in_office:
-            self._leadership.on_period()
+            self._leadership.leaving.on_period()
         elif self._seller is not None and ctx.whom_to_ask() is not None:
             self._seller.on_period_timer()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from peers.core.context import Context
+from peers.core.leadership.candidacy import Candidacy
+from peers.core.leadership.discovery import Discovery
 from peers.core.leadership.doubts import Doubts
 from peers.core.leadership.elections.part import ElectionPart
 from peers.core.leadership.incumbency import Incumbency
+from peers.core.leadership.leaving_office import LeavingOffice
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipMachine, LeadershipState, LeadershipView
 from peers.core.leadership.views import filled
@@ -18,25 +19,8 @@ from peers.core.names import rank_of
 from peers.core.reports import LeftOffice
 
 
-class Leader(Protocol):
-    """The peer's leadership, as far as the books make it do something."""
-
-    def stand(self, after_term: int) -> None:
-        """Bids for the post that this term left vacant."""
-
-    def yield_to(self, post: Post) -> None:
-        """Leaves office to whoever has written a later term."""
-
-    def be_deposed(self, trader: str | None, term: int) -> None:
-        """Leaves office at once."""
-
-    def welcome(self) -> None:
-        """There is a trader to ask."""
-
-
 class ByBooks:
-    """Corrects what one peer believes. `unknown` is the vacancy that it has bid for, and whose term the books did not
-    know; None where they did."""
+    """Corrects what one peer believes, and what it does."""
 
     def __init__(
         self,
@@ -45,21 +29,24 @@ class ByBooks:
         incumbency: Incumbency,
         elections: ElectionPart,
         doubts: Doubts,
-        leader: Leader,
+        leaving: LeavingOffice,
+        discovery: Discovery,
+        candidacy: Candidacy,
     ) -> None:
-        self.unknown: int | None = None
         self._ctx = ctx
         self._machine: LeadershipMachine = ctx.leadership
         self._gossip = gossip
         self._incumbency = incumbency
         self._elections = elections
         self._doubts = doubts
-        self._leader = leader
+        self._leaving = leaving
+        self._discovery = discovery
+        self._candidacy = candidacy
 
     def settle(self, post: Post) -> None:
         """The books were asked who holds the post: what they say counts, whatever was said or believed."""
         ctx, view = self._ctx, self._ctx.view
-        unknown, self.unknown = self.unknown, None
+        unknown, self._candidacy.unknown = self._candidacy.unknown, None
         if self._machine.state is LeadershipState.GONE:
             return
         if self._machine.state is LeadershipState.CANDIDATE:
@@ -80,7 +67,7 @@ class ByBooks:
         elif post.term != view.term or self._names_another(post):
             self._follow_books(post)
         elif view.vacant and unknown == view.term:
-            self._leader.stand(post.term)
+            self._candidacy.stand(post.term)
 
     def _names_another(self, post: Post) -> bool:
         """Whether the books name another trader of our view's term than we do."""
@@ -90,15 +77,26 @@ class ByBooks:
     def _in_office(self, post: Post) -> None:
         ctx, view = self._ctx, self._ctx.view
         if post.term > view.term:
-            self._leader.yield_to(post)
+            self.yield_to(post)
         elif post.term == view.term and post.trader == ctx.name:
             if self._doubts.was_lied_to:  # Who hears this, and believes in a later term, asks the books as well.
                 self._gossip.flood(Coordinator(term=view.term, trader=ctx.me.rank, incarnation=view.incarnation))
         else:  # Our office entry stands no more: the books were restored to an older state.
             sales, reason = self._incumbency.sales, VacancyReason.END_LOST
             ctx.say(LeftOffice(peer=ctx.name, term=view.term, reason=reason, sales=sales))
-            self._leader.be_deposed(None, post.term)
+            self._leaving.be_deposed(None, post.term)
             self._follow_books(post)
+
+    def yield_to(self, post: Post) -> None:
+        """Leaves office to whoever has written a later term than ours."""
+        ctx = self._ctx
+        winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        self._leaving.be_deposed(post.trader, post.term)
+        self._discovery.learn(
+            filled(post.term, winner)
+            if winner is not None
+            else LeadershipView(term=post.term, reason=VacancyReason.SUSPECTED)  # It has just written to the log.
+        )
 
     def _follow_books(self, post: Post) -> None:
         """Believes what the books say, be it an earlier term than we believed in."""
@@ -110,7 +108,7 @@ class ByBooks:
             self._machine.correct(filled(post.term, holder))
             self._elections.on_filled()
             self._elections.cost.on_filled(post.term, holder.rank, parent=None)
-            self._leader.welcome()
+            self._discovery.welcome()
         else:
             # One that counts as gone has written to the log, so it may well be at work.
             reason = VacancyReason.SUSPECTED if is_other else VacancyReason.CRASHED

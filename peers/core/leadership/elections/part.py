@@ -7,15 +7,15 @@ from collections.abc import Callable
 import msgspec
 
 from peers.core.context import Context
-from peers.core.leadership.election_cost import ElectionCost
 from peers.core.leadership.elections.base import AT_THE_START, CROWD, ElectionAlgorithm, beyond_crowd, patience_s
+from peers.core.leadership.elections.cost import ElectionCost
+from peers.core.leadership.elections.eligibility import Eligibility
 from peers.core.leadership.elections.registry import ALGORITHMS
-from peers.core.leadership.eligibility import Eligibility
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipState, LeadershipView
 from peers.core.ledger.port import Done, LedgerAway, Operation, Reach, Result
 from peers.core.membership.gossip import Gossip
-from peers.core.messages import Coordinator, ElectionMessage
+from peers.core.messages import Coordinator, ElectionMessage, Vacancy
 from peers.core.reports import LedgerBack, LedgerTrouble
 
 RECHECK_VACANCY_S = 1.0
@@ -184,6 +184,14 @@ class ElectionPart:
         self.cost.on_won(term, self._algorithm.name, took_s, reason=reason_of(self._ctx.view))
         self.on_filled()
         return took_s
+
+    def sit_out(self, reason: VacancyReason, elections: int) -> None:
+        """Tells everybody that the post is vacant, and that this peer takes no part in so many elections for it."""
+        view, barred = self._ctx.view, (self._ctx.me.rank,) if elections else ()
+        self.eligibility.bar(barred, view.term, elections)
+        self._gossip.flood(
+            Vacancy(term=view.term, incarnation=view.incarnation, reason=reason, barred=barred, barred_for=elections)
+        )
 
     @property
     def reason(self) -> VacancyReason:

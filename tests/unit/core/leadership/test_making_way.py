@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from peers.core.context import Context
-from peers.core.leadership.eligibility import Eligibility
+from peers.core.leadership.elections.eligibility import Eligibility
 from peers.core.membership.members import Member, Membership
 from tests.unit.core.words import peer, rules
 
