@@ -72,7 +72,7 @@ class DeferredReplies:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    # The following are called under the host's lock.
+    # The following are called under the core's lock.
 
     def defer(self, on_reply: OnReply) -> int:
         """Notes a caller down; returns the number of its call."""

@@ -65,7 +65,7 @@ class LedgerExecutor:
         self._to_make: deque[MakeBooks] = deque()
         self._making = threading.Lock()
 
-    # The following are called under the host's lock.
+    # The following are called under the core's lock.
 
     def put(self, operation: Operation) -> None:
         """Has `operation` carried out."""

@@ -32,7 +32,7 @@ from peers.points import NO_MEMORY
 from peers.rpc.security.tls import TlsFiles, secure
 from peers.rpc.shortcuts import call_directly
 from peers.runtime.faults.chaos_peer import ChaosPeer
-from peers.runtime.host import PeerHost
+from peers.runtime.hosting.host import PeerHost
 from peers.runtime.logs import Log, open_log
 from peers.runtime.spec import (
     Begin,

@@ -1,6 +1,6 @@
 """All timers of a peer, on one thread.
 
-The host's lock guards the deadlines, so that a timer that is cancelled or set anew under it does not fire any more,
+The core's lock guards the deadlines, so that a timer that is cancelled or set anew under it does not fire any more,
 however late its thread comes to it.
 """
 

@@ -58,7 +58,7 @@ class TraderClient:
         self._queues: dict[bool, _CallQueue] = {}
 
     def ask(self, ask: CallTrader) -> None:
-        """Sends it off. Under the host's lock."""
+        """Sends it off. Under the core's lock."""
         buying = isinstance(ask.call, Buy | AskOutcome)
         queue = self._queues.get(buying)
         if queue is None:
@@ -66,7 +66,7 @@ class TraderClient:
         queue.put(ask)
 
     def stop(self) -> None:
-        """Ends all asking, what is under way too. Under the host's lock."""
+        """Ends all asking, what is under way too. Under the core's lock."""
         for queue in self._queues.values():
             queue.stop()
 
@@ -193,7 +193,7 @@ class SaleNotifier:
         self._thread: threading.Thread | None = None
 
     def tell(self, tell: NotifySales) -> None:
-        """Has it told. Under the host's lock."""
+        """Has it told. Under the core's lock."""
         rank = tell.customer.rank
         with self._lock:
             _, sales = self._untold.get(rank, (tell.customer, []))

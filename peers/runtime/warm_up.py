@@ -20,7 +20,7 @@ from peers.core.reports import Answered, Report
 from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.rpc.wake_up import WakeUp
-from peers.runtime.host import PeerHost
+from peers.runtime.hosting.host import PeerHost
 from peers.runtime.logs import NoLog
 from peers.runtime.spec import PeerSpec
 

@@ -35,7 +35,7 @@ class Watchdog:
         self._wake_up = WakeUp()
         self._thread: threading.Thread | None = None
 
-    # These two are called under the host's lock.
+    # These two are called under the core's lock.
 
     def watch(self, *, on: bool) -> None:
         """Begins to watch, or ends it."""

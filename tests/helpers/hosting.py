@@ -19,8 +19,8 @@ from peers.core.membership.members import Edge, Member, Snapshot
 from peers.core.names import Role, peer_name
 from peers.core.reports import Report
 from peers.errors import PostClosed
-from peers.runtime.core import MakeCore, make_peer
-from peers.runtime.host import PeerHost
+from peers.runtime.hosting.core import MakeCore, make_peer
+from peers.runtime.hosting.host import PeerHost
 from peers.runtime.logs import NoLog
 from peers.runtime.spec import PeerSpec
 from tests.helpers.waiting import wait_until

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for folder in ("db", "nameserver", "peers", "plots") for path in (ROOT / folder).rglob("*.py"))
 
 MAY = {
-    "peers/runtime/host.py": "gives the core the time of day that it writes down",
+    "peers/runtime/hosting/core_runner.py": "gives the core the time of day that it writes down",
     "peers/customer/customer.py": "the time of day in its journal, beside the monotonic one",
     "peers/customer/journals.py": "the same",
     "peers/runtime/faults/wall_clock.py": "a chaos town sets it",

@@ -20,7 +20,7 @@ from peers.runtime.links.cuts import Cuts
 
 
 class Step(Protocol):
-    """Gives the core one input, under the host's lock. `back` collects what is for `sender`."""
+    """Gives the core one input, under the core's lock. `back` collects what is for `sender`."""
 
     def __call__(
         self, event: Input, *, back: list[LinkMessage] | None = None, sender: int | None = None
@@ -28,7 +28,7 @@ class Step(Protocol):
 
 
 Known = Callable[[], Sequence[Member]]
-"""Gives the members that the core knows of, under the host's lock."""
+"""Gives the members that the core knows of, under the core's lock."""
 
 
 class LinkExchange:

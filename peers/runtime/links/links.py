@@ -59,7 +59,7 @@ class Exchange(Protocol):
 
 
 class Links:
-    """All links of one peer. Methods are called under the host's lock, `probe` and `drain` without."""
+    """All links of one peer. Methods are called under the core's lock, `probe` and `drain` without."""
 
     def __init__(self, exchange: Exchange, timeout_s: float, log: Log) -> None:
         self.exchange = exchange

@@ -60,14 +60,14 @@ def test_trade_goes_on_while_the_thread_that_commits_is_held(trading: Market) ->
 def test_another_trader_is_elected_while_the_core_of_the_first_is_held(trading: Market) -> None:
     trader = trading.wait_for_trader()
     host, held, is_held = trading.hosts[trader], threading.Event(), threading.Event()
-    handle = host._core.handle
+    handle = host._runner.core.handle
 
     def hold(event: Input, now: Now) -> list[Command]:
         is_held.set()
         held.wait(40)
         return handle(event, now)
 
-    host._core.handle = hold  # type: ignore[method-assign]
+    host._runner.core.handle = hold  # type: ignore[method-assign]
     try:
         wait_until(is_held.is_set, what="the core held")
         wait_until(lambda: trading.reports(Elected)[-1].peer != trader, what="another trader", deadline_s=30)

@@ -216,7 +216,7 @@ def test_what_cannot_be_decided_in_time_is_asked_for_again(market: Market) -> No
     gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
-        wait_until(lambda: market.hosts["buyer0"]._calls.any_wait, what="the first being decided")
+        wait_until(lambda: market.hosts["buyer0"]._runner.calls.any_wait, what="the first being decided")
         with pytest.raises(PostClosed, match="not decided yet"):
             call(market, "buyer0", "buy", request(2))
         assert call(market, "buyer0", "outcome", "r2") is None
@@ -237,7 +237,7 @@ def test_where_too_many_wait_more_are_told_when_to_come_again(market: Market) ->
     gate = hold_decisions(market)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call, market, "buyer0", "buy", request(1))
-        wait_until(lambda: market.hosts["buyer0"]._calls.any_wait, what="the first being decided")
+        wait_until(lambda: market.hosts["buyer0"]._runner.calls.any_wait, what="the first being decided")
         with pytest.raises(PostClosed, match="too many wait") as raised:
             call(market, "buyer0", "buy", request(2))
         gate.set()

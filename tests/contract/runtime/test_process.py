@@ -212,7 +212,7 @@ def test_a_killed_neighbour_is_missed_within_milliseconds(market: Market, peer: 
     snapshot = market.open(((6, 7), (7, 8)), (member,))
     peer.say(Begin(snapshot=snapshot, starts_election=False))
     wait_until(lambda: all("buyer7" in h.status().neighbours for h in market.hosts.values()), what="edges")
-    linked = [link for h in market.hosts.values() for link in h._links._links.values()]
+    linked = [link for h in market.hosts.values() for link in h._runner._links._links.values()]
     wait_until(lambda: all(link._connection.connected for link in linked), what="links")
     wait_until(lambda: all(link_ranks(h) == {7} for h in market.hosts.values()), what="links back")
     killed_s = time.monotonic()
@@ -231,7 +231,7 @@ def link_ranks(host: object) -> set[int]:
 
 
 def test_without_a_name_server_it_says_so(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peers.runtime.host.REGISTER_PATIENCE_S", 0.1)
+    monkeypatch.setattr("peers.runtime.hosting.host.REGISTER_PATIENCE_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     spec = msgspec.structs.replace(market.spec(9, "buyer"), nameserver_port=port)

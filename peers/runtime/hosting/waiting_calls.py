@@ -16,7 +16,7 @@ from peers.rpc.serving.reactor import Afterwards
 
 
 class Step(Protocol):
-    """Gives the core one input, under the host's lock. With `claims`, returns the operation that the calling thread
+    """Gives the core one input, under the core's lock. With `claims`, returns the operation that the calling thread
     must carry out itself, if there is one."""
 
     def __call__(self, event: Input, *, claims: bool = False) -> Operation | None: ...
