@@ -2,9 +2,9 @@
 
 It stands apart from the ledger and reads MongoDB by itself. Log and books are read in one snapshot, so that a town
 may go on trading meanwhile, and in a stream, so that their length does not matter. The log is what is judged, by a
-fold of the audit's own (`db.audit.fold`), and the books are held against it. Journals are held against log and books
-(`db.audit.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may never
-be newer than what it is held against.
+fold of the audit's own (`db.audit.folding`), and the books are held against it. Journals are held against log and
+books (`db.audit.log_tail`) *after* their lines were read: what was told must have been recorded before, so a line may
+never be newer than what it is held against.
 
 Where something stands in the way of an answer (no database, no books, a journal that cannot be read, a machine whose
 journals cannot be had), the answer is *could not tell*, never *holds*; what could not be seen is never *violated*.
@@ -39,7 +39,7 @@ from pymongo.read_concern import ReadConcern
 from db.audit.checkers.graph import Graph
 from db.audit.checkers.together import Checkers
 from db.audit.findings import Verdict
-from db.audit.fold import Fold, StoredBooks
+from db.audit.folding.fold import Fold, StoredBooks
 from db.audit.history.operations import Operations
 from db.audit.journals import Witness, journal_files, read_journal
 from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS

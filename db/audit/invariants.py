@@ -28,7 +28,7 @@ from db.audit.checkers.graph import Graph, GraphSound
 from db.audit.checkers.reads import Reads
 from db.audit.checkers.together import Checkers
 from db.audit.findings import Checker, Finding, Verdict, Violation
-from db.audit.fold import Fold, StoredBooks, Taker
+from db.audit.folding.fold import Fold, StoredBooks, Taker
 from db.audit.history.operations import history_of
 from db.audit.log_rows import place_of, read_entry
 from db.audit.recorded import Recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from db.audit.findings import Checker
-from db.audit.fold import Taker
+from db.audit.folding.fold import Taker
 from db.audit.log_rows import EntryRow, RecountRow
 from db.audit.rows import DepositRow, ElectionRow, RequestRow
 

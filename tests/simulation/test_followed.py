@@ -10,7 +10,7 @@ import pytest
 
 from db.audit.checkers.follow import BooksFollowLog
 from db.audit.findings import Checker
-from db.audit.fold import Fold, StoredBooks
+from db.audit.folding.fold import Fold, StoredBooks
 from db.audit.log_rows import EntryRow
 from db.audit.rows import RequestRow
 from peers.core.ledger.port import FindReversals, FindSales, Found

@@ -5,8 +5,9 @@ entry made it what it is (`at`). A document may be newer than `made`, for making
 older than the last entry up to there that touches it, and at its own `at` it must be exactly what the log gives. Once
 things are calm, the books are made to the end of the log.
 
-`db.audit.fold` finds for each document of the books what the log says of it, and tells this checker. Of a place that
-was cut, the log says only which ids it brought: what the books hold of it is checked for being there, and no further.
+`db.audit.folding` finds for each document of the books what the log says of it, and tells this checker. Of a place
+that was cut, the log says only which ids it brought: what the books hold of it is checked for being there, and no
+further.
 """
 
 from __future__ import annotations

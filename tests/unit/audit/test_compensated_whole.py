@@ -12,7 +12,7 @@ import pytest
 from db.audit.checkers.compensation import TOLD_WITHIN_MS
 from db.audit.checkers.together import Checkers
 from db.audit.findings import Verdict
-from db.audit.fold import Fold, StoredBooks
+from db.audit.folding.fold import Fold, StoredBooks
 from db.audit.invariants import Evidence, check_books, compensated_whole
 from db.ledger.memory import MemoryLedger
 from peers.core.journal import journal_line
