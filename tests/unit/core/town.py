@@ -116,8 +116,13 @@ class Town:
         if isinstance(operation, MakeBooks):
             return  # Nobody hears of the making of books.
         if isinstance(operation, Append) and isinstance(operation.entry, OfficeEntry) and result == Appended():
-            self.taken.append(operation.entry)
+            self._note_taken(operation.entry)
         self._send((rank, rank), LedgerReplied(operation=operation, result=result))
+
+    def _note_taken(self, entry: OfficeEntry) -> None:
+        """One that is written again, for want of an answer, is found standing: it takes the post only once."""
+        if not any(entry is taken for taken in self.taken):
+            self.taken.append(entry)
 
     def _deliver_any(self, *, loss: float = 0.0) -> None:
         way = self.rng.choice(list(self.parcels))
