@@ -294,6 +294,8 @@ class Leadership:
             self._doubts.ask(at_once=True)
             return
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        if rival is None:
+            self._gossip.introduce(post)
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
             self._learn(filled(post.term, rival))
             return
@@ -387,6 +389,8 @@ class Leadership:
         """A later term than ours stands in the log."""
         ctx = self._ctx
         winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        if winner is None:
+            self._gossip.introduce(post)
         self.be_deposed(post.trader, post.term)
         self._learn(
             filled(post.term, winner)
