@@ -111,6 +111,7 @@ class PostRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seq: int | None
     arrival: int | None
     made: int | None
+    uri: str | None = ""
     reversals: int | None = 0
     areas: Mapping[str, HolderRow] = {}
 
@@ -228,6 +229,7 @@ def read_post(document: Document) -> PostRow:
         seq=whole(get("seq")),
         arrival=whole(get("arrival")),
         made=whole(get("made")),
+        uri=text(get("uri", "")),
         reversals=whole(get("reversals", 0)),
         areas=_read_areas(get("areas")),
     )

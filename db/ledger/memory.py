@@ -213,8 +213,10 @@ class MemoryLedger:
         if entry.area:
             self._note_holder(entry)
         else:
-            since_ms = entry.written_at_ms if isinstance(entry, OfficeEntry) else self._end.since_ms
-            self._end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader, since_ms=since_ms)
+            end = msgspec.structs.replace(self._end, term=entry.term, trader=entry.trader)
+            if isinstance(entry, OfficeEntry):
+                end = msgspec.structs.replace(end, since_ms=entry.written_at_ms, uri=entry.uri)
+            self._end = end
         self._log.append(entry)
         if not below_majority:
             self.settle()

@@ -214,6 +214,8 @@ POSTS = Collection(
             "term": _whole(0),
             "trader": {"bsonType": ["string", "null"]},
             "since": {"bsonType": ["date", "null"]},
+            # Where the trader is called.
+            "uri": _TEXT,
             "seq": _whole(0),
             "arrival": _whole(0),
             # The books are made up to this entry of the log, and a majority has every document up to there.
@@ -223,7 +225,7 @@ POSTS = Collection(
             # Who is trader of each area, by its name, where several share the log.
             "areas": {"bsonType": "object", "additionalProperties": _HOLDER},
         },
-        optional=["reversals", "areas"],
+        optional=["uri", "reversals", "areas"],
     ),
 )
 

@@ -132,6 +132,8 @@ def post_document(post: Post, made: int, form: Form = BSON) -> Document:
         "arrival": post.arrival,
         "made": made,
     }
+    if post.uri:
+        document["uri"] = post.uri
     if post.reversals:
         document["reversals"] = post.reversals
     if post.areas:
@@ -311,6 +313,7 @@ def post_from(document: Mapping[str, Any]) -> Post:
         term=document["term"],
         trader=document["trader"],
         since_ms=None if since is None else ms_from(since),
+        uri=document.get("uri", ""),
         seq=document["seq"],
         arrival=document["arrival"],
         reversals=document.get("reversals", 0),

@@ -49,6 +49,7 @@ class FoldedPost(msgspec.Struct, kw_only=True):
     term: int | None = 0
     trader: str | None = None
     since: int | None = None
+    uri: str | None = ""
     seq: int = 0
     arrival: int = 0
     reversals: int = 0
@@ -56,7 +57,7 @@ class FoldedPost(msgspec.Struct, kw_only=True):
     unknown: frozenset[str] = frozenset()
 
 
-_POST_FIELDS = ("term", "trader", "since", "seq", "arrival", "reversals")
+_POST_FIELDS = ("term", "trader", "since", "uri", "seq", "arrival", "reversals")
 
 
 class BooksFollowLog(Checker):

@@ -19,7 +19,7 @@ from db.audit.folding.requests import RequestFold, RequestTaker
 from db.audit.log_rows import EntryRow, Places, read_entry
 from db.audit.rows import Document, ElectionRow, HolderRow, read_post
 
-_OF_A_TERM = frozenset(("term", "trader", "since"))
+_OF_A_TERM = frozenset(("term", "trader", "since", "uri"))
 
 
 class Taker(DepositTaker, RequestTaker, Protocol):
@@ -103,7 +103,8 @@ class Fold:
         if "term" in state.unknown and entry.place == self._follow.made + 1:
             self._follow.goes_on(entry.term, None if office else entry.trader)
         state.term, state.trader = entry.term, entry.trader
-        state.since = entry.written_at if office else state.since
+        if office:
+            state.since, state.uri = entry.written_at, entry.uri
         state.unknown -= _OF_A_TERM if office else {"term", "trader"}
 
     def _of_area(self, entry: EntryRow) -> None:

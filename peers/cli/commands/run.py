@@ -32,6 +32,7 @@ are databases beside each other; `--area north=mongodb://…` (or `=@FILE`) puts
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from peers.cli.options import (
@@ -106,8 +107,10 @@ def command(
         raise SettingsError(f"{missing}: bazaar run <host> <n>, for example bazaar run localhost 6")
     from peers.books_address import address_given
     from peers.town.plan.areas import parse_areas
-    from peers.town.plan.options import RunOptions, parse_count, parse_ports, parse_roles, parse_settings
+    from peers.town.plan.options import MAX_PEERS, RunOptions, parse_count, parse_ports, parse_roles, parse_settings
+    from peers.town.plan.pace import slowdown
     from peers.town.plan.presets import find_preset
+    from peers.town.plan.room import processors
     from peers.town.terminals.run import run
 
     shortcuts: dict[str, object] = {
@@ -118,9 +121,12 @@ def command(
         "market.resign_after_sales": resign_after,
     }
     preset = find_preset(market) if market is not None else None
+    peers = parse_count(n)
+    settings = partial(parse_settings, pairs=set_ or (), shortcuts=shortcuts, slow_peer=slow_peer, market=market)
+    usual, slower = settings(), settings(slower=slowdown(min(peers, MAX_PEERS), processors()))
     options = RunOptions(
         host=host,
-        n=parse_count(n),
+        n=peers,
         directory=directory,
         purchases=purchases,
         duration_s=duration,
@@ -143,6 +149,7 @@ def command(
         trades=not no_trade,
         tls=tls,
         insecure=insecure,
-        settings=parse_settings(pairs=set_ or (), shortcuts=shortcuts, slow_peer=slow_peer, market=market),
+        settings=usual,
+        slower=slower if slower != usual else None,
     )
     return run(options)

@@ -58,6 +58,8 @@ class ByBooks:
             self._machine.lose_bid()
         if ctx.area and post.term > view.term and post.trader and not ctx.is_ours(post.trader):
             # One of another area stands in for ours; our own election will end that, if it is not under way already.
+            # Or it is one of ours that we never heard of.
+            self._gossip.introduce(post)
             if not view.vacant and not ctx.in_office:
                 self._machine.find_vacant(view.vacated(VacancyReason.SUSPECTED))
                 self._elections.on_vacant(started=True)
@@ -91,6 +93,8 @@ class ByBooks:
         """Leaves office to whoever has written a later term than ours."""
         ctx = self._ctx
         winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        if winner is None:
+            self._gossip.introduce(post)
         self._leaving.be_deposed(post.trader, post.term)
         self._discovery.learn(
             filled(post.term, winner)
@@ -104,6 +108,8 @@ class ByBooks:
         is_earlier = post.term < ctx.view.term
         holder = ctx.members.get(rank_of(post.trader)) if post.trader else None
         is_other = holder is not None and holder.rank != ctx.me.rank
+        if holder is None:
+            self._gossip.introduce(post)
         if holder is not None and is_other and holder.up:
             self._machine.correct(filled(post.term, holder))
             self._elections.on_filled()

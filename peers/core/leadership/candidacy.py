@@ -11,6 +11,7 @@ from peers.core.leadership.reasons import VacancyReason
 from peers.core.leadership.state import LeadershipMachine, LeadershipView
 from peers.core.leadership.views import filled
 from peers.core.market.records import Post
+from peers.core.membership.gossip import Gossip
 from peers.core.messages import Coordinator
 from peers.core.names import rank_of
 from peers.core.trader.taking_office import Won
@@ -21,11 +22,18 @@ class Candidacy:
     None where they did."""
 
     def __init__(
-        self, ctx: Context, incumbency: Incumbency, elections: ElectionPart, doubts: Doubts, discovery: Discovery
+        self,
+        ctx: Context,
+        gossip: Gossip,
+        incumbency: Incumbency,
+        elections: ElectionPart,
+        doubts: Doubts,
+        discovery: Discovery,
     ) -> None:
         self.unknown: int | None = None
         self._ctx = ctx
         self._machine: LeadershipMachine = ctx.leadership
+        self._gossip = gossip
         self._incumbency = incumbency
         self._elections = elections
         self._doubts = doubts
@@ -63,6 +71,8 @@ class Candidacy:
             self._doubts.ask(at_once=True)
             return
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
+        if rival is None:
+            self._gossip.introduce(post)
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
             self._discovery.learn(filled(post.term, rival))
             return

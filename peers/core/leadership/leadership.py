@@ -47,7 +47,7 @@ class Leadership:
         self._doubts = doubts = Doubts(ctx)
         self.leaving = LeavingOffice(ctx, incumbency, elections, on_demoted)
         self.discovery = Discovery(ctx, gossip, incumbency, elections, doubts, self.leaving, customers)
-        self._candidacy = Candidacy(ctx, incumbency, elections, doubts, self.discovery)
+        self._candidacy = Candidacy(ctx, gossip, incumbency, elections, doubts, self.discovery)
         self._by_books = ByBooks(
             ctx, gossip, incumbency, elections, doubts, self.leaving, self.discovery, self._candidacy
         )

@@ -32,7 +32,8 @@ class OfficeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="office"):
     """`trader` takes office for `term`, which is one more than the last; `reason` is why the post was vacant.
 
     `write_level` is how many members have an entry of this term before anybody is told of it. The office entry itself
-    is always a majority's. `uri` is where the traders of other areas reach it, empty where there are none."""
+    is always a majority's. `uri` is where those call it who know it from here only; entries of earlier versions have
+    none."""
 
     entry_id: str
     term: int

@@ -198,7 +198,9 @@ def held_after(post: Post, entries: Iterable[Entry]) -> Post:
             )
             post = post.held(holder)
         else:
-            post = msgspec.structs.replace(post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms)
+            post = msgspec.structs.replace(
+                post, term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms, uri=entry.uri
+            )
     return post
 
 

@@ -159,7 +159,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """The post of trader: who holds it, since when, and the last running numbers given out.
+    """The post of trader: who holds it, since when, where it is called, and the last running numbers given out.
 
     `seq` counts decisions, `arrival` requests accepted, `reversals` sales taken back. `term` 0 and no trader before
     the first election. Where several areas share the log, `areas` say who is trader of each, by name of the area, and
@@ -169,6 +169,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     term: Count = 0
     trader: str | None = None
     since_ms: Count | None = None
+    uri: str = ""
     seq: Count = 0
     arrival: Count = 0
     reversals: Count = 0
@@ -180,8 +181,10 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
             return self
         holder = self.holder(area)
         if holder is None:
-            return msgspec.structs.replace(self, term=0, trader=None, since_ms=None)
-        return msgspec.structs.replace(self, term=holder.term, trader=holder.trader, since_ms=holder.since_ms)
+            return msgspec.structs.replace(self, term=0, trader=None, since_ms=None, uri="")
+        return msgspec.structs.replace(
+            self, term=holder.term, trader=holder.trader, since_ms=holder.since_ms, uri=holder.uri
+        )
 
     def holder(self, area: str) -> Holder | None:
         """Returns who holds the post of a named area, None before its first election."""

@@ -18,10 +18,11 @@ import msgspec
 
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
+from peers.core.market.records import Post
 from peers.core.membership.clocks import Stamp
 from peers.core.membership.graph_kinds import FEW, graph_of, watched
 from peers.core.membership.knocking import Knocking
-from peers.core.membership.members import Edge, Member
+from peers.core.membership.members import Edge, Member, trader_at
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
 from peers.core.reports import LinksChanged, Lost, Returned
 
@@ -218,6 +219,13 @@ class Gossip:
 
     # -- members -------------------------------------------------------------------------------------------
 
+    def introduce(self, post: Post) -> None:
+        """Makes this peer known to a trader that only the books told it of, which tells of itself in turn.
+
+        Both may have joined a moment before all died who knew of both. One of another area does not take it in."""
+        if post.trader is not None and post.uri:
+            self._ctx.emit(Send(to=trader_at(post.trader, post.uri), message=MemberNews(members=(self._ctx.me,))))
+
     def _whole(self) -> MemberNews:
         members = self._ctx.members
         return MemberNews(members=members.all(), whole=True, edges=members.edges)
@@ -264,13 +272,14 @@ class Gossip:
     def on_member_news(self, sender: int, news: MemberNews) -> list[Member]:
         """Takes news in, and answers with what the sender turns out not to know."""
         members = self._ctx.members
-        known = [members.get(m.rank) for m in news.members]
-        newer = tuple(k for k, m in zip(known, news.members, strict=True) if k is not None and k.is_newer_than(m))
+        told = [member for member in news.members if member.area == self._ctx.me.area]
+        known = [members.get(m.rank) for m in told]
+        newer = tuple(k for k, m in zip(known, told, strict=True) if k is not None and k.is_newer_than(m))
         grown = members.merge_edges(news.edges)
-        fresh = self.spread(news.members, sender=sender)
+        fresh = self.spread(told, sender=sender)
         edges: tuple[Edge, ...] = ()
         if news.whole:
-            theirs = {m.rank: m for m in news.members}
+            theirs = {m.rank: m for m in told}
             newer = tuple(m for m in members.all() if theirs.get(m.rank) != m)
             edges = () if set(members.edges) <= set(news.edges) else members.edges
         if newer or edges:

@@ -64,7 +64,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trader_at(name: str, uri: str) -> Member:
-    """Returns the trader of another area, as far as the log tells who it is: enough to send it something."""
+    """Returns a trader that only the log tells of, as far as it tells who that is: enough to send it something."""
     return Member(rank=rank_of(name), name=name, role=role_in(name), uri=uri, incarnation=0)
 
 

@@ -55,7 +55,7 @@ def live_graph(first_edges: Iterable[Edge], up: Iterable[int]) -> Adjacency:
     """Returns rank -> sorted neighbours for the ranks that are `up`: connected, at most three neighbours each.
 
     What is left of the first graph is kept; its pieces (newcomers are pieces of one) are joined up in the order of
-    their lowest ranks. Where the joined part has no room, one of its edges is opened to take the piece in.
+    their lowest ranks. Where one side has no room, one of its edges is opened for the other.
     """
     links: _Links = {rank: set() for rank in sorted(up)}
     for a, b in first_edges:
@@ -87,13 +87,14 @@ def _join(links: _Links, joined: Sequence[int], piece: Sequence[int]) -> None:
     if inner is not None and outer is not None:
         _link(links, inner, outer)
         return
-    # Every joined peer has three neighbours, so there is a cycle, and an edge of it can be opened.
-    a, b = _open_cycle(links, joined)
-    assert outer is not None
-    _link(links, a, outer)
-    rest = _with_room(links, piece)
-    if rest is not None:
-        _link(links, b, rest)
+    # Where every peer has three neighbours there is a cycle, and an edge of it can be opened. A piece can be so, too,
+    # for whoever lies of the first graph may give it any edges.
+    opened = [_open_cycle(links, full) for full, room in ((joined, inner), (piece, outer)) if room is None]
+    for end in range(2):
+        near = opened[0][end] if inner is None else _with_room(links, joined)
+        far = opened[-1][end] if outer is None else _with_room(links, piece)
+        if near is not None and far is not None:
+            _link(links, near, far)
 
 
 def _open_cycle(links: _Links, joined: Sequence[int]) -> Edge:

@@ -187,7 +187,7 @@ class TakingOffice:
                 written_at_ms=self._ctx.now.wall_ms,
                 reason=self._reason.value,
                 area=self._seat.area,
-                uri=self._ctx.me.uri if self._seat.area else "",
+                uri=self._ctx.me.uri,
                 write_level=self._ctx.settings.ledger.write_level,
             )
         )

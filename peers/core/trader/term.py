@@ -296,7 +296,7 @@ class TraderTerm:
         """Returns the post as far as the entry in our place tells; its term is later than ours in any case."""
         entry = taken.entry
         if isinstance(entry, OfficeEntry):
-            return Post(term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms)
+            return Post(term=entry.term, trader=entry.trader, since_ms=entry.written_at_ms, uri=entry.uri)
         return Post(term=self.term + 1)
 
     def _on_appended(self, entry: TradeEntry) -> None:

@@ -24,11 +24,11 @@ from peers.rpc.security.identity import CLIENT_NAME, MAX_NAME_LENGTH, Identity, 
 from peers.rpc.security.tls import TlsFiles
 
 _ALWAYS = (
-    datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+    datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=datetime.UTC),
     datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC),
 )
 """From when until when a certificate holds: the clock of no machine, wrong as it may be, keeps it out of its town.
-The end is the one that means that there is none (RFC 5280, 4.1.2.5)."""
+The end is the one that means that there is none (RFC 5280, 4.1.2.5). MongoDB cannot read a date of 0."""
 
 _IS_MACOS = sys.platform == "darwin"
 _MACOS_DAYS = 825

@@ -126,7 +126,8 @@ class Liar:
     def _invented(self) -> LinkMessage:
         rank = 900 + self._rng.randrange(5)
         nobody = Member(rank=rank, name=f"buyer{rank}", role="buyer", uri="nowhere/0", incarnation=1)
-        return MemberNews(members=(msgspec.structs.replace(nobody, incarnation=self._incarnation()),))
+        invented = msgspec.structs.replace(nobody, incarnation=self._incarnation(), area=self._process.area)
+        return MemberNews(members=(invented,))
 
     def _own_record(self) -> LinkMessage:
         return MemberNews(members=(msgspec.structs.replace(self._process.view.me, incarnation=self._incarnation()),))

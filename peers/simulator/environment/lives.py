@@ -41,8 +41,8 @@ class Lives:
 
     # -- beginning and end ---------------------------------------------------------------------------------
 
-    def member(self, rank: int, role: Role) -> Member:
-        """The record of a peer that begins a life now, its first or another."""
+    def member(self, rank: int, role: Role, area: str = "") -> Member:
+        """The record of a peer of that area that begins a life now, its first or another."""
         lives = sum(1 for p in self.all if p.rank == rank)
         return Member(
             rank=rank,
@@ -50,11 +50,12 @@ class Lives:
             role=role,
             uri=f"{peer_name(role, rank)}/{lives}",
             incarnation=EPOCH_MS + int(self._schedule.now_s * 1000),
+            area=area,
         )
 
-    def create(self, member: Member, area: str = "") -> Process:
+    def create(self, member: Member) -> Process:
         """A process that has not begun yet."""
-        process = Process(member, self._settings, f"{self._seed} {member.uri}", area)
+        process = Process(member, self._settings, f"{self._seed} {member.uri}", member.area)
         process.buys = not self._is_calm
         self.all.append(process)
         self.by_uri[member.uri] = self.registered[member.rank] = process
@@ -65,7 +66,7 @@ class Lives:
     def begin(self, rank: int, role: Role, sponsor: Process, handed_over: tuple[HandedOver, ...] = ()) -> Process:
         """A newcomer, or one that comes back: `sponsor` is told of it, and gives it what it knows. `handed_over` is
         what its journal says."""
-        process = self.create(self.member(rank, role), sponsor.area)
+        process = self.create(self.member(rank, role, sponsor.area))
         me = process.view.me
         self._handle(sponsor, Received(sender=rank, incarnation=me.incarnation, message=MemberNews(members=(me,))))
         start = Start(snapshot=sponsor.peer.snapshot(), handed_over=handed_over)

@@ -28,13 +28,12 @@ class World:
         self.environment = Environment(scenario.seed, settings_of(scenario), history, trace)
         self.faults = FaultPlay(self.environment)
         lives, push = self.environment.lives, self.environment.schedule.push
-        members = tuple(lives.member(rank, role) for rank, role in enumerate(scenario.roles))
+        members = tuple(lives.member(rank, role, scenario.area_of(rank)) for rank, role in enumerate(scenario.roles))
         snapshots = {area: _snapshot(scenario, members, area) for area in scenario.areas or ("",)}
         for member in members:
-            area = scenario.area_of(member.rank)
-            snapshot = snapshots[area]
+            snapshot = snapshots[member.area]
             first = member is snapshot.members[0]
-            push(0.0, lives.arrive, lives.create(member, area), Start(snapshot=snapshot, starts_election=first))
+            push(0.0, lives.arrive, lives.create(member), Start(snapshot=snapshot, starts_election=first))
         self.faults.schedule(scenario.plan)
         push(scenario.chaos_s, self._calm_down, None, None)
         self._readers = [
@@ -92,5 +91,5 @@ class World:
 
 def _snapshot(scenario: Scenario, members: tuple[Member, ...], area: str) -> Snapshot:
     """What the peers of one area are given when they start."""
-    ours = tuple(member for member in members if scenario.area_of(member.rank) == area)
+    ours = tuple(member for member in members if member.area == area)
     return Snapshot(members=ours, edges=tuple(edge for edge in scenario.edges if scenario.area_of(edge[0]) == area))

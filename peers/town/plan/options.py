@@ -16,6 +16,7 @@ from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
 from peers.town.plan.areas import AreaPlan, check_areas, check_size, given_books
+from peers.town.plan.pace import timings
 from peers.town.plan.presets import find_preset
 from peers.town.plan.room import check_room
 
@@ -73,6 +74,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     # Those that the market has if it is opened here, and no others are asked for.
     usual_areas: tuple[AreaPlan, ...] = ()
     settings: Settings = Settings()
+    # Those of a town that is opened here, if so many peers go slower than usual.
+    slower: Settings | None = None
     # What a forked peer runs, as `module:function`; tests put a stand-in here.
     target: str = DEFAULT_TARGET
     # In a chaos town, the port of the switch that its peers reach everybody through.
@@ -138,8 +141,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("--replicas is for who opens the town: leave it out, the invitation says it")
 
     def as_first(self) -> RunOptions:
-        """Returns the options of who opens the market: it has its usual areas, unless others are given."""
-        return msgspec.structs.replace(self, areas=self.areas or self.usual_areas)
+        """Returns the options of who opens the market: it has its usual areas, unless others are given, and goes no
+        faster than the processors here carry."""
+        areas, settings = self.areas or self.usual_areas, self.slower or self.settings
+        return msgspec.structs.replace(self, areas=areas, settings=settings)
 
     def with_stock(self) -> RunOptions:
         """Returns the same, with areas whose books are together if they are to have one stock."""
@@ -197,15 +202,22 @@ def parse_roles(text: str) -> tuple[Role, ...]:
 
 
 def parse_settings(
-    *, pairs: Iterable[str], shortcuts: dict[str, object], slow_peer: bool, market: str | None = None
+    *,
+    pairs: Iterable[str],
+    shortcuts: dict[str, object],
+    slow_peer: bool,
+    market: str | None = None,
+    slower: float = 1.0,
 ) -> Settings:
     """Builds the settings: those of the market of that name, then the options that are short for one, then
-    `--set part.name=value`.
+    `--set part.name=value`. Where none of these has a timing, all goes so many times `slower`.
 
     SettingsError for one that there is not, or whose value it cannot have."""
     usual = find_preset(market).settings if market is not None else {}
     short = [f"{path}={value}" for path, value in shortcuts.items() if value is not None]
     values = changed(usual, (*short, *pairs))
+    if slower > 1 and "timing" not in values:
+        values["timing"] = timings(slower)
     settings = make_settings(values)
     if slow_peer and not settings.market.slow_after:
         settings = make_settings(changed(values, [f"market.slow_after={_SLOW_AFTER}"]))

@@ -5,6 +5,7 @@ A container may allow less than its machine has, so both are asked. Where a limi
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,16 @@ def check_room(n: int, cgroup: Path = Path("/sys/fs/cgroup")) -> None:
             f"a trader of {n} peers has up to {needed} files open, and {allowed} are allowed here: start fewer, "
             "or raise the limit (ulimit -Hn)"
         )
+
+
+def processors(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+    """Returns how many processors this process may use; a container may be allowed a part of one."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return min(there, int(quota) / int(period))
+    quota_us, period_us = (_read(cgroup, f"cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return min(there, quota_us / period_us) if 0 < quota_us < _NO_LIMIT and 0 < period_us < _NO_LIMIT else there
 
 
 def _free_bytes(cgroup: Path) -> int:

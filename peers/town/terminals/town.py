@@ -20,6 +20,7 @@ from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens, who_answers
 from peers.town.plan.areas import ONLY, AreaBooks, draw_shares
 from peers.town.plan.options import RunOptions
+from peers.town.plan.pace import pace_line
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.speaking import tags_of_founder
 from peers.town.terminals.closing import finish_in_order, sum_up
@@ -162,6 +163,8 @@ class Town:
             market.launch()
         where = f"on {self._host}, in {self._directory.path}"
         self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
+        if options.slower is not None:
+            self._console.say(pace_line(options.n, options.slower))
         self._directory.forget_peers()
         self._write_state(phase="starting")
         await self.registry.wait_ready()

@@ -136,6 +136,39 @@ def test_a_full_graph_opens_one_edge_to_take_a_newcomer_in() -> None:
     assert len(graph[4]) == 2
 
 
+def full(*ranks: int) -> set[Edge]:
+    """The edges of four that are all next to each other, and so have no room for anybody."""
+    return {(a, b) for a in ranks for b in ranks if a < b}
+
+
+ranks = st.integers(0, 9)
+
+
+@given(
+    up=st.sets(ranks),
+    fours=st.lists(st.sets(ranks, min_size=4, max_size=4), max_size=4),
+    more=st.lists(st.tuples(ranks, ranks)),
+)
+def test_the_live_graph_is_sound_whatever_a_liar_says_of_the_first(
+    up: set[int], fours: list[set[int]], more: list[Edge]
+) -> None:
+    assert is_sound(live_graph([edge for four in fours for edge in full(*four)] + more, up))
+
+
+@pytest.mark.parametrize(
+    ("up", "edges"),
+    [
+        pytest.param(range(5), full(1, 2, 3, 4), id="a newcomer and a full piece"),
+        pytest.param(range(6), {(0, 1), *full(2, 3, 4, 5)}, id="two and a full piece"),
+        pytest.param(range(8), full(0, 1, 2, 3) | full(4, 5, 6, 7), id="two full pieces"),
+    ],
+)
+def test_a_piece_without_room_is_opened_as_well(up: range, edges: set[Edge]) -> None:
+    graph = live_graph(sorted(edges), up)
+    assert is_sound(graph)
+    assert len(edges - edges_of(graph)) == 1 + (len(up) == 8), "no more edges are opened than there must be"
+
+
 def test_a_bridge_is_never_opened() -> None:
     # Two rings of five are held together by one edge; every rank has three neighbours.
     half = [(0, 4), (1, 4), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

@@ -131,7 +131,7 @@ def test_the_first_trader_of_all_writes_the_first_entry(ledger: MemoryLedger) ->
     entry = operation.entry
     assert isinstance(entry, OfficeEntry)
     assert (entry.term, entry.trader, entry.reason, entry.written_at_ms) == (1, "merchant9", "start", T0_MS)
-    assert candidate.won.state.post == Post(term=1, trader="merchant9", since_ms=T0_MS)
+    assert candidate.won.state.post == Post(term=1, trader="merchant9", since_ms=T0_MS, uri="uri-of-merchant9")
     assert last_entry(ledger) == entry
 
 
