@@ -93,8 +93,7 @@ class ByBooks:
         """Leaves office to whoever has written a later term than ours."""
         ctx = self._ctx
         winner = ctx.members.get(rank_of(post.trader)) if post.trader else None
-        if winner is None:
-            self._gossip.introduce(post)
+        self._gossip.introduce(post)
         self._leaving.be_deposed(post.trader, post.term)
         self._discovery.learn(
             filled(post.term, winner)
@@ -108,8 +107,7 @@ class ByBooks:
         is_earlier = post.term < ctx.view.term
         holder = ctx.members.get(rank_of(post.trader)) if post.trader else None
         is_other = holder is not None and holder.rank != ctx.me.rank
-        if holder is None:
-            self._gossip.introduce(post)
+        self._gossip.introduce(post)
         if holder is not None and is_other and holder.up:
             self._machine.correct(filled(post.term, holder))
             self._elections.on_filled()

@@ -70,9 +70,8 @@ class Candidacy:
             self.unknown = ctx.view.term
             self._doubts.ask(at_once=True)
             return
+        self._gossip.introduce(post)
         rival = ctx.members.get(rank_of(post.trader)) if post.trader else None
-        if rival is None:
-            self._gossip.introduce(post)
         if rival is not None and rival.up and rival.rank != ctx.me.rank and post.term > ctx.view.term:
             self._discovery.learn(filled(post.term, rival))
             return

@@ -24,6 +24,7 @@ from peers.core.membership.graph_kinds import FEW, graph_of, watched
 from peers.core.membership.knocking import Knocking
 from peers.core.membership.members import Edge, Member, trader_at
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
+from peers.core.names import rank_of
 from peers.core.reports import LinksChanged, Lost, Returned
 
 LATE_FOR = 4
@@ -220,10 +221,12 @@ class Gossip:
     # -- members -------------------------------------------------------------------------------------------
 
     def introduce(self, post: Post) -> None:
-        """Makes this peer known to a trader that only the books told it of, which tells of itself in turn.
+        """Makes this peer known to a trader that the books name, if it counts as gone here or was never heard of.
 
-        Both may have joined a moment before all died who knew of both. One of another area does not take it in."""
-        if post.trader is not None and post.uri:
+        It has written to the log, so it is there, and tells of itself in turn: both may have joined a moment before
+        all died who knew of both. One of another area does not take it in."""
+        known = self._ctx.members.get(rank_of(post.trader)) if post.trader is not None else None
+        if post.trader is not None and post.uri and (known is None or not known.up):
             self._ctx.emit(Send(to=trader_at(post.trader, post.uri), message=MemberNews(members=(self._ctx.me,))))
 
     def _whole(self) -> MemberNews:
