@@ -44,7 +44,7 @@ def test_what_does_not_fail_stays_as_it_is() -> None:
 
 
 def test_a_real_failure_shrinks_and_still_fails() -> None:
-    mistake = planted("nobody_knocks")
+    mistake = planted("successor_counts_from_one")
     with mistake.plant():
         scenario = draw_scenario(mistake.seeds[0], 5, FaultOptions())
         smaller = shrink(scenario, most_runs=60)
