@@ -93,6 +93,15 @@ def test_a_background_job_under_nohup_outlives_its_terminal_and_ends_by_kill_int
     assert "audit: holds" in town.text
 
 
+@pytest.fixture
+def heeded_hangup() -> Iterator[None]:
+    """Whoever runs the tests under `nohup` has them, and so the town, ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heeded_hangup")
 def test_the_end_of_its_terminal_ends_it_in_order(start: Start) -> None:
     town = start()
     town.says("I am the new coordinator")
