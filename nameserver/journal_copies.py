@@ -18,7 +18,7 @@ from db.audit.journals import Extent, journal_path
 from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, check_names, listed
 from peers.endpoints import split_endpoint
 from peers.errors import TownError, WireError
-from peers.rpc.rpc_connection import CallFailed, NobodyListens, RpcConnection, Silent
+from peers.rpc.rpc_connection import AnotherListens, CallFailed, NobodyListens, RpcConnection, Silent
 
 _TAIL_BYTES = 1 << 16
 """Of the last line of a copy so many bytes are looked at, to see that it is the beginning of what is there now."""
@@ -105,9 +105,10 @@ class Source:
             raise TownError("nobody is there") from error
         except Silent as error:
             raise TownError("it does not answer") from error
+        except AnotherListens as error:
+            raise TownError("it has an older version") from error
         except CallFailed as error:
-            unknown = "unknown object" in str(error)
-            raise TownError("it has an older version" if unknown else f"it does not answer ({error})") from error
+            raise TownError(f"it does not answer ({error})") from error
         except WireError as error:
             raise TownError(f"it refuses: {error}") from error
         return answer

@@ -39,12 +39,20 @@ _FLAGS = protocol.FLAGS_EXCEPTION | protocol.FLAGS_CORR_ID
 """The flags that an answer may carry; with any other it is no answer to a call of ours."""
 
 
+_UNKNOWN_OBJECT = "rejected: unknown object"
+"""So ends what Pyro5 says when the greeting is for an object that is not served there."""
+
+
 class CallFailed(BazaarError):
     """A remote call was not answered. Unless a subclass says so, nobody knows whether it ran."""
 
 
 class NobodyListens(CallFailed):
     """Nobody listens there: it certainly did not run, and whoever was there is gone."""
+
+
+class AnotherListens(CallFailed):
+    """Who listens there does not serve that object: it certainly did not run."""
 
 
 class Broken(CallFailed):
@@ -234,6 +242,8 @@ def _failure(error: Exception, uri: str) -> CallFailed:
     said = f"{uri}: {error}"
     if isinstance(error.__cause__, ConnectionRefusedError):
         return NobodyListens(said)
+    if said.endswith(_UNKNOWN_OBJECT):
+        return AnotherListens(said)
     if isinstance(error, errors.TimeoutError | TimeoutError | BlockingIOError):
         return Silent(f"{uri}: no answer in time")
     if isinstance(error.__cause__, OSError):

@@ -52,6 +52,14 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     areas: tuple[str, ...] = ()
     # In a chaos town, the port of the switch that everybody is reached through.
     switch: int | None = None
+    # The town that it is of, a word that no other town has.
+    town: str = ""
+
+    @property
+    def object_id(self) -> str:
+        """What the peer is called at its address. Its port may have been that of a peer of this name in another town:
+        who still calls that one finds nobody. Otherwise the two towns would become one."""
+        return f"{self.name}.{self.town[:12]}" if self.town else self.name
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):

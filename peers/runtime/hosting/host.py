@@ -78,7 +78,7 @@ class PeerHost:
         self._server = Server(
             spec.host,
             served,
-            spec.name,
+            spec.object_id,
             on_hangup=self._runner.on_hangup,
             handlers=handlers(served),
             advertised=spec.advertised,

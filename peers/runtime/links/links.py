@@ -1,9 +1,9 @@
 """The links to neighbours: each has a thread that owns the connection and sends what waits, many messages a call.
 
 A call carries messages one way and, in its answer, whatever handling them made the other say to us; so a heartbeat
-and the one back cost one call. How a call fails says what is certain. Refused: nobody is there any more, and the core
-is told at once. Broken: it may only be the connection, so another is made, which then is refused or not. Silent:
-nothing is certain; the core's suspicion will tell.
+and the one back cost one call. How a call fails says what is certain. Refused, or answered by somebody else:
+who was there is gone, and the core is told at once. Broken: it may only be the connection, so another is made, which
+then is refused or not. Silent: nothing is certain; the core's suspicion will tell.
 
 A link connects as soon as there is one, so that both ends have a connection from the other. When a peer dies, the
 kernel ends its connections, and each neighbour looks (`probe`) whether anybody is still there: a death is noticed
@@ -21,7 +21,7 @@ from typing import Protocol
 from peers.core.membership.members import Member
 from peers.core.messages import ClockNews, Heartbeat, LinkMessage
 from peers.errors import WireError
-from peers.rpc.rpc_connection import Broken, CallFailed, NobodyListens, RpcConnection
+from peers.rpc.rpc_connection import AnotherListens, Broken, CallFailed, NobodyListens, RpcConnection
 from peers.rpc.wake_up import WakeUp
 from peers.rpc.wire import Parcel, pack, unpack_parcel
 from peers.runtime.links.cuts import Cuts
@@ -241,7 +241,7 @@ class _Link:
                 time.sleep(pause_s)
             try:
                 answer = unpack_parcel(self._connection.call("deliver", packed))
-            except NobodyListens:
+            except (NobodyListens, AnotherListens):
                 exchange.gone(self.member.rank, self.member.incarnation)
                 return
             except Broken:

@@ -163,6 +163,7 @@ class Joining:
             nameserver=self._registry.address,
             seed=self._seed,
             roles=self._draw_roles(ranks, present),
+            town=found.card.get("town", ""),
             areas=self._town_areas,
         )
 

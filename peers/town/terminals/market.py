@@ -59,6 +59,7 @@ class AreaMarket:
         self._population: Population | None = None
         self._state: TownState | None = None
         self._settings = options.settings
+        self._town = ""
         # The database that the town runs for this area alone.
         self._services: Services | None = None
         if plan.books == OWN:
@@ -127,10 +128,17 @@ class AreaMarket:
             )
 
     async def start(
-        self, home: Books, ranks: Sequence[int], state: TownState, settings: Settings, areas: tuple[str, ...]
+        self,
+        home: Books,
+        ranks: Sequence[int],
+        state: TownState,
+        settings: Settings,
+        *,
+        town: str,
+        areas: tuple[str, ...],
     ) -> list[PeerSpec]:
-        """Takes in what the town is like; returns what the peers of these ranks are to be told."""
-        self._settings = settings
+        """Takes in what the town is like, whose word is `town`; returns what the peers of these ranks are told."""
+        self._settings, self._town = settings, town
         await asyncio.to_thread(self.books.measure_distance)
         self._population = Population(
             self.processes,
@@ -162,6 +170,7 @@ class AreaMarket:
             nameserver=registry.address,
             seed=seed,
             roles=roles,
+            town=self._town,
             areas=areas,
         )
 

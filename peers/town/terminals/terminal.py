@@ -243,6 +243,7 @@ def make_specs(
     nameserver: tuple[str, int],
     seed: int,
     roles: dict[int, Role],
+    town: str,
     areas: tuple[str, ...] = (),
 ) -> list[PeerSpec]:
     """Returns what each peer of the area that `directory` is of is told at its start, by rank. The first buyer is the
@@ -275,6 +276,7 @@ def make_specs(
                 area=directory.area_name,
                 areas=areas,
                 switch=options.switch,
+                town=town,
             )
         )
     return specs

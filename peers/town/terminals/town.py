@@ -192,7 +192,10 @@ class Town:
         if others:
             self._returned, self._settings = True, settings_in(others[0].card)
         areas = tuple(market.name for market in self.markets if market.name)
-        specs = [await market.start(books, ranks, self._state, self._settings, areas) for market in self.markets]
+        specs = [
+            await market.start(books, ranks, self._state, self._settings, town=town, areas=areas)
+            for market in self.markets
+        ]
         machines = Machines(town=town, founded=True, nameservers=known)
         if others:
             await self._keep_journals(books, areas)
