@@ -58,8 +58,9 @@ class Siege:
         other = next(name for name in sorted(peers) if name != status["trader"])
         self.targets = [Target("name server", (server["host"], server["port"]), NAME_SERVER_OBJECT, pid)]
         for kind, name in (("trader", status["trader"]), ("peer", other)):
-            host, _, port = peers[name]["uri"].rpartition("@")[2].rpartition(":")
-            self.targets.append(Target(kind, (host, int(port)), name, peers[name]["pid"]))
+            served, _, where = peers[name]["uri"].removeprefix("PYRO:").rpartition("@")
+            host, _, port = where.rpartition(":")
+            self.targets.append(Target(kind, (host, int(port)), served, peers[name]["pid"]))
         self.pids = self._pids(status)
 
     def _settled(self) -> dict[str, Any] | None:
