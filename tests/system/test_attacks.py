@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from nameserver.names import NAME_SERVER_OBJECT
+from peers.endpoints import split_endpoint
 from peers.rpc.security.tls import HANDSHAKE_S
 from tests.helpers.raw_caller import RawCaller, call, member_context
 from tests.helpers.silent_callers import is_sent_away, silent_callers
@@ -59,8 +60,7 @@ class Siege:
         self.targets = [Target("name server", (server["host"], server["port"]), NAME_SERVER_OBJECT, pid)]
         for kind, name in (("trader", status["trader"]), ("peer", other)):
             served, _, where = peers[name]["uri"].removeprefix("PYRO:").rpartition("@")
-            host, _, port = where.rpartition(":")
-            self.targets.append(Target(kind, (host, int(port)), served, peers[name]["pid"]))
+            self.targets.append(Target(kind, split_endpoint(where), served, peers[name]["pid"]))
         self.pids = self._pids(status)
 
     def _settled(self) -> dict[str, Any] | None:

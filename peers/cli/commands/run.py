@@ -123,7 +123,8 @@ def command(
     preset = find_preset(market) if market is not None else None
     peers = parse_count(n)
     settings = partial(parse_settings, pairs=set_ or (), shortcuts=shortcuts, slow_peer=slow_peer, market=market)
-    usual, slower = settings(), settings(slower=slowdown(min(peers, MAX_PEERS), processors()))
+    usual, by = settings(), slowdown(min(peers, MAX_PEERS), processors())
+    slower = settings(slower=by) if by > 1 else usual
     options = RunOptions(
         host=host,
         n=peers,

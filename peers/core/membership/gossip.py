@@ -225,8 +225,7 @@ class Gossip:
 
         It has written to the log, so it is there, and tells of itself in turn: both may have joined a moment before
         all died who knew of both. One of another area does not take it in."""
-        known = self._ctx.members.get(rank_of(post.trader)) if post.trader is not None else None
-        if post.trader is not None and post.uri and (known is None or not known.up):
+        if post.trader is not None and post.uri and not self._ctx.members.is_up(rank_of(post.trader)):
             self._ctx.emit(Send(to=trader_at(post.trader, post.uri), message=MemberNews(members=(self._ctx.me,))))
 
     def _whole(self) -> MemberNews:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,7 +60,6 @@ class AreaMarket:
         self._population: Population | None = None
         self._state: TownState | None = None
         self._settings = options.settings
-        self._town = ""
         # The database that the town runs for this area alone.
         self._services: Services | None = None
         if plan.books == OWN:
@@ -138,14 +138,10 @@ class AreaMarket:
         areas: tuple[str, ...],
     ) -> list[PeerSpec]:
         """Takes in what the town is like, whose word is `town`; returns what the peers of these ranks are told."""
-        self._settings, self._town = settings, town
+        self._settings = settings
+        make_specs_of = partial(self._make_specs, seed=state.seed, town=town, areas=areas)
         await asyncio.to_thread(self.books.measure_distance)
-        self._population = Population(
-            self.processes,
-            home,
-            lambda roles: self._make_specs(roles, state.seed, areas),
-            self._terminal.console.warn,
-        )
+        self._population = Population(self.processes, home, make_specs_of, self._terminal.console.warn)
         if self.name:
             self._state = msgspec.structs.replace(
                 state,
@@ -157,9 +153,9 @@ class AreaMarket:
             )
             self.directory.write_town(self._state)
         own = [ranks[place] for place in self._share.places]
-        return self._make_specs(dict(zip(own, self._share.roles, strict=True)), state.seed, areas)
+        return make_specs_of(dict(zip(own, self._share.roles, strict=True)))
 
-    def _make_specs(self, roles: dict[int, Role], seed: int, areas: tuple[str, ...]) -> list[PeerSpec]:
+    def _make_specs(self, roles: dict[int, Role], *, seed: int, town: str, areas: tuple[str, ...]) -> list[PeerSpec]:
         registry = self._terminal.registry
         return make_specs(
             self._options,
@@ -170,7 +166,7 @@ class AreaMarket:
             nameserver=registry.address,
             seed=seed,
             roles=roles,
-            town=self._town,
+            town=town,
             areas=areas,
         )
 

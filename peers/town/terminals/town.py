@@ -163,8 +163,6 @@ class Town:
             market.launch()
         where = f"on {self._host}, in {self._directory.path}"
         self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
-        if options.slower is not None:
-            self._console.say(pace_line(options.n, options.slower))
         self._directory.forget_peers()
         self._write_state(phase="starting")
         await self.registry.wait_ready()
@@ -191,6 +189,8 @@ class Town:
         ranks = await asyncio.to_thread(books.draw_ranks, self._options.n)
         if others:
             self._returned, self._settings = True, settings_in(others[0].card)
+        elif self._options.slower is not None:
+            self._console.say(pace_line(self._options.n, self._options.slower))
         areas = tuple(market.name for market in self.markets if market.name)
         specs = [
             await market.start(books, ranks, self._state, self._settings, town=town, areas=areas)
