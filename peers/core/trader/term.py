@@ -34,18 +34,16 @@ from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
 from peers.core.ledger.port import AlreadyRecorded, Appended, EndLost, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState
-from peers.core.market.limits import check_not_far_ahead
-from peers.core.market.records import Accepted, Offer, Outcome, Post, PurchaseRequest
+from peers.core.market.records import Outcome, Post
 from peers.core.market.resignation import is_resignation_due
-from peers.core.market.rules import require_may_deposit
-from peers.core.membership.clocks import Stamp, VectorStamp
 from peers.core.messages import StockNews
 from peers.core.trader.committer import Behind, Committer
 from peers.core.trader.drafting import EntryDrafter
 from peers.core.trader.group_commit import GroupCommit
+from peers.core.trader.intake import Intake
 from peers.core.trader.offered import as_of
 from peers.core.trader.others import OthersEntries, notify
-from peers.core.trader.pending import PendingRequests, require_same
+from peers.core.trader.pending import PendingRequests
 from peers.core.trader.read_gate import ReadGate
 from peers.core.trader.reads import LedgerReads
 from peers.core.trader.seat import THE_ONLY, Seat
@@ -53,10 +51,6 @@ from peers.core.trader.stock_at_hand import StockAtHand
 from peers.core.trader.stock_reports import StockReports
 from peers.core.trader.times_of_day import TimesOfDay
 from peers.errors import PostClosed, WireError
-
-
-def _time(stamp: Stamp) -> int:
-    return stamp.time
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,18 +72,17 @@ class TraderTerm:
         self.sales = 0
         self.ended: Ended | None = None
         self._state = state
-        # The number of the last request accepted, here or by a predecessor.
-        self._arrival = state.post.arrival
         self._pending = PendingRequests(ctx, state.queue_of(seat.area))
-        self._times = TimesOfDay(ctx)
-        self._reports = StockReports(ctx, state, self._times, seat)
+        times = TimesOfDay(ctx)
+        self._reports = StockReports(ctx, state, times, seat)
         self._gate = ReadGate(ctx, state, certain_s)
         self._at_hand = StockAtHand(ctx, state, self._pending, self._gate, seat)
-        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, self._times, seat)
+        self._drafter = EntryDrafter(ctx, state, self._pending, self._reports, self._at_hand, times, seat)
         self._group_commit = GroupCommit(ctx, seat)
         self._reads = LedgerReads(ctx, state, self._pending, self._gate, seat.area)
         self._committer = Committer(ctx, state.place, seat)
-        self._others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
+        others = OthersEntries(ctx, state, self._pending, self._reports, self._at_hand)
+        self._intake = Intake(ctx, state, self._pending, others, self._at_hand, self._group_commit, times, seat)
         # The calls that asked this trader to resign; they are answered when the term is over.
         self._leave_callers: list[int] = []
 
@@ -113,9 +106,11 @@ class TraderTerm:
     def on_call(self, call_id: int, call: Call) -> None:
         try:
             if isinstance(call, Buy):
-                self._on_buy(call_id, call.request)
+                if self._intake.buy(call_id, call.request):
+                    self.pump()
             elif isinstance(call, MakeDeposit):
-                self._on_deposit(call_id, call.offer)
+                if self._intake.deposit(call_id, call.offer):
+                    self.pump()
             elif isinstance(call, AskOutcome):
                 self._reads.outcome(call_id, call)
             elif isinstance(call, Search):
@@ -136,63 +131,8 @@ class TraderTerm:
         self._pending.caller_left(call_id)
         self._reports.caller_left(call_id)
 
-    def _on_buy(self, call_id: int, request: PurchaseRequest) -> None:
-        outcome = self._pending.outcome(request)
-        if outcome is not None:
-            self._answer(call_id, outcome)
-            return
-        if not self._pending.wait_for(request, call_id):
-            self._others.require_not_waiting(request)
-            self._accept(request, call_id)
-        self.pump()
-
-    def _accept(self, request: PurchaseRequest, call_id: int) -> None:
-        self._open_for_business()
-        if len(self._pending) >= self._ctx.settings.timing.max_pending:
-            self._ctx.count("told_to_come_later")
-            raise PostClosed(
-                why="too many wait already", retry_after_ms=self._group_commit.ms_for(len(self._pending))
-            )
-        self._count_event(request)
-        self._arrival += 1
-        accepted = Accepted(
-            request=request,
-            arrival=self._arrival,
-            queued_at_ms=self._times.now_ms(),
-            queued_term=self.term,
-            area=self._seat.area,
-        )
-        self._at_hand.foretell(self._pending.add(accepted, call_id, self._ctx.now.mono_s))
-
-    def _on_deposit(self, call_id: int, offer: Offer) -> None:
-        require_may_deposit(offer.seller, self._ctx.name)
-        if self._pending.wait_for_deposit(offer, call_id):
-            return
-        recorded = self._state.stock.get(offer.deposit_id)
-        if recorded is not None:
-            require_same("deposit_id", recorded.offer, offer)
-            self._answer(call_id, recorded)
-            return
-        self._open_for_business()
-        self._count_event(offer)
-        self._pending.add_deposit(offer, call_id)
-        self.pump()
-
-    def _open_for_business(self) -> None:
-        if self._leaving_for is not None:
-            raise PostClosed(why="the trader is leaving office")
-
-    def _count_event(self, stamped: PurchaseRequest | Offer) -> None:
-        # A trader's own clock is behind those of customers that heard what it did; what it heard of is not.
-        check_not_far_ahead(stamped.clock, max(self._ctx.clock.stamp(), self._ctx.news.stamp(), key=_time))
-        clock = stamped.clock
-        if isinstance(clock, VectorStamp):
-            clock = clock.folded(self._ctx.members.names())
-        self._ctx.hear_clock(clock)
-        self._ctx.tick()
-
     def _on_report(self, call_id: int, call: ReportStock) -> None:
-        self._open_for_business()
+        self._intake.require_open()
         if len(self._reports) >= self._ctx.settings.timing.max_pending:
             raise PostClosed(why="too many wait already")
         self._reports.take_in(call_id, call)
@@ -213,7 +153,7 @@ class TraderTerm:
         """Writes the next entry if nothing stands in its way."""
         if not self._committer.is_idle or self.ended is not None:
             return
-        leaving_for = self._leaving_for
+        leaving_for = self._intake.closed_for
         has_work = self._pending or self._reports.ready
         if (has_work and self._committer.is_beaten) or self._gate.needs_reading:
             self._committer.read_on()
@@ -255,7 +195,7 @@ class TraderTerm:
             assert isinstance(entry, TradeEntry)
             self._on_appended(entry)
         elif isinstance(settled, Behind):
-            self._arrival = self._others.take_in(settled.entries)
+            self._intake.take_in_others(settled.entries)
             self._gate.on_read()
             if settled.is_end is not None:
                 self._at_hand.on_end(complete=settled.is_end)
@@ -359,10 +299,6 @@ class TraderTerm:
     def _sales_that_count(self) -> int:
         """How many sales bring nearer the end of the term; none do of one who stands in for another."""
         return 0 if self._seat.stands_in else self.sales
-
-    @property
-    def _leaving_for(self) -> VacancyReason | None:
-        return None if self._seat.stands_in else self._ctx.leadership.leaving_for
 
     def give_up(self) -> None:
         """Ends the term at once, for the ledger cannot be reached."""

@@ -18,6 +18,7 @@ from peers.core.membership.clocks import LamportClock, VectorClock
 from peers.core.names import rank_of
 from peers.core.trader.committer import Committer
 from peers.core.trader.drafting import EntryDrafter
+from peers.core.trader.intake import Intake
 from peers.core.trader.pending import PendingRequests
 from peers.core.trader.term import TraderTerm
 from tests.simulation.planted.mistake import mistake
@@ -41,12 +42,12 @@ def new_id_at_each_retry() -> Iterator[None]:
 @mistake(1, 2)
 def deposit_not_idempotent() -> Iterator[None]:
     """The trader numbers the deposits itself, so asking again deposits again."""
-    on_deposit = TraderTerm._on_deposit
+    deposit = Intake.deposit
 
-    def renamed(self: TraderTerm, call_id: int, offer: Any) -> None:
-        on_deposit(self, call_id, msgspec.structs.replace(offer, deposit_id=f"{offer.deposit_id}.{call_id}"))
+    def renamed(self: Intake, call_id: int, offer: Any) -> bool:
+        return deposit(self, call_id, msgspec.structs.replace(offer, deposit_id=f"{offer.deposit_id}.{call_id}"))
 
-    with patch.object(TraderTerm, "_on_deposit", renamed):
+    with patch.object(Intake, "deposit", renamed):
         yield
 
 
