@@ -24,7 +24,7 @@ MAY = {
     "peers/town/machines/arrival.py": "an invitation holds until a date",
     "peers/cli/commands/invite.py": "gives an invitation its date",
     "peers/town/machines/doctor.py": "says that a clock is wrong, or that a certificate will end",
-    "peers/town/terminals/first_state.py": "shows since when a town has been there",
+    "peers/town/terminals/state_file.py": "shows since when a town has been there",
     "peers/town/terminals/joining.py": "shows since when a terminal has been there",
     "peers/town/processes/peer_processes.py": "shows when a peer ended",
     "peers/town/view/status.py": "shows how long ago that was",

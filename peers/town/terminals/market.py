@@ -27,6 +27,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminals.closing import drain, finish_in_order
 from peers.town.terminals.population import Population, join_market
 from peers.town.terminals.services import Services
+from peers.town.terminals.state_file import StateFile
 from peers.town.terminals.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
 from peers.town.view.words import counted
@@ -58,7 +59,7 @@ class AreaMarket:
         self._painter = Painter(self.directory, wanted=options.picture)
         self._books: Books | None = None
         self._population: Population | None = None
-        self._state: TownState | None = None
+        self._file: StateFile | None = None  # None in a town with one post, whose own file says it all.
         self._settings = options.settings
         # The database that the town runs for this area alone.
         self._services: Services | None = None
@@ -143,7 +144,7 @@ class AreaMarket:
         await asyncio.to_thread(self.books.measure_distance)
         self._population = Population(self.processes, home, make_specs_of, self._terminal.console.warn)
         if self.name:
-            self._state = msgspec.structs.replace(
+            own = msgspec.structs.replace(
                 state,
                 mongo_uri=self.books.uri,
                 database=self.books.database,
@@ -151,9 +152,10 @@ class AreaMarket:
                 n=len(self._share.roles),
                 areas=(),
             )
-            self.directory.write_town(self._state)
-        own = [ranks[place] for place in self._share.places]
-        return make_specs_of(dict(zip(own, self._share.roles, strict=True)))
+            self._file = StateFile(self.directory, own)
+            self._file.begin()
+        drawn = [ranks[place] for place in self._share.places]
+        return make_specs_of(dict(zip(drawn, self._share.roles, strict=True)))
 
     def _make_specs(self, roles: dict[int, Role], *, seed: int, town: str, areas: tuple[str, ...]) -> list[PeerSpec]:
         registry = self._terminal.registry
@@ -200,17 +202,13 @@ class AreaMarket:
     def follow(self) -> None:
         """Keeps the area's file and picture up to date."""
         self._painter.follow(self.processes.trader)
-        self.write_state(term=max(self._state.term if self._state else 0, self.processes.term))
+        self.write_state(term=max(self._file.state.term if self._file else 0, self.processes.term))
         self.write_state(trader=self.processes.trader)
 
     def write_state(self, **changes: object) -> None:
         """Writes down what changed; nothing in a town with one post, whose own file says it all."""
-        if self._state is None:
-            return
-        changed = msgspec.structs.replace(self._state, mongo_uri=self.books.uri, **changes)
-        if changed != self._state:
-            self._state = changed
-            self.directory.write_town(changed)
+        if self._file is not None:
+            self._file.write(mongo_uri=self.books.uri, **changes)
 
     def is_with(self, home: Books) -> bool:
         """Whether its books are in the same place as those of the town, and move with them."""

@@ -7,27 +7,19 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from db.audit.report import EXIT_CODES, worst
-from peers.core.market.records import Post
-from peers.core.settings import LedgerSettings
-from peers.town.database.replication import what_is_kept
-from peers.town.files.directory import Directory, Machines
-from peers.town.machines.card import make_card, settings_in
-from peers.town.machines.invitation import how_to_invite
+from peers.town.files.directory import Directory
 from peers.town.machines.keeping import JournalKeeping
-from peers.town.machines.remembered import listens, who_answers
-from peers.town.plan.areas import ONLY, AreaBooks, draw_shares
+from peers.town.machines.remembered import listens
+from peers.town.plan.areas import ONLY, draw_shares
 from peers.town.plan.options import RunOptions
-from peers.town.plan.pace import pace_line
 from peers.town.processes.peer_processes import PeerProcesses
-from peers.town.speaking import tags_of_founder
 from peers.town.terminals.closing import finish_in_order, sum_up
-from peers.town.terminals.first_state import first_state
 from peers.town.terminals.market import AreaMarket
+from peers.town.terminals.opening import Opening
 from peers.town.terminals.population import Population
 from peers.town.terminals.services import Services
+from peers.town.terminals.state_file import StateFile, first_state
 from peers.town.terminals.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.waiting import await_until
@@ -61,11 +53,11 @@ class Town:
         self._services = Services(directory, console, options.mongo, self._own_books)
         self.registry = self._terminal.registry
         self._keeping = JournalKeeping(directory, self.registry, claimed=True)
-        self._state = first_state(options, directory, host)
+        self._file = StateFile(directory, first_state(options, directory, host))
         shares = draw_shares(
             options.n,
             options.areas or (ONLY,),
-            self._state.seed,
+            self._file.state.seed,
             roles=options.roles,
             merchants=options.merchants,
             graph=options.settings.graph,
@@ -74,9 +66,16 @@ class Town:
             AreaMarket(self._terminal, options, plan, share, host)
             for plan, share in zip(options.areas or (ONLY,), shares, strict=True)
         ]
-        self._since = Post()
-        self._settings = options.settings
-        self._returned = False  # It opened no market, for there was one of the same town still.
+        self._opening = Opening(
+            options,
+            self._terminal,
+            self._services,
+            self._keeping,
+            self.markets,
+            self._file,
+            host=host,
+            began_s=self._began,
+        )
 
     @property
     def processes(self) -> PeerProcesses:
@@ -115,7 +114,7 @@ class Town:
 
     async def _live(self, visitor: Visitor | None) -> int:
         try:
-            await self._terminal.unless_stopped(self._open())
+            await self._terminal.unless_stopped(self._opening.open())
         except Interrupted:
             self._console.say("stopped before the market was open")
             return 130
@@ -125,7 +124,7 @@ class Town:
             work.append(visitor(self))
         await self._terminal.until_over(self._counted(), *work)
         self._directory.check()
-        may_go_on = self._returned and self._are_books_elsewhere() and not self.registry.is_told_to_close
+        may_go_on = self._opening.has_returned and self._are_books_elsewhere() and not self.registry.is_told_to_close
         # Who is the last to leave closes the market, whoever opened it.
         if may_go_on and self.registry.has_others:
             return await self._leave()
@@ -153,106 +152,6 @@ class Town:
 
         return founded_books(self._directory, self._console, self._options)
 
-    # -- opening -------------------------------------------------------------------------------------------
-
-    async def _open(self) -> None:
-        options = self._options
-        self._terminal.launch()
-        self._services.launch()
-        for market in self.markets:
-            market.launch()
-        where = f"on {self._host}, in {self._directory.path}"
-        self._console.say(f"the trading post: {options.n} peers {where}, seed {self._state.seed}", "bold")
-        self._directory.forget_peers()
-        self._write_state(phase="starting")
-        await self.registry.wait_ready()
-        self._since = await self._services.open_books()
-        books = self._services.books
-        assert books is not None
-        await asyncio.gather(*(market.open_books(books, self._since) for market in self.markets))
-        self._tell_services(books)
-        await self._open_markets(books)
-        for market in self.markets:
-            market.open_picture()
-            market.write_state(phase="open")
-        self._write_state(phase="open")
-        for line in how_to_invite(self._state):
-            self._console.say(line)
-
-    async def _open_markets(self, books: Books) -> None:
-        """Has the peers born, and either opens the markets to them or has them join those of the same town that have
-        gone on without this terminal."""
-        town = await asyncio.to_thread(books.town)
-        before = self._directory.read_machines()
-        known = before.nameservers if before is not None and before.town == town else ()
-        others = await asyncio.to_thread(who_answers, [each for each in known if each != self.registry.where], town)
-        ranks = await asyncio.to_thread(books.draw_ranks, self._options.n)
-        if others:
-            self._returned, self._settings = True, settings_in(others[0].card)
-        elif self._options.slower is not None:
-            self._console.say(pace_line(self._options.n, self._options.slower))
-        areas = tuple(market.name for market in self.markets if market.name)
-        specs = [
-            await market.start(books, ranks, self._state, self._settings, town=town, areas=areas)
-            for market in self.markets
-        ]
-        machines = Machines(town=town, founded=True, nameservers=known)
-        if others:
-            await self._keep_journals(books, areas)
-            nameservers = [each.nameserver for each in others]
-            for market, wanted in zip(self.markets, specs, strict=True):
-                await market.join_again(wanted, nameservers)
-            await self.registry.open(machines, others[0].card, remembers=True)
-            where = others[0].nameserver
-            self._console.say(f"the market of {where} goes on: {self._mixture()} have joined it again", "bold")
-            return
-        born = asyncio.gather(*map(AreaMarket.found, self.markets, specs))
-        found, _ = await asyncio.gather(born, self._keep_journals(books, areas))
-        await self.registry.open(
-            machines,
-            make_card(town, books, self._settings, self._areas_in_card(), tags_of_founder(self._directory)),
-            remembers=True,
-        )
-        for market, members in zip(self.markets, found, strict=True):
-            await market.begin(members)
-        opens = "the markets open" if areas else "the market opens"
-        self._console.say(f"{self._mixture()} are ready after {self._elapsed():.1f} s; {opens}")
-
-    async def _keep_journals(self, books: Books, areas: tuple[str, ...]) -> None:
-        outside = self._options.advertise or self._host
-        await asyncio.to_thread(self._keeping.begin, books, outside, areas or ("",))
-
-    def _mixture(self) -> str:
-        return "; ".join(f"{each.name}: {each.mixture}" if each.name else each.mixture for each in self.markets)
-
-    def _tell_services(self, books: Books) -> None:
-        server = self.registry.nameserver
-        mongod = self._services.mongod
-        replicas = self._services.replicas
-        which = f"mongod (process {mongod.pid})" if mongod else "the database given"
-        if replicas is not None and replicas.is_several:
-            which += f", the first here of {replicas.record.wanted} members"
-        for market in self.markets:
-            since, of = market.since, f" of {market.name}" if market.name else ""
-            what = f"term {since.term}, {since.seq:,} decisions so far" if since.term else "empty"
-            self._console.say(f"books{of}: {market.which_books(which)}, {what}")
-        kept = what_is_kept(self._settings.ledger, is_several=replicas is None or replicas.is_several)
-        if kept and (replicas is not None or self._settings.ledger != LedgerSettings()):
-            self._console.say(kept)
-        self._console.say(f"name server: {server.host} port {server.port} (process {server.pid})")
-        self._write_state(
-            nameserver_host=server.host,
-            nameserver_port=server.port,
-            nameserver_pid=server.pid,
-            mongo_uri=books.uri,
-            database=books.database,
-            mongod_pid=mongod.pid if mongod else None,
-            term=self._since.term,
-        )
-
-    def _areas_in_card(self) -> list[AreaBooks]:
-        return [market.in_card() for market in self.markets if market.name]
-
     # -- while it runs -------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -264,14 +163,14 @@ class Town:
                 sold = True
                 self._console.say(f"first sale {first_s - self._began:.2f} s after the start", "dim")
             server, mongod = self.registry.nameserver, self._services.mongod
-            self._write_state(
+            self._file.write(
                 nameserver_pid=server.pid,
                 mongod_pid=mongod.pid if mongod else None,
                 mongo_uri=self._services.books.uri if self._services.books else "",
             )
             if not self._options.areas:
                 processes = self.processes
-                self._write_state(term=max(self._state.term, processes.term), trader=processes.trader)
+                self._file.write(term=max(self._file.state.term, processes.term), trader=processes.trader)
             for market in self.markets:
                 market.follow()
             await asyncio.sleep(_WATCH_S)
@@ -306,7 +205,7 @@ class Town:
         self._console.say("the market closes" if not self._options.areas else "the markets close", "bold")
         await asyncio.gather(*(market.settle(lambda: self.registry.has_others) for market in self.markets))
         self._terminal.closing = True
-        self._write_state(phase="closing")
+        self._file.write(phase="closing")
         others = await self.registry.close_town()
         await asyncio.gather(*(market.finish() for market in self.markets))
         await asyncio.to_thread(self._keeping.rest, self._terminal.names)
@@ -339,7 +238,7 @@ class Town:
         await asyncio.gather(self.registry.close(), self._services.close())
         if not self._directory.has_gone():  # Another town may be there by now.
             self._directory.forget_peers()
-            self._write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+            self._file.write(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
         self._console.close()
 
     def _kill_hard(self) -> None:
@@ -348,12 +247,3 @@ class Town:
         self._terminal.kill_peers()
         self.registry.nameserver.kill()
         self._services.kill_hard()
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
-
-    def _write_state(self, **changes: object) -> None:
-        changed = msgspec.structs.replace(self._state, **changes)
-        if changed != self._state or changed.phase == "starting":
-            self._state = changed
-            self._directory.write_town(changed)

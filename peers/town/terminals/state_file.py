@@ -1,10 +1,12 @@
-"""How a town is written down before anything of it is started: whose books it has, which seed, which peers."""
+"""What a town, or an area of it, says of itself in its `town.json`, from before anything of it is started."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
+
+import msgspec
 
 from peers.errors import TownError
 from peers.rpc.security.tls import is_secured
@@ -42,3 +44,22 @@ def first_state(options: RunOptions, directory: Directory, host: str) -> TownSta
         tls=is_secured(),
         started_at_ms=time.time_ns() // 1_000_000,
     )
+
+
+class StateFile:
+    """The state as it is written down in a directory."""
+
+    def __init__(self, directory: Directory, state: TownState) -> None:
+        self._directory = directory
+        self.state = state
+
+    def begin(self) -> None:
+        """Writes it down as it is at first."""
+        self._directory.write_town(self.state)
+
+    def write(self, **changes: object) -> None:
+        """Writes down what has changed, if anything has."""
+        changed = msgspec.structs.replace(self.state, **changes)
+        if changed != self.state:
+            self.state = changed
+            self._directory.write_town(changed)
