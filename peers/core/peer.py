@@ -112,7 +112,7 @@ class Peer:
         }
         self._timers: dict[TimerName, Callable[[], None]] = {
             "heartbeat": self._on_heartbeat_timer,
-            "clock": self._gossip.on_clock_timer,
+            "clock": self._gossip.clocks.on_timer,
             "election": self._leadership.elections.on_election_timer,
             "vacancy": self._leadership.elections.on_vacancy_timer,
             "tally": self._leadership.elections.cost.on_timer,
@@ -220,7 +220,7 @@ class Peer:
             self._buyer.on_foretold(told)
 
     def _on_clock_news(self, sender: int, news: ClockNews) -> None:
-        self._gossip.on_clock(sender, news.clock)
+        self._gossip.clocks.hear(sender, news.clock)
 
     def _on_member_news(self, sender: int, news: MemberNews) -> None:
         self._leadership.discovery.on_members(self._gossip.on_member_news(sender, news), sender)

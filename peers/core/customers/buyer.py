@@ -47,7 +47,7 @@ class Buyer:
             self._stalled = True  # `on_new_trader` goes on from here.
             return
         stamp = ctx.tick()
-        self._gossip.announce_clock(stamp)
+        self._gossip.clocks.announce(stamp)
         request = self._pick(stamp)
         ctx.say(Asked(peer=ctx.name, request=request))
         self._call.begin(Buy(request=request))

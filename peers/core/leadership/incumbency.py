@@ -161,7 +161,7 @@ class Incumbency(Office):
         closed, self._term = self._term, None
         assert closed is not None
         self._ctx.emit(HoldPost(term=closed.term, held=False))
-        self._gossip.rejoin_clock()
+        self._gossip.clocks.rejoin()
         closed.close(trader=trader, term=term)
 
     # -- what comes in -------------------------------------------------------------------------------------

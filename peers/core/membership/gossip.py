@@ -1,4 +1,4 @@
-"""The links: heartbeats, news of members and clocks, and who counts as gone.
+"""The links: heartbeats, news of members (those of clocks are in `clock_gossip`), and who counts as gone.
 
 Everything a peer hears along an edge is merged into what it knows, and passed on only if that changed something.
 A link that stays silent for `suspect_s` has a dead, hung or cut-off peer at its other end: that peer counts as
@@ -19,11 +19,11 @@ import msgspec
 from peers.core.commands import Send, SetLinks
 from peers.core.context import Context
 from peers.core.market.records import Post
-from peers.core.membership.clocks import Stamp
-from peers.core.membership.graph_kinds import FEW, graph_of, watched
+from peers.core.membership.clock_gossip import ClockGossip
+from peers.core.membership.graph_kinds import graph_of, watched
 from peers.core.membership.knocking import Knocking
 from peers.core.membership.members import Edge, Member, trader_at
-from peers.core.messages import ClockNews, Heartbeat, LinkMessage, MemberNews
+from peers.core.messages import Heartbeat, LinkMessage, MemberNews
 from peers.core.names import rank_of
 from peers.core.reports import LinksChanged, Lost, Returned
 
@@ -47,13 +47,10 @@ class Gossip:
         self._heard_s: dict[int, float] = {}  # When each of those was last heard of; has these and no others.
         # The digests, ours and theirs, that differed last, by whose it is, and since when theirs has been that one.
         self._mismatches: dict[int, tuple[int, int, float]] = {}
-        self._told: dict[int, Stamp] = {}  # The newest clock that each neighbour is known to have.
-        self._clock_sent_s: dict[int, float] = {}  # When clock news was last sent to each neighbour.
-        self._clock_timer = False  # Whether the `clock` timer is set.
-        self._has_own_news = False  # Whether clock news of this peer itself is still to go to all neighbours.
         self._beat_due_s = 0.0  # When the `heartbeat` timer should fire; what is later is lateness of this peer.
         self._unheard: set[int] = set()  # The neighbours of the start that nothing has come from yet.
         self._knocking = Knocking(ctx)
+        self.clocks = ClockGossip(ctx, self.send)
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -116,12 +113,10 @@ class Gossip:
 
     def _beat(self, rank: int, *, reply: bool) -> None:
         ctx, view = self._ctx, self._ctx.view
-        stamp = self._ctx.news.stamp()
-        self._told[rank] = stamp
         trader = None if view.vacant else view.trader
         digest = ctx.members.digest()
         heartbeat = Heartbeat(
-            clock=stamp,
+            clock=self.clocks.newest_for(rank),
             term=view.term,
             trader=trader,
             incarnation=view.incarnation,
@@ -147,7 +142,7 @@ class Gossip:
         self._ctx.late_s = min(max(late_s, otherwise_s), self._ctx.settings.timing.suspect_s)
 
     def on_heartbeat(self, sender: int, heartbeat: Heartbeat) -> None:
-        self.on_clock(sender, heartbeat.clock)
+        self.clocks.hear(sender, heartbeat.clock)
         self._compare(sender, heartbeat.digest)
         self._ctx.hear_of_reversals(heartbeat.reversals)
         if not heartbeat.reply:
@@ -167,56 +162,6 @@ class Gossip:
             self.send(sender, self._whole())
         else:
             self._mismatches[sender] = (ours, digest, since_s)
-
-    # -- clocks --------------------------------------------------------------------------------------------
-
-    def announce_clock(self, stamp: Stamp) -> None:
-        """Multicasts a request's stamp: every link carries it, or a newer one, within `clock_gap_s`.
-
-        Where there are many neighbours the gap grows with their number, for the cost is to follow time, not pairs.
-        """
-        before = self._ctx.news.stamp()
-        # Our own clock needs no pace: were the news behind it, nothing would ever tell the others of this stamp.
-        self._ctx.news.adopt(stamp)
-        if self._ctx.news.stamp() != before:
-            self._has_own_news = True
-            self._pass_clock_on()
-
-    def on_clock(self, sender: int, stamp: Stamp) -> None:
-        """Merges; everybody but the trader makes it its own, and everybody passes it on."""
-        self._told[sender] = stamp
-        if not self._ctx.in_office:
-            self._ctx.hear_clock(stamp)
-        if self._ctx.news.merge(stamp, self._ctx.now.mono_s, self._ctx.members.names()):
-            self._pass_clock_on()
-
-    def rejoin_clock(self) -> None:
-        """Makes the newest clock known our own: what a trader does when it leaves office."""
-        self._ctx.clock.adopt(self._ctx.news.stamp())
-
-    def on_clock_timer(self) -> None:
-        self._clock_timer = False
-        self._pass_clock_on()
-
-    def _pass_clock_on(self) -> None:
-        # Of many neighbours each hears from the one whose news it is, and is not told again by all others.
-        to = self._ctx.neighbours if self._has_own_news else self._watched
-        gap_s = self._ctx.settings.timing.clock_gap_s * max(1.0, len(to) / FEW)
-        now_s = self._ctx.now.mono_s
-        stamp = self._ctx.news.stamp()
-        self._has_own_news = False
-        for rank in to:
-            if self._told.get(rank) == stamp:
-                continue
-            if now_s - self._clock_sent_s.get(rank, -gap_s) >= gap_s:
-                self._clock_sent_s[rank] = now_s
-                self._told[rank] = stamp
-                self.send(rank, ClockNews(clock=stamp))
-                continue
-            self._has_own_news = len(to) > len(self._watched)
-            if not self._clock_timer:
-                self._clock_timer = True
-                self._ctx.set_timer("clock", gap_s)
 
     # -- members -------------------------------------------------------------------------------------------
 
@@ -319,12 +264,7 @@ class Gossip:
             self._watched = watched(ctx.graph, ctx.me.rank)
         for rank in self._watched:
             self._heard_s.setdefault(rank, ctx.now.mono_s)
-        for rank in ctx.neighbours:
-            if rank not in before:
-                self._told.pop(rank, None)
-        for kept in (self._told, self._clock_sent_s):
-            for rank in kept.keys() - set(ctx.neighbours):
-                del kept[rank]
+        self.clocks.relink(before, self._watched)
         for rank in self._mismatches.keys() - set(up):  # One that is no neighbour may take itself for one.
             del self._mismatches[rank]
         for rank in self._heard_s.keys() - set(self._watched):
