@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from typing import Any, TypeVar
-
-import msgspec
 
 from nameserver.client import NameServerClient
 from nameserver.names import AREAS, CLOSING, HERE
@@ -24,18 +21,18 @@ from peers.errors import TownError
 from peers.rpc.security.tls import is_secured
 from peers.town.files.directory import Directory, Machines
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
-from peers.town.machines.remembered import meet, remembered, say_closing, who_answers
+from peers.town.machines.other_machines import OtherMachines
+from peers.town.machines.remembered import say_closing, who_answers
 from peers.town.plan.areas import read_areas
 from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.view.console import Console
-from peers.town.view.words import counted
 
 T = TypeVar("T")
 
 # None of these is a setting: they say how soon others find a change, and bound what is asked meanwhile.
 _LOOK_S = 0.25
 _AGAIN_S = 10.0  # A name server that lost an entry by whatever mishap has it again after that long.
-_MEET_S = 1.0
+_COPY_S = 1.0  # So often areas without peers here are listed as other machines list them.
 _ANSWER_S = 2.0
 _MOST_ASKED = 4
 _SILENT_S = 5.0  # A name server that runs and says nothing for that long is hung.
@@ -43,8 +40,8 @@ _RETRY_S = 1.0
 
 
 class Registry:
-    """This machine's name server at `host`, which others call `advertised`. `machines` are those of the town, as far
-    as known. `groups` are the peers here by area; it may grow until the registry is opened."""
+    """This machine's name server at `host`, which others call `advertised`. `others` are the town's other machines,
+    as far as known. `groups` are the peers here by area; it may grow until the registry is opened."""
 
     def __init__(
         self,
@@ -66,21 +63,17 @@ class Registry:
             tls=directory.tls if is_secured() else None,
             journals=(directory.path, directory.terminal()),
         )
-        self.machines = Machines(town="", founded=False)
+        self.others = OtherMachines(directory, console, groups, lambda: self.where)
         self.is_told_to_close = False
-        self._remembers = True
         self._card: dict[str, str] = {}
         # A connection that is kept, for looking at the card four times a second. Only `_is_closing` asks by it.
         self._watching: NameServerClient | None = None
         self._listed: tuple[Wanted, ...] | None = None
-        self._listed_s = self._answered_s = self._met_s = 0.0
-        self._meeting: asyncio.Task[None] | None = None
+        self._listed_s = self._answered_s = 0.0
         self._other_areas: Set[str] = frozenset()
         self._copying: asyncio.Task[None] | None = None
         self._copied_s = 0.0
         self._chores: set[asyncio.Task[Any]] = set()
-        self._there: Counter[str] = Counter()  # How many peers each other machine had, by its name server.
-        self._away: set[str] = set()
 
     @property
     def where(self) -> str:
@@ -111,10 +104,8 @@ class Registry:
         self._other_areas = {each.name for each in read_areas(card)} - {*here}
         if AREAS in card:
             card = {**card, HERE: ",".join(here)}
-        self.machines, self._card, self._remembers = machines, card, remembers
-        self._there = Counter(self._elsewhere())
-        if remembers:
-            self._directory.write_machines(machines)
+        self._card = card
+        self.others.open(machines, remembers=remembers)
         await self._list()
 
     # -- while it runs -------------------------------------------------------------------------------------
@@ -130,8 +121,8 @@ class Registry:
                 await self._look()
             except TownError:
                 await self._mind_silence()
-            self._note_machines()
-            self._mind_meeting()
+            self.others.note()
+            self.others.meet()
             self._mind_other_areas()
 
     def _ask_a_peer(self) -> None:
@@ -223,72 +214,10 @@ class Registry:
 
         self._chore(work)
 
-    # -- the other machines --------------------------------------------------------------------------------
-
-    @property
-    def has_others(self) -> bool:
-        """Whether peers of other machines are in the market, as far as is known."""
-        return bool(self._there)
-
-    def _elsewhere(self) -> list[str]:
-        """The name server of each peer of another terminal, as often as it has peers."""
-        return [
-            m.nameserver
-            for group in self._groups
-            for m in group.belief.up()
-            if m.name not in group.names and m.nameserver
-        ]
-
-    def _note_machines(self) -> None:
-        now = Counter(self._elsewhere())
-        for where in self._there - now:
-            if not now[where]:
-                self._away.add(where)
-                self._console.warn(f"{self._called(where)} is away, {_peers(self._there[where])}; the market goes on")
-        for where in now:
-            if not self._there[where]:
-                verb = "is back" if where in self._away else "is in the market"
-                self._away.discard(where)
-                self._console.say(f"{self._called(where)} {verb}, {_peers(now[where])}", "green")
-        if now.keys() != self._there.keys():
-            self._remember_all(now)
-        self._there = now
-
-    def _called(self, where: str) -> str:
-        """How people know a machine: by its address, where that is not ours too."""
-        host, _ = split_endpoint(where)
-        return host if host != self._outside else where
-
-    def _remember_all(self, now: Iterable[str]) -> None:
-        heard_of = [each for group in self._groups for each in reversed(group.belief.nameservers)]
-        known = remembered((*now, *heard_of), self.machines.nameservers, self.where)
-        if known != self.machines.nameservers:
-            self._remember(msgspec.structs.replace(self.machines, nameservers=known))
-
-    def _remember(self, machines: Machines) -> None:
-        self.machines = machines
-        if self._remembers:
-            self._directory.write_machines(machines)
-
-    def _mind_meeting(self) -> None:
-        now_s = time.monotonic()
-        away = [where for where in self.machines.nameservers if not self._there[where] and where != self.where]
-        groups = [(group, group.belief.snapshot) for group in self._groups]
-        apart = [(_ours(group), believed) for group, believed in groups if believed is not None]
-        if not away or not apart or now_s - self._met_s < _MEET_S or self._is_meeting():
-            return
-        self._met_s = now_s
-
-        def work() -> None:
-            for ours, believed in apart:
-                meet(ours, believed, away, self.machines.town)
-
-        self._meeting = asyncio.create_task(asyncio.to_thread(work))
-
     def _mind_other_areas(self) -> None:
         """Has the areas that no peer here is of listed as the other machines list them."""
         now_s = time.monotonic()
-        if not self._other_areas or now_s - self._copied_s < _MEET_S or not self.machines.nameservers:
+        if not self._other_areas or now_s - self._copied_s < _COPY_S or not self.others.nameservers:
             return
         if self._copying is None or self._copying.done():
             self._copied_s = now_s
@@ -296,7 +225,7 @@ class Registry:
 
     def _copy_areas(self) -> None:
         wanted = set(self._other_areas)
-        for found in who_answers(self.machines.nameservers[:_MOST_ASKED], self.machines.town):
+        for found in who_answers(self.others.nameservers[:_MOST_ASKED], self.others.town):
             theirs = wanted & {*found.card.get(HERE, "").split(",")}
             wanted -= theirs
             with suppress(TownError), self.names() as names:
@@ -304,9 +233,6 @@ class Registry:
                 with source:
                     for area in theirs:
                         copy_area(names, area, source)
-
-    def _is_meeting(self) -> bool:
-        return self._meeting is not None and not self._meeting.done()
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -317,24 +243,20 @@ class Registry:
             for member in group.members():
                 group.tell(member.name, group.belief.question())
         await asyncio.sleep(_LOOK_S)
-        self._remember_all(())
+        self.others.remember_all()
         await asyncio.to_thread(self._close_here)
-        return await asyncio.to_thread(say_closing, self.machines.nameservers, self.machines.town)
+        return await asyncio.to_thread(say_closing, self.others.nameservers, self.others.town)
 
     def _close_here(self) -> None:
         """Has the name server here say it too: who is about to come finds no town that is open."""
         with suppress(TownError), self.names() as names:
             names.say_closing()
 
-    def forget_machines(self) -> None:
-        """The town is over everywhere: who opens it again here need look for nobody."""
-        self._remember(msgspec.structs.replace(self.machines, nameservers=()))
-
     async def close(self) -> None:
         """Ends the name server."""
-        chores = [*self._chores, *([self._meeting] if self._meeting is not None else [])]
-        if chores:
-            await asyncio.wait(chores)
+        if self._chores:
+            await asyncio.wait(self._chores)
+        await self.others.close()
         self._end_watch()
         await asyncio.to_thread(self.nameserver.stop)
 
@@ -345,12 +267,3 @@ def port_of_before(host: str, port: int) -> int:
         return port if try_to_bind(host, port) == port else 0
     except OSError:
         return 0
-
-
-def _ours(group: PeerProcesses) -> list[Member]:
-    """Those of the peers here that are up, as they themselves believe."""
-    return [member for member in group.belief.up() if member.name in group.names]
-
-
-def _peers(number: int) -> str:
-    return f"with {counted(number, 'peer')}"

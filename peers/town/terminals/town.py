@@ -126,7 +126,7 @@ class Town:
         self._directory.check()
         may_go_on = self._opening.has_returned and self._are_books_elsewhere() and not self.registry.is_told_to_close
         # Who is the last to leave closes the market, whoever opened it.
-        if may_go_on and self.registry.has_others:
+        if may_go_on and self.registry.others:
             return await self._leave()
         return await self._close()
 
@@ -203,7 +203,7 @@ class Town:
     async def _close(self) -> int:
         self._console.tick()
         self._console.say("the market closes" if not self._options.areas else "the markets close", "bold")
-        await asyncio.gather(*(market.settle(lambda: self.registry.has_others) for market in self.markets))
+        await asyncio.gather(*(market.settle(lambda: bool(self.registry.others)) for market in self.markets))
         self._terminal.closing = True
         self._file.write(phase="closing")
         others = await self.registry.close_town()
@@ -213,7 +213,7 @@ class Town:
             await asyncio.to_thread(elsewhere.wait)
             if others:  # They have the database here, and the journals, until they have audited.
                 await await_until(lambda: not any(map(listens, others)), _FOREIGNERS_S, look_s=0.1)
-            self.registry.forget_machines()
+            self.registry.others.forget()
             self._directory.check()  # Without the journals there is less to hold the books against.
             return await asyncio.to_thread(self._balance, elsewhere.witnesses, has_others=bool(others))
 
