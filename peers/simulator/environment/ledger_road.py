@@ -212,7 +212,7 @@ class LedgerRoad:
         if self._on_primary is not None or operation.place != self.ledger.end + 1:
             return
         # Ids that the log has are refused by the primary as well.
-        if isinstance(operation.entry, OfficeEntry) or self.ledger.recorded_of(operation.entry) is None:
+        if isinstance(operation.entry, OfficeEntry) or self.ledger.index.recorded_of(operation.entry) is None:
             self._on_primary = operation
             if self._trace is not None:
                 self._trace.on_primary(operation)

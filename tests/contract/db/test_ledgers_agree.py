@@ -131,18 +131,22 @@ class TwoLedgers(RuleBasedStateMachine):
     def take_back(self, data: st.DataObject) -> Any:
         """Sales are undone, some perhaps a second time, and deposits counted anew."""
         post = self.state.post
-        sales = [each for each in self.memory._known.values() if isinstance(each, Outcome) and each.sale is not None]
+        sales = [
+            each
+            for each in self.memory.index.requests.values()
+            if isinstance(each, Outcome) and each.sale is not None
+        ]
         some = data.draw(st.lists(st.sampled_from(sales), max_size=3, unique_by=id) if sales else st.just([]))
         reversals = tuple(
             taken_back(each, number, term=post.term, trader=post.trader or "", place=self.state.place + 1)
             for number, each in enumerate(some, start=post.reversals + 1)
         )
         deposits = {each.sale.deposit for each in some if each.sale is not None}
-        if self.memory._deposits_in:
-            deposits |= data.draw(st.sets(st.sampled_from(sorted(self.memory._deposits_in)), max_size=2))
+        if self.memory.index.deposits:
+            deposits |= data.draw(st.sets(st.sampled_from(sorted(self.memory.index.deposits)), max_size=2))
         recounts = []
         for deposit_id in sorted(deposits):
-            deposit = self.memory._as_left(deposit_id)
+            deposit = self.memory.index.as_left(deposit_id)
             returned = sum(each.request.quantity for each in some if each.sale and each.sale.deposit == deposit_id)
             most = deposit.remaining + returned
             off = data.draw(st.integers(0, most))

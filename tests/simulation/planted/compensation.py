@@ -69,11 +69,11 @@ def taken_back_once_more_for_each_asking() -> Iterator[None]:
             report.found = known
 
     def unchecked(self: MemoryLedger, operation: Append) -> Any:
-        known, self._reversals = self._reversals, []
+        known, self.index.reversals = self.index.reversals, []
         try:
             return append(self, operation)
         finally:
-            self._reversals = known + self._reversals
+            self.index.reversals = known + self.index.reversals
 
     def unquestioned(*_: Any) -> None:
         pass

@@ -41,12 +41,13 @@ def ids_not_checked() -> Iterator[None]:
     append = MemoryLedger._append
 
     def unchecked(self: MemoryLedger, operation: Append) -> Any:
-        known, deposits = self._known, self._deposits_in
-        self._known, self._deposits_in = {}, {}
+        index = self.index
+        requests, deposits = index.requests, index.deposits
+        index.requests, index.deposits = {}, {}
         try:
             return append(self, operation)
         finally:
-            self._known, self._deposits_in = known | self._known, deposits | self._deposits_in
+            index.requests, index.deposits = requests | index.requests, deposits | index.deposits
 
     with patch.object(MemoryLedger, "_append", unchecked):
         yield
