@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
+from peers.errors import SettingsError
 
 PUBLIC = 0o644
 PRIVATE = 0o600
@@ -56,6 +59,24 @@ def write_whole(path: Path, content: bytes, *, mode: int = PUBLIC, durable: bool
 def write_json(path: Path, value: object, *, mode: int = PUBLIC, durable: bool = True) -> None:
     """Has `path` contain `value` as JSON that a person can read; see `written_whole`."""
     write_whole(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", mode=mode, durable=durable)
+
+
+def check_place(option: str, path: Path | None, *, is_folder: bool = False) -> None:
+    """Makes the folder that the `path` given by an option is, or is to be in; no path is as good as any.
+
+    SettingsError if nothing can be written there: what takes long is not begun for nothing."""
+    if path is None:
+        return
+    folder = path if is_folder else path.parent
+    if not is_folder and path.is_dir():
+        raise SettingsError(f"{option} {path} is a folder: name a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise SettingsError(f"{option} {path} cannot be written to ({why}): choose another") from error
 
 
 def _keep_name(path: Path) -> None:

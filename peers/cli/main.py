@@ -6,6 +6,7 @@ fault in the program; 130 it was told to end. That output could not be written c
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -25,6 +26,14 @@ from peers.output import forgive_output
 
 FAULT = 70
 """Exit code: there is a fault in the program (EX_SOFTWARE of sysexits.h)."""
+
+_OF_THE_MACHINE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO),
+        *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    )
+)
+"""What the machine refuses is no fault of the program, wherever it comes from."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _EPILOG = """Begin with: bazaar run localhost 6
@@ -95,6 +104,8 @@ def invoke(arguments: list[str]) -> int:
         return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except OSError as error:
+        return _refuse(_said_of(error)) if error.errno in _OF_THE_MACHINE else _confess(error)
     except Exception as error:  # noqa: BLE001 - whatever it was must not look like a verdict, nor like a traceback
         # The errors of a wrong command line come from the click inside typer, which has no public name:
         # `format_message` tells them apart.
@@ -106,6 +117,13 @@ def invoke(arguments: list[str]) -> int:
 def _refuse(message: str) -> int:
     _say(message)
     return 2
+
+
+def _said_of(error: OSError) -> str:
+    why = error.strerror or str(error)
+    return (
+        f"{error.filename}: {why}; mend that, and try again" if error.filename else f"{why}; mend that, and try again"
+    )
 
 
 def _confess(error: Exception) -> int:

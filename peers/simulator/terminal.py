@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from peers.errors import SettingsError
-from peers.files import write_whole
+from peers.files import check_place, write_whole
 from peers.simulator.environment.history import History
 from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.record import Breach
@@ -80,8 +80,9 @@ def show_run(
     jobs: int | None,
     to: Path | None,
 ) -> int:
-    """Plays the seeds; returns the exit code."""
+    """Plays the seeds; returns the exit code. SettingsError for options that make no sense."""
     check_peers(peers)
+    check_place("--save", to, is_folder=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("schedules", total=len(seeds))
@@ -109,6 +110,17 @@ def show_failures(
     for number, failure in enumerate(summary.failures):
         shrunk = shrink(draw(failure.seed)) if number < MOST_SHRUNK else None
         _show_failure(console, failure, shrunk, replay_of(failure.seed), to)
+
+
+def write_besides(console: Console, option: str, path: Path, write: Callable[[Path], None]) -> bool:
+    """Has a file written that was asked for besides the verdict, which stands whatever becomes of it; returns whether
+    it was, and says why not."""
+    try:
+        write(path)
+    except OSError as error:
+        console.print(f"{option} {path} cannot be written ({error.strerror or error}); the verdict stands")
+        return False
+    return True
 
 
 def show_summary(console: Console, summary: Summary) -> None:
@@ -142,12 +154,11 @@ def _show_failure(
         for fault in shrunk.plan:
             console.print(f"    {fault}")
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            note = "; ".join(sorted({breach.invariant for breach in failure.breaches}))
+            noted = msgspec.structs.replace(shrunk, note=note)
             path = folder / f"seed{failure.seed}.json"
-            save(
-                msgspec.structs.replace(shrunk, note="; ".join(sorted({b.invariant for b in failure.breaches}))), path
-            )
-            replay = f"bazaar simulate --file {path}"
+            if write_besides(console, "--save", path, partial(save, noted)):
+                replay = f"bazaar simulate --file {path}"
     console.print(f"  see it again: {replay}")
 
 
@@ -159,7 +170,10 @@ def _show_breaches(console: Console, breaches: Sequence[Breach]) -> None:
 
 
 def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, all_beats: bool) -> int:
-    """Plays one scenario and lists all that happens; returns the exit code."""
+    """Plays one scenario and lists all that happens; returns the exit code.
+
+    SettingsError for a `shiviz` that cannot be written."""
+    check_place("--shiviz", shiviz)
     history = History()
     played = play(scenario, history)
     print(f"seed {scenario.seed}: {', '.join(scenario.roles)}; {len(scenario.plan)} faults planned")
@@ -168,8 +182,9 @@ def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, al
     for line in history.listing(all_beats=all_beats):
         print(line)
     if shiviz is not None:
-        write_whole(shiviz, "".join(f"{line}\n" for line in history.shiviz()).encode())
-        console.print(f"written for ShiViz: {shiviz}")
+        lines = "".join(f"{line}\n" for line in history.shiviz()).encode()
+        if write_besides(console, "--shiviz", shiviz, lambda path: write_whole(path, lines)):
+            console.print(f"written for ShiViz: {shiviz}")
     if played.breaches:
         console.print("VIOLATED")
         _show_breaches(console, played.breaches)
@@ -199,7 +214,9 @@ def scenario_of(
 def show_traced(console: Console, scenarios: Iterable[Scenario | None], path: Path) -> int:
     """Plays each scenario and writes its trace, a line of JSON each; returns the exit code.
 
-    SettingsError where goods are leased to areas, of which the specification knows nothing."""
+    SettingsError where goods are leased to areas, of which the specification knows nothing, and for a `path` that
+    cannot be written."""
+    check_place("--trace", path)
     lines, failed = [], 0
     for scenario in scenarios:
         assert scenario is not None
@@ -208,8 +225,8 @@ def show_traced(console: Console, scenarios: Iterable[Scenario | None], path: Pa
         trace = LedgerTrace()
         failed += bool(play(scenario, trace=trace).breaches)
         lines.append(msgspec.json.encode(trace.trace(scenario.seed)) + b"\n")
-    write_whole(path, b"".join(lines))
-    console.print(f"{len(lines)} traces written: {path}")
+    if write_besides(console, "--trace", path, lambda path: write_whole(path, b"".join(lines))):
+        console.print(f"{len(lines)} traces written: {path}")
     if failed:
         console.print(f"VIOLATED in {failed} schedules")
     return 1 if failed else 0

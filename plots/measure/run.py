@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from peers.files import check_place
 from plots.measure import elections, failover, footprint, lag, latency, long_run, posts, size, start, throughput
 from plots.measure.apparatus.floor import EchoServer
 from plots.measure.apparatus.towns import BenchTown
@@ -25,12 +26,13 @@ Say = Callable[[str], None]
 def run(plan: Plan, out: Path, say: Say) -> Report:
     """Measures what `plan` asks for; `say` hears what is going on. What was found is kept in `out`.
 
-    SettingsError, before anything is started, where the other to measure against is not installed.
+    SettingsError, before anything is started, where the other to measure against is not installed, or nothing can be
+    written in `out`.
     """
     if plan.against:
         find_etcd()
     began = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
+    check_place("--out", out, is_folder=True)
     bench = _Bench(plan, out, lambda what: say(f"{time.monotonic() - began:4.0f} s  {what}"))
     bench.run()
     report = bench.report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from peers.errors import SettingsError
+from peers.files import check_place
 from peers.simulator.faults import FaultOptions
 from peers.simulator.mixture.drawing import COMBINATIONS, draw_mixed
 from peers.simulator.mixture.tally import (
@@ -24,7 +26,7 @@ from peers.simulator.mixture.tally import (
     take_in,
 )
 from peers.simulator.runs.runner import Summary, empty_summary, run_drawn
-from peers.simulator.terminal import fault_arguments, show_failures, show_summary
+from peers.simulator.terminal import fault_arguments, show_failures, show_summary, write_besides
 
 _SAVE_EVERY_S = 20.0
 _SAY_EVERY_S = 60.0
@@ -36,32 +38,33 @@ def show_mixture(
 ) -> int:
     """Plays those of the seeds that the tally does not have yet; returns the exit code.
 
-    A Ctrl-C ends it with what the tally has. SettingsError for a tally that is none, or with other faults."""
+    A Ctrl-C ends it with what the tally has. SettingsError for a tally that is none, or with other faults, or where
+    nothing can be written. A tally that cannot be written later is tried again, and said at the end."""
     if tally_at is not None and options != FaultOptions():
         raise SettingsError("--tally counts schedules with all faults; leave --only, --without and --rate out")
+    check_place("--tally", tally_at)
+    check_place("--save", to, is_folder=True)
     tally = load_tally(tally_at) if tally_at is not None else Tally()
     sitting = tally.sitting(code_checksum())
     missing = tally.missing(seeds)
     total, draw = empty_summary(options), partial(draw_mixed, options=options)
     saved_s = time.monotonic()
 
-    def save() -> None:
-        if tally_at is not None:
-            save_tally(tally, tally_at)
-
     try:
         with _Progress(console, total, len(missing)) as go_on:
             for part in run_drawn(missing, draw, total, jobs=jobs):
                 take_in(sitting, part)
                 go_on()
-                if time.monotonic() - saved_s > _SAVE_EVERY_S:
-                    save()
+                if tally_at is not None and time.monotonic() - saved_s > _SAVE_EVERY_S:
+                    with contextlib.suppress(OSError):  # There may be room by the next time, or at the end.
+                        save_tally(tally, tally_at)
                     saved_s = time.monotonic()
     except KeyboardInterrupt:
         console.print(f"Stopped after {total.seeds:,} of {len(missing):,} schedules.")
         raise
     finally:
-        save()
+        if tally_at is not None:
+            write_besides(console, "--tally", tally_at, partial(save_tally, tally))
         _show_held(console, tally, tally_at)
     show_summary(console, total)
     show_failures(console, total, draw, lambda seed: _replay(seed, options), to)

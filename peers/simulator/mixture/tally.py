@@ -104,11 +104,8 @@ def load_tally(path: Path) -> Tally:
 
 
 def save_tally(tally: Tally, path: Path) -> None:
-    """Writes a tally down. SettingsError if it cannot be written."""
-    try:
-        write_json(path, tally)
-    except OSError as error:
-        raise SettingsError(f"--tally {path} cannot be written: {error.strerror}") from error
+    """Writes a tally down. OSError if it cannot be written."""
+    write_json(path, tally)
 
 
 def code_checksum() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peers.errors import SettingsError
+from peers.files import check_place
 from peers.town.plan.presets import find_preset
 from plots.measure.apparatus.towns import BenchTown
 
@@ -28,10 +28,7 @@ class Workshop:
         self._progress = progress
         self._title = ""
         self._towns = 0
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"--out {out} cannot be written to ({error.strerror}): choose another") from error
+        check_place("--out", out, is_folder=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:

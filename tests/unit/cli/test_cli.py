@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -136,3 +138,15 @@ def test_a_ctrl_c_while_the_program_is_still_imported_is_neither_a_traceback_nor
         started.send_signal(signal.SIGINT)
         _, said = started.communicate(timeout=60)
     assert (started.returncode, said) == (130, "")
+
+
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_what_the_machine_refuses_is_no_fault_of_the_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    def refused() -> int:
+        raise OSError(why, os.strerror(why), "some/file")
+
+    monkeypatch.setattr("peers.cli.commands.settings.command", refused)
+    assert invoke(["settings"]) == 2
+    assert f"some/file: {os.strerror(why)}" in capsys.readouterr().err

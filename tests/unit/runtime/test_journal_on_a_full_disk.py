@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,7 @@ from peers.core.reports import Asked, JournalBack, JournalTrouble, Report
 from peers.errors import TownError
 from peers.runtime.journal import Journal, NotedFirst
 from peers.runtime.logs import open_log
-
-
-@contextlib.contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """As on a disk that has this much room: the write that does not fit is done in part, the next one fails."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from tests.helpers.full_disk import no_file_larger_than
 
 
 def asked(number: int) -> Asked:
