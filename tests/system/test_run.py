@@ -94,6 +94,9 @@ def test_a_second_run_goes_on_with_the_books(run: Run) -> None:
 def test_more_join_from_a_second_terminal(run: Run) -> None:
     town = run("localhost", "5")
     town.says(" bought ")
+    refused = run("localhost", "3", "--fresh")
+    assert refused.wait() == 2, refused.text
+    assert "--fresh begins a new town, and one runs in" in refused.text
     guest = run("localhost", "3")
     guest.says("3 peers have joined")
 

@@ -211,13 +211,21 @@ class Directory:
         return False
 
     def empty_books(self) -> None:
-        """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else."""
+        """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else.
+
+        Each is moved aside as a whole first, the books last. So wherever this is cut short, what is left balances: books
+        without journals do, journals without their books do not."""
+        emptied = self.path / ".emptied"
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(emptied)
+        emptied.mkdir()
+        for path in (self.copies, self.journals, self._areas, self.mongo):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(emptied / path.name)
         for file in (self._machines, self.path / "replication.json"):
             file.unlink(missing_ok=True)
-        for path in (self.mongo, self.journals, self._areas, self.copies):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(path)
         self.journals.mkdir()
+        shutil.rmtree(emptied)
 
     def terminal(self) -> str:
         """Returns the name that who runs here has among the terminals of a town, from run to run; makes it, the first

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from peers.books_address import address_from_environment
-from peers.errors import TownError
+from peers.errors import SettingsError, TownError
 from peers.rpc.shortcuts import call_directly
 from peers.town.files.directory import Directory
 from peers.town.machines.addresses import can_be_reached, names_of_machine
@@ -25,9 +25,13 @@ _FILES = (65_536, 10_240)
 
 
 def run(options: RunOptions) -> int:
-    """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError."""
+    """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError, SettingsError among them."""
     options.check()
     invitation = invitation_for(options)
+    if invitation is not None and options.fresh:
+        raise SettingsError(
+            "an invitation is for joining a town, and --fresh begins a new one: leave out one of them"
+        )
     given = options
     options = settle(options, invitation)
     host = options.host
@@ -40,6 +44,8 @@ def run(options: RunOptions) -> int:
     console = Console(quiet=options.quiet)
     claimed = directory.claim()
     try:
+        if options.fresh:
+            _check_own(directory, claimed=claimed)
         # Its name server is where it was, for other machines know it by that.
         before = directory.read_town() if claimed else None
         options = with_ports(options, before.nameserver_port if before is not None else 0)
@@ -115,6 +121,20 @@ def _check_level(options: RunOptions, directory: Directory) -> None:
     level = options.settings.ledger.write_level
     if options.mongo is None and address_from_environment() is None:
         check_level(level, members_wanted(directory.mongo, options.replicas, options.usual_replicas))
+
+
+def _check_own(directory: Directory, *, claimed: bool) -> None:
+    """Raises TownError where there are no books here that are this terminal's to empty."""
+    remembered = directory.read_machines()
+    if not claimed:
+        raise TownError(
+            f"--fresh begins a new town, and one runs in {directory.path}: end it first, or choose another --dir"
+        )
+    if remembered is not None and not remembered.founded:
+        raise TownError(
+            f"--fresh begins a new town, and {directory.path} is of a machine that has joined another machine's: "
+            "choose another --dir, or remove that one if you need it no more"
+        )
 
 
 def _check_alone(directory: Directory) -> None:

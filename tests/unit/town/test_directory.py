@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -162,6 +164,33 @@ def test_emptying_the_books_leaves_everything_else(directory: Directory) -> None
     assert not directory.has_journals()
     assert directory.journals.is_dir()
     assert (directory.logs / "buyer0.log").read_text() == "hello"
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_emptying_that_is_cut_short_leaves_no_journals_without_their_books(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    (directory.mongo / "data").mkdir(parents=True)
+    (directory.journals / "buyer0.jsonl").write_text("{}\n")
+    north = directory.area("north")
+    north.make()
+    (north.journals / "seller1.jsonl").write_text("{}\n")
+    rename, renamed = Path.rename, itertools.count()
+
+    def cut_short(self: Path, target: Path) -> Path:
+        if next(renamed) == steps:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(Path, "rename", cut_short)
+        directory.empty_books()
+    assert (directory.mongo / "data").is_dir() or not directory.has_journals()
+    directory.make()
+    directory.empty_books()
+    assert not directory.mongo.exists()
+    assert not directory.has_journals()
+    assert [path.name for path in directory.path.glob(".*")] == []
 
 
 def test_live_graph_is_of_the_living() -> None:
