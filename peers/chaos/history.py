@@ -44,22 +44,25 @@ _TOLD = (
 
 
 class History(Events):
-    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0."""
+    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0: by it is told
+    when something happened that others noted, and by nothing else, for that clock may be set while the run goes on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began_ms = time.time_ns() // 1_000_000
+        self.begin()
         # Peers whose clocks on the wall were set: when something happened they do not know.
         self.clocks_set: set[str] = set()
 
     def begin(self) -> None:
         """Makes this moment second 0 of the run."""
-        self.began_ms = time.time_ns() // 1_000_000
+        self.began_ms, self._began_s = time.time_ns() // 1_000_000, time.monotonic()
 
     def now_s(self) -> float:
-        return self.at_s(time.time_ns() / 1_000_000)
+        """Returns the second of the run that it is, whatever the clock on the wall says."""
+        return round(time.monotonic() - self._began_s, 4)
 
     def at_s(self, wall_ms: float) -> float:
+        """Returns the second of the run that it was, by the clock on the wall."""
         return round((wall_ms - self.began_ms) / 1000, 4)
 
     def hear(self, report: Report) -> None:
