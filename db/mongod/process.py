@@ -72,7 +72,8 @@ class _PortTaken(Exception):
 class MongodProcess:
     """A private mongod. `start()` it, use `uri`, `stop()` it; or use it as a context manager.
 
-    `host` is the address it listens on, and its clients use unless they call it `called`; `port` 0 picks a free one.
+    `host` is the address it listens on, and its clients use unless they call it `called`; `port` 0 picks a free one,
+    `preferred` if that is.
     Without a `guard` there is no password: whoever can reach `host` can change the books, so anything but loopback is
     for networks you trust. One that does not found a set (`founds`) waits for one to let it in, and `start()` returns
     before that.
@@ -84,6 +85,7 @@ class MongodProcess:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        preferred: int = 0,
         mongod: str | Path | None = None,
         guard: Guard | None = None,
         called: str | None = None,
@@ -94,6 +96,7 @@ class MongodProcess:
         self.directory = Path(directory).resolve()
         self.host = host
         self.port = port
+        self._preferred = preferred
         self._mongod = mongod
         self._program = Path()  # Found at the start.
         self._guard = guard
@@ -167,9 +170,11 @@ class MongodProcess:
         claim(self.directory, self.dbpath)
         deadline = time.monotonic() + self._start_timeout_s
         picks = self.port == 0
+        preferred, self._preferred = self._preferred, 0
         for _ in range(_TRIES_FOR_A_PORT if picks else 1):
             if picks:
-                self.port = free_port(self.host)
+                self.port = preferred or free_port(self.host)
+                preferred = 0
             if not _is_free(self.host, self.port):
                 continue
             try:

@@ -139,6 +139,20 @@ def test_the_first_is_killed_and_the_other_shows_the_town_and_could_not_tell(ter
     assert "audit: could not tell" in guest.text
 
 
+def test_the_first_is_killed_with_the_books_and_is_found_again_where_it_was(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    first.kill()
+    back = terminals.start("first", 4)
+    back.says("have joined it again")
+    before = guest.text.count(" bought ")
+    wait_until(lambda: guest.text.count(" bought ") > before, "who stayed trades again")
+    newcomer = terminals.start("new", 2, "--nameserver", f"127.0.0.1:{guest.state()['nameserver_port']}")
+    newcomer.says("2 peers have joined")
+    back.interrupt()
+    for each in (back, guest, newcomer):
+        assert each.wait() == 0, each.text
+
+
 def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
     terminals: Terminals, tmp_path: Path
 ) -> None:

@@ -325,14 +325,15 @@ def all_here(
     *,
     called: str | None = None,
     ports: Sequence[int] = (),
+    preferred: int = 0,
 ) -> list[MongodProcess]:
-    """All members of a set on one machine, each in a directory of its own, at these ports, or at those of before.
-    `parameters`: what else they are started with; `called`: the address they are called by, where it is another than
+    """All members of a set on one machine, each in a directory of its own, at these ports, or at those of before; a
+    single one is at the port `preferred` if that is free. `parameters`: what else they are started with; `called`: the address they are called by, where it is another than
     the one they listen at."""
     ports = list(ports) or [split_endpoint(each)[1] for each in record.own]
     ports += [0] * (record.wanted - len(ports))
     if record.wanted == 1:
-        return [MongodProcess(home, parameters=parameters)]
+        return [MongodProcess(home, preferred=preferred, parameters=parameters)]
     return [
         MongodProcess(
             home if not number else home / str(number + 1),

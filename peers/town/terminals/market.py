@@ -27,7 +27,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminals.closing import drain, finish_in_order
 from peers.town.terminals.population import Population, join_market
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile
+from peers.town.terminals.state_file import StateFile, books_before
 from peers.town.terminals.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
 from peers.town.view.words import counted
@@ -56,6 +56,7 @@ class AreaMarket:
         self.directory = peers.directory
         self.processes: PeerProcesses = peers.processes
         self._peers = peers
+        self._books_before = books_before(self.directory)
         self._painter = Painter(self.directory, wanted=options.picture)
         self._books: Books | None = None
         self._population: Population | None = None
@@ -97,7 +98,7 @@ class AreaMarket:
     def _own_books(self) -> Replicas:
         from peers.town.terminals.own_books import founded_books
 
-        return founded_books(self.directory, self._terminal.console, self._options)
+        return founded_books(self.directory, self._terminal.console, self._options, self._books_before)
 
     # -- opening -------------------------------------------------------------------------------------------
 

@@ -29,12 +29,13 @@ from peers.town.plan.options import SWITCHED, RunOptions
 from peers.town.view.console import Console
 
 
-def founded_books(directory: Directory, console: Console, options: RunOptions) -> Replicas:
-    """Returns the books of the town in `directory`, which is where they began; nothing is started.
+def founded_books(directory: Directory, console: Console, options: RunOptions, before_at: str = "") -> Replicas:
+    """Returns the books of the town in `directory`, which is where they began; nothing is started. `before_at`: the
+    address they had last, empty if they had none.
 
     Where other machines can reach the host, the `mongod` listens there, to members that know the password; the port
-    is kept from run to run, for the others remember it. Elsewhere it listens on loopback, and all members of a set
-    are here. LedgerError if its secrets cannot be kept, TownError if no port is left, SettingsError for a number of
+    is kept from run to run, for the others remember it. Elsewhere it listens on loopback, at the port of before if it
+    can, and all members of a set are here. LedgerError if its secrets cannot be kept, TownError if no port is left, SettingsError for a number of
     members that the books there are not to have, or that are fewer than the write level asks for.
     """
     home, host = directory.mongo, options.host
@@ -56,7 +57,14 @@ def founded_books(directory: Directory, console: Console, options: RunOptions) -
     record = msgspec.structs.replace(before or Replication(wanted=wanted), wanted=wanted)
     if not is_shared:
         called = SWITCHED if options.member_ports else None
-        members = all_here(home, record, _parameters(options), called=called, ports=options.member_ports)
+        members = all_here(
+            home,
+            record,
+            _parameters(options),
+            called=called,
+            ports=options.member_ports,
+            preferred=_port_of(before_at),
+        )
         return Replicas(home, console, members, record)
     called = options.advertise
     if wanted > 1 and called is not None and not is_own(look_up(called)):
@@ -119,6 +127,13 @@ def _port_to_keep(folder: Path, options: RunOptions) -> int:
     port = pick_port(options.host, options.ports, preferred=_read_port(remembered), without=[options.nameserver_port])
     write_json(remembered, port)
     return port
+
+
+def _port_of(before_at: str) -> int:
+    """Where the only `mongod` of a town on loopback was last: terminals that have joined it know it by that, and those
+    may have gone on without this one. 0 if there was none."""
+    hosts = hosts_of(before_at) if before_at else []
+    return hosts[0][1] if len(hosts) == 1 else 0
 
 
 def _read_port(path: Path) -> int:

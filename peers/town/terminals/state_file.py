@@ -46,6 +46,13 @@ def first_state(options: RunOptions, directory: Directory, host: str) -> TownSta
     )
 
 
+def books_before(directory: Directory) -> str:
+    """Returns where the books of the town's own were when it was open last; empty if it had none. To be asked before
+    anything new is written down."""
+    before = directory.read_town()
+    return before.mongo_uri if before is not None and before.private_books else ""
+
+
 class StateFile:
     """The state as it is written down in a directory."""
 

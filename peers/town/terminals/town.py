@@ -19,7 +19,7 @@ from peers.town.terminals.market import AreaMarket
 from peers.town.terminals.opening import Opening
 from peers.town.terminals.population import Population
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile, first_state
+from peers.town.terminals.state_file import StateFile, books_before, first_state
 from peers.town.terminals.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.waiting import await_until
@@ -50,6 +50,7 @@ class Town:
         self._began = time.monotonic()
         self._terminal = Terminal(options, directory, console, host, claimed=True)
         self.report: AuditReport | None = None
+        self._books_before = books_before(directory)
         self._services = Services(directory, console, options.mongo, self._own_books)
         self.registry = self._terminal.registry
         self._keeping = JournalKeeping(directory, self.registry, claimed=True)
@@ -150,7 +151,7 @@ class Town:
         # It brings the driver, which takes as long to import as all else.
         from peers.town.terminals.own_books import founded_books
 
-        return founded_books(self._directory, self._console, self._options)
+        return founded_books(self._directory, self._console, self._options, self._books_before)
 
     # -- while it runs -------------------------------------------------------------------------------------
 
