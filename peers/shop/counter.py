@@ -9,9 +9,9 @@ import msgspec
 
 from peers.core.market.limits import read_price
 from peers.customer.customer import Customer
-from peers.customer.errors import NoAnswer, NotAsked
+from peers.customer.errors import NoAnswer, NotAsked, RefusedLater
 from peers.customer.record import AskedFor
-from peers.errors import BadRequest, BazaarError, SettingsError
+from peers.errors import BadRequest, BazaarError, SettingsError, TownError
 from peers.shop import sentences
 from peers.shop.commands import Command, quantity_in, search_in
 
@@ -74,8 +74,7 @@ class Counter:
     def _unheard(self, name: str, error: NoAnswer) -> Reply:
         if name not in ("buy", "sell", "again"):
             return failed(name, error)
-        lines = [str(error), "your request is kept: `pending` looks for what became of it, `again` asks again"]
-        return Reply(command=name, lines=lines, data={"error": str(error)}, code=NOT_KNOWN)
+        return _kept(name, error)
 
     # -- looking around ------------------------------------------------------------------------------------
 
@@ -117,14 +116,14 @@ class Counter:
         units = quantity_in(quantity)
         before = self._same_as("buy", item=item, quantity=units)
         if before is not None:
-            return self._once_more("buy", before)
+            return self._repeat("buy", before)
         return self._told("buy", self._customer.buy(item, units), [])
 
     def _sell(self, item: str, quantity: str, price: str) -> Reply:
         units = quantity_in(quantity)
         before = self._same_as("deposit", item=item, quantity=units, price=format(read_price(price), "f"))
         if before is not None:
-            return self._once_more("sell", before)
+            return self._repeat("sell", before)
         deposit = self._customer.deposit(item, units, price)
         return Reply(command="sell", lines=[sentences.deposited(deposit)], data={"deposit": deposit})
 
@@ -132,6 +131,12 @@ class Counter:
         """What was asked for in the same words and not answered: to say it again is to ask again."""
         alike = (a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items())
         return next((asked for asked in alike if asked.area == self._area), None)
+
+    def _repeat(self, name: str, asked: AskedFor) -> Reply:
+        try:
+            return self._once_more(name, asked)
+        except TownError as error:  # It may have been done when it was asked for first.
+            return _kept(name, error)
 
     def _once_more(self, name: str, asked: AskedFor) -> Reply:
         answer = self._customer.ask_again(asked)
@@ -148,11 +153,10 @@ class Counter:
     # -- what is not answered yet --------------------------------------------------------------------------
 
     def pending(self) -> Reply:
-        """Looks for what became of everything that is unanswered, and says it. TownError if nobody answers at the
-        post of its own area; of others that is said."""
+        """Looks for what became of everything that is unanswered, and says it, also where nobody answers."""
         lines: list[str] = []
         answers: list[dict[str, Any]] = []
-        silent: set[str] = set()
+        silent: dict[str, TownError] = {}
         for asked in self.unanswered:
             found = self._look_up(asked, silent)
             what = f"you had asked {sentences.request(asked)} and not heard: "
@@ -160,7 +164,8 @@ class Counter:
                 lines.append(what + sentences.answered(asked, found))
                 answers.append({"id": asked.id, "answer": found})
             elif asked.area in silent:
-                lines.append(f"{what}nobody answers in {asked.area} just now")
+                where = f"in {asked.area} " if asked.area else ""
+                lines.append(f"{what}nobody answers {where}just now ({silent[asked.area]})")
             else:
                 lines.append(f"{what}so far that has not arrived, or is not decided. `again` asks again, with its id")
         elsewhere = len(self._customer.unanswered) - len(self.unanswered)
@@ -174,16 +179,14 @@ class Counter:
             code=NOT_KNOWN if left else DONE,
         )
 
-    def _look_up(self, asked: AskedFor, silent: set[str]) -> sentences.Document | None:
-        """Looks for what became of a request; the area is added to `silent` where another than its own, which nobody
-        is to wait for long, does not answer."""
-        if asked.area == self._area:
-            return self._customer.look_up(asked)
+    def _look_up(self, asked: AskedFor, silent: dict[str, TownError]) -> sentences.Document | None:
+        """Looks for what became of a request; the area is added to `silent` where nobody answers in it, which is
+        waited for once, and in another area than its own not for long."""
         if asked.area not in silent:
             try:
-                return self._customer.look_up(asked, within_s=_ELSEWHERE_S)
-            except NoAnswer:
-                silent.add(asked.area)
+                return self._customer.look_up(asked, within_s=None if asked.area == self._area else _ELSEWHERE_S)
+            except TownError as error:
+                silent[asked.area] = error
         return None
 
     def _again(self) -> Reply:
@@ -194,9 +197,10 @@ class Counter:
                 continue
             try:
                 replies.append(self._once_more("buy" if asked.method == "buy" else "sell", asked))
-            except NoAnswer as error:
-                silent.add(asked.area)
-                replies.append(self._unheard("again", error))
+            except TownError as error:
+                if not isinstance(error, RefusedLater):
+                    silent.add(asked.area)
+                replies.append(_kept("again", error))
         if not replies:
             return Reply(command="again", lines=["all that you asked for was answered"])
         return Reply(
@@ -219,6 +223,14 @@ class Counter:
             lines=lines or ["there was nothing"],
             data={"forgotten": [each.id for each in forgotten]},
         )
+
+
+def _kept(name: str, error: TownError) -> Reply:
+    """Returns the reply to a request that may have been done, and is kept."""
+    line = "your request is kept: `pending` looks for what became of it, `again` asks again"
+    if isinstance(error, RefusedLater):
+        line += ", `forget` lets go of it"
+    return Reply(command=name, lines=[str(error), line], data={"error": str(error)}, code=NOT_KNOWN)
 
 
 def failed(name: str, error: BazaarError) -> Reply:
