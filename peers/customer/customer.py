@@ -227,9 +227,9 @@ class Customer:
                 raise RefusedLater(asked.method, error) from error
             raise
         if asked.method == "buy":
-            self._journals.note(asked.area, "told", outcome=answer)
+            self._journals.note_answer(asked.area, "told", outcome=answer)
         else:
-            self._journals.note(asked.area, "deposited", deposit=answer)
+            self._journals.note_answer(asked.area, "deposited", deposit=answer)
         self._hear(asked.area, answer)
         self._settle(asked, answer)
         return answer
@@ -245,6 +245,7 @@ class Customer:
         """Sends a request once more with its id and contents as they were, to the post it was for, so that it happens
         once; returns what `buy` or `deposit` would have. For what it raises, see the class; whatever that is, the
         request stays unanswered, and a refusal is a RefusedLater: it does not say what became of it before."""
+        self._unheard.begin(asked, chosen=False)
         try:
             return self._send(asked, within_s)
         except BadRequest as error:
@@ -256,7 +257,7 @@ class Customer:
         if asked.method == "buy":
             found = self._outcome(asked.id, within_s, asked.area)
             if found is not None:
-                self._journals.note(asked.area, "told", outcome=found)
+                self._journals.note_answer(asked.area, "told", outcome=found)
         else:
             rows = self._search(asked.item, within_s, asked.area)
             found = next((row for row in rows if row.get("deposit_id") == asked.id), None)

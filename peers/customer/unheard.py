@@ -50,7 +50,8 @@ class Unheard:
             self._chosen[asked.id] = asked
 
     def settled(self, asked: AskedFor, outcome: Document | None = None) -> None:
-        """Nobody waits for that any more; `outcome`: what was told of a purchase."""
+        """Nobody waits for that any more; `outcome`: what was told of a purchase. That is so though it may be written
+        down later."""
         self._chosen.pop(asked.id, None)
         if self._record is not None:
             self._record.settled(asked.id, outcome)

@@ -90,7 +90,11 @@ def visit(options: ShopOptions) -> int:
             _converse(session, options.directory / "customers" / f"{name}.history", f"{name}> ")
         else:
             session.serve_lines(sys.stdin)
-        return session.close(is_prompt)
+        code = session.close(is_prompt)
+        why = record.catch_up()
+        if why:
+            teller.warn(f"what you were told is not noted yet, so the next visit looks for it again: {why}")
+        return code
 
 
 class Teller:

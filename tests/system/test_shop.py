@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -42,7 +43,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def shop(town: Town, *arguments: str, says: str = "") -> subprocess.CompletedProcess[str]:
-    command = [*BAZAAR, "shop", *arguments, "--dir", str(town.directory)]
+    command = [*BAZAAR, "shop", "--dir", str(town.directory), *arguments]
     return subprocess.run(command, input=says, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -103,6 +104,32 @@ def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path, capsys: py
         said = capsys.readouterr().err
         assert says in said
         assert said.count("\n") == 1
+
+
+def test_bought_is_said_though_the_disk_has_no_room_to_note_it(town: Town, tmp_path: Path) -> None:
+    """What is asked goes into the last block of the disk, and what is told does not."""
+    host, port = nameserver(town)
+    at = ("--nameserver", f"{host}:{port}", "--dir", str(tmp_path), "--name", "faye")  # Without a journal there.
+    record = tmp_path / "customers" / "faye.jsonl"
+    assert shop(town, "buy", "fish", *at).returncode == 0
+    header, asked, told = record.read_bytes().splitlines(keepends=True)
+    room = len(header) + len(told) + len(asked) + 20
+    assert room < len(header) + 2 * len(told)
+
+    def fill_the_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    command = [*BAZAAR, "shop", *at, "buy", "fish", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=fill_the_disk)
+    assert done.returncode == 0, done.stderr
+    assert "you bought 3 fish from olga" in done.stdout
+    assert "what you were told is not noted yet, so the next visit looks for it again" in done.stderr
+    # A disk that has room again: it is looked for, found, and noted.
+    again = shop(town, "purchases", *at)
+    assert again.returncode == 0, again.stderr
+    assert "not heard: you bought 3 fish from olga" in again.stderr
+    assert "28.80 spent" in again.stdout
+    assert len(sold_to(town, "faye")) == 2
 
 
 # -- killed between asking and hearing ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from peers.errors import TownError
 from peers.rpc.forms.public_form import Document
 from peers.shop.commands import parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply
+from tests.helpers.room import no_room_beyond
 
 
 def purchase(number: int, item: str = "fish") -> AskedFor:
@@ -118,3 +119,23 @@ def test_what_is_answered_is_done(record: AskedRecord, customer: Visiting, say: 
     customer.answers = {"*": sold(purchase(1).argument)}
     assert say("buy fish").code == DONE
     assert record.unanswered == []
+
+
+@pytest.mark.parametrize("line", ["buy fish", "again", "pending"])
+def test_what_was_bought_is_said_though_it_cannot_be_noted(
+    tmp_path: Path, record: AskedRecord, customer: Visiting, say: Say, line: str
+) -> None:
+    """The disk is full of something else by the time the answer comes."""
+    record.asked(purchase(1))
+    customer.answers = {"*": sold(purchase(1).argument)}
+    with no_room_beyond(record.path.stat().st_size):
+        reply = say(line)
+        assert "you bought 1 fish from olga" in "\n".join(reply.lines)
+        assert reply.code == DONE
+    assert say("pending").lines == ["all that you asked for was answered"]
+    assert record.catch_up() == ""
+    (tmp_path / "later" / "customers").mkdir(parents=True)
+    (tmp_path / "later" / "customers" / "me.jsonl").write_bytes(record.path.read_bytes())
+    with record_in(tmp_path / "later", "me") as later:
+        assert [told.outcome["request_id"] for told in later.told] == ["me-1"]
+        assert later.unanswered == []
