@@ -17,7 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 from peers.core.calls import AsOf
-from peers.core.market.limits import checked, read_price
+from peers.core.market.limits import checked, read_price, shown
 from peers.core.market.records import Offer, PurchaseRequest, clock_of
 from peers.core.membership.clocks import Clock, LamportStamp, Stamp, VectorStamp, make_clock
 from peers.customer import account
@@ -31,6 +31,7 @@ from peers.customer.unheard import Unheard
 from peers.errors import BadRequest, TownError
 from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.rpc.forms.read_form import as_of_dict, as_of_in
+from peers.text import is_text
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 _NOT_STAMPED = LamportStamp(lamport=0)  # What is asked for gets its time when it is known to be new.
@@ -130,7 +131,7 @@ class Customer:
         purchase = PurchaseRequest(
             request_id=checked("request_id", request_id or self._fresh_id()),
             buyer=self.name,
-            item=item,
+            item=_name_of(item),
             quantity=checked("quantity", quantity),
             clock=_NOT_STAMPED,
         )
@@ -149,7 +150,7 @@ class Customer:
         goods = Offer(
             deposit_id=checked("deposit_id", deposit_id or self._fresh_id("d")),
             seller=self.name,
-            item=item,
+            item=_name_of(item),
             quantity=checked("quantity", quantity),
             price=read_price(price),
             clock=_NOT_STAMPED,
@@ -179,7 +180,11 @@ class Customer:
         names = {*self._told, self._area, *self._other_areas} if self._one_log else self._told.keys()
         since = {each: self._since(each) for each in names}
         asked_s = time.monotonic()
-        found: Document = dict(self.ask("search_areas", item, wanted, since, within_s=within_s, area=area))
+        found: Document = dict(
+            self.ask(
+                "search_areas", None if item is None else _name_of(item), wanted, since, within_s=within_s, area=area
+            )
+        )
         known = (self._area, *self._other_areas) if wanted is None else wanted
         self._journals.note_areas(area, asked_s, item, known, found, since)
         self._one_log = self._one_log or bool(found.get("one_log"))
@@ -190,7 +195,7 @@ class Customer:
     def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
         asked_s = time.monotonic()
         since = self._since(area)
-        found = self.ask("browse", item, since, within_s=within_s, area=area)
+        found = self.ask("browse", None if item is None else _name_of(item), since, within_s=within_s, area=area)
         self._journals.note_search(area, asked_s, item, found, since)
         self._one_log = self._one_log or bool(found.get("area"))
         self._hear(area, found)
@@ -346,6 +351,13 @@ class Customer:
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1
         return f"{self.name}-{self._session}-{kind}{self._number}"
+
+
+def _name_of(item: str) -> str:
+    """Which items there are, the town knows; here it is seen to that this is text at all, for it is sent and kept."""
+    if not is_text(item):
+        raise BadRequest(field="item", why=f"must be the name of one that is traded, not {shown(item)}")
+    return item
 
 
 def _now_ms() -> int:

@@ -80,6 +80,23 @@ def test_commands_from_a_pipe(town: Town) -> None:
     assert len(sold_to(town, "anna")) == 1  # What comes after `quit` is not carried out.
 
 
+def test_what_cannot_be_read_from_a_pipe_is_said_and_the_rest_is_served(town: Town, tmp_path: Path) -> None:
+    command = [*BAZAAR, "shop", "--dir", str(town.directory), "--name", "gus", "--json"]
+    done = subprocess.run(
+        command, input=b"buy fi\xffsh\nbuy fish\nsearch \xc3\n", capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    bad, bought, cut = (json.loads(line) for line in done.stdout.splitlines())
+    assert (bad["code"], bad["error"]) == (2, r"buy fi\xffsh is not UTF-8: say it in that")
+    assert bought["outcome"]["status"] == "sold"
+    assert (cut["code"], cut["error"]) == (2, r"search \xc3 is not UTF-8: say it in that")
+    with (tmp_path / "file").open("wb") as for_writing_only:
+        done = subprocess.run(command, stdin=for_writing_only, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "the standard input cannot be read (Bad file descriptor)" in json.loads(done.stdout)["error"]
+    assert subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], timeout=60, check=False).returncode == 0
+
+
 def test_one_command_for_programs(town: Town) -> None:
     host, port = nameserver(town)
     done = shop(town, "buy", "fish", "--json", "--name", "ben", "--nameserver", f"{host}:{port}")

@@ -142,6 +142,19 @@ def test_what_is_refused_after_a_try_that_was_lost_is_kept(tmp_path: Path) -> No
         assert ids(record) == ["a-1"]
 
 
+def test_an_item_whose_name_is_no_text_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
+    with record_in(tmp_path, "anna") as record, Asking(record=record) as anna:
+        for call in (
+            lambda: anna.buy("fi\udcffsh"),
+            lambda: anna.deposit("fi\udcffsh", 1, "1.00"),
+            lambda: anna.search("fi\udcffsh"),
+            lambda: anna.search_areas("fi\udcffsh"),
+        ):
+            with pytest.raises(BadRequest, match="item: must be the name of one"):
+                call()
+        assert (anna.sent, ids(record)) == ([], [])
+
+
 def test_it_is_let_go_by_hand(tmp_path: Path) -> None:
     with record_in(tmp_path, "anna") as record, Asking(lost, record=record) as anna:
         with pytest.raises(NoAnswer):
