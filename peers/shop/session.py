@@ -89,7 +89,7 @@ def visit(options: ShopOptions) -> int:
         if command is not None:
             session.serve(command)
         elif is_prompt:
-            _converse(session, options.directory / "customers" / f"{name}.history", f"{name}> ")
+            _converse(session, teller, options.directory / "customers" / f"{name}.history", f"{name}> ")
         else:
             session.serve_lines(_piped(sys.stdin))
         code = session.close(is_prompt)
@@ -220,12 +220,12 @@ def _piped(given: TextIO | None) -> Iterator[str]:
         raise SettingsError(f"the standard input cannot be read ({error.strerror or error})") from error
 
 
-def _converse(session: _Session, history: Path, prompt: str) -> None:
+def _converse(session: _Session, teller: Teller, history: Path, prompt: str) -> None:
     """Serves a person at a terminal, until Ctrl-D or `quit`. Ctrl-C ends what is being asked or typed."""
     # Imported only here: a pipe needs none of it.
     from peers.shop.prompt import make_reader
 
-    read = make_reader(history, lambda: sorted(session.items))
+    read = make_reader(history, lambda: sorted(session.items), teller.warn)
     while True:
         line = ""
         try:

@@ -225,8 +225,8 @@ class Terminal:
     def text(self) -> str:
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._shown.decode(errors="replace"))
 
-    def types(self, what: str) -> None:
-        os.write(self._end, what.encode())
+    def types(self, what: str | bytes) -> None:
+        os.write(self._end, what.encode() if isinstance(what, str) else what)
 
     def shows(self, words: str) -> None:
         """Waits until it has shown `words` after those it was asked for before."""
@@ -279,6 +279,10 @@ def test_a_failover_at_the_prompt(town: Town) -> None:
         terminal.shows("dora>")
         terminal.types("buy fish\r")
         terminal.shows("you bought 1 fish from olga")
+        terminal.shows("dora>")
+        terminal.types(b"buy fi\xffsh\r")
+        terminal.shows(r"buy fi\xffsh is not UTF-8: say it in that")
+        terminal.shows("dora>")
         trader = town.wait_for_trader()
         os.kill(town.pid_of(trader), signal.SIGKILL)
         terminal.types("buy fish 3\r")
