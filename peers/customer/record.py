@@ -99,20 +99,26 @@ class AskedRecord:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
-            raise TownError(f"{path} cannot be written ({error.strerror or error}): choose another --dir") from error
+            raise self._unusable(error) from error
         try:
             self._claim()
             self._read()
-            self._rewrite()
+            self._is_doubtful = True
+            self._is_unnoted = False
+            try:
+                self._rewrite()
+                self._is_doubtful = False
+            except OSError:
+                # What is in it can be looked for all the same; nothing new is asked until there is room.
+                if not path.exists():
+                    raise
             self._file = self._open()
             # Where the last whole line ends.
             self._end = os.fstat(self._file).st_size
-            self._is_doubtful = False
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
-                why = error.strerror or error
-                raise TownError(f"{path} cannot be used ({why}): choose another --dir") from error
+                raise self._unusable(error) from error
             raise
 
     def __enter__(self) -> AskedRecord:
@@ -164,15 +170,18 @@ class AskedRecord:
             self._told.append(told)
         del self._unanswered[request_id]
         self._unsure.discard(request_id)
+        self._is_unnoted = True
         with suppress(TownError):
             self._append(line, durable=False)
+            self._is_unnoted = False
 
     def catch_up(self) -> str:
-        """Writes what could not be written yet, if it can be now. Returns why not, empty if all is written."""
+        """Writes what could not be written yet, if it can be now. Returns why what was settled is not noted, empty if
+        it is."""
         try:
             self._make_sure()
         except TownError as error:
-            return str(error)
+            return str(error) if self._is_unnoted else ""
         return ""
 
     def _write_down(self, request: AskedFor) -> None:
@@ -245,7 +254,7 @@ class AskedRecord:
         os.close(before)
         self._end = os.fstat(self._file).st_size
         self._unsure.clear()
-        self._is_doubtful = False
+        self._is_doubtful = self._is_unnoted = False
 
     # -- opening it ----------------------------------------------------------------------------------------
 
@@ -256,6 +265,15 @@ class AskedRecord:
             raise TownError(
                 f"another shop of the customer {self._name} is open here: end it, or choose another --name"
             ) from None
+
+    def _unusable(self, error: OSError) -> TownError:
+        why = f"{self.path} cannot be written ({error.strerror or error})"
+        if self.path.exists():
+            return TownError(
+                f"{why}: see to it that it can, for it says what you asked for, and in another place all of that "
+                "would be bought anew"
+            )
+        return TownError(f"{why}: choose another --dir")
 
     def _read(self) -> None:
         try:

@@ -14,6 +14,7 @@ from peers.customer.record import AskedFor
 from peers.errors import BadRequest, BazaarError, SettingsError, TownError
 from peers.shop import sentences
 from peers.shop.commands import Command, quantity_in, search_in
+from peers.shop.sentences import Document
 
 _ELSEWHERE_S = 3.0  # So long the post of another area is asked what became of something.
 
@@ -35,12 +36,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter:
-    """Serves one customer, who has a record, in the town called `town`, at the post of `area`."""
+    """Serves one customer, who has a record, in the town called `town`, at the post of `area`. What came of a command
+    up to a Ctrl-C is in `cut_short`, None if nothing did."""
 
     def __init__(self, customer: Customer, town: str, area: str = "") -> None:
         self._customer = customer
         self._town = town
         self._area = area
+        self.cut_short: Reply | None = None
         self._does: dict[str, Callable[..., Reply]] = {
             "look": self._look,
             "search": self._search,
@@ -57,6 +60,7 @@ class Counter:
 
     def run(self, command: Command) -> Reply:
         """Carries out a command other than `quit`; whatever goes wrong is in the reply."""
+        self.cut_short = None
         try:
             return self._does[command.name](*command.words)
         except NotAsked as error:
@@ -146,7 +150,7 @@ class Counter:
         return Reply(command=name, lines=[line, sentences.deposited(answer)], data={"deposit": answer})
 
     @staticmethod
-    def _told(name: str, outcome: sentences.Document, lines: list[str]) -> Reply:
+    def _told(name: str, outcome: Document, lines: list[str]) -> Reply:
         code = DONE if outcome["status"] == "sold" else NOT_DONE
         return Reply(command=name, lines=[*lines, sentences.bought(outcome)], data={"outcome": outcome}, code=code)
 
@@ -155,19 +159,18 @@ class Counter:
     def pending(self) -> Reply:
         """Looks for what became of everything that is unanswered, and says it, also where nobody answers."""
         lines: list[str] = []
-        answers: list[dict[str, Any]] = []
+        answers: list[Document] = []
         silent: dict[str, TownError] = {}
-        for asked in self.unanswered:
-            found = self._look_up(asked, silent)
-            what = f"you had asked {sentences.request(asked)} and not heard: "
-            if found is not None:
-                lines.append(what + sentences.answered(asked, found))
-                answers.append({"id": asked.id, "answer": found})
-            elif asked.area in silent:
-                where = f"in {asked.area} " if asked.area else ""
-                lines.append(f"{what}nobody answers {where}just now ({silent[asked.area]})")
-            else:
-                lines.append(f"{what}so far that has not arrived, or is not decided. `again` asks again, with its id")
+        try:
+            for asked in self.unanswered:
+                became = self._look_into(asked, silent, answers)
+                lines.append(f"you had asked {sentences.request(asked)} and not heard: {became}")
+        except KeyboardInterrupt:
+            self.cut_short = self._looked_for(lines, answers) if lines else None
+            raise
+        return self._looked_for(lines, answers)
+
+    def _looked_for(self, lines: list[str], answers: list[Document]) -> Reply:
         elsewhere = len(self._customer.unanswered) - len(self.unanswered)
         if elsewhere:
             lines.append(f"{elsewhere} unanswered requests are of other towns (or of the books before --fresh): kept")
@@ -179,36 +182,45 @@ class Counter:
             code=NOT_KNOWN if left else DONE,
         )
 
-    def _look_up(self, asked: AskedFor, silent: dict[str, TownError]) -> sentences.Document | None:
-        """Looks for what became of a request; the area is added to `silent` where nobody answers in it, which is
-        waited for once, and in another area than its own not for long."""
+    def _look_into(self, asked: AskedFor, silent: dict[str, TownError], answers: list[Document]) -> str:
+        """Looks for what became of a request, and says it; what it is goes into `answers`. Its area goes into
+        `silent` where nobody answers in it, which is waited for once, and in another area than its own not for long.
+        """
         if asked.area not in silent:
             try:
-                return self._customer.look_up(asked, within_s=None if asked.area == self._area else _ELSEWHERE_S)
+                found = self._customer.look_up(asked, within_s=None if asked.area == self._area else _ELSEWHERE_S)
+            except BadRequest as error:
+                return f"that cannot be looked for ({error})"
             except TownError as error:
                 silent[asked.area] = error
-        return None
+            else:
+                if found is None:
+                    return "so far that has not arrived, or is not decided. `again` asks again, with its id"
+                answers.append({"id": asked.id, "answer": found})
+                return sentences.answered(asked, found)
+        where = f"in {asked.area} " if asked.area else ""
+        return f"nobody answers {where}just now ({silent[asked.area]})"
 
     def _again(self) -> Reply:
         replies: list[Reply] = []
         silent: set[str] = set()
-        for asked in sorted(self.unanswered, key=lambda each: each.area != self._area):
-            if asked.area in silent:
-                continue
-            try:
-                replies.append(self._once_more("buy" if asked.method == "buy" else "sell", asked))
-            except TownError as error:
-                if not isinstance(error, RefusedLater):
-                    silent.add(asked.area)
-                replies.append(_kept("again", error))
-        if not replies:
-            return Reply(command="again", lines=["all that you asked for was answered"])
-        return Reply(
-            command="again",
-            lines=[line for reply in replies for line in reply.lines],
-            data={"answers": [reply.data for reply in replies]},
-            code=max(reply.code for reply in replies),
-        )
+        try:
+            for asked in sorted(self.unanswered, key=lambda each: each.area != self._area):
+                if asked.area in silent:
+                    continue
+                replies.append(self._again_one(asked, silent))
+        except KeyboardInterrupt:
+            self.cut_short = _together("again", replies) if replies else None
+            raise
+        return _together("again", replies)
+
+    def _again_one(self, asked: AskedFor, silent: set[str]) -> Reply:
+        try:
+            return self._once_more("buy" if asked.method == "buy" else "sell", asked)
+        except TownError as error:
+            if not isinstance(error, RefusedLater):
+                silent.add(asked.area)
+            return _kept("again", error)
 
     def _forget(self) -> Reply:
         """Also what is of other towns, which nobody here can look for."""
@@ -223,6 +235,16 @@ class Counter:
             lines=lines or ["there was nothing"],
             data={"forgotten": [each.id for each in forgotten]},
         )
+
+
+def _together(name: str, replies: list[Reply]) -> Reply:
+    """Returns the replies to all that was unanswered as one."""
+    return Reply(
+        command=name,
+        lines=[line for reply in replies for line in reply.lines] or ["all that you asked for was answered"],
+        data={"answers": [reply.data for reply in replies]} if replies else {},
+        code=max((reply.code for reply in replies), default=DONE),
+    )
 
 
 def _kept(name: str, error: TownError) -> Reply:

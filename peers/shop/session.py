@@ -154,7 +154,7 @@ class _Session:
     def recall(self, is_prompt: bool) -> None:
         """Says what became of what was left unanswered."""
         if self._counter.unanswered:
-            reply = self._counter.run(Command(name="pending"))
+            reply = self._run(Command(name="pending"))
             if is_prompt:
                 self._teller.reply(reply)
             else:
@@ -165,7 +165,7 @@ class _Session:
 
     def serve(self, command: Command) -> None:
         """Carries out one command and says what came of it."""
-        reply = self._counter.run(command)
+        reply = self._run(command)
         self.items |= {row["item"] for row in reply.data.get("offers", ())}
         self._say(reply)
 
@@ -204,6 +204,14 @@ class _Session:
             self._teller.warn(f"{what} unanswered, and kept: the next visit looks for what became of it")
             return NOT_KNOWN
         return DONE if is_prompt else self._worst
+
+    def _run(self, command: Command) -> Reply:
+        try:
+            return self._counter.run(command)
+        except KeyboardInterrupt:
+            if self._counter.cut_short is not None:
+                self._say(self._counter.cut_short)
+            raise
 
     def _say(self, reply: Reply) -> None:
         self._worst = max(self._worst, reply.code)

@@ -182,6 +182,39 @@ def test_what_was_answered_is_known_though_it_found_no_room_and_is_noted_later(p
         assert [told.outcome for told in record.told] == [outcome]
 
 
+def test_on_a_full_disk_what_is_in_it_can_be_looked_for_and_nothing_is_asked(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        record.asked(purchase(2))
+    with no_room_beyond(0), opened(path) as record:
+        assert ids_of(record) == ["me-1", "me-2"]
+        record.asked(purchase(1))  # That is on the disk, and may be sent again.
+        with pytest.raises(TownError, match="nothing is asked"):
+            record.asked(purchase(3))
+        assert record.catch_up() == ""  # Nothing is untold.
+        record.settled("me-1")
+        assert ids_of(record) == ["me-2"]
+        assert "cannot be written" in record.catch_up()
+    with opened(path) as record:
+        assert ids_of(record) == ["me-1", "me-2"]
+        record.settled("me-1")
+    assert ids_in(path) == ["me-2"]
+
+
+def test_nobody_is_sent_elsewhere_from_what_may_have_been_bought(path: Path) -> None:
+    """In another place the same words would have another id, and be bought anew."""
+    with no_room_beyond(0), pytest.raises(TownError, match="choose another --dir"):
+        opened(path)
+    with opened(path) as record:
+        record.asked(purchase(1))
+    lock = path.with_suffix(".lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(TownError, match="see to it that it can") as refused:
+        opened(path)
+    assert "another --dir" not in str(refused.value)
+
+
 def test_what_found_no_room_is_noted_at_the_end(path: Path) -> None:
     with opened(path) as record:
         record.asked(purchase(1))

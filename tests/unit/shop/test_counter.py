@@ -10,7 +10,7 @@ import pytest
 
 from peers.customer import CircuitOpen, Customer, NoAnswer, RefusedLater
 from peers.customer.record import AskedFor, AskedRecord, record_in
-from peers.errors import TownError
+from peers.errors import BadRequest, TownError
 from peers.rpc.forms.public_form import Document
 from peers.shop.commands import parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply
@@ -32,7 +32,7 @@ class Visiting(Customer):
 
     def __init__(self, record: AskedRecord) -> None:
         super().__init__("127.0.0.1", 9, name="me", clock="lamport", record=record)
-        self.answers: dict[str, Exception | Document | None] = {}
+        self.answers: dict[str, BaseException | Document | None] = {}
         self.asked: list[str] = []
 
     def ask(self, method: str, *arguments: Any, within_s: float | None = None, area: str | None = None) -> Any:
@@ -40,7 +40,7 @@ class Visiting(Customer):
         request_id = arguments[0] if method == "outcome" else arguments[0]["request_id"]
         self.asked.append(request_id)
         answer = self.answers.get(request_id, self.answers.get("*"))
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -61,9 +61,12 @@ def customer(record: AskedRecord) -> Iterator[Visiting]:
 
 
 @pytest.fixture
-def say(customer: Visiting) -> Say:
-    counter = Counter(customer, "")
+def counter(customer: Visiting) -> Counter:
+    return Counter(customer, "")
 
+
+@pytest.fixture
+def say(counter: Counter) -> Say:
     def said(line: str) -> Reply:
         command = parse(line)
         assert command is not None
@@ -89,6 +92,34 @@ def test_what_was_answered_is_said_though_the_next_is_not(
     assert "7.20" in str(reply.data)
     assert customer.asked == ["me-1", "me-2"]  # Where nobody answers, nobody is asked for the third.
     assert [each.id for each in record.unanswered] == ["me-2", "me-3"]
+
+
+@pytest.mark.parametrize("line", ["pending", "again"])
+def test_what_was_answered_before_a_ctrl_c_is_said(
+    record: AskedRecord, customer: Visiting, say: Say, counter: Counter, line: str
+) -> None:
+    for number in (1, 2):
+        record.asked(purchase(number))
+    customer.answers = {"me-1": sold(purchase(1).argument), "*": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        say(line)
+    reply = counter.cut_short
+    assert reply is not None
+    assert "you bought 1 fish from olga" in "\n".join(reply.lines)
+    with pytest.raises(KeyboardInterrupt):
+        say(line)
+    assert counter.cut_short is None  # Nothing more was answered.
+
+
+def test_what_cannot_be_looked_for_hides_nothing_else(record: AskedRecord, customer: Visiting, say: Say) -> None:
+    for number in (1, 2):
+        record.asked(purchase(number))
+    refused = BadRequest(field="request_id", why="is not one of me, who asks")
+    customer.answers = {"me-1": refused, "me-2": sold(purchase(2).argument)}
+    reply = say("pending")
+    assert "cannot be looked for (request_id: is not one of me" in reply.lines[0]
+    assert "you bought 1 fish from olga" in reply.lines[1]
+    assert reply.code == NOT_KNOWN
 
 
 @pytest.mark.parametrize("error", [*SILENT, RefusedLater("buy", "clock: must be another")])
