@@ -44,6 +44,7 @@ class Counter:
         self._town = town
         self._area = area
         self.cut_short: Reply | None = None
+        self._answered_since: list[AskedFor] = []
         self._does: dict[str, Callable[..., Reply]] = {
             "look": self._look,
             "search": self._search,
@@ -132,9 +133,14 @@ class Counter:
         return Reply(command="sell", lines=[sentences.deposited(deposit)], data={"deposit": deposit})
 
     def _same_as(self, method: str, **wanted: object) -> AskedFor | None:
-        """What was asked for in the same words and not answered: to say it again is to ask again."""
-        alike = (a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items())
-        return next((asked for asked in alike if asked.area == self._area), None)
+        """What was asked for in the same words and not answered, or not before this visit began: to say it again is
+        to ask again, once."""
+        for asked in (*self.unanswered, *self._answered_since):
+            is_here = (asked.method, asked.area) == (method, self._area)
+            if is_here and wanted.items() <= asked.argument.items():
+                self._answered_since = [each for each in self._answered_since if each.id != asked.id]
+                return asked
+        return None
 
     def _repeat(self, name: str, asked: AskedFor) -> Reply:
         try:
@@ -155,6 +161,15 @@ class Counter:
         return Reply(command=name, lines=[*lines, sentences.bought(outcome)], data={"outcome": outcome}, code=code)
 
     # -- what is not answered yet --------------------------------------------------------------------------
+
+    def recall(self) -> Reply:
+        """Does as `pending`, at the beginning of a visit by a program, which may have been killed before it heard:
+        the first time that it says the same again it asks for that again, and buys nothing more."""
+        before = self.unanswered
+        reply = self.pending()
+        left = {asked.id for asked in self.unanswered}
+        self._answered_since = [asked for asked in before if asked.id not in left]
+        return reply
 
     def pending(self) -> Reply:
         """Looks for what became of everything that is unanswered, and says it, also where nobody answers."""

@@ -153,15 +153,21 @@ class _Session:
 
     def recall(self, is_prompt: bool) -> None:
         """Says what became of what was left unanswered."""
-        if self._counter.unanswered:
-            reply = self._run(Command(name="pending"))
-            if is_prompt:
-                self._teller.reply(reply)
-            else:
-                for (
-                    line
-                ) in reply.lines:  # The answers to come are those to the commands, so this is said beside them.
-                    self._teller.warn(line)
+        if not self._counter.unanswered:
+            return
+        if is_prompt:
+            self._teller.reply(self._run(Command(name="pending")))
+            return
+        try:
+            self._say_beside(self._counter.recall())
+        except KeyboardInterrupt:
+            self._say_beside(self._counter.cut_short)
+            raise
+
+    def _say_beside(self, reply: Reply | None) -> None:
+        """Says to a program what is no answer to a command of its own."""
+        for line in reply.lines if reply is not None else ():
+            self._teller.warn(line)
 
     def serve(self, command: Command) -> None:
         """Carries out one command and says what came of it."""

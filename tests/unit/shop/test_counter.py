@@ -111,6 +111,24 @@ def test_what_was_answered_before_a_ctrl_c_is_said(
     assert counter.cut_short is None  # Nothing more was answered.
 
 
+def test_a_program_that_says_again_what_it_did_not_hear_of_buys_nothing_more(
+    record: AskedRecord, customer: Visiting, say: Say, counter: Counter
+) -> None:
+    """It was killed before it heard. What became of it is found when the visit begins."""
+    record.asked(purchase(1))
+    customer.answers = {"me-1": sold(purchase(1).argument)}
+    assert "you bought 1 fish from olga" in counter.recall().lines[0]
+    reply = say("buy fish")
+    assert reply.code == DONE
+    assert "asked again, with the same id" in reply.lines[0]
+    assert customer.asked == ["me-1", "me-1"]
+    assert record.unanswered == []
+    assert {told.outcome["request_id"] for told in record.told} == {"me-1"}
+    customer.answers = {"*": sold({**purchase(1).argument, "request_id": "another"})}
+    say("buy fish")
+    assert customer.asked[-1] != "me-1"  # Once it has heard, it wants more.
+
+
 def test_what_cannot_be_looked_for_hides_nothing_else(record: AskedRecord, customer: Visiting, say: Say) -> None:
     for number in (1, 2):
         record.asked(purchase(number))
