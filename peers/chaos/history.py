@@ -44,8 +44,8 @@ _TOLD = (
 
 
 class History(Events):
-    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0: by it is told
-    when something happened that others noted, and by nothing else, for that clock may be set while the run goes on."""
+    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0: it tells when
+    something happened that others noted, and nothing else, for that clock may be set while the run goes on."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,8 +21,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from peers.books_address import without_secrets
 from peers.cli import commands
-from peers.errors import BazaarError
+from peers.errors import BazaarError, SettingsError
 from peers.output import forgive_output
+from peers.text import escaped, is_text
 
 FAULT = 70
 """Exit code: there is a fault in the program (EX_SOFTWARE of sysexits.h)."""
@@ -34,6 +35,8 @@ _OF_THE_MACHINE = frozenset(
     )
 )
 """What the machine refuses is no fault of the program, wherever it comes from."""
+
+_OURS = "BAZAAR_"  # So the names of our variables in the environment begin.
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _EPILOG = """Begin with: bazaar run localhost 6
@@ -94,6 +97,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def invoke(arguments: list[str]) -> int:
     """Runs one command; returns its exit code."""
     try:
+        _check_text(arguments)
         group = typer.main.get_command(app)
         # `group.main` is avoided: it turns a broken pipe of any kind into exit code 1.
         with group.make_context("bazaar", arguments or ["--help"]) as context:
@@ -112,6 +116,16 @@ def invoke(arguments: list[str]) -> int:
         message = getattr(error, "format_message", None)
         return _refuse(message()) if message is not None else _confess(error)
     return code if isinstance(code, int) else 0
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Raises SettingsError for bytes that are no text, in an argument or in a variable of ours."""
+    for each in arguments:
+        if not is_text(each):
+            raise SettingsError(f"{escaped(each)} is not UTF-8: say it in that")
+    for name, value in os.environ.items():
+        if name.startswith(_OURS) and not is_text(value):
+            raise SettingsError(f"{name} in the environment is not UTF-8: say it in that")
 
 
 def _refuse(message: str) -> int:

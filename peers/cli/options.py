@@ -8,8 +8,29 @@ from typing import Annotated
 
 import typer
 
+from peers.errors import SettingsError
+from peers.text import escaped, is_text
+
+
+def _named_in_text(path: Path) -> Path:
+    """Refuses a directory that is, by way of where we are, in one whose name is no text: no word of it could be kept
+    in the town's files, nor said to others."""
+    there = str(path.absolute())
+    if not is_text(there):
+        raise SettingsError(f"--dir: the name of {escaped(there)} is not UTF-8; choose another directory")
+    return path
+
+
 DirOption = Annotated[
-    Path, typer.Option("--dir", metavar="PATH", help="The town's directory.", show_default=True, file_okay=True)
+    Path,
+    typer.Option(
+        "--dir",
+        metavar="PATH",
+        help="The town's directory.",
+        show_default=True,
+        file_okay=True,
+        callback=_named_in_text,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

@@ -7,6 +7,15 @@ is trader now, until there is an answer or its patience ends.
 from peers.customer.answers import Earnings, Trader
 from peers.customer.certificate import show_certificate
 from peers.customer.customer import Customer
-from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
+from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked, RefusedLater
 
-__all__ = ["CircuitOpen", "Customer", "Earnings", "NoAnswer", "NotAsked", "Trader", "show_certificate"]
+__all__ = [
+    "CircuitOpen",
+    "Customer",
+    "Earnings",
+    "NoAnswer",
+    "NotAsked",
+    "RefusedLater",
+    "Trader",
+    "show_certificate",
+]

@@ -16,7 +16,7 @@ from peers.customer.errors import CircuitOpen, NoAnswer
 from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
 from peers.rpc.forms.public_form import Document
-from peers.rpc.rpc_connection import CallFailed, RpcConnection
+from peers.rpc.rpc_connection import AnotherListens, CallFailed, NobodyListens, RpcConnection
 
 _LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.
 
@@ -37,6 +37,7 @@ class _Post:
 
 class TraderCalls:
     """The calls of one customer, for one thread. `timeout_s` bounds one call; `tries` counts them, in vain or not.
+    `may_have_run` says whether a try of the last `ask` before its answer went out: what it asks may have been done.
     `area` is whose post it trades at, in a town with several; another is asked only where a call says so.
 
     `on_status` gets what a trader of that area says of itself before it is asked anything; `on_news` gets word of
@@ -56,6 +57,7 @@ class TraderCalls:
         on_news: OnNews | None = None,
     ) -> None:
         self.tries = 0
+        self.may_have_run = False
         self._where = endpoint(host, port)
         self._names = NameServerClient(host, port, timeout_s)
         self._own = _Post(area)
@@ -98,6 +100,7 @@ class TraderCalls:
 
         Raises BadRequest as answered, NoAnswer if there is no answer in `within_s`, CircuitOpen if nothing was sent,
         as nobody in the town has answered for a while."""
+        self.may_have_run = False
         blocked_s = self._breaker.admit(time.monotonic())
         if blocked_s:
             raise CircuitOpen(self._where, blocked_s)
@@ -105,11 +108,15 @@ class TraderCalls:
         backoff = Backoff(self._rng)
         post = self._own if area is None else self._posts.setdefault(area, _Post(area))
         while True:
+            tries = self.tries
             try:
                 return self._try(post, method, arguments, deadline_s)
             except BadRequest:
                 raise
             except (CallFailed, TownError, WireError) as error:
+                # A trader that leaves office, or closes its post, may have taken it in before.
+                if self.tries > tries and not isinstance(error, NobodyListens | AnotherListens):
+                    self.may_have_run = True
                 told_s = error.retry_after_ms / 1000 if isinstance(error, PostClosed) else 0.0
                 if not self._wait(backoff.next_s(told_s), deadline_s):
                     what = method if post is self._own else f"{method} in {post.area}"

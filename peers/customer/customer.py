@@ -14,24 +14,27 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from peers.core.calls import AsOf
-from peers.core.market.limits import checked, read_price
-from peers.core.market.records import Offer, PurchaseRequest
-from peers.core.membership.clocks import Clock, Stamp, VectorStamp, make_clock
+from peers.core.market.limits import checked, read_price, shown
+from peers.core.market.records import Offer, PurchaseRequest, clock_of
+from peers.core.membership.clocks import Clock, LamportStamp, Stamp, VectorStamp, make_clock
 from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
-from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked
+from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked, RefusedLater
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
-from peers.errors import BadRequest
+from peers.customer.unheard import Unheard
+from peers.errors import BadRequest, TownError
 from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.rpc.forms.read_form import as_of_dict, as_of_in
+from peers.text import is_text
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
+_NOT_STAMPED = LamportStamp(lamport=0)  # What is asked for gets its time when it is known to be new.
 
 
 class Customer:
@@ -47,9 +50,11 @@ class Customer:
     vain included.
 
     Each method that asks raises NoAnswer if there is no answer in that time (whether it was done is not known then;
-    NotAsked, a NoAnswer: it was not), and CircuitOpen, at once, if nobody has answered for a while (it was not done);
-    both are TownErrors. BadRequest is raised at once for a name, a quantity, a price or an id beyond the limits of
-    the market (`peers.core.market.limits`), and for what the trader refuses.
+    NotAsked, a NoAnswer: it was not), and CircuitOpen, at once, if nobody has answered for a while (nothing was sent
+    now); both are TownErrors. BadRequest is raised at once for a name, a quantity, a price or an id beyond the limits
+    of the market (`peers.core.market.limits`), and for what the trader refuses; RefusedLater, a NoAnswer, of what was
+    sent before and not answered, which may have been done. To call `buy` or `deposit` again with an id that was not
+    answered is to ask again for what was first sent.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Customer:
         self._clock: Clock | None = make_clock(clock, self.name) if clock is not None else None
         self._patience_s = patience_s
         self._record = record
+        self._unheard = Unheard(record)
         self._town = town
         self._area = area
         self._other_areas = tuple(each for each in areas if each != area)
@@ -95,7 +101,7 @@ class Customer:
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
 
-    def __enter__(self) -> Customer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -125,11 +131,11 @@ class Customer:
         purchase = PurchaseRequest(
             request_id=checked("request_id", request_id or self._fresh_id()),
             buyer=self.name,
-            item=item,
+            item=_name_of(item),
             quantity=checked("quantity", quantity),
-            clock=self._stamp(within_s),
+            clock=_NOT_STAMPED,
         )
-        return self._ask_once("buy", request_dict(purchase), within_s)
+        return self._ask_once("buy", request_dict(purchase), within_s, chosen=bool(request_id))
 
     def deposit(
         self,
@@ -144,12 +150,12 @@ class Customer:
         goods = Offer(
             deposit_id=checked("deposit_id", deposit_id or self._fresh_id("d")),
             seller=self.name,
-            item=item,
+            item=_name_of(item),
             quantity=checked("quantity", quantity),
             price=read_price(price),
-            clock=self._stamp(within_s),
+            clock=_NOT_STAMPED,
         )
-        return self._ask_once("deposit", offer_dict(goods), within_s)
+        return self._ask_once("deposit", offer_dict(goods), within_s, chosen=bool(deposit_id))
 
     def search(self, item: str | None = None, *, within_s: float | None = None) -> list[Document]:
         """Returns what can be bought of `item`, or of all items, a row for each deposit. It is never older than what
@@ -174,7 +180,11 @@ class Customer:
         names = {*self._told, self._area, *self._other_areas} if self._one_log else self._told.keys()
         since = {each: self._since(each) for each in names}
         asked_s = time.monotonic()
-        found: Document = dict(self.ask("search_areas", item, wanted, since, within_s=within_s, area=area))
+        found: Document = dict(
+            self.ask(
+                "search_areas", None if item is None else _name_of(item), wanted, since, within_s=within_s, area=area
+            )
+        )
         known = (self._area, *self._other_areas) if wanted is None else wanted
         self._journals.note_areas(area, asked_s, item, known, found, since)
         self._one_log = self._one_log or bool(found.get("one_log"))
@@ -185,48 +195,66 @@ class Customer:
     def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
         asked_s = time.monotonic()
         since = self._since(area)
-        found = self.ask("browse", item, since, within_s=within_s, area=area)
+        found = self.ask("browse", None if item is None else _name_of(item), since, within_s=within_s, area=area)
         self._journals.note_search(area, asked_s, item, found, since)
         self._one_log = self._one_log or bool(found.get("area"))
         self._hear(area, found)
         return list(found["rows"])
 
-    def _ask_once(self, method: Literal["buy", "deposit"], argument: Document, within_s: float | None) -> Document:
-        asked = AskedFor(method=method, argument=argument, at_ms=_now_ms(), town=self._town, area=self._area)
-        if self._record is not None:
-            self._record.asked(asked)
+    def _ask_once(
+        self, method: Literal["buy", "deposit"], argument: Document, within_s: float | None, *, chosen: bool
+    ) -> Document:
+        """Asks for what is new, with the time of now, and for what it asked for before as it was then."""
+        before = self._unheard.same(method, argument, town=self._town, area=self._area, chosen=chosen)
+        if before is not None:
+            return self.ask_again(before, within_s=within_s)
+        stamped = {**argument, "clock": clock_of(self._stamp(within_s))}
+        asked = AskedFor(method=method, argument=stamped, at_ms=_now_ms(), town=self._town, area=self._area)
+        self._unheard.begin(asked, chosen=chosen)
         try:
-            return self.ask_again(asked, within_s=within_s)
-        except CircuitOpen:
-            self.forget(asked)  # It was never sent.
+            return self._send(asked, within_s)
+        except NoAnswer:
+            raise
+        except (BadRequest, TownError):
+            self.forget(asked)  # It was refused at once, or never sent.
             raise
 
-    # -- what was asked for before ---------------------------------------------------------------------------
-
-    @property
-    def unanswered(self) -> list[AskedFor]:
-        """What it has asked for and not heard of, in this life or an earlier one; nothing without a record."""
-        return self._record.unanswered if self._record is not None else []
-
-    def ask_again(self, asked: AskedFor, *, within_s: float | None = None) -> Document:
-        """Sends a request once more with its id and contents as they were, to the post it was for, so that it happens
-        once; returns what `buy` or `deposit` would have. For what it raises, see the class."""
+    def _send(self, asked: AskedFor, within_s: float | None) -> Document:
+        """Sends a request until it is answered. BadRequest: it was refused at once, so that nothing was done."""
         if asked.method == "buy":
             self._journals.note(asked.area, "asked", request=asked.argument)
         else:
             self._journals.note(asked.area, "offered", offer=asked.argument)
         try:
             answer: Document = self.ask(asked.method, asked.argument, within_s=within_s, area=asked.area)
-        except BadRequest:
-            self.forget(asked)  # Nothing was done, for whoever is asked refuses it.
+        except BadRequest as error:
+            if self._calls.may_have_run:
+                raise RefusedLater(asked.method, error) from error
             raise
         if asked.method == "buy":
-            self._journals.note(asked.area, "told", outcome=answer)
+            self._journals.note_answer(asked.area, "told", outcome=answer)
         else:
-            self._journals.note(asked.area, "deposited", deposit=answer)
+            self._journals.note_answer(asked.area, "deposited", deposit=answer)
         self._hear(asked.area, answer)
         self._settle(asked, answer)
         return answer
+
+    # -- what was asked for before ---------------------------------------------------------------------------
+
+    @property
+    def unanswered(self) -> list[AskedFor]:
+        """What it has asked for and not heard of, in this life or an earlier one; nothing without a record."""
+        return self._unheard.kept
+
+    def ask_again(self, asked: AskedFor, *, within_s: float | None = None) -> Document:
+        """Sends a request once more with its id and contents as they were, to the post it was for, so that it happens
+        once; returns what `buy` or `deposit` would have. For what it raises, see the class; whatever that is, the
+        request stays unanswered, and a refusal is a RefusedLater: it does not say what became of it before."""
+        self._unheard.begin(asked, chosen=False)
+        try:
+            return self._send(asked, within_s)
+        except BadRequest as error:
+            raise RefusedLater(asked.method, error) from error
 
     def look_up(self, asked: AskedFor, *, within_s: float | None = None) -> Document | None:
         """Returns what became of a request without sending it again: its outcome, or the row of a deposit that holds
@@ -234,7 +262,7 @@ class Customer:
         if asked.method == "buy":
             found = self._outcome(asked.id, within_s, asked.area)
             if found is not None:
-                self._journals.note(asked.area, "told", outcome=found)
+                self._journals.note_answer(asked.area, "told", outcome=found)
         else:
             rows = self._search(asked.item, within_s, asked.area)
             found = next((row for row in rows if row.get("deposit_id") == asked.id), None)
@@ -244,12 +272,10 @@ class Customer:
 
     def forget(self, asked: AskedFor) -> None:
         """Lets go of a request: nobody will look for its outcome. If it is on its way, it may happen all the same."""
-        if self._record is not None:
-            self._record.settled(asked.id)
+        self._unheard.settled(asked)
 
     def _settle(self, asked: AskedFor, answer: Document) -> None:
-        if self._record is not None:
-            self._record.settled(asked.id, answer if asked.method == "buy" else None)
+        self._unheard.settled(asked, answer if asked.method == "buy" else None)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -325,6 +351,13 @@ class Customer:
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1
         return f"{self.name}-{self._session}-{kind}{self._number}"
+
+
+def _name_of(item: str) -> str:
+    """Which items there are, the town knows; here it is seen to that this is text at all, for it is sent and kept."""
+    if not is_text(item):
+        raise BadRequest(field="item", why=f"must be the name of one that is traded, not {shown(item)}")
+    return item
 
 
 def _now_ms() -> int:

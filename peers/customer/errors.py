@@ -22,9 +22,20 @@ class NotAsked(NoAnswer):
         TownError.__init__(self, f"no trader answered in {within_s:g} s ({why}), so nothing was asked for")
 
 
+class RefusedLater(NoAnswer):
+    """It is refused now, but was sent before and not answered: nobody knows whether that was done."""
+
+    def __init__(self, method: str, why: object) -> None:
+        TownError.__init__(
+            self,
+            f"{method} is refused now ({why}), but was sent before and not answered; whether it was done then is not "
+            "known",
+        )
+
+
 class CircuitOpen(TownError):
-    """Nothing was sent, for nobody in the town has answered for a while. `retry_in_s` says when the next try goes
-    through."""
+    """Nothing was sent now, for nobody in the town has answered for a while; of what was sent before with the same id
+    it says nothing. `retry_in_s` says when the next try goes through."""
 
     def __init__(self, where: str, retry_in_s: float) -> None:
         self.retry_in_s = retry_in_s

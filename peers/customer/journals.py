@@ -24,7 +24,7 @@ _ROWS_NOTED = 8
 
 class Journals:
     """The journals of customer `name`. `directories`: of each area the directory that its journals are in, None where
-    none are kept. Each is opened when first needed; TownError if it cannot be written."""
+    none are kept. Each is opened when first needed."""
 
     def __init__(self, name: str, directories: Mapping[str, Path | None]) -> None:
         self._name = name
@@ -34,14 +34,37 @@ class Journals:
         self._read_s: deque[float] = deque(maxlen=_READS_A_SECOND)
 
     def note(self, area: str, kind: str, **payload: Any) -> None:
-        """Writes down what was asked of the post of `area`, or told by it."""
+        """Writes down what is asked of the post of `area`. TownError if it cannot be written: it must not be asked
+        then."""
+        journal = self._journal(area)
+        if journal is not None:
+            journal.write(_now_ms(), kind, **payload)
+
+    def note_answer(self, area: str, kind: str, **payload: Any) -> None:
+        """Writes down what was told by the post of `area`. Where that cannot be written now it is later, before
+        anything else, for it was told all the same."""
+        with contextlib.suppress(TownError):  # Where nothing was written yet, there is nothing that this belongs to.
+            journal = self._journal(area)
+            if journal is not None:
+                journal.keep(_now_ms(), kind, **payload)
+
+    def _journal(self, area: str) -> Journal | None:
+        """Returns the journal of an area, None where none is kept; TownError if it cannot be begun."""
         directory = self._directories.get(area)
-        if directory is None:
-            return
-        if area not in self._open:
-            self._open[area] = Journal(directory, self._name)
-            self._write(area, "opened", {})  # What an earlier life was told, this one does not know.
-        self._write(area, kind, payload)
+        if directory is None or area in self._open:
+            return self._open.get(area)
+        try:
+            journal = Journal(directory, self._name)
+        except OSError as error:
+            why = error.strerror or error
+            raise TownError(f"the journal of {self._name} cannot be opened in {directory} ({why})") from error
+        try:
+            journal.write(_now_ms(), "opened")  # What an earlier life was told, this one does not know.
+        except BaseException:
+            journal.close()
+            raise
+        self._open[area] = journal
+        return journal
 
     def note_search(
         self, area: str, asked_s: float, item: str | None, found: Document, since: Document | None = None
@@ -100,12 +123,11 @@ class Journals:
             for area, each in lines:
                 self.note(area, "read", read={**each, "asked_us": round(asked_s * 1_000_000)})
 
-    def _write(self, area: str, kind: str, payload: dict[str, Any]) -> None:
-        self._open[area].write(time.time_ns() // 1_000_000, kind, **payload)
-
     def close(self) -> None:
-        """Closes them all."""
+        """Closes them all, with what was told in them if it can be written."""
         for journal in self._open.values():
+            with contextlib.suppress(OSError):
+                journal.catch_up()
             journal.close()
 
 
@@ -114,3 +136,7 @@ def _search_words(item: str | None, found: Document, since: Document | None) -> 
     as_of = {field: found.get(field) for field in ("term", "seq", "place", "area", "within_ms")}
     seen = {"rows": len(rows), "digest": seen_digest(rows), "first": rows[:_ROWS_NOTED]}
     return {"what": "search", "item": item, **as_of, **seen, **({} if since is None else {"since": since})}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

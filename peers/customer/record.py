@@ -3,11 +3,12 @@
 A request is written down, and the disk has it, before it is sent. So whoever was killed between asking and hearing
 finds, when it is started again, the id and the contents of what it asked for, and can look for the outcome, or ask
 again with the same id. That the answer came is written down too, but need not survive a loss of power: at worst a
-question that was answered is asked once more, and gets the same answer.
+question that was answered is asked once more, and gets the same answer. So is one whose answer found no room: it is
+known here, and written down with what comes next, or at the end, once there is room.
 
 The file has one JSON object a line; the first says of which version it is and whose. A last line that is torn was
-never finished, so what it was to announce was never sent: it is cut off. Any other line that cannot be read is no
-such thing, and nothing is guessed: the file is refused.
+never finished: a request that it was to announce was never sent, an answer is looked for again. It is cut off. Any
+other line that cannot be read is no such thing, and nothing is guessed: the file is refused.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class AskedRecord:
     """The record of customer `name` at `path`, for one process at a time and one thread.
 
     `warnings` say what was found to be torn. TownError if another process has it open, if it is of another version
-    or cannot be read, or if it cannot be written."""
+    or cannot be read, or if it cannot be written; a process that was forked off has to open one of its own."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -91,24 +92,33 @@ class AskedRecord:
         self._name = name
         self._unanswered: dict[str, AskedFor] = {}
         self._told: deque[Told] = deque(maxlen=MOST_KEPT)
+        # The requests of which it is not known whether the disk has them. They were never sent.
+        self._unsure: set[str] = set()
+        self._process = os.getpid()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
-            raise TownError(f"{path} cannot be written ({error.strerror or error}): choose another --dir") from error
+            raise self._unusable(error) from error
         try:
             self._claim()
             self._read()
-            self._rewrite()
+            self._is_doubtful = True
+            self._is_unnoted = False
+            try:
+                self._rewrite()
+                self._is_doubtful = False
+            except OSError:
+                # What is in it can be looked for all the same; nothing new is asked until there is room.
+                if not path.exists():
+                    raise
             self._file = self._open()
             # Where the last whole line ends.
             self._end = os.fstat(self._file).st_size
-            self._is_doubtful = False
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
-                why = error.strerror or error
-                raise TownError(f"{path} cannot be used ({why}): choose another --dir") from error
+                raise self._unusable(error) from error
             raise
 
     def __enter__(self) -> AskedRecord:
@@ -120,7 +130,8 @@ class AskedRecord:
         self.close()
 
     def close(self) -> None:
-        """Lets another process have it."""
+        """Lets another process have it, with all in it if it can be written."""
+        self.catch_up()
         os.close(self._file)
         os.close(self._lock)
 
@@ -137,75 +148,113 @@ class AskedRecord:
     def asked(self, request: AskedFor) -> None:
         """Writes down that `request` is about to be sent; returns once the disk has it. TownError if it cannot be
         written: then it must not be sent."""
-        if request.id in self._unanswered:
+        try:
+            if not self._has_on_disk(request.id):
+                self._make_sure()
+            if not self._has_on_disk(request.id):
+                self._write_down(request)
+        except TownError as error:
+            raise TownError(f"{error}; nothing is asked, for what is not kept could be bought twice") from error
+
+    def settled(self, request_id: str, outcome: dict[str, Any] | None = None) -> None:
+        """Notes that nobody waits for this any more: it was answered, refused for good, or let go. What is so is so
+        whether or not it can be written: if not, it is written later, and `catch_up` says why."""
+        asked = self._unanswered.get(request_id)
+        if asked is None:
             return
-        self._make_sure()
+        line = _Line(settled=request_id)
+        if outcome is not None:
+            told = Told(outcome=outcome, town=asked.town, area=asked.area)
+            line = _line_of(told)
+            # First, for a Ctrl-C may come between: it is in one of the two then, or in both.
+            self._told.append(told)
+        del self._unanswered[request_id]
+        self._unsure.discard(request_id)
+        self._is_unnoted = True
+        with suppress(TownError):
+            self._append(line, durable=False)
+            self._is_unnoted = False
+
+    def catch_up(self) -> str:
+        """Writes what could not be written yet, if it can be now. Returns why what was settled is not noted, empty if
+        it is."""
+        try:
+            self._make_sure()
+        except TownError as error:
+            return str(error) if self._is_unnoted else ""
+        return ""
+
+    def _write_down(self, request: AskedFor) -> None:
         # First, for a Ctrl-C may come while it is written: it is kept then, whether or not it was sent.
+        self._unsure.add(request.id)
         self._unanswered[request.id] = request
         try:
             self._append(_Line(asked=request), durable=True)
         except TownError:
             del self._unanswered[request.id]
+            self._unsure.discard(request.id)
             raise
+        self._unsure.discard(request.id)
 
-    def settled(self, request_id: str, outcome: dict[str, Any] | None = None) -> None:
-        """Writes down that nobody waits for this any more: it was answered, refused for good, or let go. TownError
-        if it cannot be written."""
-        asked = self._unanswered.pop(request_id, None)
-        if asked is None:
-            return
-        if outcome is None:
-            self._append(_Line(settled=request_id), durable=False)
-            return
-        told = Told(outcome=outcome, town=asked.town, area=asked.area)
-        self._append(_line_of(told), durable=False)
-        self._told.append(told)
+    def _has_on_disk(self, request_id: str) -> bool:
+        return request_id in self._unanswered and request_id not in self._unsure
 
     def _append(self, line: _Line, *, durable: bool) -> None:
         self._make_sure()
+        whole = msgspec.json.encode(line) + b"\n"
+        # Until it is all done, for a Ctrl-C may come at any moment and leave it half done.
+        self._is_doubtful = True
         try:
-            whole = msgspec.json.encode(line) + b"\n"
             if os.write(self._file, whole) < len(whole):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # The disk took a part of it.
             if durable:
                 os.fsync(self._file)
-            self._end += len(whole)
         except OSError as error:
             self._take_back()
             raise self._not_written(error) from error
+        self._end += len(whole)
+        self._is_doubtful = False
 
     def _make_sure(self) -> None:
-        """Has the file be known to be right before more is written to it. TownError if it cannot be written."""
-        if self._is_doubtful:
-            try:
+        """Has the file be known to be right before more is written to it. TownError if it cannot be written, or is
+        no longer this one's to write."""
+        if os.getpid() != self._process:
+            raise TownError(f"{self.path} is in use by the process that opened this; open another record here")
+        try:
+            if not os.fstat(self._lock).st_nlink:
+                raise TownError(
+                    f"{self.path} was removed while it was in use, and may be another's by now: end this visit, and "
+                    "begin another"
+                )
+            if self._is_doubtful or not os.fstat(self._file).st_nlink:
                 self._begin_anew()
-            except OSError as error:
-                raise self._not_written(error) from error
+        except OSError as error:
+            raise self._not_written(error) from error
 
     def _not_written(self, error: OSError) -> TownError:
-        return TownError(
-            f"{self.path} cannot be written ({error.strerror or error}), so nothing is asked: what is not kept "
-            "could be bought twice"
-        )
+        return TownError(f"{self.path} cannot be written ({error.strerror or error})")
 
     def _open(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def _take_back(self) -> None:
-        """Takes out what could not be written: it is not asked, so whoever opens this next must not ask it.
+        """Takes out what could not be written: a request of which that is so is not asked, so whoever opens this
+        next must not ask it.
 
         After a sync that failed nobody knows what the disk has of the file, and the next sync would not say: what the
         kernel could not write it may have dropped. So all of it is written anew before anything else is."""
-        self._is_doubtful = True
         with suppress(OSError):
             os.ftruncate(self._file, self._end)
 
     def _begin_anew(self) -> None:
         """Writes all that is of use into a new file in place of the doubtful one. OSError if that cannot be done."""
+        self._is_doubtful = True
         self._rewrite()
-        fresh = self._open()
-        os.close(self._file)
-        self._file, self._end, self._is_doubtful = fresh, os.fstat(fresh).st_size, False
+        before, self._file = self._file, self._open()
+        os.close(before)
+        self._end = os.fstat(self._file).st_size
+        self._unsure.clear()
+        self._is_doubtful = self._is_unnoted = False
 
     # -- opening it ----------------------------------------------------------------------------------------
 
@@ -217,6 +266,15 @@ class AskedRecord:
                 f"another shop of the customer {self._name} is open here: end it, or choose another --name"
             ) from None
 
+    def _unusable(self, error: OSError) -> TownError:
+        why = f"{self.path} cannot be written ({error.strerror or error})"
+        if self.path.exists():
+            return TownError(
+                f"{why}: see to it that it can, for it says what you asked for, and in another place all of that "
+                "would be bought anew"
+            )
+        return TownError(f"{why}: choose another --dir")
+
     def _read(self) -> None:
         try:
             content = self.path.read_bytes()
@@ -225,7 +283,8 @@ class AskedRecord:
         *lines, rest = content.split(b"\n")
         if rest:
             self.warnings.append(
-                f"{self.path} ends in the middle of a line: what that was to announce was never sent, and is dropped"
+                f"{self.path} ends in the middle of a line, which is dropped: a request in it was never sent, and an "
+                "answer in it is looked for again"
             )
         if not lines:
             return

@@ -7,6 +7,7 @@ Where it cannot be written (the disk is full), nothing may follow from it until 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -57,11 +58,19 @@ class Journal:
         return bool(self._backlog)
 
     def write(self, at_ms: int, kind: str, **payload: Any) -> None:
-        """Appends one entry; `at_ms` is the time of day. TownError if it cannot be written; then it is not kept."""
+        """Appends one entry; `at_ms` is the time of day. TownError if it, or one before it, cannot be written; then
+        it is not kept."""
         try:
+            self.catch_up()
             self._append(self._line(at_ms, {"kind": kind, **payload}))
         except OSError as error:
             raise TownError(f"the journal of {self._peer} cannot be written ({error.strerror or error})") from error
+
+    def keep(self, at_ms: int, kind: str, **payload: Any) -> None:
+        """Appends one entry; where it cannot be written now it is kept, and written before the next one."""
+        self._backlog.append(self._line(at_ms, {"kind": kind, **payload}))
+        with contextlib.suppress(OSError):
+            self.catch_up()
 
     def note(self, report: Report, at_ms: int) -> None:
         """Writes down what a report says, if it is for the journal. OSError if it cannot be written; then it is kept,

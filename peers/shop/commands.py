@@ -8,6 +8,7 @@ import shlex
 import msgspec
 
 from peers.errors import SettingsError
+from peers.text import escaped, is_text
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,17 +51,31 @@ COMMANDS: dict[str, Usage] = {
 EVERYWHERE = "all"
 """What to say after `search` to look in all areas."""
 
+LEAVE = "quit"
+"""What to say to leave, at a prompt or in a pipe."""
+
 _ALIASES = {"exit": "quit", "q": "quit", "?": "help", "ls": "look", "deposit": "sell"}
 
 
 def parse(line: str) -> Command | None:
     """Returns the command in a line, None for an empty one or a comment (`# …`). SettingsError, which says what to
     say instead, for what is none."""
+    if not is_text(line):
+        raise SettingsError(f"{escaped(line.strip())} is not UTF-8: say it in that")
     try:
         words = shlex.split(line, comments=True)
     except ValueError as error:
         raise SettingsError(f"a quotation mark is left open ({error})") from error
     return command_of(words) if words else None
+
+
+def command_in(words: list[str]) -> Command:
+    """Returns the command in words that are said for themselves, not at a prompt or in a pipe. SettingsError also for
+    what makes sense only there."""
+    command = command_of(words)
+    if command.name == LEAVE:
+        raise SettingsError(f"{words[0]} ends a prompt or a pipe, and there is none: leave it out, or try help")
+    return command
 
 
 def command_of(words: list[str]) -> Command:
@@ -71,7 +86,7 @@ def command_of(words: list[str]) -> Command:
     if usage is None:
         near = difflib.get_close_matches(said, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else "try help"
-        raise SettingsError(f"there is no command {words[0]}: {hint}")
+        raise SettingsError(f"there is no command {words[0] or repr(words[0])}: {hint}")
     if not usage.least <= len(rest) <= usage.most:
         raise SettingsError(f"say: {usage.form}")
     return Command(name=name, words=rest)

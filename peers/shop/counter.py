@@ -9,11 +9,12 @@ import msgspec
 
 from peers.core.market.limits import read_price
 from peers.customer.customer import Customer
-from peers.customer.errors import NoAnswer, NotAsked
+from peers.customer.errors import NoAnswer, NotAsked, RefusedLater
 from peers.customer.record import AskedFor
-from peers.errors import BadRequest, BazaarError, SettingsError
+from peers.errors import BadRequest, BazaarError, SettingsError, TownError
 from peers.shop import sentences
 from peers.shop.commands import Command, quantity_in, search_in
+from peers.shop.sentences import Document
 
 _ELSEWHERE_S = 3.0  # So long the post of another area is asked what became of something.
 
@@ -35,12 +36,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter:
-    """Serves one customer, who has a record, in the town called `town`, at the post of `area`."""
+    """Serves one customer, who has a record, in the town called `town`, at the post of `area`. What came of a command
+    up to a Ctrl-C is in `cut_short`, None if nothing did."""
 
     def __init__(self, customer: Customer, town: str, area: str = "") -> None:
         self._customer = customer
         self._town = town
         self._area = area
+        self.cut_short: Reply | None = None
+        self._answered_since: list[AskedFor] = []
         self._does: dict[str, Callable[..., Reply]] = {
             "look": self._look,
             "search": self._search,
@@ -57,6 +61,7 @@ class Counter:
 
     def run(self, command: Command) -> Reply:
         """Carries out a command other than `quit`; whatever goes wrong is in the reply."""
+        self.cut_short = None
         try:
             return self._does[command.name](*command.words)
         except NotAsked as error:
@@ -74,8 +79,7 @@ class Counter:
     def _unheard(self, name: str, error: NoAnswer) -> Reply:
         if name not in ("buy", "sell", "again"):
             return failed(name, error)
-        lines = [str(error), "your request is kept: `pending` looks for what became of it, `again` asks again"]
-        return Reply(command=name, lines=lines, data={"error": str(error)}, code=NOT_KNOWN)
+        return _kept(name, error)
 
     # -- looking around ------------------------------------------------------------------------------------
 
@@ -117,21 +121,32 @@ class Counter:
         units = quantity_in(quantity)
         before = self._same_as("buy", item=item, quantity=units)
         if before is not None:
-            return self._once_more("buy", before)
+            return self._repeat("buy", before)
         return self._told("buy", self._customer.buy(item, units), [])
 
     def _sell(self, item: str, quantity: str, price: str) -> Reply:
         units = quantity_in(quantity)
         before = self._same_as("deposit", item=item, quantity=units, price=format(read_price(price), "f"))
         if before is not None:
-            return self._once_more("sell", before)
+            return self._repeat("sell", before)
         deposit = self._customer.deposit(item, units, price)
         return Reply(command="sell", lines=[sentences.deposited(deposit)], data={"deposit": deposit})
 
     def _same_as(self, method: str, **wanted: object) -> AskedFor | None:
-        """What was asked for in the same words and not answered: to say it again is to ask again."""
-        alike = (a for a in self.unanswered if a.method == method and wanted.items() <= a.argument.items())
-        return next((asked for asked in alike if asked.area == self._area), None)
+        """What was asked for in the same words and not answered, or not before this visit began: to say it again is
+        to ask again, once."""
+        for asked in (*self.unanswered, *self._answered_since):
+            is_here = (asked.method, asked.area) == (method, self._area)
+            if is_here and wanted.items() <= asked.argument.items():
+                self._answered_since = [each for each in self._answered_since if each.id != asked.id]
+                return asked
+        return None
+
+    def _repeat(self, name: str, asked: AskedFor) -> Reply:
+        try:
+            return self._once_more(name, asked)
+        except TownError as error:  # It may have been done when it was asked for first.
+            return _kept(name, error)
 
     def _once_more(self, name: str, asked: AskedFor) -> Reply:
         answer = self._customer.ask_again(asked)
@@ -141,28 +156,36 @@ class Counter:
         return Reply(command=name, lines=[line, sentences.deposited(answer)], data={"deposit": answer})
 
     @staticmethod
-    def _told(name: str, outcome: sentences.Document, lines: list[str]) -> Reply:
+    def _told(name: str, outcome: Document, lines: list[str]) -> Reply:
         code = DONE if outcome["status"] == "sold" else NOT_DONE
         return Reply(command=name, lines=[*lines, sentences.bought(outcome)], data={"outcome": outcome}, code=code)
 
     # -- what is not answered yet --------------------------------------------------------------------------
 
+    def recall(self) -> Reply:
+        """Does as `pending`, at the beginning of a visit by a program, which may have been killed before it heard:
+        the first time that it says the same again it asks for that again, and buys nothing more."""
+        before = self.unanswered
+        reply = self.pending()
+        left = {asked.id for asked in self.unanswered}
+        self._answered_since = [asked for asked in before if asked.id not in left]
+        return reply
+
     def pending(self) -> Reply:
-        """Looks for what became of everything that is unanswered, and says it. TownError if nobody answers at the
-        post of its own area; of others that is said."""
+        """Looks for what became of everything that is unanswered, and says it, also where nobody answers."""
         lines: list[str] = []
-        answers: list[dict[str, Any]] = []
-        silent: set[str] = set()
-        for asked in self.unanswered:
-            found = self._look_up(asked, silent)
-            what = f"you had asked {sentences.request(asked)} and not heard: "
-            if found is not None:
-                lines.append(what + sentences.answered(asked, found))
-                answers.append({"id": asked.id, "answer": found})
-            elif asked.area in silent:
-                lines.append(f"{what}nobody answers in {asked.area} just now")
-            else:
-                lines.append(f"{what}so far that has not arrived, or is not decided. `again` asks again, with its id")
+        answers: list[Document] = []
+        silent: dict[str, TownError] = {}
+        try:
+            for asked in self.unanswered:
+                became = self._look_into(asked, silent, answers)
+                lines.append(f"you had asked {sentences.request(asked)} and not heard: {became}")
+        except KeyboardInterrupt:
+            self.cut_short = self._looked_for(lines, answers) if lines else None
+            raise
+        return self._looked_for(lines, answers)
+
+    def _looked_for(self, lines: list[str], answers: list[Document]) -> Reply:
         elsewhere = len(self._customer.unanswered) - len(self.unanswered)
         if elsewhere:
             lines.append(f"{elsewhere} unanswered requests are of other towns (or of the books before --fresh): kept")
@@ -174,37 +197,45 @@ class Counter:
             code=NOT_KNOWN if left else DONE,
         )
 
-    def _look_up(self, asked: AskedFor, silent: set[str]) -> sentences.Document | None:
-        """Looks for what became of a request; the area is added to `silent` where another than its own, which nobody
-        is to wait for long, does not answer."""
-        if asked.area == self._area:
-            return self._customer.look_up(asked)
+    def _look_into(self, asked: AskedFor, silent: dict[str, TownError], answers: list[Document]) -> str:
+        """Looks for what became of a request, and says it; what it is goes into `answers`. Its area goes into
+        `silent` where nobody answers in it, which is waited for once, and in another area than its own not for long.
+        """
         if asked.area not in silent:
             try:
-                return self._customer.look_up(asked, within_s=_ELSEWHERE_S)
-            except NoAnswer:
-                silent.add(asked.area)
-        return None
+                found = self._customer.look_up(asked, within_s=None if asked.area == self._area else _ELSEWHERE_S)
+            except BadRequest as error:
+                return f"that cannot be looked for ({error})"
+            except TownError as error:
+                silent[asked.area] = error
+            else:
+                if found is None:
+                    return "so far that has not arrived, or is not decided. `again` asks again, with its id"
+                answers.append({"id": asked.id, "answer": found})
+                return sentences.answered(asked, found)
+        where = f"in {asked.area} " if asked.area else ""
+        return f"nobody answers {where}just now ({silent[asked.area]})"
 
     def _again(self) -> Reply:
         replies: list[Reply] = []
         silent: set[str] = set()
-        for asked in sorted(self.unanswered, key=lambda each: each.area != self._area):
-            if asked.area in silent:
-                continue
-            try:
-                replies.append(self._once_more("buy" if asked.method == "buy" else "sell", asked))
-            except NoAnswer as error:
+        try:
+            for asked in sorted(self.unanswered, key=lambda each: each.area != self._area):
+                if asked.area in silent:
+                    continue
+                replies.append(self._again_one(asked, silent))
+        except KeyboardInterrupt:
+            self.cut_short = _together("again", replies) if replies else None
+            raise
+        return _together("again", replies)
+
+    def _again_one(self, asked: AskedFor, silent: set[str]) -> Reply:
+        try:
+            return self._once_more("buy" if asked.method == "buy" else "sell", asked)
+        except TownError as error:
+            if not isinstance(error, RefusedLater):
                 silent.add(asked.area)
-                replies.append(self._unheard("again", error))
-        if not replies:
-            return Reply(command="again", lines=["all that you asked for was answered"])
-        return Reply(
-            command="again",
-            lines=[line for reply in replies for line in reply.lines],
-            data={"answers": [reply.data for reply in replies]},
-            code=max(reply.code for reply in replies),
-        )
+            return _kept("again", error)
 
     def _forget(self) -> Reply:
         """Also what is of other towns, which nobody here can look for."""
@@ -219,6 +250,24 @@ class Counter:
             lines=lines or ["there was nothing"],
             data={"forgotten": [each.id for each in forgotten]},
         )
+
+
+def _together(name: str, replies: list[Reply]) -> Reply:
+    """Returns the replies to all that was unanswered as one."""
+    return Reply(
+        command=name,
+        lines=[line for reply in replies for line in reply.lines] or ["all that you asked for was answered"],
+        data={"answers": [reply.data for reply in replies]} if replies else {},
+        code=max((reply.code for reply in replies), default=DONE),
+    )
+
+
+def _kept(name: str, error: TownError) -> Reply:
+    """Returns the reply to a request that may have been done, and is kept."""
+    line = "your request is kept: `pending` looks for what became of it, `again` asks again"
+    if isinstance(error, RefusedLater):
+        line += ", `forget` lets go of it"
+    return Reply(command=name, lines=[str(error), line], data={"error": str(error)}, code=NOT_KNOWN)
 
 
 def failed(name: str, error: BazaarError) -> Reply:

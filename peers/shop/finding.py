@@ -11,9 +11,10 @@ import msgspec
 
 from nameserver.client import find
 from peers.core.bounds import NO_RANK
+from peers.core.market.limits import checked
 from peers.core.names import rank_of
 from peers.endpoints import split_endpoint
-from peers.errors import SettingsError, TownError
+from peers.errors import BadRequest, SettingsError, TownError
 from peers.rpc.security.tls import TlsFiles, secure
 from peers.town.files.directory import Directory
 from peers.town.plan.areas import read_areas
@@ -79,10 +80,15 @@ def check_area(wanted: str | None, areas: Iterable[str]) -> None:
 
 
 def customer_name(given: str | None) -> str:
-    """Returns the name that a customer was given, or that of who is logged in. SettingsError for that of a peer."""
+    """Returns the name that a customer was given, or that of who is logged in. SettingsError for that of a peer,
+    and for what no customer may be called, which no file is to be made of."""
     if given is not None:
         if not given:
             raise SettingsError("--name: it is empty; leave it out, or say who you are, such as anna")
+        try:
+            checked("buyer", given)
+        except BadRequest as error:
+            raise SettingsError(f"--name: {error.why}") from error
         if rank_of(given) != NO_RANK:
             raise SettingsError(f"--name: {given} is the name of a peer; choose another, such as anna")
         return given

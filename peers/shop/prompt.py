@@ -14,6 +14,7 @@ from prompt_toolkit.history import FileHistory
 
 from peers.files import PRIVATE
 from peers.shop.commands import COMMANDS, EVERYWHERE
+from peers.text import is_text
 
 _OF_ITEMS = ("search", "buy", "sell")
 
@@ -42,14 +43,56 @@ class WordCompleter(Completer):
                 yield Completion(choice, start_position=-len(begun), display_meta=about)
 
 
-def make_reader(history: Path, items: Callable[[], list[str]]) -> Callable[[str], str]:
+class _KeptHistory(FileHistory):
+    """What was typed, kept in a file as far as that can be: a prompt is of use without it too. `trouble` says why
+    something of it could not be read or written, empty as long as all could."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.trouble = ""
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+        except OSError as error:
+            self._note(error)
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Gives what was typed before, the newest first."""
+        try:
+            return list(super().load_history_strings())
+        except OSError as error:
+            self._note(error)
+            return []
+
+    def store_string(self, string: str) -> None:
+        """Writes down what was typed; what is no text is typed in vain, and not kept."""
+        if not is_text(string):
+            return
+        try:
+            super().store_string(string)
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        self.trouble = self.trouble or error.strerror or str(error)
+
+
+def make_reader(history: Path, items: Callable[[], list[str]], warn: Callable[[str], None]) -> Callable[[str], str]:
     """Returns what reads a line at a prompt: KeyboardInterrupt for Ctrl-C, EOFError for Ctrl-D. `history` is kept
-    from visit to visit, for its owner only."""
-    os.close(os.open(history, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+    from visit to visit, for its owner only; where it cannot be, `warn` is told, once."""
+    kept = _KeptHistory(history)
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(history)),
+        history=kept,
         completer=WordCompleter(items),
         auto_suggest=AutoSuggestFromHistory(),
         complete_while_typing=False,
     )
-    return session.prompt
+    warned: list[str] = []
+
+    def read(prompt: str) -> str:
+        line = session.prompt(prompt)
+        if kept.trouble and not warned:
+            warned.append(f"what you type is not kept for the next visit: {history} cannot be used ({kept.trouble})")
+            warn(warned[0])
+        return line
+
+    return read

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -15,9 +16,10 @@ from peers.customer.customer import Customer
 from peers.customer.record import record_in
 from peers.errors import BazaarError, SettingsError, TownError
 from peers.shop import sentences
-from peers.shop.commands import Command, command_of, parse
+from peers.shop.commands import LEAVE, Command, command_in, parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply, failed
 from peers.shop.finding import check_area, customer_name, find_town
+from peers.text import escaped
 from peers.town.view.console import Console
 
 _GREETING_S = 3.0  # The prompt comes after so long, whether or not somebody is in office.
@@ -52,13 +54,13 @@ def visit(options: ShopOptions) -> int:
     area that the town has not.
     """
     options.check()
-    command = command_of(list(options.words)) if options.words else None
+    command = command_in(list(options.words)) if options.words else None
     is_client = options.client is not None
     name = show_certificate(options.client) if options.client is not None else customer_name(options.name)
     place = find_town(options.directory, options.nameserver, is_client=is_client)
     check_area(options.area, place.areas)
     area = options.area or next(iter(place.areas))
-    is_prompt = command is None and sys.stdin.isatty() and sys.stdout.isatty()
+    is_prompt = command is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     teller = Teller(as_json=options.as_json, is_prompt=is_prompt)
     with (
         record_in(options.directory, name) as record,
@@ -87,10 +89,14 @@ def visit(options: ShopOptions) -> int:
         if command is not None:
             session.serve(command)
         elif is_prompt:
-            _converse(session, options.directory / "customers" / f"{name}.history", f"{name}> ")
+            _converse(session, teller, options.directory / "customers" / f"{name}.history", f"{name}> ")
         else:
-            session.serve_lines(sys.stdin)
-        return session.close(is_prompt)
+            session.serve_lines(_piped(sys.stdin))
+        code = session.close(is_prompt)
+        why = record.catch_up()
+        if why:
+            teller.warn(f"what you were told is not noted yet, so the next visit looks for it again: {why}")
+        return code
 
 
 class Teller:
@@ -147,19 +153,25 @@ class _Session:
 
     def recall(self, is_prompt: bool) -> None:
         """Says what became of what was left unanswered."""
-        if self._counter.unanswered:
-            reply = self._counter.run(Command(name="pending"))
-            if is_prompt:
-                self._teller.reply(reply)
-            else:
-                for (
-                    line
-                ) in reply.lines:  # The answers to come are those to the commands, so this is said beside them.
-                    self._teller.warn(line)
+        if not self._counter.unanswered:
+            return
+        if is_prompt:
+            self._teller.reply(self._run(Command(name="pending")))
+            return
+        try:
+            self._say_beside(self._counter.recall())
+        except KeyboardInterrupt:
+            self._say_beside(self._counter.cut_short)
+            raise
+
+    def _say_beside(self, reply: Reply | None) -> None:
+        """Says to a program what is no answer to a command of its own."""
+        for line in reply.lines if reply is not None else ():
+            self._teller.warn(line)
 
     def serve(self, command: Command) -> None:
         """Carries out one command and says what came of it."""
-        reply = self._counter.run(command)
+        reply = self._run(command)
         self.items |= {row["item"] for row in reply.data.get("offers", ())}
         self._say(reply)
 
@@ -168,19 +180,22 @@ class _Session:
         try:
             command = parse(line)
         except BazaarError as error:
-            self._say(failed(line.strip(), error))
+            self._say(failed(escaped(line.strip()), error))
             return True
-        if command is not None and command.name == "quit":
+        if command is not None and command.name == LEAVE:
             return False
         if command is not None:
             self.serve(command)
         return True
 
     def serve_lines(self, lines: Iterable[str]) -> None:
-        """Serves one line after another, until they end or one says `quit`."""
-        for line in lines:
-            if not self.serve_line(line):
-                break
+        """Serves one line after another, until they end or one says `quit`; that they cannot be read is said."""
+        try:
+            for line in lines:
+                if not self.serve_line(line):
+                    break
+        except SettingsError as error:
+            self._say(failed("", error))
 
     def interrupted(self) -> None:
         """Says what it means that Ctrl-C ended a command."""
@@ -196,17 +211,35 @@ class _Session:
             return NOT_KNOWN
         return DONE if is_prompt else self._worst
 
+    def _run(self, command: Command) -> Reply:
+        try:
+            return self._counter.run(command)
+        except KeyboardInterrupt:
+            if self._counter.cut_short is not None:
+                self._say(self._counter.cut_short)
+            raise
+
     def _say(self, reply: Reply) -> None:
         self._worst = max(self._worst, reply.code)
         self._teller.reply(reply)
 
 
-def _converse(session: _Session, history: Path, prompt: str) -> None:
+def _piped(given: TextIO | None) -> Iterator[str]:
+    """Gives the lines of the standard input, None where that is closed. Bytes that are no UTF-8 are left in them as
+    Python has them in arguments, and are refused as there. SettingsError if it cannot be read."""
+    try:
+        for line in given.buffer if given is not None else ():
+            yield line.decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise SettingsError(f"the standard input cannot be read ({error.strerror or error})") from error
+
+
+def _converse(session: _Session, teller: Teller, history: Path, prompt: str) -> None:
     """Serves a person at a terminal, until Ctrl-D or `quit`. Ctrl-C ends what is being asked or typed."""
     # Imported only here: a pipe needs none of it.
     from peers.shop.prompt import make_reader
 
-    read = make_reader(history, lambda: sorted(session.items))
+    read = make_reader(history, lambda: sorted(session.items), teller.warn)
     while True:
         line = ""
         try:

@@ -86,9 +86,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Tally:
-    """What one customer was told; only its own thread writes here."""
+    """What one customer was told; only its own thread writes here, once that has begun. `ready`: it has made its
+    connection, or cannot; `failed` counts what is in `errors`, for whoever looks while it goes on."""
 
     def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.failed = 0
         self.latencies_s: list[float] = []
         self.sold = 0
         self.unavailable = 0
@@ -96,6 +99,11 @@ class _Tally:
         self.asked_again = 0
         self.refused: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+
+    def fail(self, reason: str, count: int = 1) -> None:
+        """Counts what had no answer."""
+        self.errors[reason] += count
+        self.failed += count
 
 
 class Stress:
@@ -106,13 +114,14 @@ class Stress:
         self._load = load
         self._tallies = [_Tally() for _ in range(load.customers)]
         self._enough = threading.Event()
+        self._go = threading.Event()
+        self._faults: list[Exception] = []
         # One for each post: that one does not answer holds up nobody who trades at another.
         self._breakers = {area: CircuitBreaker() for area in load.areas}
         self._supply = {area: threading.Lock() for area in load.areas}
         self._supplied: Counter[tuple[str, str]] = Counter()
         names = [*load.areas]
         self._areas = [names[number % len(names)] for number in range(load.customers)]
-        self._ready = threading.Barrier(load.customers + 1)
         self._start_s = 0.0
         self._end_s = math.inf
         self._run_id = f"{random.Random(load.seed).getrandbits(24):06x}{time.time_ns() % 100_000:05d}"
@@ -120,26 +129,23 @@ class Stress:
     def so_far(self) -> tuple[int, int]:
         """Returns how many purchases were answered up to now, and how many ended without an answer."""
         answered = sum(tally.sold + tally.unavailable for tally in self._tallies)
-        return answered, sum(sum(tally.errors.values()) for tally in self._tallies)
+        return answered, sum(tally.failed for tally in self._tallies)
 
     def run(self, tick: Callable[[float], None]) -> Figures:
         """Runs it; `tick` is called about ten times a second with the seconds that have passed. Returns the figures.
-        A first Ctrl-C ends it early, a second raises. TownError if the town does not answer at the beginning."""
+        A customer that cannot begin is counted in them, and the others go on without it. A first Ctrl-C ends it
+        early; a second, or one before all have begun, raises. TownError if the town does not answer at first."""
         load = self._load
         for area in dict.fromkeys(self._areas):
             with self._customer("hand", area) as hand:
                 for item in ITEMS:
                     self._bring(hand, (area, item), 0)
-        schedules = self._schedules()
-        threads = [
-            threading.Thread(target=self._live, args=(number, next(schedules)), daemon=True)
-            for number in range(load.customers)
-        ]
-        for thread in threads:
-            thread.start()
+        threads = self._started()
+        for tally in self._tallies:
+            tally.ready.wait()
         self._start_s = time.monotonic()
         self._end_s = self._start_s + load.duration_s
-        self._ready.wait()
+        self._go.set()
         is_interrupted = False
         while any(thread.is_alive() for thread in threads):
             try:
@@ -150,7 +156,24 @@ class Stress:
                     raise
                 is_interrupted = True
                 self._enough.set()
+        if self._faults:
+            raise self._faults[0]
         return self._summed_up(time.monotonic() - self._start_s, is_interrupted)
+
+    def _started(self) -> list[threading.Thread]:
+        """Starts a thread for each customer, as far as the machine gives them."""
+        schedules = self._schedules()
+        threads: list[threading.Thread] = []
+        for number, tally in enumerate(self._tallies):
+            thread = threading.Thread(target=self._live, args=(number, next(schedules)), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                tally.fail("customers that could not begin (this machine gives no more threads)")
+                tally.ready.set()
+            else:
+                threads.append(thread)
+        return threads
 
     def _schedules(self) -> Iterator[Values | None]:
         load = self._load
@@ -173,33 +196,58 @@ class Stress:
         )
 
     def _live(self, number: int, due_s: Values | None) -> None:
-        """One customer's life."""
+        """One customer's life. Whatever goes wrong in it, nobody waits for it in vain."""
+        tally, area = self._tallies[number], self._areas[number]
+        try:
+            with self._customer(str(number), area) as customer:
+                if self._begin(customer, tally):
+                    self._trade(customer, number, due_s)
+        except Exception as error:  # noqa: BLE001 - It is a fault of ours, raised where somebody can be told.
+            self._faults.append(error)
+            self._enough.set()
+        finally:
+            tally.ready.set()
+
+    def _begin(self, customer: Customer, tally: _Tally) -> bool:
+        """Waits for all others to have begun; returns whether this one has: its connection is made, and it knows the
+        town's clock, before anything is measured."""
+        try:
+            customer.trader()
+        except BazaarError as error:
+            tally.fail(f"customers that could not begin ({_why(error)})")
+            return False
+        tally.ready.set()
+        self._go.wait()
+        return True
+
+    def _trade(self, customer: Customer, number: int, due_s: Values | None) -> None:
         tally, area = self._tallies[number], self._areas[number]
         rng = random.Random(f"{self._load.seed}/{number}/items")
-        with self._customer(str(number), area) as customer:
-            customer.trader()  # Its connection is made, and it knows the town's clock, before anything is measured.
-            self._ready.wait()
-            for at_s in self._moments(due_s):
-                item = rng.choice(ITEMS)
-                generation = self._supplied[area, item]
-                began_s = time.monotonic()
-                tally.late += due_s is not None and began_s - at_s > 0.001
-                sold = self._buy(customer, item, tally)
-                if sold is not None:
-                    tally.latencies_s.append(time.monotonic() - (began_s if due_s is None else at_s))
-                if sold is False:
-                    self._restock(customer, (area, item), generation, tally)
+        for at_s in self._moments(due_s, tally):
+            item = rng.choice(ITEMS)
+            generation = self._supplied[area, item]
+            began_s = time.monotonic()
+            tally.late += due_s is not None and began_s - at_s > 0.001
+            sold = self._buy(customer, item, tally)
+            if sold is not None:
+                tally.latencies_s.append(time.monotonic() - (began_s if due_s is None else at_s))
+            if sold is False:
+                self._restock(customer, (area, item), generation, tally)
 
-    def _moments(self, due_s: Values | None) -> Iterator[float]:
-        """Gives the moment at which each purchase is due, when it has come."""
+    def _moments(self, due_s: Values | None, tally: _Tally) -> Iterator[float]:
+        """Gives the moment at which each purchase is due, when it has come. What is still to be sent when the
+        patience for the last one has ended is not sent any more."""
         if due_s is None:
             while (now_s := time.monotonic()) < self._end_s and not self._enough.is_set():
                 yield now_s
             return
-        for each_s in due_s:
+        for number, each_s in enumerate(due_s):
             at_s = self._start_s + float(each_s)
-            wait_s = at_s - time.monotonic()
-            if self._enough.wait(wait_s) if wait_s > 0 else self._enough.is_set():
+            now_s = time.monotonic()
+            if now_s > self._end_s + self._load.patience_s:
+                tally.fail("not sent in time", len(due_s) - number)
+                return
+            if self._enough.wait(at_s - now_s) if at_s > now_s else self._enough.is_set():
                 return
             yield at_s
 
@@ -210,12 +258,12 @@ class Stress:
         try:
             outcome = customer.buy(item)
         except (NoAnswer, CircuitOpen) as error:
-            tally.errors["no answer in time" if isinstance(error, NoAnswer) else "circuit open"] += 1
+            tally.fail(_why(error))
             if isinstance(error, CircuitOpen):
                 time.sleep(min(error.retry_in_s, 0.1))  # To fail fast over and over would measure nothing.
             return None
         except BazaarError as error:
-            tally.errors[type(error).__name__] += 1
+            tally.fail(_why(error))
             return None
         finally:
             tally.asked_again += max(customer.tries - tries - 1, 0)
@@ -230,7 +278,9 @@ class Stress:
         try:
             self._bring(customer, goods, generation)
         except TownError:
-            tally.errors["deposit not answered"] += 1
+            tally.fail("deposit not answered")
+        except BazaarError as error:
+            tally.fail(f"deposit: {_why(error)}")
 
     def _bring(self, customer: Customer, goods: tuple[str, str], generation: int) -> None:
         """Deposits goods of an area and item, unless another did so since they were found to be missing."""
@@ -277,3 +327,10 @@ class Stress:
             p999_ms=p999,
             max_ms=float(values.max()),
         )
+
+
+def _why(error: BazaarError) -> str:
+    """What a request ended with, in the words that such are counted by."""
+    if isinstance(error, NoAnswer):
+        return "no answer in time"
+    return "circuit open" if isinstance(error, CircuitOpen) else type(error).__name__

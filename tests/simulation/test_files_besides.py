@@ -11,7 +11,7 @@ from rich.console import Console
 from peers.cli.main import invoke
 from peers.simulator.faults import FaultOptions
 from peers.simulator.mixture.showing import show_mixture
-from tests.helpers.full_disk import no_file_larger_than
+from tests.helpers.room import no_room_beyond
 from tests.simulation.planted import MISTAKES
 
 FULL = 10
@@ -52,7 +52,7 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path, option: str) -> None:
 def test_on_a_full_disk_what_holds_still_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    with no_file_larger_than(FULL):
+    with no_room_beyond(FULL):
         assert invoke(["simulate", *arguments, str(tmp_path / "besides")]) == 0
     assert "cannot be written" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [], "and no part of it is left"
@@ -63,7 +63,7 @@ def test_on_a_full_disk_what_is_violated_is_violated_and_shown(
 ) -> None:
     planted = next(mistake for mistake in MISTAKES if mistake.name == "successor_counts_from_one")
     seed = str(planted.seeds[0])
-    with planted.plant(), no_file_larger_than(FULL):
+    with planted.plant(), no_room_beyond(FULL):
         assert invoke(["simulate", "--seeds", seed, "--jobs", "1", "--save", str(tmp_path / "saved")]) == 1
     said = capsys.readouterr().out
     assert "cannot be written" in said
@@ -74,7 +74,7 @@ def test_a_tally_that_finds_no_room_ends_no_run(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("peers.simulator.mixture.showing._SAVE_EVERY_S", 0.0)
     out, tally = io.StringIO(), tmp_path / "tally.json"
     console = Console(file=out, soft_wrap=True)
-    with no_file_larger_than(FULL):
+    with no_room_beyond(FULL):
         assert show_mixture(console, range(1, 3), FaultOptions(), jobs=1, to=None, tally_at=tally) == 0
     assert f"--tally {tally} cannot be written" in out.getvalue()
     assert not tally.exists()

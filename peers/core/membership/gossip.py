@@ -180,8 +180,8 @@ class Gossip:
     def spread(self, news: Iterable[Member], *, sender: int | None = None) -> list[Member]:
         """Merges records of members, passes on what was new, heals the graph; returns what was new.
 
-        Being reported gone ourselves is refuted with a new incarnation. One who is about to leave lets it stand, for it
-        will be true; but until it has left, it is there, so it does not take it in.
+        Being reported gone ourselves is refuted with a new incarnation. One who is about to leave lets it stand, for
+        it will be true; but until it has left, it is there, so it does not take it in.
         """
         ctx = self._ctx
         if ctx.departing and sender is not None:

@@ -328,8 +328,8 @@ def all_here(
     preferred: int = 0,
 ) -> list[MongodProcess]:
     """All members of a set on one machine, each in a directory of its own, at these ports, or at those of before; a
-    single one is at the port `preferred` if that is free. `parameters`: what else they are started with; `called`: the address they are called by, where it is another than
-    the one they listen at."""
+    single one is at the port `preferred` if that is free. `parameters`: what else they are started with; `called`:
+    the address they are called by, where it is another than the one they listen at."""
     ports = list(ports) or [split_endpoint(each)[1] for each in record.own]
     ports += [0] * (record.wanted - len(ports))
     if record.wanted == 1:

@@ -213,8 +213,8 @@ class Directory:
     def empty_books(self) -> None:
         """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else.
 
-        Each is moved aside as a whole first, the books last. So wherever this is cut short, what is left balances: books
-        without journals do, journals without their books do not."""
+        Each is moved aside as a whole first, the books last. So wherever this is cut short, what is left balances:
+        books without journals do, journals without their books do not."""
         emptied = self.path / ".emptied"
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(emptied)

@@ -35,8 +35,9 @@ def founded_books(directory: Directory, console: Console, options: RunOptions, b
 
     Where other machines can reach the host, the `mongod` listens there, to members that know the password; the port
     is kept from run to run, for the others remember it. Elsewhere it listens on loopback, at the port of before if it
-    can, and all members of a set are here. LedgerError if its secrets cannot be kept, TownError if no port is left, SettingsError for a number of
-    members that the books there are not to have, or that are fewer than the write level asks for.
+    can, and all members of a set are here. LedgerError if its secrets cannot be kept, TownError if no port is left,
+    SettingsError for a number of members that the books there are not to have, or that are fewer than the write level
+    asks for.
     """
     home, host = directory.mongo, options.host
     before = read_replication(home)
@@ -130,8 +131,8 @@ def _port_to_keep(folder: Path, options: RunOptions) -> int:
 
 
 def _port_of(before_at: str) -> int:
-    """Where the only `mongod` of a town on loopback was last: terminals that have joined it know it by that, and those
-    may have gone on without this one. 0 if there was none."""
+    """Where the only `mongod` of a town on loopback was last: terminals that have joined it know it by that, and may
+    have gone on without this one. 0 if there was none."""
     hosts = hosts_of(before_at) if before_at else []
     return hosts[0][1] if len(hosts) == 1 else 0
 

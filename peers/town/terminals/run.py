@@ -25,7 +25,9 @@ _FILES = (65_536, 10_240)
 
 
 def run(options: RunOptions) -> int:
-    """Runs to the end; returns the exit code. Whatever the user can mend is a BazaarError, SettingsError among them."""
+    """Runs to the end; returns the exit code.
+
+    Whatever the user can mend is a BazaarError, SettingsError among them."""
     options.check()
     invitation = invitation_for(options)
     if invitation is not None and options.fresh:

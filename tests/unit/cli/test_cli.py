@@ -50,6 +50,12 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["invite", "192.0.2.11", "--client", "anna", "--out", "x"], "give no address"),
         (["shop", "look", "--client", "no-such.pem"], "cannot be used"),
         (["shop", "look", "--client", "x.pem", "--name", "anna"], "leave it out"),
+        (["shop", "quit"], "quit ends a prompt or a pipe"),
+        (["shop", "EXIT"], "EXIT ends a prompt or a pipe"),
+        (["shop", "q", "now"], "say: quit"),
+        (["shop", ""], "no command ''"),
+        (["shop", "# a comment"], "no command # a comment"),
+        (["shop", "look", "--name", "../anna"], "--name: must be 1 to 64 of"),
     ],
 )
 def test_errors_of_the_user_are_one_line(
@@ -61,6 +67,48 @@ def test_errors_of_the_user_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert says in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["shop", "buy", "fi\udcffsh"],
+        ["shop", "look", "--name", "fi\udcffsh"],
+        ["shop", "look", "--area", "fi\udcffsh"],
+        ["run", "localhost", "6", "--mongo", "mongodb://fi\udcffsh"],
+        ["run", "localhost", "6", "--dir", "fi\udcffsh"],
+        ["audit", "--dir=fi\udcffsh"],
+        ["fi\udcffsh"],
+    ],
+)
+def test_bytes_that_are_no_utf_8_are_refused_in_whatever_is_said(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So Python has a byte 0xff in arguments."""
+    monkeypatch.chdir(tmp_path)
+    said = refusal(capsys, *arguments)
+    assert r"fi\xffsh is not UTF-8" in said
+    assert "no town" not in said
+
+
+@pytest.mark.parametrize("name", ["BAZAAR_MONGO", "BAZAAR_INVITE"])
+def test_bytes_that_are_no_utf_8_are_refused_in_our_environment(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The value is not shown: it may have a password in it."""
+    monkeypatch.setenv(name, "mongodb://me:secret@\udcff")
+    said = refusal(capsys, "run", "localhost", "6", "--dir", str(tmp_path / "town"))
+    assert f"{name} in the environment is not UTF-8" in said
+    assert "secret" not in said
+    assert not (tmp_path / "town").exists()
+
+
+def test_a_directory_below_one_whose_name_is_no_utf_8_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fi\udcffsh").mkdir()
+    monkeypatch.chdir(tmp_path / "fi\udcffsh")
+    assert r"fi\xffsh/.bazaar is not UTF-8; choose another" in refusal(capsys, "run", "localhost", "6")
 
 
 def test_a_directory_that_cannot_be_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from peers.customer.record import FORMAT, MOST_KEPT, AskedFor, AskedRecord, Told, record_in
 from peers.errors import TownError
+from tests.helpers.room import no_room_beyond
 
 
 def purchase(number: int) -> AskedFor:
@@ -129,17 +127,6 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         record_in(tmp_path, "me")
 
 
-@contextmanager
-def no_room_beyond(size: int) -> Iterator[None]:
-    """The kernel lets this process write to no file beyond so many bytes, as where a disk is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("room", [0, 1, 30])
 def test_what_found_no_room_is_not_asked_now_nor_after_a_restart(path: Path, room: int) -> None:
     with opened(path) as record:
@@ -171,6 +158,151 @@ def test_after_a_sync_that_failed_all_is_written_anew(path: Path, monkeypatch: p
         record.asked(purchase(3))
         assert path.stat().st_ino != before
     assert ids_in(path) == ["me-1", "me-3"]
+
+
+@pytest.mark.parametrize("room", [0, 30])
+def test_what_was_answered_is_known_though_it_found_no_room_and_is_noted_later(path: Path, room: int) -> None:
+    """The line of the request went into the last block of the disk, and that of the outcome did not."""
+    outcome = {"request_id": "me-1", "status": "sold", "seller": "olga", "amount": "9.00"}
+    with opened(path) as record:
+        record.asked(purchase(1))
+        with no_room_beyond(path.stat().st_size + room):
+            record.settled("me-1", outcome)
+            assert ids_of(record) == []
+            assert [told.outcome for told in record.told] == [outcome]
+            with no_room_beyond(0):
+                assert "cannot be written" in record.catch_up()
+            kept = path.with_name("kept")
+            kept.write_bytes(path.read_bytes())  # So would the file be after a kill.
+        record.asked(purchase(2))
+        assert record.catch_up() == ""
+    assert ids_in(kept) == ["me-1"]
+    with opened(path) as record:
+        assert ids_of(record) == ["me-2"]
+        assert [told.outcome for told in record.told] == [outcome]
+
+
+def test_on_a_full_disk_what_is_in_it_can_be_looked_for_and_nothing_is_asked(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        record.asked(purchase(2))
+    with no_room_beyond(0), opened(path) as record:
+        assert ids_of(record) == ["me-1", "me-2"]
+        record.asked(purchase(1))  # That is on the disk, and may be sent again.
+        with pytest.raises(TownError, match="nothing is asked"):
+            record.asked(purchase(3))
+        assert record.catch_up() == ""  # Nothing is untold.
+        record.settled("me-1")
+        assert ids_of(record) == ["me-2"]
+        assert "cannot be written" in record.catch_up()
+    with opened(path) as record:
+        assert ids_of(record) == ["me-1", "me-2"]
+        record.settled("me-1")
+    assert ids_in(path) == ["me-2"]
+
+
+def test_nobody_is_sent_elsewhere_from_what_may_have_been_bought(path: Path) -> None:
+    """In another place the same words would have another id, and be bought anew."""
+    with no_room_beyond(0), pytest.raises(TownError, match="choose another --dir"):
+        opened(path)
+    with opened(path) as record:
+        record.asked(purchase(1))
+    lock = path.with_suffix(".lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(TownError, match="see to it that it can") as refused:
+        opened(path)
+    assert "another --dir" not in str(refused.value)
+
+
+def test_what_found_no_room_is_noted_at_the_end(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        with no_room_beyond(path.stat().st_size):
+            record.settled("me-1")
+    assert ids_in(path) == []
+
+
+def test_what_cannot_be_noted_at_all_is_unanswered_the_next_time(path: Path) -> None:
+    record = opened(path)
+    record.asked(purchase(1))
+    with no_room_beyond(path.stat().st_size):
+        record.settled("me-1", {"request_id": "me-1"})
+    with no_room_beyond(0):
+        record.close()
+    assert ids_in(path) == ["me-1"]
+
+
+def interrupted(_file: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_after_a_ctrl_c_while_it_is_written_nothing_else_is_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written and not counted would have the next line cut in two where that finds no room."""
+    with opened(path) as record:
+        with monkeypatch.context() as bad:
+            bad.setattr(os, "fsync", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                record.asked(purchase(1))
+        assert ids_of(record) == ["me-1"]
+        record.asked(purchase(2))
+        with no_room_beyond(path.stat().st_size), pytest.raises(TownError, match="nothing is asked"):
+            record.asked(purchase(3))
+        kept = path.with_name("kept")
+        kept.write_bytes(path.read_bytes())
+    assert ids_in(kept) == ["me-1", "me-2"]
+
+
+def test_what_a_ctrl_c_kept_from_the_disk_is_there_before_it_is_asked_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(path) as record:
+        with monkeypatch.context() as bad:
+            bad.setattr(os, "write", lambda _file, _whole: interrupted(0))
+            with pytest.raises(KeyboardInterrupt):
+                record.asked(purchase(1))
+        assert b"me-1" not in path.read_bytes()
+        (asked,) = record.unanswered
+        record.asked(asked)
+        assert b"me-1" in path.read_bytes()
+
+
+def test_a_file_that_is_taken_away_is_made_anew_before_anything_is_asked(path: Path) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        path.unlink()
+        record.asked(purchase(2))
+        assert path.read_bytes().count(b"asked") == 2
+    assert ids_in(path) == ["me-1", "me-2"]
+
+
+def test_where_all_was_taken_away_another_may_have_begun_and_is_left_alone(path: Path) -> None:
+    with opened(path) as first:
+        first.asked(purchase(1))
+        for each in path.parent.iterdir():
+            each.unlink()
+        with opened(path) as second:
+            second.asked(purchase(2))
+            with pytest.raises(TownError, match="was removed"):
+                first.asked(purchase(3))
+            assert ids_of(first) == ["me-1"]
+            first.settled("me-1")
+            assert "was removed" in first.catch_up()
+        assert ids_in(path) == ["me-2"]
+    assert ids_in(path) == ["me-2"]
+
+
+def test_a_process_that_was_forked_off_writes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(path) as record:
+        record.asked(purchase(1))
+        before = path.read_bytes()
+        with monkeypatch.context() as forked:
+            forked.setattr(os, "getpid", lambda: 0)
+            with pytest.raises(TownError, match="open another record here"):
+                record.asked(purchase(2))
+            record.settled("me-1")
+            assert "open another record here" in record.catch_up()
+        assert path.read_bytes() == before
 
 
 def ids_of(record: AskedRecord) -> list[str]:

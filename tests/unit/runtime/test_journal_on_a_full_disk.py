@@ -14,7 +14,7 @@ from peers.core.reports import Asked, JournalBack, JournalTrouble, Report
 from peers.errors import TownError
 from peers.runtime.journal import Journal, NotedFirst
 from peers.runtime.logs import open_log
-from tests.helpers.full_disk import no_file_larger_than
+from tests.helpers.room import no_room_beyond
 
 
 def asked(number: int) -> Asked:
@@ -49,7 +49,7 @@ def test_what_is_not_noted_holds_back_what_follows_from_it(directory: Path) -> N
     gate.publish(asked(1), 1)
     gate.then(lambda: done.append("asked for 1"))
     size = (directory / "journals" / "buyer0.jsonl").stat().st_size
-    with no_file_larger_than(size + 20):
+    with no_room_beyond(size + 20):
         gate.publish(asked(2), 2)
         gate.then(lambda: done.append("asked for 2"))
         clock.now += 1
@@ -72,7 +72,7 @@ def test_the_next_line_that_finds_room_takes_the_earlier_ones_with_it(directory:
     said = list[Report]()
     journal = Journal(directory, "buyer0")
     gate = NotedFirst(journal, "buyer0", said.append)
-    with no_file_larger_than(0):
+    with no_room_beyond(0):
         gate.publish(asked(1), 1)
     gate.publish(asked(2), 2)
     assert lines(directory) == ["r1", "r2"]
@@ -82,7 +82,7 @@ def test_the_next_line_that_finds_room_takes_the_earlier_ones_with_it(directory:
 
 def test_a_customer_from_outside_is_told_that_it_cannot_be_noted(directory: Path) -> None:
     journal = Journal(directory, "buyer0")
-    with no_file_larger_than(10), pytest.raises(TownError, match="journal of buyer0 cannot be written"):
+    with no_room_beyond(10), pytest.raises(TownError, match="journal of buyer0 cannot be written"):
         journal.write(1, "asked", request={"request_id": "r1"})
     journal.write(2, "asked", request={"request_id": "r2"})
     assert lines(directory) == ["r2"]
@@ -93,7 +93,7 @@ def test_a_log_without_room_leaves_lines_out_and_says_how_many(directory: Path) 
     log = open_log(directory, "buyer0")
     log.info("first")
     path = directory / "logs" / "buyer0.log"
-    with no_file_larger_than(path.stat().st_size + 5):
+    with no_room_beyond(path.stat().st_size + 5):
         log.info("second")
         log.info("third")
     log.info("fourth")

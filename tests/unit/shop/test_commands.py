@@ -48,6 +48,13 @@ def test_what_is_no_command_is_answered_with_what_to_say(line: str, says: str) -
         parse(line)
 
 
+def test_bytes_that_are_no_utf_8_are_no_command() -> None:
+    with pytest.raises(SettingsError, match=r"^buy fi\\xff\\xfesh is not UTF-8"):
+        parse("buy fi\udcff\udcfesh\n")
+    with pytest.raises(SettingsError, match=r"^buy \\ud800 is not UTF-8"):
+        parse("buy \ud800\n")
+
+
 @pytest.mark.parametrize("word", ["", "two", "1.5", "-1", "²"])
 def test_a_quantity_is_a_whole_number(word: str) -> None:
     with pytest.raises(SettingsError, match="no quantity"):
@@ -104,6 +111,9 @@ def test_nobody_goes_by_the_name_of_a_peer(monkeypatch: pytest.MonkeyPatch) -> N
     assert customer_name("anna") == "anna"
     with pytest.raises(SettingsError, match="name of a peer"):
         customer_name("buyer3")
+    for name in ("../anna", "an na", "a" * 65, "änna", "an\udcffna"):
+        with pytest.raises(SettingsError, match="must be 1 to 64"):
+            customer_name(name)
     for login in ("buyer3", "J Doe@home", "", "x" * 200):
         monkeypatch.setattr("getpass.getuser", lambda login=login: login)
         name = customer_name(None)

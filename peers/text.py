@@ -1,0 +1,24 @@
+"""Text that came from outside as bytes: arguments, what is typed, what comes through a pipe.
+
+Bytes that are no UTF-8 Python hands on as halves of surrogate pairs. Those look like text and are none: they can be
+neither sent nor stored, so they are refused where they come in.
+"""
+
+from __future__ import annotations
+
+
+def is_text(given: str) -> bool:
+    """Returns whether that is text, which can be written as UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escaped(given: str) -> str:
+    """Returns `given` with each byte that is no UTF-8 as `\\xff`, to be shown to people."""
+    try:
+        return given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # Half a pair that stands for no byte: a program has made it.
+        return given.encode("utf-8", "backslashreplace").decode()
