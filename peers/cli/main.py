@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # These signals end a command as a Ctrl-C does, for it still has processes of its own to end. One that was
         # started to ignore them (by nohup, say) goes on doing so.
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _hang_up if number == signal.SIGHUP else signal.default_int_handler)
     # A shell has the background jobs of scripts ignore this one, which nobody means: by `kill -INT` they end a town.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     out, err = forgive_output()
@@ -80,6 +80,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _say(f"not all of the output could be written ({out.failure.strerror or out.failure})")
     err.settle()
     sys.exit(code)
+
+
+def _hang_up(_number: int, _frame: object) -> NoReturn:
+    """Ends the command once: the shell and the kernel both hang up when a window is closed, and the second of these
+    must not interrupt what the command does at its end."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    raise KeyboardInterrupt
 
 
 def invoke(arguments: list[str]) -> int:

@@ -96,6 +96,7 @@ class Terminal:
         port = options.nameserver_port or port
         self.registry = Registry(directory, console, self._groups, host, port, options.advertise)
         self.stop = asyncio.Event()
+        self._interruptions = 0
         self.closing = False
         self._kill_hard: Callable[[], None] = self.kill_peers
 
@@ -144,14 +145,20 @@ class Terminal:
 
     def install_signals(self, kill_hard: Callable[[], None]) -> None:
         """One Ctrl-C ends in order, a second one kills. Of the other signals, what this process was started to ignore
-        it ignores; a Ctrl-C is ignored in the background jobs of all scripts, which says nothing."""
+        it ignores; a Ctrl-C is ignored in the background jobs of all scripts, which says nothing.
+
+        A hang-up ends in order too, however often it comes, and is no first Ctrl-C: when a window is closed, the
+        shell hangs up its jobs and the kernel hangs up the terminal, a moment apart."""
         self._kill_hard = kill_hard
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, *heeded(signal.SIGTERM, signal.SIGHUP)):
+        for number in (signal.SIGINT, *heeded(signal.SIGTERM)):
             loop.add_signal_handler(number, self._interrupted)
+        for number in heeded(signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop.set)
 
     def _interrupted(self) -> None:
-        if not self.stop.is_set():
+        self._interruptions += 1
+        if self._interruptions == 1:
             self.stop.set()
             return
         self.console.warn(
