@@ -156,18 +156,24 @@ async def keep_replicas(
 
 
 async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:
-    """Starts a `mongod` again where it dies, for ever. TownError if there is no place left to start it in."""
+    """Starts a `mongod` again where it dies, for ever. One that cannot be started, for want of room, say, is tried
+    again and again, which is said once for each reason. TownError if there is no place left to start it in."""
+    said: dict[MongodProcess, str] = {}
     while True:
         await asyncio.sleep(_WATCH_S)
         directory.check()  # Without the directory, mongod would be started again with empty books.
         for process in replicas.died():
-            console.warn("mongod died; it is started again")
+            if process not in said:
+                console.warn("mongod died; it is started again")
             try:
                 await asyncio.to_thread(process.start)
             except BazaarError as error:
-                console.warn(f"mongod cannot be started: {error}")
+                if said.get(process) != str(error):
+                    console.warn(f"mongod cannot be started: {error}; it is tried again")
+                said[process] = str(error)
                 await asyncio.sleep(_RETRY_S)
                 continue
+            said.pop(process, None)
             console.say(f"mongod is back (process {process.pid})", "green")
 
 
