@@ -56,7 +56,7 @@ class AreaMarket:
         self.directory = peers.directory
         self.processes: PeerProcesses = peers.processes
         self._peers = peers
-        self._painter = Painter(self.directory, wanted=options.picture)
+        self._painter = Painter(self.directory, terminal.console.warn, wanted=options.picture)
         self._books: Books | None = None
         self._population: Population | None = None
         self._file: StateFile | None = None  # None in a town with one post, whose own file says it all.

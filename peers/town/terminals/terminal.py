@@ -21,7 +21,7 @@ from peers.core.settings import Settings
 from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
-from peers.town.files.directory import Directory, live_graph
+from peers.town.files.directory import Directory, PeerState, live_graph
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
@@ -52,7 +52,7 @@ class AreaPeers:
         self.processes = processes
         # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`), and
         # when that was first seen, in monotonic seconds.
-        self._drawn_of_ns: int | None = None
+        self._drawn_of_ns: int | None = -1
         self._seen_s = 0.0
 
     @property
@@ -61,7 +61,7 @@ class AreaPeers:
         return self.directory.area_name
 
     def flush(self) -> None:
-        """Writes down what changed about peers and graph.
+        """Writes down what changed about peers and graph, and the files of peers that somebody removed.
 
         The graph is drawn anew whoever changed a peer's file: of two terminals, the one that writes last may have
         read before the other wrote.
@@ -72,11 +72,18 @@ class AreaPeers:
             self._drawn_of_ns, self._seen_s = changed_ns, now_s
         elif now_s - self._seen_s > _SETTLED_S + _FLUSH_S:
             return
-        self.directory.write_network(self.graph())
+        there = self.directory.read_peers()
+        self.processes.write_missing({peer.name for peer in there})
+        self.directory.write_network(live_graph(self._with_own(there)))
 
     def graph(self) -> dict[str, list[str]]:
         """The live graph, with the peers of other terminals in this directory."""
-        return live_graph(self.directory.read_peers())
+        return live_graph(self._with_own(self.directory.read_peers()))
+
+    def _with_own(self, peers: Sequence[PeerState]) -> list[PeerState]:
+        """Those `peers`, by rank, with what is known here of our own, whose files may be late, or gone."""
+        known = {peer.name: peer for peer in (*peers, *self.processes.states())}
+        return sorted(known.values(), key=lambda peer: peer.rank)
 
 
 class Terminal:
