@@ -7,12 +7,9 @@ fault in the program; 130 it was told to end. That output could not be written c
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import signal
 import sys
-import tempfile
-import traceback
 from typing import Any, NoReturn
 
 import typer
@@ -22,6 +19,7 @@ from peers.books_address import without_secrets
 from peers.cli import commands
 from peers.errors import BazaarError
 from peers.output import forgive_output
+from peers.traces import keep_trace
 
 FAULT = 70
 """Exit code: there is a fault in the program (EX_SOFTWARE of sysexits.h)."""
@@ -117,19 +115,8 @@ def _refuse(message: str) -> int:
 
 def _confess(error: Exception) -> int:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    _say(f"there is a fault in this program, not in what you did ({what}); {_keep_trace(error)}")
+    _say(f"there is a fault in this program, not in what you did ({what}); {keep_trace(error)}")
     return FAULT
-
-
-def _keep_trace(error: Exception) -> str:
-    trace = "".join(traceback.format_exception(error))
-    try:
-        handle, path = tempfile.mkstemp(prefix="bazaar-fault-", suffix=".txt")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(without_secrets(trace))
-    except OSError as refused:
-        return f"what we would want to see of it could not be written either ({refused})"
-    return f"please send us {path}"
 
 
 def _say(message: str) -> None:

@@ -18,6 +18,7 @@ from peers.scenes.hearing import Hearing
 from peers.scenes.scene import HOST, Scene
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import SceneVerdict
+from peers.town.ending import StepOfEnd
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
 from peers.town.terminals.town import Town
@@ -45,7 +46,8 @@ def play(scene: Scene, audience: Audience, directory: Path | None = None) -> Sce
             if keep:
                 audience.say(f"its town stays in {place.path}")
             else:
-                shutil.rmtree(place.path)
+                with StepOfEnd(f"removing {place.path}", audience.say):
+                    shutil.rmtree(place.path)
     return verdict
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from db.mongod.process import MongodProcess
 from tests.helpers.processes import words_of
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import RunningTown, stub_town
@@ -78,3 +80,38 @@ def test_the_folder_of_an_area_that_is_removed_while_it_runs_ends_no_town(tmp_pa
         ends_well(town)
     finally:
         town.kill()
+
+
+def _mount(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["mount", *words], capture_output=True, check=False)
+
+
+@pytest.fixture
+def make_read_only() -> Iterator[Callable[[Path], None]]:
+    """Has nothing be written below a folder any more, by whoever opens it from then on."""
+    mounted: list[Path] = []
+
+    def make(folder: Path) -> None:
+        bind = _mount("--bind", str(folder), str(folder))
+        if bind.returncode:
+            pytest.skip(f"no file system can be mounted here: {bind.stderr.decode().strip()}")
+        mounted.append(folder)
+        # It is refused in a moment in which somebody has a file open there to write to.
+        read_only = ("-o", "remount,bind,ro", str(folder))
+        wait_until(lambda: _mount(*read_only).returncode == 0, "nothing is just being written")
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_read_only_at_the_end_keeps_nothing_running_and_overrules_no_audit(
+    start: Start, tmp_path: Path, make_read_only: Callable[[Path], None]
+) -> None:
+    with MongodProcess(tmp_path / "books") as mongod:
+        town = start(mongo=mongod.uri)
+        town.says("I am the new coordinator")
+        wait_until(lambda: len(town.network()) == 4, "the graph is written")
+        make_read_only(town.directory)
+        ends_well(town)
+        assert town.text.count("cannot be removed (Read-only file system), nor can 3 more") == 1, town.text

@@ -20,6 +20,8 @@ class DerivedFiles:
         self._warn = warn
         # What is still to be written, the latest for each file.
         self._waiting: dict[Path, Callable[[], None]] = {}
+        # What could not be removed, and was said to be so.
+        self._stays: set[Path] = set()
 
     def write(self, path: Path, write: Callable[[], None]) -> bool:
         """Calls `write`, which puts the whole file at `path`, or leaves that to `retry`. Whether it is there now."""
@@ -45,13 +47,15 @@ class DerivedFiles:
             write()
 
     def remove(self, paths: Iterable[Path]) -> None:
-        """Removes these files, as far as that can be done; of those that have to stay, the first is said."""
+        """Removes these files, as far as that can be done; of those that have to stay, the first is said, once."""
         refused: list[str] = []
         for path in paths:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                refused.append(f"{path} cannot be removed ({error.strerror or error})")
+                if path not in self._stays:
+                    refused.append(f"{path} cannot be removed ({error.strerror or error})")
+                self._stays.add(path)
         if refused:
             others = f", nor can {len(refused) - 1} more" if len(refused) > 1 else ""
             self._warn(f"{refused[0]}{others}: the next town here does that")

@@ -21,6 +21,7 @@ from peers.core.settings import Settings
 from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
+from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory, PeerState, live_graph
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
@@ -132,9 +133,12 @@ class Terminal:
 
     async def close_peers(self) -> None:
         """Ends what is left of all peers, and what they were forked from."""
+        warn = self.console.warn
         for group in self._groups:
-            await group.close()
-        await self._forkserver.close()
+            if not await done_anyway("ending the peers", warn, group.close()):
+                group.kill_hard()
+        if not await done_anyway("ending the peers' forkserver", warn, self._forkserver.close()):
+            self._forkserver.kill_all()
 
     @property
     def names(self) -> frozenset[str]:
