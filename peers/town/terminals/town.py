@@ -84,6 +84,11 @@ class Town:
         return self.markets[0].processes
 
     @property
+    def was_told_to_end(self) -> bool:
+        """Whether somebody ended it, by Ctrl-C or another signal; else its visitor did, or nobody was left in it."""
+        return self._terminal.stop.is_set()
+
+    @property
     def services(self) -> Services:
         return self._services
 
@@ -103,7 +108,8 @@ class Town:
         return all(market.has_sound_graph() for market in self.markets)
 
     async def run(self, visitor: Visitor | None = None) -> int:
-        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done.
+        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done; one
+        that is not done is cancelled where somebody ends the town, or no peer is left.
 
         What the audit at the end found is then in `report`."""
         self._terminal.install_signals(self._kill_hard)
