@@ -32,6 +32,7 @@ from peers.chaos.verdict import ChaosVerdict, End, Traffic, judge, write_verdict
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
+from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
 from peers.town.processes.peer_processes import Death
@@ -173,7 +174,7 @@ class _Run:
         try:
             return await self._live_through(switch, await switch.start(), ports, console)
         finally:
-            await switch.close()
+            await done_anyway("ending the switch", self._show.say, switch.close())
 
     async def _live_through(
         self, switch: SwitchClient, port: int, member_ports: tuple[int, ...], console: Listener

@@ -18,7 +18,7 @@ from peers.scenes.hearing import Hearing
 from peers.scenes.scene import HOST, Scene
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import SceneVerdict
-from peers.town.ending import StepOfEnd
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
 from peers.town.terminals.town import Town
@@ -97,7 +97,7 @@ class _Performance:
             self._trouble = str(error)
             self._ended = True
         finally:
-            await stage.clear()
+            await done_anyway("sending the customers home", self._audience.say, stage.clear())
 
     def verdict(self, town: Town) -> SceneVerdict | None:
         """Returns what came of it; None if somebody ended it before it was over."""
