@@ -165,7 +165,7 @@ async def keep_replicas(
 async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:
     """Starts a `mongod` again where it dies, for ever. One that cannot be started, for want of room, say, is tried
     again and again, which is said once for each reason. TownError if there is no place left to start it in."""
-    said: dict[MongodProcess, str] = {}
+    said: dict[MongodProcess, set[str]] = {}
     while True:
         await asyncio.sleep(_WATCH_S)
         directory.check()  # Without the directory, mongod would be started again with empty books.
@@ -175,9 +175,10 @@ async def keep_up(replicas: Replicas, directory: Directory, console: Console) ->
             try:
                 await asyncio.to_thread(process.start)
             except BazaarError as error:
-                if said.get(process) != str(error):
+                reasons = said.setdefault(process, set())
+                if str(error) not in reasons:
                     console.warn(f"mongod cannot be started: {error}; it is tried again")
-                said[process] = str(error)
+                reasons.add(str(error))
                 await asyncio.sleep(_RETRY_S)
                 continue
             said.pop(process, None)
