@@ -12,11 +12,10 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from nameserver.server import PORT_TAKEN
 from peers.errors import TownError
-from peers.processes import end
+from peers.processes import end, log_of_program
 from peers.waiting import wait_until
 
 
@@ -50,7 +49,7 @@ class NameServerProcess:
         return self._process is not None and self._process.poll() is None
 
     def launch(self) -> None:
-        """Starts the process without waiting for it; `wait_ready` must follow."""
+        """Starts the process without waiting for it; `wait_ready` must follow. TownError if it cannot be started."""
         command = [sys.executable, "-P", "-m", "nameserver", "--lifeline"]
         command += ["--host", self.host, "--port", str(self.port)]
         if self._journals is not None:
@@ -58,14 +57,13 @@ class NameServerProcess:
             command += ["--journals", str(directory), "--terminal", terminal]
         if self._tls is not None:
             command += ["--tls", str(self._tls)]
-        log: IO[bytes] | int = self._log.open("ab") if self._log is not None else subprocess.DEVNULL
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
-            )
-        finally:
-            if not isinstance(log, int):
-                log.close()
+            with log_of_program(self._log) as log:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                )
+        except OSError as error:
+            raise TownError(f"the name server cannot be started ({error.strerror or error})") from error
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Returns once it answers; TownError if it cannot."""
@@ -77,7 +75,10 @@ class NameServerProcess:
         if line:
             self.port = int(json.loads(line)["port"])
             return
-        code = process.wait(1.0) if ready else None
+        code = None
+        if ready:
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(1.0)
         self.kill()
         where = f"{self.host} port {self.port}"
         if code == PORT_TAKEN:
@@ -85,7 +86,7 @@ class NameServerProcess:
         raise TownError(f"the name server did not come up on {where} (exit code {code}); see {self._log}")
 
     def start(self, timeout_s: float = 15.0) -> None:
-        """Starts it and waits until it answers. Does nothing if it runs already."""
+        """Starts it and waits until it answers; TownError if it cannot. Does nothing if it runs already."""
         if not self.alive():
             self.launch()
             self.wait_ready(timeout_s)

@@ -1,9 +1,13 @@
-"""How a process that we started is ended, and which signals may end ours."""
+"""How a process that we start gets its log and is ended, and which signals may end ours."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 
 def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
@@ -23,3 +27,20 @@ def end(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+
+
+@contextlib.contextmanager
+def log_of_program(path: Path | None) -> Iterator[BinaryIO | int]:
+    """Gives what a program is to have as its output: the log at `path`, to append to, in a folder that is made anew
+    where somebody removed it. DEVNULL without a path, or where it cannot be opened: no log is no reason to do without
+    the program."""
+    log: BinaryIO | int = subprocess.DEVNULL
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            log = path.open("ab")
+    try:
+        yield log
+    finally:
+        if not isinstance(log, int):
+            log.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -16,7 +17,9 @@ _OWNER = "mongod.owner"
 
 
 def claim(directory: Path, dbpath: Path) -> None:
-    """Makes the directory ours, and ends a mongod left behind by a dead owner; LedgerError if its owner lives."""
+    """Makes the directory ours, and ends a mongod left behind by a dead owner.
+
+    LedgerError if its owner lives; OSError, or psutil.Error, if the system refuses something of it."""
     owner_file = directory / _OWNER
     stale = _mongod_on(dbpath)
     if stale is not None:
@@ -67,4 +70,6 @@ def disown(directory: Path) -> None:
     """Gives the directory back, unless it is another's by now."""
     owner_file = directory / _OWNER
     if _read_owner(owner_file) == os.getpid():
-        owner_file.unlink(missing_ok=True)
+        # Where it has to stay, it names an owner that is soon dead, which is as good as none.
+        with contextlib.suppress(OSError):
+            owner_file.unlink(missing_ok=True)

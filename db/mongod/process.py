@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -159,9 +159,12 @@ class MongodProcess:
     def start(self) -> None:
         """Returns once it takes writes, or, where it is one of several, once it listens.
 
-        Does nothing if it runs already; LedgerError if it cannot."""
-        if self.alive():
-            return
+        Does nothing if it runs already; LedgerError if it cannot: the next start may, once there is room, say."""
+        if not self.alive():
+            with _refusals_told(self.directory):
+                self._start()
+
+    def _start(self) -> None:
         self._program = find_mongod(self._mongod)
         # Whoever joined a set has its users with its books.
         if self._founds and self._guard is not None and self.dbpath.exists() and not self._guarded.exists():
@@ -182,7 +185,7 @@ class MongodProcess:
                 self._wait_for_port(deadline)
                 if self._founds:
                     self._make_writable(deadline)
-                elif not self._is_listening():
+                elif not _listens(self._process, self.port):
                     raise _PortTaken
             except _PortTaken:
                 continue
@@ -245,12 +248,6 @@ class MongodProcess:
             return False
 
         wait_until(listens, self._start_timeout_s, look_s=_POLL_S)
-
-    def _is_listening(self) -> bool:
-        """Whether it is our process that listens at the port; one that knows nobody yet cannot be asked."""
-        assert self._process is not None
-        listening = psutil.Process(self._process.pid).net_connections("tcp")
-        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self.port for each in listening)
 
     def _make_writable(self, deadline: float) -> None:
         if self._guard is not None:
@@ -324,6 +321,28 @@ class MongodProcess:
             return ""
 
 
+@contextlib.contextmanager
+def _refusals_told(directory: Path) -> Iterator[None]:
+    """What the system refuses within, for want of room or of leave, fails with a LedgerError that says so."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise LedgerError(
+            f"{error.filename or directory} cannot be used for the books ({why}): make room there, or see what keeps "
+            "it from being written to"
+        ) from error
+    except (psutil.Error, PyMongoError) as error:
+        raise LedgerError(f"{directory} cannot be used for the books ({error})") from error
+
+
+def _listens(process: subprocess.Popen[bytes] | None, port: int) -> bool:
+    """Whether it is that process that listens at the port; a mongod that knows nobody yet cannot be asked."""
+    assert process is not None
+    listening = psutil.Process(process.pid).net_connections("tcp")
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in listening)
+
+
 def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
     """Starts `command` from a thread that lives as long as it does.
 
@@ -349,7 +368,10 @@ def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
         started.set()
         process.wait()
 
-    threading.Thread(target=hold, name="mongod-keeper", daemon=True).start()
+    try:
+        threading.Thread(target=hold, name="mongod-keeper", daemon=True).start()
+    except RuntimeError as error:
+        raise LedgerError(f"mongod cannot be started: {error}; this machine lets us have no more of them") from error
     started.wait()
     process = held[0]
     if isinstance(process, OSError):

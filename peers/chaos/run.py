@@ -32,6 +32,7 @@ from peers.chaos.verdict import ChaosVerdict, End, Traffic, judge, write_verdict
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
+from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
 from peers.town.processes.peer_processes import Death
@@ -105,7 +106,8 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None) -> ChaosVerdict | None:
-    """Runs to the end and leaves everything in `options.out`; None if Ctrl-C ended it before there was a verdict."""
+    """Runs to the end and leaves everything in `options.out`; None if Ctrl-C, or another signal, ended it before
+    there was a verdict. A town that ended before the plan did is one that trade did not go on in."""
     options.check()
     plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
     directory = _make_places(options)
@@ -159,7 +161,7 @@ class _Run:
         out = self._options.out
         with (out / "town.log").open("w") as said:
             town = asyncio.run(self._live(Listener(self._history, out=said)))
-        if not self._finished:
+        if not self._finished and town.was_told_to_end:
             return None
         self._history.write(out / HISTORY)
         verdict = self._judge(town)
@@ -172,7 +174,7 @@ class _Run:
         try:
             return await self._live_through(switch, await switch.start(), ports, console)
         finally:
-            await switch.close()
+            await done_anyway("ending the switch", self._show.say, switch.close())
 
     async def _live_through(
         self, switch: SwitchClient, port: int, member_ports: tuple[int, ...], console: Listener
@@ -214,24 +216,41 @@ class _Run:
         self._crowd = Crowd(config, self._directory.logs / "customers.log")
         tasks = [asyncio.create_task(self._tick(town)), asyncio.create_task(_keep_places(town, switch))]
         try:
-            trouble = await self._until_well(town)
-            if trouble:
-                raise TownError(f"the town is not well before the chaos begins: {trouble}")
-            self._history.begin()
-            await self._break(town, switch)
-            self._show.say("everything is healed; trade must go on")
-            self._trouble = await self._until_well(town)
-            self._show.say(self._trouble or "it does; the customers go, and the audit follows")
-            self._crowd_tally = await asyncio.to_thread(self._crowd.finish)
-            for each in self._crowd_tally.waited:
-                came = Newcomer(at_s=self._history.at_s(each.at_ms), waited_s=each.waited_s)
-                self._history.newcomers.append(came)
+            await self._break_and_heal(town, switch, self._crowd)
             await asyncio.to_thread(self._read_books, town)
             self._finished = True
+        except asyncio.CancelledError:
+            if not town.was_told_to_end:
+                await self._note_deserted(town)
+            raise
         finally:
             for task in tasks:
                 task.cancel()
             self._crowd.kill()
+
+    async def _break_and_heal(self, town: Town, switch: SwitchClient, crowd: Crowd) -> None:
+        trouble = await self._until_well(town)
+        if trouble:
+            raise TownError(f"the town is not well before the chaos begins: {trouble}")
+        self._history.begin()
+        await self._break(town, switch)
+        self._show.say("everything is healed; trade must go on")
+        self._trouble = await self._until_well(town)
+        self._show.say(self._trouble or "it does; the customers go, and the audit follows")
+        self._crowd_tally = await asyncio.to_thread(crowd.finish)
+        for each in self._crowd_tally.waited:
+            came = Newcomer(at_s=self._history.at_s(each.at_ms), waited_s=each.waited_s)
+            self._history.newcomers.append(came)
+
+    async def _note_deserted(self, town: Town) -> None:
+        """The town ends without being told to, for it has no peer any more: that is a verdict, not the end of one."""
+        self._trouble = "the town ended before the chaos did, for none of its peers was left"
+        self._show.say(f"{self._trouble}; the audit follows")
+        try:
+            await asyncio.to_thread(self._read_books, town)
+        except LedgerError as error:
+            self._trouble += f"; what it had sold cannot be told ({error})"
+        self._finished = True
 
     async def _break(self, town: Town, switch: SwitchClient) -> None:
         """Carries the plan out. TownError if the switch ends meanwhile: without it nobody reaches anybody."""

@@ -12,8 +12,6 @@ import os
 import pkgutil
 import signal
 import sys
-import tempfile
-import traceback
 from typing import Any, NoReturn
 
 import typer
@@ -24,6 +22,7 @@ from peers.cli import commands
 from peers.errors import BazaarError, SettingsError
 from peers.output import forgive_output
 from peers.text import escaped, is_text
+from peers.traces import keep_trace
 
 FAULT = 70
 """Exit code: there is a fault in the program (EX_SOFTWARE of sysexits.h)."""
@@ -82,7 +81,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # These signals end a command as a Ctrl-C does, for it still has processes of its own to end. One that was
         # started to ignore them (by nohup, say) goes on doing so.
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _hang_up if number == signal.SIGHUP else signal.default_int_handler)
     # A shell has the background jobs of scripts ignore this one, which nobody means: by `kill -INT` they end a town.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     out, err = forgive_output()
@@ -92,6 +91,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _say(f"not all of the output could be written ({out.failure.strerror or out.failure})")
     err.settle()
     sys.exit(code)
+
+
+def _hang_up(_number: int, _frame: object) -> NoReturn:
+    """Ends the command once: the shell and the kernel both hang up when a window is closed, and the second of these
+    must not interrupt what the command does at its end."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    raise KeyboardInterrupt
 
 
 def invoke(arguments: list[str]) -> int:
@@ -134,27 +140,14 @@ def _refuse(message: str) -> int:
 
 
 def _said_of(error: OSError) -> str:
-    why = error.strerror or str(error)
-    return (
-        f"{error.filename}: {why}; mend that, and try again" if error.filename else f"{why}; mend that, and try again"
-    )
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; mend that, and try again"
 
 
 def _confess(error: Exception) -> int:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    _say(f"there is a fault in this program, not in what you did ({what}); {_keep_trace(error)}")
+    _say(f"there is a fault in this program, not in what you did ({what}); {keep_trace(error)}")
     return FAULT
-
-
-def _keep_trace(error: Exception) -> str:
-    trace = "".join(traceback.format_exception(error))
-    try:
-        handle, path = tempfile.mkstemp(prefix="bazaar-fault-", suffix=".txt")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(without_secrets(trace))
-    except OSError as refused:
-        return f"what we would want to see of it could not be written either ({refused})"
-    return f"please send us {path}"
 
 
 def _say(message: str) -> None:

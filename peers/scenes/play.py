@@ -18,6 +18,7 @@ from peers.scenes.hearing import Hearing
 from peers.scenes.scene import HOST, Scene
 from peers.scenes.stage import Stage
 from peers.scenes.verdict import SceneVerdict
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import Directory
 from peers.town.plan.options import RunOptions
 from peers.town.terminals.town import Town
@@ -27,7 +28,7 @@ SAID = "said.txt"
 
 
 def play(scene: Scene, audience: Audience, directory: Path | None = None) -> SceneVerdict | None:
-    """Plays a scene to its end; None if Ctrl-C ended it before.
+    """Plays a scene to its end; None if Ctrl-C, or another signal, ended it before.
 
     Its town lives in `directory`, which stays and must be empty or missing, or in one of its own that is removed
     unless something went wrong. TownError or SettingsError if the town cannot be."""
@@ -45,7 +46,8 @@ def play(scene: Scene, audience: Audience, directory: Path | None = None) -> Sce
             if keep:
                 audience.say(f"its town stays in {place.path}")
             else:
-                shutil.rmtree(place.path)
+                with StepOfEnd(f"removing {place.path}", audience.say):
+                    shutil.rmtree(place.path)
     return verdict
 
 
@@ -95,17 +97,18 @@ class _Performance:
             self._trouble = str(error)
             self._ended = True
         finally:
-            await stage.clear()
+            await done_anyway("sending the customers home", self._audience.say, stage.clear())
 
     def verdict(self, town: Town) -> SceneVerdict | None:
-        """Returns what came of it; None if it was ended before it was over."""
-        if not self._ended or self._stage is None:
+        """Returns what came of it; None if somebody ended it before it was over."""
+        if not self._ended and town.was_told_to_end:
             return None
         report = town.report
+        trouble = self._trouble if self._ended else "its town ended before it was over, for no peer was left there"
         return SceneVerdict(
             scene=self._scene.name,
-            facts=tuple(self._stage.facts),
-            trouble=self._trouble,
+            facts=tuple(self._stage.facts) if self._stage is not None else (),
+            trouble=trouble,
             audit=report.exit_code if report is not None else None,
             violated=report.verdict.violated if report is not None and report.verdict is not None else (),
         )

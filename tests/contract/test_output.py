@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.output import ForgivingStream
+from peers.output import ForgivingStream, forgiving
 
 REPLAY = ("simulate", "--replay", "3", "--peers", "5")
 FULL = Path("/dev/full")
@@ -117,3 +117,12 @@ def test_output_goes_on_once_the_disk_has_room_again() -> None:
     assert disk.getvalue() == "one\nthree\n"
     assert out.failure is not None
     assert not out.is_reader_gone
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no file that is always full")
+def test_a_file_that_is_full_can_be_closed_once_it_is_settled() -> None:
+    with FULL.open("w", encoding="utf-8") as out:
+        stream = forgiving(out)
+        stream.write("the last words")
+        stream.settle()
+        assert stream.failure is not None

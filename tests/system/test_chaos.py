@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections import Counter
@@ -96,6 +97,29 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
         wait_until(lambda: "#2 " in said.read_text(), what="the second fault")
         chaos.send_signal(signal.SIGINT)
         assert chaos.wait(60) == 130, said.read_text()
+        wait_until(lambda: not processes_of(tmp_path), what="an empty place")
+    finally:
+        if chaos.poll() is None:
+            chaos.kill()
+
+
+@pytest.mark.timeout(120)
+def test_a_town_in_which_no_peer_is_left_is_a_verdict_and_not_an_end_that_was_asked_for(tmp_path: Path) -> None:
+    out, said = tmp_path / "found", tmp_path / "said.txt"
+    with said.open("w") as to:
+        command = [*BAZAAR, "chaos", "--seed", str(SEED), "--faults", "resign", "--peers", "5", "--out", str(out)]
+        chaos = subprocess.Popen(command, stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_until(lambda: "#1 " in said.read_text(), what="the first fault")
+        for path in (out / "town" / "peers").glob("[!.]*.json"):
+            os.kill(json.loads(path.read_text())["pid"], signal.SIGKILL)
+        assert chaos.wait(60) == 1, said.read_text()
+        assert "verdict: violated" in said.read_text()
+        verdict = json.loads((out / "verdict.json").read_text())
+        broken = [line for line in verdict["lines"] if line["state"] == "violated"]
+        assert [line["invariant"] for line in broken] == ["trade_goes_on"]
+        assert "none of its peers was left" in broken[0]["details"][0]
+        assert verdict["traffic"]["sales"] > 0
         wait_until(lambda: not processes_of(tmp_path), what="an empty place")
     finally:
         if chaos.poll() is None:

@@ -59,8 +59,12 @@ def test_a_disk_that_is_full_for_a_while_ends_nobody_and_nothing_is_told_that_is
         wait_until(lambda: nobody_asks(town, buyers), what=f"{buyers} ask for nothing")
         for journal in (place / FOLDER).iterdir():
             assert journal.read_bytes()[-1:] in (b"\n", b""), f"half a line in {journal.name}"
+        town.child("mongod").kill()  # So it ends by itself where it finds no room.
+        wait_until(lambda: "mongod cannot be started" in town.output(), what="mongod finds no room")
         (disk / "filler").unlink()
         town.wait_for_sales(20)
+        assert "mongod is back" in town.output()
+        assert town.output().count("mongod cannot be started") == 1, "more than once"
         assert town.peers().keys() == peers.keys()
         wait_until(lambda: town.output().count("can write its journal again") >= len(buyers), what="all go on")
         assert town.stop() == 0, town.output()[-6000:]

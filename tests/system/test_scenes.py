@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import signal
 import subprocess
@@ -189,6 +190,12 @@ async def _has_no_end(stage: Stage) -> None:
     await stage.status("seller7")
 
 
+async def _loses_all(stage: Stage) -> None:
+    await stage.elected(1)
+    stage.kill(*stage.alive())
+    await asyncio.Event().wait()
+
+
 async def _cheats(stage: Stage) -> None:
     await stage.elected(1)
     shop, ann = stage.customer("shop"), stage.customer("ann")
@@ -207,6 +214,7 @@ async def _cheats(stage: Stage) -> None:
     [
         (_sees_little, 2, "NOT SEEN: the trader: seller2, where it should be seller0"),
         (_has_no_end, 2, "it could not be shown: seller7 has ended"),
+        (_loses_all, 2, "its town ended before it was over, for no peer was left there"),
         (_cheats, 1, "violated: acknowledged_is_recorded, books_follow_log"),
     ],
 )

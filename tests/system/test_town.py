@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from tests.helpers.waiting import wait_until
-from tests.system.helpers.towns import RunningTown, bazaar, stub_town
+from tests.system.helpers.towns import RunningTown, Window, bazaar, stub_town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -47,14 +48,15 @@ def test_ctrl_c_ends_everything_in_order(start: Start) -> None:
     assert town.peers() == {}
 
 
-def test_the_second_ctrl_c_kills(start: Start) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_ctrl_c_kills(start: Start, number: signal.Signals) -> None:
     town = start()
     town.says("I am the new coordinator")
     for peer in town.note_family():
         peer.send_signal(signal.SIGSTOP)
-    town.interrupt()
+    town.process.send_signal(number)
     town.says("the market closes")
-    town.process.send_signal(signal.SIGINT)
+    town.process.send_signal(number)
     assert town.wait(10) == 130
     town.left_nothing()
 
@@ -107,8 +109,34 @@ def test_the_end_of_its_terminal_ends_it_in_order(start: Start) -> None:
     town.says("I am the new coordinator")
     town.note_family()
     town.process.send_signal(signal.SIGHUP)
+    town.says("the market closes")
+    town.process.send_signal(
+        signal.SIGHUP
+    )  # A shell hangs up its jobs, and the kernel does when the shell has ended.
     assert town.wait() == 0, town.text
     town.left_nothing()
+    assert "audit: holds" in town.text
+
+
+@pytest.mark.usefixtures("heeded_hangup")
+def test_a_window_that_is_closed_ends_the_town_in_it_in_order(tmp_path: Path) -> None:
+    directory, out = tmp_path / "town", tmp_path / "said.txt"
+    window = Window(
+        [sys.executable, "-m", "peers.cli", "run", "localhost", "4", "--dir", str(directory)], directory, out
+    )
+    town = window.shell
+    try:
+        town.says(" bought ")
+        town.note_family()
+        window.close()
+        town.wait()
+        wait_until(lambda: not town.left(), "the town in the window ends")
+        assert "audit: holds" in town.text, town.text
+        assert town.state()["phase"] == "closed"
+        assert "Traceback" not in town.text
+    finally:
+        window.close()
+        town.kill()
 
 
 def test_ctrl_c_while_it_starts(start: Start) -> None:

@@ -33,7 +33,7 @@ from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_uri
 from db.mongod.votes import HandOver, SetView, next_step_to_leave, next_vote, what_may_be_lost
 from peers.endpoints import split_endpoint, try_to_bind
-from peers.errors import BazaarError, LedgerError, TownError
+from peers.errors import LedgerError, TownError
 from peers.town.database.replication import Replication, members_elsewhere, read_replication, write_replication
 
 # None of these is a setting: they say how soon a change of the set is seen, and bound what is waited for.
@@ -75,6 +75,7 @@ class Replicas:
         self.record = record
         self._set: ReplicaSet | None = None
         self._said = ""
+        self._refused: dict[MongodProcess, str] = {}  # Why a member could not be started, as was said last.
         self._primary: str | None = None
         self._is_safe = False
         self._silent = 0  # So many looks in a row were not answered.
@@ -184,22 +185,28 @@ class Replicas:
             await asyncio.sleep(_LOOK_S)
 
     def _care(self) -> None:
+        self._start_further()
         try:
-            for process in self.processes:
-                if process.pid is None and not process.dbpath.is_dir() and not self._ended.is_set():
-                    process.start()
             view = self._bring_in(self._look())
             self._primary = view.primary.address if view.primary is not None else None
             self._is_safe = view.spare > 0
             self._say(what_may_be_lost(view, self.record.wanted), good=self._is_safe)
             self._silent = 0
         except LedgerError as error:
-            self._primary, self._is_safe = None, False
-            self._silent += 1
+            self._primary, self._is_safe, self._silent = None, False, self._silent + 1
             if self._silent > _SILENT:  # Fewer come with every change of the primary.
                 self._say(f"no member of the books answers, and trade waits for one: {error}")
-        except BazaarError as error:
-            self._console.warn(f"a member of the books cannot be started: {error}")
+
+    def _start_further(self) -> None:
+        """Starts those that were never started yet; which of them cannot be is said once, and it is tried again."""
+        for process in self.processes:
+            try:
+                if process.pid is None and not self._ended.is_set():
+                    process.start()
+            except LedgerError as error:
+                if self._refused.get(process) != str(error):
+                    self._console.warn(f"a member of the books cannot be started: {error}; it is tried again")
+                self._refused[process] = str(error)
 
     def _bring_in(self, view: SetView) -> SetView:
         """Lets in those of our members that are not in yet, and has votes given where that is ours to do."""

@@ -28,7 +28,7 @@ from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, Role, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
-from peers.town.files.derived_files import DerivedFiles
+from peers.town.files.derived_files import DerivedFiles, found_in
 
 TERMINAL = "terminal"
 """The file that says what who runs here is called among the terminals of a town."""
@@ -105,8 +105,8 @@ class Directory:
         self._town = town
         self._warn = warn
         self._warned_of: set[Path] = set()
-        self._derived = DerivedFiles(warn)
         self.path = path.absolute()
+        self._derived = DerivedFiles(self.path if town is None else town.path, warn)
         self.logs = self.path / "logs"
         self.journals = self.path / "journals"
         self.mongo = self.path / "mongo"
@@ -143,15 +143,20 @@ class Directory:
     def areas(self) -> list[Directory]:
         """Returns the folders of all areas that are known here, in the order of the town; this one if there is but
         one."""
-        there = [path.name for path in self._areas.iterdir()] if self._areas.is_dir() else []
+        there = [path.name for path in found_in(self._areas, "*")]
         state = self.read_town() if there else None
         listed = state.areas if state is not None else ()
         ordered = [*(name for name in listed if name in there), *sorted(set(there) - set(listed))]
         return [self.area(name) for name in ordered] or [self]
 
     def claim(self) -> bool:
-        """Makes this process the town of the directory; False if another is. `let_go` must follow either way."""
-        lock = (self.path / "lock").open("a")
+        """Makes this process the town of the directory; False if another is. `let_go` must follow either way.
+
+        TownError if the directory cannot be written to."""
+        try:
+            lock = (self.path / "lock").open("a")
+        except OSError as error:
+            raise TownError(f"{self.path} cannot be written to ({error.strerror or error})") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -167,8 +172,10 @@ class Directory:
             return self._town.has_gone()
         try:
             found = (self.path / "lock").stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
+        except OSError:
+            return False  # It may not be looked at just now, which is another matter.
         # As long as we have the file open, no other file can get its inode number.
         return self._lock is not None and not os.path.samestat(found, os.fstat(self._lock.fileno()))
 
@@ -288,21 +295,24 @@ class Directory:
         # The next town has no use for these many files, so they need not survive a loss of power.
         self._write(path, lambda: write_json(path, state, durable=False))
 
-    def peers_changed_ns(self) -> int:
-        """Returns when a peer's file last changed, by the file system. It is good for one thing only: another number
-        says that there was another change. Two that come at nearly the same time may have the same."""
-        return self._peers.stat().st_mtime_ns
+    def peers_changed_ns(self) -> int | None:
+        """Returns when a peer's file last changed, by the file system; None where their folder is gone. It is good
+        for one thing only: another number says that there was another change. Two that come at nearly the same time
+        may have the same."""
+        try:
+            return self._peers.stat().st_mtime_ns
+        except OSError:
+            return None
 
     def read_peers(self) -> list[PeerState]:
         """Returns what is known of each peer, by rank."""
-        found = [self._read_derived(path, PeerState) for path in self._peers.glob("*.json")]
+        found = [self._read_derived(path, PeerState) for path in found_in(self._peers, "*.json")]
         return sorted((state for state in found if state is not None), key=lambda state: state.rank)
 
     def forget_peers(self, names: Iterable[str] | None = None) -> None:
         """Removes the files of these peers, of all if none are named."""
-        stems = [path.stem for path in self._peers.glob("*.json")] if names is None else names
-        for stem in stems:
-            (self._peers / f"{stem}.json").unlink(missing_ok=True)
+        stems = [path.stem for path in found_in(self._peers, "*.json")] if names is None else names
+        self._derived.remove(self._peers / f"{stem}.json" for stem in stems)
 
     def write_network(self, graph: dict[str, list[str]]) -> None:
         self._write(self.network_json, lambda: write_json(self.network_json, graph))

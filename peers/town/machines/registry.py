@@ -19,6 +19,7 @@ from peers.core.membership.members import Member
 from peers.endpoints import endpoint, split_endpoint, try_to_bind
 from peers.errors import TownError
 from peers.rpc.security.tls import is_secured
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import Directory, Machines
 from peers.town.machines.mirror import Wanted, bring_up_to_date, copy_area
 from peers.town.machines.other_machines import OtherMachines
@@ -253,12 +254,16 @@ class Registry:
             names.say_closing()
 
     async def close(self) -> None:
-        """Ends the name server."""
+        """Ends the name server. Raises nothing: what fails of it is said."""
+        warn = self._console.warn
         if self._chores:
             await asyncio.wait(self._chores)
-        await self.others.close()
-        self._end_watch()
-        await asyncio.to_thread(self.nameserver.stop)
+        await done_anyway("leaving the other machines alone", warn, self.others.close())
+        with StepOfEnd("letting go of the name server", warn):
+            self._end_watch()
+        if not await done_anyway("ending the name server", warn, asyncio.to_thread(self.nameserver.stop)):
+            with StepOfEnd("killing the name server", warn):
+                self.nameserver.kill()
 
 
 def port_of_before(host: str, port: int) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from peers.errors import TownError
+from peers.processes import log_of_program
 from peers.runtime.spec import PeerSpec
 from peers.town.processes.forkserver import Born, Died, FromForkserver, Preloaded
 from peers.town.processes.packets import PacketStream
@@ -36,21 +37,26 @@ class ForkserverClient:
         self._ready = asyncio.Event()
 
     def launch(self) -> None:
-        """Starts it without waiting; `wait_ready` must follow before the first order."""
+        """Starts it without waiting; `wait_ready` must follow before the first order. TownError if it cannot be
+        started."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "peers.town.processes.forkserver", str(theirs.fileno()), self._target]
-        with theirs, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                # macOS ends a child of fork in which its own frameworks find that they were in use before; here they
-                # are not, or only asked (for names, for proxies) by what starts no thread.
-                env={**os.environ, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
-            )
+        try:
+            with theirs, log_of_program(self._log) as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                    # macOS ends a child of fork in which its own frameworks find that they were in use before; here
+                    # they are not, or only asked (for names, for proxies) by what starts no thread.
+                    env={**os.environ, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
+                )
+        except OSError as error:
+            ours.close()
+            raise TownError(f"the peers' forkserver cannot be started ({error.strerror or error})") from error
         self._stream = PacketStream(ours)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
 

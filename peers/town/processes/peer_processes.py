@@ -226,12 +226,20 @@ class PeerProcesses:
                 with suppress(ProcessLookupError):
                     os.kill(resident.pid, signal.SIGKILL)
 
-    def flush(self) -> bool:
-        """Writes down which peers changed; True if any did."""
+    def states(self) -> list[PeerState]:
+        """What there is to write down of each that was born."""
+        return [resident.state() for resident in self._residents.values() if resident.pid]
+
+    def flush(self) -> None:
+        """Writes down which peers changed."""
         changed, self._changed = self._changed, set()
         for name in changed:
             self._directory.write_peer(self._residents[name].state())
-        return bool(changed)
+
+    def write_missing(self, there: Collection[str]) -> None:
+        """Writes the files of those that are not `there`, for somebody has removed them."""
+        for name in self._residents.keys() - there:
+            self._directory.write_peer(self._residents[name].state())
 
     def _hear_peer(self, name: str, message: ToTown | None) -> None:
         resident = self._residents[name]

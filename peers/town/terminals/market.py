@@ -20,6 +20,7 @@ from peers.core.names import Role
 from peers.core.settings import Settings
 from peers.errors import TownError
 from peers.runtime.spec import Begin, PeerSpec
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import TownState, graph_is_sound
 from peers.town.plan.areas import OWN, AreaBooks, AreaPlan, Share, address_of_area
 from peers.town.plan.options import RunOptions
@@ -57,7 +58,7 @@ class AreaMarket:
         self.processes: PeerProcesses = peers.processes
         self._peers = peers
         self._books_before = books_before(self.directory)
-        self._painter = Painter(self.directory, wanted=options.picture)
+        self._painter = Painter(self.directory, terminal.console.warn, wanted=options.picture)
         self._books: Books | None = None
         self._population: Population | None = None
         self._file: StateFile | None = None  # None in a town with one post, whose own file says it all.
@@ -68,8 +69,8 @@ class AreaMarket:
             console = terminal.console
             self._services = Services(self.directory, console, None, self._own_books, area=plan.name)
         self.since = Post()
-        self.graph: dict[str, list[str]] = {}
-        """The graph as it was when the market closed."""
+        self.graph: dict[str, list[str]] | None = None
+        """The graph as it was when the market closed; None before, or where that could not be told."""
         self.had_trader = False
 
     @property
@@ -282,15 +283,18 @@ class AreaMarket:
         return AreaBalance(name=self.name, books=self.books, run=run, graph=graph, calm=calm)
 
     async def close(self) -> None:
-        """Lets go of what is the area's own, once its peers have ended."""
-        await self._painter.close()
+        """Lets go of what is the area's own, once its peers have ended. Raises nothing: what fails of it is said."""
+        warn = self._terminal.console.warn
+        await done_anyway("drawing the graph", warn, self._painter.close())
         if self._services is not None:
             await self._services.close()
         elif self._books is not None and self.name:
-            self._books.close()
-        if not self.directory.has_gone():
-            self.directory.forget_peers()
-            self.write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+            with StepOfEnd("letting go of the books", warn):
+                self._books.close()
+        with StepOfEnd("writing down that all has ended", warn):
+            if not self.directory.has_gone():
+                self.directory.forget_peers()
+                self.write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
 
     def give_up_books(self) -> None:
         """Kills a mongod of its own whose directory was removed."""

@@ -12,7 +12,7 @@ from db.mongod.process import MongodProcess
 from db.mongod.replica_set import PARAMETERS
 from db.uri import hosts_of, parsed
 from peers.endpoints import endpoint, split_endpoint
-from peers.errors import SettingsError, TownError
+from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.rpc.security.tls import TlsFiles, is_secured
 from peers.town.database.replicas import Replicas, all_here
@@ -85,7 +85,8 @@ def founded_books(directory: Directory, console: Console, options: RunOptions, b
 
 def joined_books(directory: Directory, console: Console, options: RunOptions) -> Replicas | None:
     """Returns what this machine, which joins, has of the books of its town: nothing is started. None where they are
-    no set of several. LedgerError for an address of the books that is none, TownError if no port is left."""
+    no set of several. LedgerError for an address of the books that is none, or for a port that cannot be
+    kept, TownError if no port is left."""
     record, uri = read_replication(directory.mongo), options.mongo
     if record is None or uri is None:
         return None
@@ -121,12 +122,17 @@ def _is_spread(record: Replication) -> bool:
 
 
 def _port_to_keep(folder: Path, options: RunOptions) -> int:
-    """The port that other machines remember, or one that they will; 0, which is any, if no ports are to be kept."""
+    """The port that other machines remember, or one that they will; 0, which is any, if no ports are to be kept.
+
+    LedgerError if it cannot be kept."""
     if options.ports is None:
         return 0
     remembered = folder / "mongod.port"
     port = pick_port(options.host, options.ports, preferred=_read_port(remembered), without=[options.nameserver_port])
-    write_json(remembered, port)
+    try:
+        write_json(remembered, port)
+    except OSError as error:
+        raise LedgerError(f"the port of the books cannot be kept in {folder} ({error.strerror or error})") from error
     return port
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from peers.core.market.records import Post
 from peers.errors import BazaarError, LedgerError
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import Directory
 from peers.town.view.console import Console
 
@@ -92,7 +93,8 @@ class Services:
         return await keep_replicas(self.replicas, self.books, self._directory, self._console, on_change)
 
     async def close(self) -> None:
-        """Ends it; what was still starting is waited for, so that nothing is left behind."""
+        """Ends it; what was still starting is waited for, so that nothing is left behind. Raises nothing: what fails
+        of it is said."""
         if self._closed:
             return
         self._closed = True
@@ -103,10 +105,15 @@ class Services:
             if not self._opening.cancelled():
                 # The error is taken out, or asyncio would report it; whoever waited for it has seen it already.
                 self._opening.exception()
+        warn = self._console.warn
         if self.books is not None:
-            self.books.close()
+            with StepOfEnd("letting go of the books", warn):
+                self.books.close()
         if self.replicas is not None:
-            await asyncio.to_thread(self.replicas.close)
+            ending = asyncio.to_thread(self.replicas.close)
+            if not await done_anyway("ending mongod", warn, ending):
+                with StepOfEnd("killing mongod", warn):
+                    self.replicas.kill()
 
     def give_up_books(self) -> None:
         """Kills a mongod whose directory was removed: it would go on writing, by name, to what takes its place."""
@@ -156,18 +163,25 @@ async def keep_replicas(
 
 
 async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:
-    """Starts a `mongod` again where it dies, for ever. TownError if there is no place left to start it in."""
+    """Starts a `mongod` again where it dies, for ever. One that cannot be started, for want of room, say, is tried
+    again and again, which is said once for each reason. TownError if there is no place left to start it in."""
+    said: dict[MongodProcess, set[str]] = {}
     while True:
         await asyncio.sleep(_WATCH_S)
         directory.check()  # Without the directory, mongod would be started again with empty books.
         for process in replicas.died():
-            console.warn("mongod died; it is started again")
+            if process not in said:
+                console.warn("mongod died; it is started again")
             try:
                 await asyncio.to_thread(process.start)
             except BazaarError as error:
-                console.warn(f"mongod cannot be started: {error}")
+                reasons = said.setdefault(process, set())
+                if str(error) not in reasons:
+                    console.warn(f"mongod cannot be started: {error}; it is tried again")
+                reasons.add(str(error))
                 await asyncio.sleep(_RETRY_S)
                 continue
+            said.pop(process, None)
             console.say(f"mongod is back (process {process.pid})", "green")
 
 

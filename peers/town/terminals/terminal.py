@@ -21,7 +21,8 @@ from peers.core.settings import Settings
 from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
-from peers.town.files.directory import Directory, live_graph
+from peers.town.ending import done_anyway
+from peers.town.files.directory import Directory, PeerState, live_graph
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
@@ -52,7 +53,7 @@ class AreaPeers:
         self.processes = processes
         # When the peers' files last changed, as of the last graph written (see `Directory.peers_changed_ns`), and
         # when that was first seen, in monotonic seconds.
-        self._drawn_of_ns: int | None = None
+        self._drawn_of_ns: int | None = -1
         self._seen_s = 0.0
 
     @property
@@ -61,7 +62,7 @@ class AreaPeers:
         return self.directory.area_name
 
     def flush(self) -> None:
-        """Writes down what changed about peers and graph.
+        """Writes down what changed about peers and graph, and the files of peers that somebody removed.
 
         The graph is drawn anew whoever changed a peer's file: of two terminals, the one that writes last may have
         read before the other wrote.
@@ -72,11 +73,18 @@ class AreaPeers:
             self._drawn_of_ns, self._seen_s = changed_ns, now_s
         elif now_s - self._seen_s > _SETTLED_S + _FLUSH_S:
             return
-        self.directory.write_network(self.graph())
+        there = self.directory.read_peers()
+        self.processes.write_missing({peer.name for peer in there})
+        self.directory.write_network(live_graph(self._with_own(there)))
 
     def graph(self) -> dict[str, list[str]]:
         """The live graph, with the peers of other terminals in this directory."""
-        return live_graph(self.directory.read_peers())
+        return live_graph(self._with_own(self.directory.read_peers()))
+
+    def _with_own(self, peers: Sequence[PeerState]) -> list[PeerState]:
+        """Those `peers`, by rank, with what is known here of our own, whose files may be late, or gone."""
+        known = {peer.name: peer for peer in (*peers, *self.processes.states())}
+        return sorted(known.values(), key=lambda peer: peer.rank)
 
 
 class Terminal:
@@ -96,6 +104,7 @@ class Terminal:
         port = options.nameserver_port or port
         self.registry = Registry(directory, console, self._groups, host, port, options.advertise)
         self.stop = asyncio.Event()
+        self._interruptions = 0
         self.closing = False
         self._kill_hard: Callable[[], None] = self.kill_peers
 
@@ -124,9 +133,12 @@ class Terminal:
 
     async def close_peers(self) -> None:
         """Ends what is left of all peers, and what they were forked from."""
+        warn = self.console.warn
         for group in self._groups:
-            await group.close()
-        await self._forkserver.close()
+            if not await done_anyway("ending the peers", warn, group.close()):
+                group.kill_hard()
+        if not await done_anyway("ending the peers' forkserver", warn, self._forkserver.close()):
+            self._forkserver.kill_all()
 
     @property
     def names(self) -> frozenset[str]:
@@ -144,14 +156,20 @@ class Terminal:
 
     def install_signals(self, kill_hard: Callable[[], None]) -> None:
         """One Ctrl-C ends in order, a second one kills. Of the other signals, what this process was started to ignore
-        it ignores; a Ctrl-C is ignored in the background jobs of all scripts, which says nothing."""
+        it ignores; a Ctrl-C is ignored in the background jobs of all scripts, which says nothing.
+
+        A hang-up ends in order too, however often it comes, and is no first Ctrl-C: when a window is closed, the
+        shell hangs up its jobs and the kernel hangs up the terminal, a moment apart."""
         self._kill_hard = kill_hard
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, *heeded(signal.SIGTERM, signal.SIGHUP)):
+        for number in (signal.SIGINT, *heeded(signal.SIGTERM)):
             loop.add_signal_handler(number, self._interrupted)
+        for number in heeded(signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop.set)
 
     def _interrupted(self) -> None:
-        if not self.stop.is_set():
+        self._interruptions += 1
+        if self._interruptions == 1:
             self.stop.set()
             return
         self.console.warn(

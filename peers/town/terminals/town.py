@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from db.audit.report import EXIT_CODES, worst
+from peers.town.ending import StepOfEnd, done_anyway
 from peers.town.files.directory import Directory
 from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens
@@ -84,6 +85,11 @@ class Town:
         return self.markets[0].processes
 
     @property
+    def was_told_to_end(self) -> bool:
+        """Whether somebody ended it, by Ctrl-C or another signal; else its visitor did, or nobody was left in it."""
+        return self._terminal.stop.is_set()
+
+    @property
     def services(self) -> Services:
         return self._services
 
@@ -103,7 +109,8 @@ class Town:
         return all(market.has_sound_graph() for market in self.markets)
 
     async def run(self, visitor: Visitor | None = None) -> int:
-        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done.
+        """Runs the town to its end; returns the exit code. With a visitor, that is over when the visitor is done; one
+        that is not done is cancelled where somebody ends the town, or no peer is left.
 
         What the audit at the end found is then in `report`."""
         self._terminal.install_signals(self._kill_hard)
@@ -181,8 +188,9 @@ class Town:
     async def _leave(self) -> int:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
-        await asyncio.gather(*(finish_in_order(each.processes, each.books, leave=True) for each in self.markets))
-        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        leaving = (finish_in_order(each.processes, each.books, leave=True) for each in self.markets)
+        await asyncio.gather(*(self._anyway("ending the peers in order", each) for each in leaving))
+        await self._rest_journals()
         with self._keeping.elsewhere(closes=False) as elsewhere:
             answers = [
                 await sum_up(
@@ -196,20 +204,21 @@ class Town:
                 )
                 for market in self.markets
             ]
-            await asyncio.to_thread(self._keeping.hand_over, elsewhere)
+            await self._anyway("handing over the journals", asyncio.to_thread(self._keeping.hand_over, elsewhere))
         if self._services.replicas is not None:
-            await asyncio.to_thread(self._services.replicas.leave)
+            await self._anyway("leaving the books", asyncio.to_thread(self._services.replicas.leave))
         return EXIT_CODES[worst(answers)]
 
     async def _close(self) -> int:
         self._console.tick()
         self._console.say("the market closes" if not self._options.areas else "the markets close", "bold")
-        await asyncio.gather(*(market.settle(lambda: bool(self.registry.others)) for market in self.markets))
+        settling = (market.settle(lambda: bool(self.registry.others)) for market in self.markets)
+        await asyncio.gather(*(self._anyway("the end of trade", each) for each in settling))
         self._terminal.closing = True
         self._file.write(phase="closing")
-        others = await self.registry.close_town()
-        await asyncio.gather(*(market.finish() for market in self.markets))
-        await asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        others = await self._close_elsewhere()
+        await asyncio.gather(*(self._anyway("ending the peers in order", each.finish()) for each in self.markets))
+        await self._rest_journals()
         with self._keeping.elsewhere(closes=True) as elsewhere:
             await asyncio.to_thread(elsewhere.wait)
             if others:  # They have the database here, and the journals, until they have audited.
@@ -217,6 +226,19 @@ class Town:
             self.registry.others.forget()
             self._directory.check()  # Without the journals there is less to hold the books against.
             return await asyncio.to_thread(self._balance, elsewhere.witnesses, has_others=bool(others))
+
+    async def _close_elsewhere(self) -> list[str]:
+        """Returns which other machines were told that the town is over; none where that failed, which is said."""
+        with StepOfEnd("closing the town on its other machines", self._console.warn):
+            return await self.registry.close_town()
+        return []
+
+    async def _rest_journals(self) -> None:
+        resting = asyncio.to_thread(self._keeping.rest, self._terminal.names)
+        await self._anyway("telling the books what journals are here", resting)
+
+    async def _anyway(self, what: str, work: Awaitable[object]) -> None:
+        await done_anyway(what, self._console.warn, work)
 
     def _balance(self, witnesses_of: WitnessesOf, *, has_others: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
@@ -229,17 +251,20 @@ class Town:
         return report.exit_code
 
     async def _end_everything(self) -> None:
+        warn = self._console.warn
         if self._directory.has_gone():
-            self._services.give_up_books()
-            for market in self.markets:
-                market.give_up_books()
+            with StepOfEnd("killing mongod", warn):
+                self._services.give_up_books()
+                for market in self.markets:
+                    market.give_up_books()
         self._terminal.closing = True
         await self._terminal.close_peers()
         await asyncio.gather(*map(AreaMarket.close, self.markets))
         await asyncio.gather(self.registry.close(), self._services.close())
-        if not self._directory.has_gone():  # Another town may be there by now.
-            self._directory.forget_peers()
-            self._file.write(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+        with StepOfEnd("writing down that all has ended", warn):
+            if not self._directory.has_gone():  # Another town may be there by now.
+                self._directory.forget_peers()
+                self._file.write(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
         self._console.close()
 
     def _kill_hard(self) -> None:

@@ -16,6 +16,7 @@ from peers.core.market.records import Post
 from peers.core.names import GraphKind
 from peers.errors import LedgerError
 from peers.town.database.books import Books
+from peers.town.ending import StepOfEnd
 from peers.town.view.audit_report import print_audit, print_over_all
 from peers.town.view.console import Console
 from peers.town.view.summary import Heard, added_up, heard_of, lines_of, print_summary
@@ -75,8 +76,10 @@ def print_balances(areas: Sequence[AreaBalance], console: Console, witnesses_of:
     if len(where) > 1:
         console.say("")
         console.say("over all posts:", "bold")
-        _print_total(areas, console)
-        print_over_all(together, console.rich)
+        with StepOfEnd("summing up", console.warn):
+            _print_total(areas, console)
+        with StepOfEnd("showing what the audits found", console.warn):
+            print_over_all(together, console.rich)
     return together
 
 
@@ -110,13 +113,8 @@ def print_balance(
     """Prints the summary, audits, prints what came of it, and returns that. `graph`, `calm`, `witnesses`: as `audit`
     has them."""
     console.tick()  # What was withheld while the market closed belongs above the summary.
-    try:
-        tally = books.tally(run.since)
-        # The record of an election is written some time after it, and a short term may end before that.
-        tally.elections = run.elections | tally.elections
-        print_summary(console.rich, tally, heard_of(run.directory, run.began_us, run.peers), run.peers)
-    except LedgerError as error:
-        console.warn(str(error))
+    with StepOfEnd("summing up", console.warn):
+        _sum_up(run, books, console)
     report = audit(
         books.uri,
         books.database,
@@ -127,5 +125,17 @@ def print_balance(
         calm=calm,
         commission_rate=run.commission_rate,
     )
-    print_audit(report, console.rich)
+    with StepOfEnd("showing what the audit found", console.warn):
+        print_audit(report, console.rich)
     return report
+
+
+def _sum_up(run: Run, books: Books, console: Console) -> None:
+    try:
+        tally = books.tally(run.since)
+    except LedgerError as error:
+        console.warn(str(error))
+        return
+    # The record of an election is written some time after it, and a short term may end before that.
+    tally.elections = run.elections | tally.elections
+    print_summary(console.rich, tally, heard_of(run.directory, run.began_us, run.peers), run.peers)

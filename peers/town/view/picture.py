@@ -6,9 +6,11 @@ import asyncio
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 
+from peers.processes import log_of_program
 from peers.town.files.directory import Directory
 
 _CALM_S = 1.0
@@ -16,10 +18,13 @@ _CALM_S = 1.0
 
 
 class Painter:
-    """Draws `network.png` from `network.json`, if that is `wanted`; one picture at a time, the latest wish last."""
+    """Draws `network.png` from `network.json`, if that is `wanted`; one picture at a time, the latest wish last.
+    `warn` is told, in one line, the first time that one cannot be drawn."""
 
-    def __init__(self, directory: Directory, *, wanted: bool) -> None:
+    def __init__(self, directory: Directory, warn: Callable[[str], None], *, wanted: bool) -> None:
         self._directory = directory
+        self._warn = warn
+        self._has_warned = False
         # Where what draws is not installed, as in the image for containers, there is nothing to want.
         self._wanted = wanted and find_spec("matplotlib") is not None
         self._opened_s = time.monotonic()
@@ -71,6 +76,11 @@ class Painter:
             with suppress(ProcessLookupError):
                 self._process.kill()
 
+    def _warn_once(self, line: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(line)
+
     async def _paint(self) -> None:
         while True:
             self._again = False
@@ -79,13 +89,13 @@ class Painter:
             if self._trader is not None:
                 command += ["--trader", self._trader]
             try:
-                log = (self._directory.logs / "picture.log").open("ab")
-            except OSError:
-                return  # Where there is no place for a log, there is none for a picture.
-            with log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *command, "--nice", stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
+                with log_of_program(self._directory.logs / "picture.log") as log:
+                    self._process = await asyncio.create_subprocess_exec(
+                        *command, "--nice", stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    )
+            except (OSError, RuntimeError) as error:  # No process, or no thread to wait for its end.
+                self._warn_once(f"the graph cannot be drawn ({error}); network.json has it")
+                return
             await self._process.wait()
             if not self._again:
                 return

@@ -129,6 +129,24 @@ def test_a_directory_in_use_is_refused(own: MongodProcess, directory: Path) -> N
     put(own, a=1)
 
 
+@pytest.mark.parametrize("name", ["data", "mongod.owner"])
+def test_what_the_system_refuses_is_said_and_the_next_start_does_it(directory: Path, name: str) -> None:
+    """What is in the way stands for a disk without room, of which the system says so just as well."""
+    in_the_way = directory / name
+    in_the_way.parent.mkdir(parents=True)
+    if name == "data":
+        in_the_way.touch()
+    else:
+        in_the_way.mkdir()
+    process = MongodProcess(directory)
+    with pytest.raises(LedgerError, match=r"mongo\S* cannot be used for the books \(.*\): make room"):
+        process.start()
+    assert not process.alive()
+    shutil.rmtree(directory)
+    with process:
+        put(process, a=1)
+
+
 def test_a_mongod_left_behind_is_ended(own: MongodProcess, directory: Path) -> None:
     put(own, a=1)
     # The owner named here had our process number long ago.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,22 @@ _STUB = (
     "sys.exit(run(options))"
 )
 
+# A session of its own has no terminal until it takes one.
+_SHELL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+
 
 class RunningTown:
-    """One terminal: its process, what it has said, and all the processes it ever had."""
+    """One terminal: its process, what it has said, and all the processes it ever had. `stdin`: an open file."""
 
-    def __init__(self, command: list[str], directory: Path, out: Path, **environment: str) -> None:
+    def __init__(
+        self, command: list[str], directory: Path, out: Path, stdin: int = subprocess.DEVNULL, /, **environment: str
+    ) -> None:
         self.directory = directory
         self.out = out
         with out.open("wb") as to:
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=to,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -99,9 +106,10 @@ class RunningTown:
     def left_nothing(self, patience_s: float = 10.0) -> None:
         """Fails if one of the processes seen is still there."""
         assert self.family, "no process was noted while it ran"
-        wait_until(lambda: not self._left(), f"left running: {self._left()}", deadline_s=patience_s)
+        wait_until(lambda: not self.left(), f"left running: {self.left()}", deadline_s=patience_s)
 
-    def _left(self) -> list[psutil.Process]:
+    def left(self) -> list[psutil.Process]:
+        """Those of the processes seen that are still there."""
         return [each for each in self.family if is_at_work(each)]
 
     def kill(self) -> None:
@@ -110,7 +118,7 @@ class RunningTown:
             self.note_family()
             self.process.kill()
             self.process.wait()
-        for each in self._left():
+        for each in self.left():
             kill(each)
 
 
@@ -122,6 +130,25 @@ def stub_town(directory: Path, n: int = 4, *, ignores: str = "", **options: obje
     if ignores:
         command = ["sh", "-c", f"trap '' {ignores}; exec \"$@\"", "sh", *command]
     return RunningTown(command, directory, out)
+
+
+class Window:
+    """A terminal window: an interactive shell, and what was typed into it. `shell` is that, and has what is run."""
+
+    def __init__(self, command: Sequence[str], directory: Path, out: Path) -> None:
+        self._screen, keyboard = os.openpty()
+        try:
+            shell = [sys.executable, "-c", _SHELL, "bash", "--norc", "--noprofile", "-i"]
+            self.shell = RunningTown(shell, directory, out, keyboard)
+        finally:
+            os.close(keyboard)
+        os.write(self._screen, f"cd {ROOT}; {shlex.join(command)}\n".encode())
+
+    def close(self) -> None:
+        """Closes it as a click does: the shell hangs up its jobs, and the kernel does again when the shell ends."""
+        if self._screen >= 0:
+            os.close(self._screen)
+            self._screen = -1
 
 
 def bazaar(*arguments: str, patience_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:

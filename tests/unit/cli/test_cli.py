@@ -198,3 +198,35 @@ def test_what_the_machine_refuses_is_no_fault_of_the_program(
     monkeypatch.setattr("peers.cli.commands.settings.command", refused)
     assert invoke(["settings"]) == 2
     assert f"some/file: {os.strerror(why)}" in capsys.readouterr().err
+
+
+_LONG_END = """
+import signal, time
+from peers.cli import main
+
+def invoke(arguments):
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("ending", flush=True)
+        input()
+        print("ended", flush=True)
+    return 130
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+main.invoke = invoke
+main.main([])
+"""
+
+
+def test_a_second_hang_up_does_not_interrupt_what_a_command_does_at_its_end() -> None:
+    """The shell hangs up its jobs when a window is closed, and then the kernel hangs up the terminal."""
+    long = [sys.executable, "-c", _LONG_END]
+    with subprocess.Popen(long, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        for said in (b"at work\n", b"ending\n"):
+            assert started.stdout.readline() == said
+            started.send_signal(signal.SIGHUP)
+        rest, complaints = started.communicate(b"\n", timeout=60)
+    assert (started.returncode, rest, complaints) == (130, b"ended\n", b"")

@@ -258,6 +258,47 @@ def test_what_cannot_be_written_is_written_later_as_it_is_then(tmp_path: Path) -
     assert len(said) == 2
 
 
+def test_a_folder_of_derived_files_that_is_removed_is_made_anew_but_not_the_town_itself(
+    directory: Directory, tmp_path: Path
+) -> None:
+    assert directory.claim()
+    area = directory.area("north")
+    area.make()
+    shutil.rmtree(directory.path / "areas")
+    shutil.rmtree(directory.path / "peers")
+    assert directory.peers_changed_ns() is None
+    assert directory.areas() == [directory]
+    for each in directory, area:
+        each.write_peer(peer("buyer1"))
+        each.write_network({"buyer1": []})
+        assert each.read_peers() == [peer("buyer1")]
+        assert each.read_network() == {"buyer1": []}
+        assert each.peers_changed_ns() is not None
+    directory.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(TownError, match="was removed while it was in use"):
+        area.write_peer(peer("buyer1"))
+    assert not directory.path.exists()
+    directory.let_go()
+
+
+def test_a_file_that_cannot_be_removed_is_said_once_and_the_others_are(tmp_path: Path) -> None:
+    said: list[str] = []
+    directory = Directory(tmp_path / "town", said.append)
+    directory.make()
+    names = ["buyer1", "buyer2", "seller3", "seller4"]
+    for name in names:
+        directory.write_peer(peer(name))
+    for name in names[:2]:
+        stays = tmp_path / "town" / "peers" / f"{name}.json"
+        stays.unlink()
+        stays.mkdir()  # What is no file cannot be unlinked.
+    directory.forget_peers()
+    assert len(said) == 1, said
+    assert "cannot be removed" in said[0]
+    assert "nor can 1 more" in said[0]
+    assert not list((tmp_path / "town" / "peers").glob("seller*"))
+
+
 def test_an_area_has_a_folder_of_the_same_shape_within(directory: Directory) -> None:
     town = directory
     assert town.areas() == [town], "a town with one post is its own only area"
