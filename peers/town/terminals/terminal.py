@@ -67,6 +67,7 @@ class AreaPeers:
         read before the other wrote.
         """
         self.processes.flush()
+        self.directory.note_gone()
         changed_ns, now_s = self.directory.peers_changed_ns(), time.monotonic()
         if changed_ns != self._drawn_of_ns:
             self._drawn_of_ns, self._seen_s = changed_ns, now_s
