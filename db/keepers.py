@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from db.audit.journals import Extent
+from db.audit.rows import whole
 from db.ledger.connection import unusable
 from db.terminals import Place
 from peers.books_address import without_secrets
@@ -84,10 +85,17 @@ class Keepers:
 
 def _keeper(word: dict[str, Any]) -> Keeper:
     host, directory, nameserver = (str(word.get(key, "")) for key in Place.__struct_fields__)
-    at_rest, areas = word.get("at_rest"), word.get("areas")
+    areas = word.get("areas")
     return Keeper(
         terminal=str(word["_id"]),
         place=Place(host, directory, nameserver),
         areas=tuple(map(str, areas)) if isinstance(areas, list) else ("",),
-        at_rest=Extent(**at_rest) if isinstance(at_rest, dict) else None,
+        at_rest=_extent(word.get("at_rest")),
     )
+
+
+def _extent(given: object) -> Extent | None:
+    """How much there was; None where that is said in a way that is not ours, so that nobody knows."""
+    said = given if isinstance(given, dict) else {}
+    journals, size = whole(said.get("journals")), whole(said.get("size"))
+    return None if journals is None or size is None else Extent(journals, size)

@@ -42,7 +42,7 @@ from db.audit.findings import Verdict
 from db.audit.folding.fold import Fold, StoredBooks
 from db.audit.history.operations import Operations
 from db.audit.journals import Witness, journal_files, read_journal
-from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS
+from db.audit.log_tail import DEPOSIT_FIELDS, REQUEST_FIELDS, LogTail
 from db.audit.report import HERE, AuditReport, JournalsRead
 from db.audit.rows import (
     MAIN_POST,
@@ -150,14 +150,14 @@ class _Audit:
                 )
                 # All journals are here, and read, before the log: so the log has all that anybody saw in it.
                 witnesses = list(self._witnesses)
-                self._history = _read_history(witnesses)
+                self._history = read_history(witnesses)
                 checkers, seen = self._read_books(client, database)
                 unfinished = checkers.queued > 0 or checkers.follow.behind
                 if self._calm is False:
                     checkers.excuse("the town is at work")
                 elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
                     checkers.excuse("the town is at work: decisions went on during the audit")
-                self.journals.extend(hear(witnesses, database, checkers))
+                self.journals.extend(hear(witnesses, LogTail(database), checkers))
                 return checkers.finish()
         except ConnectionFailure as error:
             raise LedgerError(f"no database answers: {first_words(error)}; is the town's mongod running?") from error
@@ -297,7 +297,7 @@ def _moves(database: Database[Documents], seen: _Seen, patience_s: float) -> boo
     return wait_until(has_moved, patience_s, look_s=_POLL_S)
 
 
-def _read_history(witnesses: Iterable[Witness]) -> Operations | None:
+def read_history(witnesses: Iterable[Witness]) -> Operations | None:
     """Returns what customers asked and were told by the journals of witnesses; None where there are none."""
     history: Operations | None = None
     for path in chain.from_iterable(witness.paths for witness in witnesses):

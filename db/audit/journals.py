@@ -8,13 +8,14 @@ entry is *unreadable*: nobody knows what was told there, and the audit must not 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
-from db.audit.rows import JournalEntry
+from db.audit.rows import JournalEntry, whole
 
 FOLDER = "journals"
 AREAS = "areas"
@@ -28,6 +29,12 @@ AT_REST = "at-rest"
 
 _TAIL_BYTES = 1 << 16
 """The bytes read at a time from the end: longer than nearly all lines. No setting: any size finds the same."""
+
+_DEEPEST = 32
+"""No line that a peer writes is nested nearly as deep. No setting: it keeps Python from running out of stack."""
+
+_MANY_DIGITS = re.compile(rb"[0-9]{16}")
+"""What a line has in it if any of its numbers may be too large; mostly it is part of an id."""
 
 _entries = msgspec.json.Decoder(JournalEntry)
 
@@ -128,8 +135,26 @@ def end_of_lines(journal: BinaryIO) -> int:
 
 def _read_line(path: Path, number: int, line: bytes) -> JournalEntry | Torn | Unreadable:
     try:
-        return _entries.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        entry = _entries.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if not line.endswith(b"\n"):
             return Torn(path=path)
         return Unreadable(why=f"{path.name}, line {number}: {error}")
+    fault = _fault_of(entry, line)
+    return Unreadable(why=f"{path.name}, line {number}: {fault}") if fault else entry
+
+
+def _fault_of(entry: JournalEntry, line: bytes) -> str:
+    """Says what in a line no peer writes and the audit could not reckon with; "" if it is nothing. Few lines need a
+    closer look: what is too large or too deep shows in the bytes."""
+    if line.count(b"[") + line.count(b"{") <= _DEEPEST and not _MANY_DIGITS.search(line):
+        return ""
+    level: list[Any] = list(msgspec.structs.astuple(entry))
+    for _ in range(_DEEPEST):
+        if any(type(value) is int and whole(value) is None for value in level):
+            return "a number in it is beyond 64 bits"
+        groups = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [each for group in groups if not isinstance(group, str | int | float | None) for each in group]
+        if not level:
+            return ""
+    return f"it is nested more than {_DEEPEST} deep"

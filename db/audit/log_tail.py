@@ -152,7 +152,7 @@ class LogTail:
                 entry = read_entry(document, -1)
                 if entry.cut and not give_up:
                     raise _Moved
-                wanted = set(newer[entry.place])
+                wanted = set(newer.get(entry.place, ()))
                 records.update((subject, row) for subject, row in _rows_of(entry) if subject in wanted)
         return records
 

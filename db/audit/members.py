@@ -21,6 +21,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from db.audit.report import EXIT_CODES, Answer
+from db.audit.rows import whole
 from db.audit.stored import RAW
 from db.uri import with_nodes, with_options
 from peers.books_address import without_secrets
@@ -181,8 +182,11 @@ def _asked_again(ask: Callable[[], T], deadline_s: float) -> T:
 def _read_ends(asked: _Asked) -> None:
     last = asked.database["log"].find_one({}, {"_id": 1}, sort=[("_id", -1)])
     post = asked.database["posts"].find_one({"_id": _POST}, {"seq": 1})
-    asked.end = -1 if last is None else last["_id"]
-    asked.seq = 0 if post is None else post["seq"]
+    end, seq = -1 if last is None else whole(last["_id"]), 0 if post is None else whole(post.get("seq"))
+    if end is None or seq is None:
+        asked.why = "its log or its post does not end at a whole number; `bazaar audit` says more"
+    else:
+        asked.end, asked.seq = end, seq
 
 
 def _read_books(asked: _Asked, common: int, seq: int) -> None:
@@ -194,9 +198,14 @@ def _read_books(asked: _Asked, common: int, seq: int) -> None:
 def _digests(found: Iterable[RawBSONDocument]) -> dict[Any, bytes | None]:
     """A digest of each document, by its id; None for an entry whose body was cut away: others may still have it."""
     return {
-        each["_id"]: None if "cut" in each else hashlib.blake2b(each.raw, digest_size=_DIGEST).digest()
+        _key(each["_id"]): None if "cut" in each else hashlib.blake2b(each.raw, digest_size=_DIGEST).digest()
         for each in found
     }
+
+
+def _key(record_id: object) -> object:
+    """What an id is remembered by: others than the market's own may be documents."""
+    return record_id if isinstance(record_id, str | int) else repr(record_id)
 
 
 def _differences(asked: _Asked, model: _Asked) -> tuple[str, ...]:

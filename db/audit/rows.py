@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from sys import intern
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 _PEER = re.compile(r"(?:buyer|seller|merchant)([0-9]{1,6})")
 _RANK_OF_STRANGERS = 999_999
 _FAR = 2**63
+_MOST_DIGITS = 24
+"""Amounts are worked out to the cent with no more digits before it than that: none of money has as many."""
+
+MOST_US = 2**53
+"""Times beyond are none: in microseconds, it is 285 years. Sums and differences of two fit into 64 bits."""
+
+_Monotonic = Annotated[int, msgspec.Meta(ge=0, le=MOST_US)]
+_OnTheWall = Annotated[int, msgspec.Meta(ge=-MOST_US, le=MOST_US)]  # Such a clock may be set to anything.
 
 DECIDED = ("sold", "unavailable")
 MAIN_POST = "main"
@@ -141,7 +149,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     peer: str
-    at_ms: int = 0
+    at_ms: _OnTheWall = 0
     request: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
     deposit: dict[str, Any] | None = None
@@ -150,7 +158,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     offer: dict[str, Any] | None = None
     read: dict[str, Any] | None = None
     boot: str = ""
-    mono_us: int | None = None
+    mono_us: _Monotonic | None = None
 
 
 def read_request(document: Document) -> RequestRow:
@@ -259,7 +267,8 @@ def read_election(document: Document) -> ElectionRow:
 
 
 def money(value: object) -> Decimal | None:
-    """Returns an amount exactly, from a Decimal, BSON's decimal, a text or a whole number; None for all else."""
+    """Returns an amount exactly, from a Decimal, BSON's decimal, a text or a whole number; None for all else, and for
+    what is far beyond all money."""
     if value is None or isinstance(value, float | bool):
         return None
     bid = getattr(value, "bid", None)
@@ -280,7 +289,7 @@ def _convert(value: Any, bid: object) -> Decimal | None:
         amount = convert() if convert is not None else Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
         return None
-    if not isinstance(amount, Decimal) or not amount.is_finite():
+    if not isinstance(amount, Decimal) or not amount.is_finite() or amount.adjusted() >= _MOST_DIGITS:
         return None
     if isinstance(bid, bytes):
         if len(_converted) >= _MOST_CONVERTED:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from pymongo.database import Database
+from typing import Protocol
 
 from db.audit.checkers.acknowledgements import Subject, subject_of
 from db.audit.checkers.together import Checkers
 from db.audit.journals import Torn, Unreadable, Witness, read_journal
-from db.audit.log_tail import LogTail
+from db.audit.log_tail import Records
 from db.audit.report import HERE, JournalsRead
 from db.audit.rows import JournalEntry
 
@@ -20,14 +18,18 @@ _BATCH = 1000
 """The lines that are looked up at a time. No setting: any number finds the same."""
 
 
-def hear(
-    witnesses: Iterable[Witness], database: Database[dict[str, Any]], checkers: Checkers
-) -> Iterator[JournalsRead]:
-    """Feeds the checkers with what witnesses say, and gives how much that was of each.
+class Recording(Protocol):
+    """Whoever knows what is recorded by now."""
+
+    def look_up(self, subjects: Collection[Subject]) -> Records:
+        """Returns what is recorded now of each subject."""
+
+
+def hear(witnesses: Iterable[Witness], recorded: Recording, checkers: Checkers) -> Iterator[JournalsRead]:
+    """Feeds the checkers with what witnesses say, held against what is `recorded`; gives how much that was of each.
 
     Records are looked up once the lines were read, for what somebody was told stood in the log by then. Of a machine
     whose journals are not all here, those that are count all the same: what they say may be wrong."""
-    recorded = LogTail(database)
     for witness in witnesses:
         before = checkers.acknowledged.entries
         for path in witness.paths:
@@ -43,7 +45,7 @@ def hear(
         )
 
 
-def _read(path: Path, recorded: LogTail, checkers: Checkers) -> None:
+def _read(path: Path, recorded: Recording, checkers: Checkers) -> None:
     lines, acknowledged = read_journal(path), checkers.acknowledged
     while batch := list(islice(lines, _BATCH)):
         entries: list[tuple[JournalEntry, Subject | None]] = []
@@ -51,7 +53,7 @@ def _read(path: Path, recorded: LogTail, checkers: Checkers) -> None:
             if isinstance(line, Torn):
                 acknowledged.torn_line()
             elif isinstance(line, Unreadable):
-                acknowledged.unreadable(line.why)
+                checkers.unreadable(line.why)
             else:
                 entries.append((line, subject_of(line)))
         records = recorded.look_up({subject for _, subject in entries if subject is not None})

@@ -61,6 +61,10 @@ def test_a_second_town_on_the_same_books_is_told_to_join(tmp_path: Path, mongod:
         third = start(tmp_path, "third", mongod.uri)
         try:
             third.says(" bought ")
+            # Who was killed comes back once more, and sees the one that has come since.
+            first = start(tmp_path, "first", mongod.uri)
+            assert first.wait() == 2, first.text
+            assert f"in use by the town on 127.0.0.1 (--dir {third.directory})" in first.text
             third.interrupt()
             assert third.wait() == 0, third.text
         finally:

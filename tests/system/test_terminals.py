@@ -189,3 +189,31 @@ def test_who_died_is_said_to_be_gone(terminals: Terminals) -> None:
     peers = {peer["name"]: peer for peer in status_of(first)["peers"]}
     assert peers[victim["name"]]["gone"] == "killed by SIGKILL"
     assert [name for name, peer in peers.items() if peer["gone"] is not None] == [victim["name"]]
+
+
+def test_a_further_terminal_that_is_killed_is_gone_and_is_no_fault_of_the_graph(terminals: Terminals) -> None:
+    first = terminals.start("first", 4)
+    first.says(" bought ")
+    ours = first.peers().keys()
+
+    def join(which: str) -> RunningTown:
+        command = [*RUN, "4", "--dir", str(first.directory)]
+        further = RunningTown(command, first.directory, terminals.place / f"{which}.txt")
+        terminals.started.append(further)
+        further.says("4 peers have joined")
+        return further
+
+    further = join("further")
+    theirs = first.peers().keys() - ours
+    further.kill()
+    wait_until(lambda: first.network().keys() == ours, "the graph that is written down is that of the living")
+    gone = {peer["name"]: peer["gone"] for peer in status_of(first)["peers"] if peer["gone"] is not None}
+    assert gone == dict.fromkeys(theirs, "its terminal ended")
+    # The same again, for whose sake the graph is drawn anew; what is left must hold, as the audits see it.
+    again = join("again")
+    audited = bazaar("audit", "--dir", str(first.directory))
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    again.kill()
+    first.interrupt()
+    assert first.wait() == 0, first.text
+    assert "audit: holds" in first.text

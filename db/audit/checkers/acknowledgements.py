@@ -12,7 +12,7 @@ contradiction: a seller that came back is told again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from db.audit.checkers.levels import WriteLevels
 from db.audit.findings import LOST, MOST_LISTED, Checker, Finding, Violation
@@ -29,6 +29,9 @@ _PAYLOADS = {
     "got_back": "reversal",
     "took_back": "reversal",
 }
+_LONGEST_ID = 1000
+"""No id is nearly as long. No setting."""
+
 _SIDES = {"got_back": "buyer", "took_back": "seller"}
 _MONEY = ("price", "amount", "commission", "earned")
 _ASKED = ("buyer", "item", "quantity", "clock")
@@ -77,7 +80,7 @@ class AcknowledgedIsRecorded(Checker):
 
     def unreadable(self, why: str) -> None:
         """Something in a journal could not be read, so that what was told there is not known."""
-        self._unreadable.append(why)
+        self._unreadable.append(f"{why} (in a journal of {self._machine})" if self._machine else why)
 
     def entry(self, entry: JournalEntry, record: RequestRow | DepositRow | None) -> None:
         """Judges an entry; `record` is what the ledger holds of its `subject`."""
@@ -208,6 +211,11 @@ def subject_of(entry: JournalEntry) -> Subject | None:
     payload = payload_of(entry)
     if entry.kind == "deposited":
         named = payload.get("_id", payload.get("deposit_id"))
-        return ("deposit", named) if isinstance(named, str) else None
+        return ("deposit", named) if _is_id(named) else None
     named = payload.get("_id", payload.get("request_id"))
-    return ("request", named) if isinstance(named, str) else None
+    return ("request", named) if _is_id(named) else None
+
+
+def _is_id(named: object) -> TypeGuard[str]:
+    """Whether a database can be asked for it, together with many others."""
+    return isinstance(named, str) and len(named) <= _LONGEST_ID

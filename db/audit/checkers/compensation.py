@@ -61,6 +61,7 @@ class CompensatedWhole(Checker):
         self._since: dict[tuple[str, str], tuple[str, int]] = {}
         # Why not all journals could be had, "" if they could.
         self._missing = ""
+        self._unreadable = False
         # Without a log: the numbers of the reversals.
         self._numbers: list[int | None] = []
         # By peer and clock, the time of the newest line of its journal; and who says to have heard of which.
@@ -172,12 +173,18 @@ class CompensatedWhole(Checker):
         """Journals could not be had: who was told there is not known."""
         self._missing = self._missing or why
 
+    def unreadable(self, why: str) -> None:
+        """Something in a journal could not be read: whoever does not say to have heard of a reversal may have."""
+        self._unreadable = True
+        self.missing(why)
+
     def finish(self) -> Finding:
         numbers = sorted(number or 0 for number in self._numbers)
         if numbers != list(range(1, len(numbers) + 1)):
             self.violate(what=f"reversals are not numbered from 1 without gaps: {numbers[:5]} and so on")
         if not self.not_calm:
-            self._check_told()
+            if not self._unreadable:
+                self._check_told()
             if self._missing and self.reversals and not self._found:
                 return self.not_judged("could not tell", self._missing)
         return super().finish()

@@ -28,6 +28,10 @@ _MOST = 2**27
 """Decisions with a higher seq are left out: broken books may say any number."""
 
 
+_MOST_NAMED = 5
+"""So many are named whose journals cannot be understood. No setting: it keeps a sentence short."""
+
+
 class Reads(Checker):
     """Judges the history of customers; None where there are no journals."""
 
@@ -138,6 +142,9 @@ class Reads(Checker):
                     self.violate(*dict.fromkeys(named), what=words)
         if self._not_judged:
             self._notes.append(f"{self._not_judged:,} searches are of places whose entries were cut: not compared")
+        if history.unreadable and not self._found:
+            who = ", ".join(sorted(set(history.unreadable))[:_MOST_NAMED])
+            return self.not_judged("could not tell", f"what was read cannot be understood in the journals of {who}")
         finding = super().finish()
         # Below a majority the end of the log may be lost with a primary, and the places are given once more.
         return msgspec.structs.replace(finding, state=LOST) if self._found and self._levels.note() else finding

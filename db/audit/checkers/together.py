@@ -110,6 +110,11 @@ class Checkers:
         self.acknowledged.entry(entry, record)
         self.compensated.journal_entry(entry)
 
+    def unreadable(self, why: str) -> None:
+        """Something in the journal at hand could not be read, and `why`."""
+        self.acknowledged.unreadable(why)
+        self.compensated.unreadable(why)
+
     def journals_missing(self, why: str) -> None:
         """Some journals could not be had, and `why`."""
         self.acknowledged.missing(why)

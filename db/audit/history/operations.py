@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from db.audit.rows import JournalEntry, whole
+from db.audit.rows import MOST_US, JournalEntry, whole
 
 NEVER = -(2**62)
 """The beginning of an operation of which no line says when it began."""
@@ -90,7 +90,8 @@ class Operations:
         self.states: dict[int, str] = {}
         # By index of what told that a sale was taken back, the place that is to have done so, if it said.
         self.undone: dict[int, int] = {}
-        self.unreadable = 0
+        # Who wrote down a reading that cannot be understood.
+        self.unreadable: list[str] = []
         # The decisions, by seq, and the deposits, by id, that somebody was told of before.
         self._told: set[int | str] = set()
         self._boots: dict[str, int] = {}
@@ -179,20 +180,20 @@ class Operations:
 
     def _read(self, read: Mapping[str, Any], boot: int, at_us: int) -> None:
         asked_us, place = whole(read.get("asked_us")), whole(read.get("place"))
-        if asked_us is None or asked_us > at_us:
-            self.unreadable += 1
-        elif read.get("what") == "outcome" and isinstance(read.get("request_id"), str):
+        if asked_us is None or not 0 <= asked_us <= at_us:
+            self.unreadable.append(self._sessions[-1])
+        elif read.get("what") == "outcome" and _says_outcome(read):
             self.states[len(self)] = str(read.get("state"))
             self._add(OUTCOME, whole(read.get("seq")) or 0, read["request_id"], (asked_us, self._line), boot, at_us)
             if read.get("state") == "taken_back":
                 self._note_undone(place)
-        elif read.get("what") == "search" and place is not None:
+        elif read.get("what") == "search" and place is not None and _says_search(read):
             self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us)
             self.searches.append(_seen(read, place))
         elif read.get("what") == "areas":
             self.areas.append(_areas_seen(self._sessions[-1], read))
         else:
-            self.unreadable += 1
+            self.unreadable.append(self._sessions[-1])
 
     def _begun(self, record_id: str, boot: int) -> tuple[int, int]:
         asked = self._asked.pop(record_id, None)
@@ -228,6 +229,35 @@ def _peer(line: JournalEntry) -> str:
     return line.peer
 
 
+def _says_outcome(read: Mapping[str, Any]) -> bool:
+    """Whether a line says what became of a request, in words that can be understood."""
+    return isinstance(read.get("request_id"), str) and all(
+        _whole_or_none(read.get(each)) for each in ("seq", "place")
+    )
+
+
+def _says_search(read: Mapping[str, Any]) -> bool:
+    """Whether a line says what a search showed, and as of what, in words that can be understood."""
+    within_ms, first, since = read.get("within_ms"), read.get("first"), read.get("since")
+    bounds = since.values() if isinstance(since, Mapping) else ()
+    return (
+        all(_is_count(read.get(field)) for field in ("term", "seq", "rows"))
+        and (within_ms is None or _is_count(within_ms))
+        and isinstance(first, list | tuple | None)
+        and isinstance(since, Mapping | None)
+        and all(map(_whole_or_none, bounds))
+    )
+
+
+def _is_count(value: object) -> bool:
+    number = whole(value)
+    return number is not None and number >= 0
+
+
+def _whole_or_none(value: object) -> bool:
+    return value is None or whole(value) is not None
+
+
 def _areas_seen(who: str, read: Mapping[str, Any]) -> AreasSeen:
     def named(field: str) -> frozenset[str]:
         given = read.get(field)
@@ -256,6 +286,6 @@ def _seen(read: Mapping[str, Any], place: int) -> Seen:
         rows=whole(read.get("rows")),
         digest=str(read.get("digest")),
         first=tuple((str(deposit), whole(units) or 0) for deposit, units in pairs),
-        within_us=1000 * (whole(read.get("within_ms")) or 0),
+        within_us=min(1000 * (whole(read.get("within_ms")) or 0), MOST_US),  # More than all times is all of them.
         since=_since(read.get("since")),
     )

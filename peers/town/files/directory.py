@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,10 +26,11 @@ from db.audit.journals import AREAS, AT_REST, COPIES
 from nameserver.journal_names import is_terminal
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
-from peers.core.names import GraphKind, Role, rank_of
+from peers.core.names import GraphKind, rank_of
 from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 from peers.town.files.derived_files import DerivedFiles, found_in
+from peers.town.files.peer_states import TERMINAL_ENDED, PeerState, Terminals
 
 TERMINAL = "terminal"
 """The file that says what who runs here is called among the terminals of a town."""
@@ -76,18 +78,8 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
     nameservers: tuple[str, ...] = ()
 
 
-class PeerState(msgspec.Struct, frozen=True, kw_only=True):
-    """`peers/<name>.json`. `ended` says how the process ended, None while it runs, and `ended_at_ms` when."""
-
-    name: str
-    rank: int
-    role: Role
-    pid: int
-    uri: str
-    neighbours: tuple[str, ...] = ()
-    town_pid: int
-    ended: str | None = None
-    ended_at_ms: int | None = None
+def _rank(state: PeerState) -> int:
+    return state.rank
 
 
 def _warn(line: str) -> None:
@@ -123,6 +115,7 @@ class Directory:
         self._kept_address = ""
         self._proposed_terminal = uuid.uuid4().hex
         self._lock: IO[str] | None = None
+        self._terminals = Terminals()
 
     def make(self) -> None:
         """Creates what is missing; TownError if it cannot be written to."""
@@ -305,9 +298,18 @@ class Directory:
             return None
 
     def read_peers(self) -> list[PeerState]:
-        """Returns what is known of each peer, by rank."""
+        """Returns what is known of each peer, by rank. Those whose terminal is gone are, whatever it said last."""
         found = [self._read_derived(path, PeerState) for path in found_in(self._peers, "*.json")]
-        return sorted((state for state in found if state is not None), key=lambda state: state.rank)
+        return sorted(self._terminals.as_is(state for state in found if state is not None), key=_rank)
+
+    def note_gone(self) -> None:
+        """Writes down of the peers of a terminal that is gone that they are, for it cannot any more. To be called now
+        and then by a terminal that lives."""
+        if self._terminals.are_fewer():
+            now_ms = time.time_ns() // 1_000_000
+            for state in self.read_peers():
+                if state.ended == TERMINAL_ENDED and state.ended_at_ms is None:
+                    self.write_peer(msgspec.structs.replace(state, ended_at_ms=now_ms))
 
     def forget_peers(self, names: Iterable[str] | None = None) -> None:
         """Removes the files of these peers, of all if none are named."""

@@ -6,6 +6,9 @@ time as the others, and copied into the directory of the town here: so an audit 
 of them in memory, and the next one asks for what is new. A copy is also what is left of a terminal that has ended; if
 the books say that this is all there was, nothing is missing. Who has copies hands them on.
 
+Whatever goes wrong is said to be missing, by the name of its machine where only that one is concerned: an audit that
+did not see all journals must not say that all holds.
+
 A copy says nothing of what was told after it was made, which is no harm: what is told is recorded before, and the
 audit looks a line up in the books after it was copied, so that it may be older than these, never newer.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -28,7 +31,7 @@ from db.keepers import Keeper, Keepers
 from db.terminals import Terminals
 from nameserver.journal_copies import Index, Source, copy_journals, extent_of
 from peers.books_address import without_secrets
-from peers.errors import LedgerError, TownError
+from peers.errors import BazaarError, LedgerError, TownError
 from peers.town.files.directory import TERMINAL, Directory
 from peers.town.machines.addresses import is_own
 
@@ -38,6 +41,8 @@ _AT_ONCE = 32
 _LOOK_S = 0.05
 _RESTS_WITHIN_S = 10.0
 """So long is waited, where the town closes, for another terminal's last peer to end."""
+
+_NOT_DONE = "asking who keeps any did not come to its end"
 
 
 class Had(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +70,8 @@ class Elsewhere:
         self._deadline_s: float | None = None
         self._closes = closes
         self._had: list[Had] = []
-        self._why = ""
+        # Why it is not even known whose journals there are; this stands until that is done.
+        self._why = _NOT_DONE
         self._working = threading.Thread(target=self._work, name="journals", daemon=True)
         self.answering: frozenset[str] = frozenset()
         """The terminals that have answered; known once all were asked (`wait`)."""
@@ -73,7 +79,10 @@ class Elsewhere:
         """The name servers of those that are on other machines, and so cannot read the journals here in place."""
 
     def __enter__(self) -> Elsewhere:
-        self._working.start()
+        try:
+            self._working.start()
+        except RuntimeError as error:  # The machine has no thread left.
+            self._why = f"{_NOT_DONE} ({error})"
         return self
 
     def __exit__(
@@ -87,7 +96,8 @@ class Elsewhere:
 
     def wait(self) -> None:
         """Returns once all is here that can be had."""
-        self._working.join()
+        if self._working.ident is not None:
+            self._working.join()
 
     def witnesses(self, areas: Collection[str] = ()) -> Iterator[Witness]:
         """Gives the journals of each terminal, of these areas or of all; waits for them."""
@@ -98,8 +108,9 @@ class Elsewhere:
             kept = [area for area in had.keeper.areas if not areas or area in areas]
             if kept:
                 homes = [journal_path(had.where, area, "").parents[1] for area in kept] if areas else [had.where]
-                paths = [path for home in homes for path in journal_files(home)]
-                yield Witness(machine=self._called(had.keeper), paths=tuple(paths), missing=had.missing)
+                paths, missing = _files(homes)
+                missing = had.missing or missing
+                yield Witness(machine=self._called(had.keeper), paths=paths, missing=missing)
 
     def _called(self, keeper: Keeper) -> str:
         """How people know a machine, and which of several terminals there it is."""
@@ -112,10 +123,15 @@ class Elsewhere:
 
     def _work(self) -> None:
         try:
-            keepers = [each for each in keepers_of(*self._books) if each.terminal != self._own]
+            self._get()
+            self._why = ""
         except LedgerError as error:
             self._why = without_secrets(f"the books do not say which there are ({error})")
-            return
+        except Exception as error:  # noqa: BLE001 - Whatever it is, the audit must say that it has not seen all.
+            self._why = without_secrets(f"{_NOT_DONE} ({_said(error)})")
+
+    def _get(self) -> None:
+        keepers = [each for each in keepers_of(*self._books) if each.terminal != self._own]
         if not keepers:
             return
         with ThreadPoolExecutor(min(len(keepers), _AT_ONCE)) as pool:
@@ -129,7 +145,13 @@ class Elsewhere:
             self._had = list(pool.map(lambda each: self._fetch(each, there), asked))
 
     def _ask(self, keeper: Keeper) -> _Asked:
-        """Asks a keeper itself what there is."""
+        """Asks a keeper itself what there is. What goes wrong with one does not keep the others from being had."""
+        try:
+            return self._ask_itself(keeper)
+        except Exception as error:  # noqa: BLE001 - It is said to be missing, and why.
+            return _Asked(keeper, None, _said(error))
+
+    def _ask_itself(self, keeper: Keeper) -> _Asked:
         if not keeper.place.nameserver:
             return _Asked(keeper, None, "it never said where it is")
         try:
@@ -140,7 +162,7 @@ class Elsewhere:
                     while not index.at_rest and time.monotonic() < deadline_s:
                         time.sleep(_LOOK_S)
                         index = source.index()
-        except (TownError, ValueError) as error:
+        except TownError as error:
             return _Asked(keeper, None, str(error))
         if index.terminal != keeper.terminal:
             return _Asked(keeper, None, "another terminal is there now")
@@ -148,6 +170,12 @@ class Elsewhere:
 
     def _fetch(self, asked: _Asked, there: Mapping[str, _Asked]) -> Had:
         """Copies what is not here yet of a keeper's journals: from itself, else from those who have copies."""
+        try:
+            return self._copy(asked, there)
+        except Exception as error:  # noqa: BLE001 - It is said to be missing, and why.
+            return Had(keeper=asked.keeper, where=self._copies / asked.keeper.terminal, missing=_said(error))
+
+    def _copy(self, asked: _Asked, there: Mapping[str, _Asked]) -> Had:
         keeper, why = asked.keeper, asked.why
         terminal = keeper.terminal
         beside = _beside(keeper)
@@ -174,6 +202,19 @@ class Elsewhere:
             return Had(keeper=keeper, where=into, missing=why)
         whole = extent_of(into).covers(keeper.at_rest)
         return Had(keeper=keeper, where=into, missing="" if whole else f"{why}, and not all was copied before")
+
+
+def _files(homes: Iterable[Path]) -> tuple[tuple[Path, ...], str]:
+    """The journals in these folders, and why they cannot be listed, "" if they can."""
+    try:
+        return tuple(path for home in homes for path in journal_files(home)), ""
+    except (OSError, ValueError) as error:
+        return (), f"they cannot be listed ({_said(error)})"
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, for people: ours is a sentence already."""
+    return str(error) if isinstance(error, BazaarError) else f"{type(error).__name__}: {error}"
 
 
 class _Asked(msgspec.Struct, frozen=True):

@@ -11,13 +11,16 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
 from peers.runtime.spec import Begin, Believed, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToPeer, ToTown
-from peers.town.files.directory import Directory, PeerState
+from peers.town.files.directory import Directory
+from peers.town.files.peer_states import PeerState
+from peers.town.files.process_identity import identity_of
 from peers.town.processes.belief import Belief
 from peers.town.processes.channel import Channel
 from peers.town.processes.forkserver import Born, Died
@@ -28,6 +31,9 @@ from peers.town.view.console import Console
 START_TIMEOUT_S = 60.0
 _FINISH_TIMEOUT_S = 4.0
 _UNKNOWN_END = "its channel ended"
+
+
+_identity_of = cache(identity_of)
 
 
 class Death(NamedTuple):
@@ -62,6 +68,7 @@ class _Resident:
             uri=self.member.uri if self.member else "",
             neighbours=self.neighbours,
             town_pid=os.getpid(),
+            town_process=_identity_of(os.getpid()),
             ended=self.ended,
             ended_at_ms=self.ended_at_ms,
         )

@@ -100,19 +100,14 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
             check_reachable(address)
             if warning is not None:
                 console.say(warning)
-    if options.mongo is not None:
-        from peers.town.machines.lease import check_unused
-
-        check_unused(directory, options.mongo, host, given)
-    if options.fresh:
-        _check_alone(directory)
-        directory.empty_books()
 
     async def live() -> int:
         return await Town(options, directory, console, host).run()
 
-    # A mongod of our own has ended by then.
-    with _in_books(directory, host, release=options.mongo is not None):
+    with _alone_in_books(directory, options.mongo, host, given):
+        if options.fresh:
+            _check_alone(directory)
+            directory.empty_books()
         return asyncio.run(live())
 
 
@@ -149,6 +144,17 @@ def _check_alone(directory: Directory) -> None:
             f"--fresh would empty one of several members of the books; there are others at {', '.join(elsewhere)}: "
             "choose another --dir for a new town, or remove the directories of this one on all its machines"
         )
+
+
+def _alone_in_books(
+    directory: Directory, mongo: str | None, host: str, given: RunOptions
+) -> AbstractContextManager[None]:
+    """Sees to it that nobody else has a town on the books that were given, if any were, as long as that lasts."""
+    if mongo is None:
+        return _in_books(directory, host, release=False)  # A mongod of our own has ended by then.
+    from peers.town.machines.lease import opened_alone
+
+    return opened_alone(directory, mongo, host, given)
 
 
 def _in_books(directory: Directory, host: str, *, release: bool) -> AbstractContextManager[None]:

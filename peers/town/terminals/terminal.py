@@ -22,7 +22,8 @@ from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
 from peers.town.ending import done_anyway
-from peers.town.files.directory import Directory, PeerState, live_graph
+from peers.town.files.directory import Directory, live_graph
+from peers.town.files.peer_states import PeerState
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
@@ -68,6 +69,7 @@ class AreaPeers:
         read before the other wrote.
         """
         self.processes.flush()
+        self.directory.note_gone()
         changed_ns, now_s = self.directory.peers_changed_ns(), time.monotonic()
         if changed_ns != self._drawn_of_ns:
             self._drawn_of_ns, self._seen_s = changed_ns, now_s

@@ -18,7 +18,8 @@ from peers.endpoints import host_of, split_endpoint
 from peers.errors import LedgerError, TownError, WireError
 from peers.rpc.rpc_connection import CallFailed, RpcConnection
 from peers.town.database.books import Books
-from peers.town.files.directory import Directory, PeerState, TownState
+from peers.town.files.directory import Directory, TownState
+from peers.town.files.peer_states import PeerState
 from peers.town.speaking import speak_to
 from peers.town.view.members import BooksMember, read_members
 

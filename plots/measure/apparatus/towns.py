@@ -10,7 +10,8 @@ import psutil
 
 from db.queries import Queries
 from peers.errors import TownError
-from peers.town.files.directory import PeerState, TownState
+from peers.town.files.directory import TownState
+from peers.town.files.peer_states import PeerState
 from peers.waiting import wait_until
 from plots.measure.apparatus.customers import ITEM
 from plots.measure.apparatus.private_town import PrivateTown

@@ -164,6 +164,25 @@ def test_a_broken_journal_is_not_judged(town: Town) -> None:
     assert "buyer0.jsonl, line 1" in report.verdict.of("acknowledged_is_recorded").why
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"kind": "told", "peer": "buyer0", "boot": "b", "mono_us": 9223372036854775808}',
+        '{"kind": "told", "peer": "buyer0", "outcome": {"_id": "buyer0.r5", "seq": 9223372036854775808}}',
+        '{"kind": "told", "peer": "buyer0", "outcome": {"_id": "%s"}}' % ("x" * 17_000_000),
+        '{"kind": "told", "peer": "buyer0", "outcome": ' + '{"a":' * 5000 + "1" + "}" * 5001,
+    ],
+    ids=["time", "number", "long", "deep"],
+)
+def test_what_no_peer_writes_is_not_judged(town: Town, line: str) -> None:
+    with town.journal("buyer0").open("a") as journal:
+        journal.write(f"{line}\n")
+    report = town.audit()
+    assert report.answer == "could not tell"
+    assert report.verdict is not None
+    assert "buyer0" in report.verdict.of("acknowledged_is_recorded").why
+
+
 def test_readings_are_judged_by_the_order_of_the_log(town: Town) -> None:
     sold = town.books.requests.find_one({"seq": 2}) or {}
 

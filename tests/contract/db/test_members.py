@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from bson.int64 import Int64
+
 from db.audit.members import compare_members
 from db.ledger.mongo import MongoLedger
 from tests.helpers.deals import stock
@@ -35,3 +37,19 @@ def test_a_member_that_never_answers_is_named(several: MongodSet, name: str) -> 
         several.start(secondary)
     assert report.answer == "could not tell"
     assert [each.address for each in report.members if each.why] == [f"127.0.0.1:{secondary}"]
+
+
+def test_odd_values_in_the_books_are_compared_too(several: MongodSet, name: str) -> None:
+    with several.client() as client:
+        books = client[f"{name}-odd"]  # Nobody has prepared it, so it takes anything.
+        books.log.insert_one({"_id": 0})
+        far = {"$toDate": Int64(2**55)}
+        odd = {"q": {"_id": {"a": 1}}, "u": [{"$set": {"seq": 1, "queued_at": far}}], "upsert": True}
+        books.command("update", "requests", updates=[odd], writeConcern={"w": "majority"})
+        books.posts.insert_one({"_id": "main", "seq": 1})
+        assert compare_members(several.uri, books.name, timeout_s=20.0).answer == "holds"
+        books.posts.update_one({}, {"$set": {"seq": "many"}})
+        report = compare_members(several.uri, books.name, timeout_s=20.0)
+        client.drop_database(books.name)
+    assert report.answer == "could not tell"
+    assert "does not end at a whole number" in "\n".join(report.lines())

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
+from db.audit.auditing import audit
 from db.audit.journals import Extent, journal_files
 from db.keepers import Keepers
 from db.mongod.process import MongodProcess
 from db.terminals import Place
-from nameserver.journal_copies import Late, Source, copy_journals, extent_of
+from nameserver.journal_copies import Index, Late, Source, copy_journals, extent_of
 from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, PIECE
 from nameserver.process import NameServerProcess
 from peers.endpoints import endpoint, try_to_bind
@@ -316,6 +317,51 @@ def test_books_that_are_away_leave_it_open_who_there_is(tmp_path: Path, stack: E
     with Elsewhere(here.directory, uri, "bazaar") as elsewhere:
         (told,) = elsewhere.witnesses()
         assert "the books do not say" in told.missing
+
+
+def test_a_newer_form_of_the_words_leaves_it_open_what_there_was(
+    books: Books, mongod: MongodProcess, tmp_path: Path, stack: ExitStack
+) -> None:
+    here, there, well = (Machine(tmp_path / name, stack) for name in ("here", "there", "well"))
+    books.begin(there, "t")
+    books.begin(well, "w")
+    there.server.stop()
+    with MongoClient[dict[str, object]](mongod.uri) as client:
+        words = client[books.where[1]]["keepers"]
+        for odd in {"journals": 1, "bytes": 4}, {"journals": 1, "size": "4"}, {"journals": 1, "size": 0.5}, [1], 7:
+            words.update_one({"_id": there.terminal}, {"$set": {"at_rest": odd}})
+            assert missing(here.directory, books) == {"t": "nobody is there", "w": ""}
+
+
+class _NoThread:
+    def __init__(self, *_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_whatever_goes_wrong_leaves_it_open_what_others_were_told(
+    books: Books, tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = Machine(tmp_path / "here", stack), Machine(tmp_path / "there", stack)
+    books.begin(there, "t")
+
+    class Broken(Source):
+        def index(self) -> Index:
+            raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "Source", Broken)
+        assert missing(here.directory, books) == {"t": "OSError: [Errno 24] Too many open files"}
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "ThreadPoolExecutor", _NoThread)
+        (told,) = missing(here.directory, books).values()
+        assert "can't start new thread" in told
+    elsewhere = Elsewhere(here.directory, *books.where)
+    monkeypatch.setattr(elsewhere._working, "start", _NoThread)
+    with elsewhere:
+        (only,) = elsewhere.witnesses()
+        assert "can't start new thread" in only.missing
+        report = audit(*books.where, here.directory.path, witnesses=elsewhere.witnesses())
+    assert report.answer == "could not tell"
 
 
 _AS_CLIENT = """

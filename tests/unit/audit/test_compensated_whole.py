@@ -7,6 +7,7 @@ from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from db.audit.checkers.compensation import TOLD_WITHIN_MS
@@ -14,6 +15,7 @@ from db.audit.checkers.together import Checkers
 from db.audit.findings import Verdict
 from db.audit.folding.fold import Fold, StoredBooks
 from db.audit.invariants import Evidence, check_books, compensated_whole
+from db.audit.rows import JournalEntry
 from db.ledger.memory import MemoryLedger
 from peers.core.journal import journal_line
 from peers.core.ledger.log import Entry
@@ -228,6 +230,19 @@ def later(peer: str, after_ms: int = TOLD_WITHIN_MS, *, fast_ms: int = 0) -> lis
 
 def test_both_sides_were_told() -> None:
     assert judge(documents(), journals=[*told(), *later("buyer2"), *later("seller1")]).violated == ()
+
+
+def test_whoever_may_have_said_so_in_a_line_that_cannot_be_read_is_not_blamed() -> None:
+    checkers = Checkers(log_given=None)
+    fold = Fold(checkers, checkers.follow, StoredBooks(posts=(), deposits=(), undecided=(), decided=()))
+    for entry in documents()["log"]:
+        fold.entry(entry)
+    fold.finish()
+    for line in [*told()[1:], *later("buyer2")]:
+        checkers.journal_entry(msgspec.convert(line, JournalEntry), None)
+    checkers.unreadable("buyer2.jsonl, line 7: it is torn")
+    found = checkers.finish().of("compensated_whole")
+    assert (found.state, found.why) == ("could not tell", "buyer2.jsonl, line 7: it is torn")
 
 
 @pytest.mark.parametrize(("peer", "missing"), [("buyer2", 0), ("seller1", 1)])

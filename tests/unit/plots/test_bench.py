@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
 from peers.errors import SettingsError
-from peers.town.files.directory import PeerState
+from peers.town.files.peer_states import PeerState
 from plots.draw.__main__ import draw_saved
 from plots.measure.apparatus.customers import shares
 from plots.measure.apparatus.schedule import arrivals, deal
