@@ -18,8 +18,8 @@ from peers.books_address import ENVIRONMENT, address_from_environment, is_hidden
 from peers.core.names import GraphKind
 from peers.errors import TownError
 from peers.town.database.replication import members_elsewhere
-from peers.town.files.directory import Directory, TownState, graph_is_sound, live_graph
-from peers.town.files.peer_states import PeerState
+from peers.town.files.directory import Directory, TownState, graph_is_sound
+from peers.town.files.peer_states import PeerState, live_graph
 from peers.town.machines.elsewhere import Elsewhere
 from peers.town.plan.areas import database_of_area
 from peers.town.speaking import speak_to

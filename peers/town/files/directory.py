@@ -387,19 +387,6 @@ def _kept_name(path: Path, proposed: str) -> str:
     return proposed
 
 
-def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
-    """Returns the adjacency list of the peers that run. An edge counts when either end names it."""
-    states = [state for state in peers if state.ended is None]
-    graph: dict[str, set[str]] = {state.name: set() for state in states}
-    for state in states:
-        for other in state.neighbours:
-            if other in graph:
-                graph[state.name].add(other)
-                graph[other].add(state.name)
-    rank = {state.name: state.rank for state in states}
-    return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
-
-
 def graph_is_sound(graph: dict[str, list[str]], kind: GraphKind = "random") -> bool:
     """Whether the peers have joined the graph up again after a loss."""
     return is_sound({rank_of(name): [rank_of(other) for other in others] for name, others in graph.items()}, kind)

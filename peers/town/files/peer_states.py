@@ -58,5 +58,18 @@ class Terminals:
         return any(has_ended(*each) for each in self._running)
 
 
+def live_graph(peers: Iterable[PeerState]) -> dict[str, list[str]]:
+    """Returns the adjacency list of the peers that run. An edge counts when either end names it."""
+    states = [state for state in peers if state.ended is None]
+    graph: dict[str, set[str]] = {state.name: set() for state in states}
+    for state in states:
+        for other in state.neighbours:
+            if other in graph:
+                graph[state.name].add(other)
+                graph[other].add(state.name)
+    rank = {state.name: state.rank for state in states}
+    return {name: sorted(links, key=rank.__getitem__) for name, links in graph.items()}
+
+
 def _terminal_of(state: PeerState) -> tuple[int, str]:
     return state.town_pid, state.town_process

@@ -22,8 +22,8 @@ from peers.processes import heeded
 from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
 from peers.town.ending import done_anyway
-from peers.town.files.directory import Directory, live_graph
-from peers.town.files.peer_states import PeerState
+from peers.town.files.directory import Directory
+from peers.town.files.peer_states import PeerState, live_graph
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient

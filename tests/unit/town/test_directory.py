@@ -19,8 +19,8 @@ from db.audit.journals import journal_files
 from nameserver.journal_names import is_terminal
 from peers.core.names import rank_of
 from peers.errors import TownError
-from peers.town.files.directory import Directory, TownState, live_graph
-from peers.town.files.peer_states import PeerState
+from peers.town.files.directory import Directory, TownState
+from peers.town.files.peer_states import PeerState, live_graph
 
 
 @pytest.fixture
