@@ -151,6 +151,14 @@ def name_servers_in_books(uri: str) -> list[str]:
         terminals.close()
 
 
+def name_servers_of_others(uri: str, database: str, terminal: str) -> list[str]:
+    """Returns where the name servers of all others were who have left a word in the books, whether they live or not;
+    none if it cannot be told."""
+    with contextlib.suppress(LedgerError), contextlib.closing(Terminals(uri, database)) as terminals:
+        return [each.place.nameserver for each in terminals.others(terminal) if each.place.nameserver]
+    return []
+
+
 @contextlib.contextmanager
 def held(directory: Directory, host: str, *, release: bool) -> Iterator[None]:
     """Has the books say that the terminal of `directory` uses them, as long as this lasts. Books that are away are

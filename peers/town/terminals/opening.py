@@ -19,7 +19,7 @@ from peers.town.files.directory import Machines
 from peers.town.machines.card import make_card, settings_in
 from peers.town.machines.invitation import how_to_invite
 from peers.town.machines.keeping import JournalKeeping
-from peers.town.machines.remembered import Answering, who_answers
+from peers.town.machines.remembered import Answering, remembered, who_answers
 from peers.town.plan.options import RunOptions
 from peers.town.plan.pace import pace_line
 from peers.town.speaking import tags_of_founder
@@ -90,9 +90,14 @@ class Opening:
     async def _open_markets(self, books: Books) -> None:
         """Has the peers born, and either opens the markets to them or has them join those of the same town that have
         gone on without this terminal."""
+        from peers.town.machines.lease import name_servers_of_others  # It brings the driver; see `Town`.
+
         town = await asyncio.to_thread(books.town)
         before = self._directory.read_machines()
         known = before.nameservers if before is not None and before.town == town else ()
+        # Who came just before this terminal was killed was not remembered yet, and has left a word in the books.
+        said = await asyncio.to_thread(name_servers_of_others, books.uri, books.database, self._directory.terminal())
+        known = remembered(known, said, self._registry.where)
         others = await asyncio.to_thread(who_answers, [each for each in known if each != self._registry.where], town)
         ranks = await asyncio.to_thread(books.draw_ranks, self._options.n)
         if others:
