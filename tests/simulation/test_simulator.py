@@ -18,11 +18,13 @@ from peers.simulator.terminal import fault_arguments, parse_seeds
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("peers", "seeds"), [(3, 200), (5, 200), (8, 80)])
+@pytest.mark.parametrize(
+    ("peers", "seeds"), [(3, 100), (5, 100), (8, 40), pytest.param(5, 1000, marks=pytest.mark.long)]
+)
 def test_every_invariant_holds_for_many_seeds(peers: int, seeds: int) -> None:
     summary = run_seeds(range(1, seeds + 1), peers, FaultOptions(), jobs=1)
     assert summary.failures == []
-    assert summary.decisions > 1000
+    assert summary.decisions > 500
 
 
 def test_it_is_a_thousand_times_faster_than_real_time_by_a_wide_margin_of_error() -> None:

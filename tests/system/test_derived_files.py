@@ -66,6 +66,7 @@ def test_folders_that_are_removed_while_it_runs_are_made_anew(start: Start, tmp_
     ends_well(town)
 
 
+@pytest.mark.long
 def test_the_folder_of_an_area_that_is_removed_while_it_runs_ends_no_town(tmp_path: Path) -> None:
     directory = tmp_path / "town"
     command = [*RUN, "8", "--dir", str(directory), "--areas", "north,south"]

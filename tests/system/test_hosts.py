@@ -73,6 +73,7 @@ def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:
     ended([third, second, first])
 
 
+@pytest.mark.long
 def test_a_name_server_is_frozen(town: Town) -> None:
     network, (first, second, third) = town
     at_s = time.time()

@@ -32,13 +32,14 @@ _STAYS_S = 6.0  # Three of the periods at whose end a trader may make way.
 ALARMS = ("is gone", "is away", "leaves office", "had been taken for gone", "starts an election")
 
 
-def test_delay_and_loss_between_hosts_raise_no_alarm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delays_s", [(0.08,), pytest.param((0.02, 0.08), marks=pytest.mark.long)])
+def test_delay_and_loss_between_hosts_raise_no_alarm(tmp_path: Path, delays_s: tuple[float, ...]) -> None:
     print(f"seed {SEED}")
     with network_of(tmp_path, 3, seed=SEED) as (network, hosts):
         opened(network, PEERS, "--merchants", "--set", "market.resign_after_sales=0")
         switch = network.switch
         assert switch is not None
-        for delay_s in (0.02, 0.08):
+        for delay_s in delays_s:
             switch.all_ways(switch.numbers, switch.numbers, delay_s=delay_s, loss=LOSS)
             at_s, said = time.time(), [len(host.text) for host in hosts]
             passed(LASTS_S, at_s)

@@ -148,6 +148,7 @@ def test_a_machine_that_joined_may_be_lost_and_comes_back_with_its_member(towns:
         assert terminal.wait() == 0, terminal.text
 
 
+@pytest.mark.long
 def test_the_first_machine_may_be_cut_off_and_its_late_entries_do_not_stand(towns: Towns) -> None:
     machines, terminals, _files = three(towns)
     before = [len(terminal.text) for terminal in terminals]

@@ -64,7 +64,7 @@ def test_two_are_killed_at_once_the_trader_among_them(tmp_path: Path) -> None:
         ends_well(town)
 
 
-@pytest.mark.parametrize("role", ["buyer", "seller"])
+@pytest.mark.parametrize("role", ["buyer", pytest.param("seller", marks=pytest.mark.long)])
 def test_a_customer_is_killed_and_the_graph_is_joined_up(tmp_path: Path, role: str) -> None:
     with running_town(tmp_path, 8, *BRISK) as town:
         town.wait_for_sales(20)

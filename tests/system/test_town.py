@@ -48,7 +48,7 @@ def test_ctrl_c_ends_everything_in_order(start: Start) -> None:
     assert town.peers() == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_the_second_ctrl_c_kills(start: Start, number: signal.Signals) -> None:
     town = start()
     town.says("I am the new coordinator")
@@ -61,7 +61,10 @@ def test_the_second_ctrl_c_kills(start: Start, number: signal.Signals) -> None:
     town.left_nothing()
 
 
-@pytest.mark.parametrize("left", ["", '{"phase": "clos', '{"phase": "of another version"}'])
+@pytest.mark.parametrize(
+    "left",
+    ["", *(pytest.param(each, marks=pytest.mark.long) for each in ('{"phase": "clos', '{"phase": "of another"}'))],
+)
 def test_state_files_that_a_loss_of_power_left_torn_do_not_keep_the_town(start: Start, left: str) -> None:
     first = start()
     first.says("I am the new coordinator")
