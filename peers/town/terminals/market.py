@@ -247,7 +247,8 @@ class AreaMarket:
         self.processes.rest()
         if self.processes.alive():
             await await_until(lambda: self._is_settled(has_others), _SETTLE_S)
-            await drain(self.books)
+            # Peers elsewhere trade until they hear that the town closes; what ours asked for is decided long before.
+            await (drain(self.books, longest_s=_SETTLE_S) if has_others() else drain(self.books))
         self.graph = self._peers.graph()
         self.had_trader = self.processes.trader is not None
 
