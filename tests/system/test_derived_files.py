@@ -54,7 +54,12 @@ def ends_well(town: RunningTown) -> None:
 def test_folders_that_are_removed_while_it_runs_are_made_anew(start: Start, tmp_path: Path) -> None:
     town = start()
     town.says("I am the new coordinator")
-    wait_until(lambda: len(town.network()) == 4, "the graph is written")
+
+    def all_have_told() -> bool:
+        # An edge is in the graph as soon as either end has told of it.
+        return len(town.network()) == 4 and all(peer["neighbours"] for peer in town.peers().values())
+
+    wait_until(all_have_told, "the graph is written, and by each peer what it knows of it")
     before = town.peers()
     for folder in ("peers", "logs"):
         take_away(town.directory / folder, tmp_path)
