@@ -36,7 +36,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from db.address import database_of
 from db.terminals import LIVING_S, Claim, InUse, Place, Terminals
@@ -142,20 +142,18 @@ def _is_in_the_way(other: InUse, claim: Claim | None) -> bool:
 
 def name_servers_in_books(uri: str) -> list[str]:
     """Returns where the name servers of those are who use the books at `uri` just now; none if it cannot be told."""
-    terminals = Terminals(uri, database_of(uri))
-    try:
-        return [each.place.nameserver for each in terminals.living() if each.place.nameserver]
-    except LedgerError:
-        return []
-    finally:
-        terminals.close()
+    return _name_servers(uri, database_of(uri), Terminals.living)
 
 
 def name_servers_of_others(uri: str, database: str, terminal: str) -> list[str]:
     """Returns where the name servers of all others were who have left a word in the books, whether they live or not;
     none if it cannot be told."""
+    return _name_servers(uri, database, lambda terminals: terminals.others(terminal))
+
+
+def _name_servers(uri: str, database: str, ask: Callable[[Terminals], list[InUse]]) -> list[str]:
     with contextlib.suppress(LedgerError), contextlib.closing(Terminals(uri, database)) as terminals:
-        return [each.place.nameserver for each in terminals.others(terminal) if each.place.nameserver]
+        return [each.place.nameserver for each in ask(terminals) if each.place.nameserver]
     return []
 
 
@@ -190,12 +188,11 @@ def say_in_use(directory: Directory, host: str) -> None:
     state = directory.running_town()
     if state is None or not state.mongo_uri:
         return
-    with contextlib.suppress(LedgerError):
-        terminals = Terminals(state.mongo_uri, state.database)
-        try:
-            terminals.renew(directory.terminal(), place_of(directory, state, host))
-        finally:
-            terminals.close()
+    with (
+        contextlib.suppress(LedgerError),
+        contextlib.closing(Terminals(state.mongo_uri, state.database)) as terminals,
+    ):
+        terminals.renew(directory.terminal(), place_of(directory, state, host))
 
 
 def _keep(directory: Directory, host: str, uri: str, ended: threading.Event) -> None:

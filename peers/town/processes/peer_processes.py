@@ -245,8 +245,9 @@ class PeerProcesses:
 
     def write_missing(self, there: Collection[str]) -> None:
         """Writes the files of those that are not `there`, for somebody has removed them."""
-        for name in self._residents.keys() - there:
-            self._directory.write_peer(self._residents[name].state())
+        for state in self.states():
+            if state.name not in there:
+                self._directory.write_peer(state)
 
     def _hear_peer(self, name: str, message: ToTown | None) -> None:
         resident = self._residents[name]

@@ -13,7 +13,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ from peers.rpc.security.tls import is_secured
 from peers.runtime.spec import PeerSpec
 from peers.town.database.books import Books
 from peers.town.database.replicas import Replicas
-from peers.town.ending import StepOfEnd, done_anyway
+from peers.town.ending import StepOfEnd
 from peers.town.files.directory import Directory, Machines, Phase, TownState
 from peers.town.machines.card import settings_in
 from peers.town.machines.finding import TownFinder
@@ -41,7 +41,7 @@ from peers.town.plan.options import RunOptions
 from peers.town.terminals.closing import finish_in_order, sum_up
 from peers.town.terminals.own_books import joined_books
 from peers.town.terminals.population import join_market
-from peers.town.terminals.services import keep_replicas
+from peers.town.terminals.services import end_replicas, keep_replicas
 from peers.town.terminals.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
 
@@ -272,8 +272,8 @@ class Joining:
         self._terminal.closing = True
         assert self._area is not None
         processes = self._area.processes
-        await self._anyway("ending the peers in order", finish_in_order(processes, books, leave=not closes))
-        await self._rest_journals(processes.names)
+        await self._terminal.anyway("ending the peers in order", finish_in_order(processes, books, leave=not closes))
+        await self._terminal.rest_journals(self._keeping, processes.names)
         with self._keeping.elsewhere(closes=closes) as elsewhere:
             answer = await sum_up(
                 processes,
@@ -284,21 +284,14 @@ class Joining:
                 since_us=since_us,
                 witnesses_of=elsewhere.witnesses,
             )
-            await self._anyway("handing over the journals", asyncio.to_thread(self._keeping.hand_over, elsewhere))
+            handing = asyncio.to_thread(self._keeping.hand_over, elsewhere)
+            await self._terminal.anyway("handing over the journals", handing)
         return EXIT_CODES[answer]
 
     async def _close_replicas(self, replicas: Replicas) -> None:
         """Ends the member here in order: whoever stays, or audits the books at the end, has a majority without it."""
-        await self._anyway("leaving the books", asyncio.to_thread(replicas.leave))
-        if not await self._anyway("ending mongod", asyncio.to_thread(replicas.close)):
-            with StepOfEnd("killing mongod", self._console.warn):
-                replicas.kill()
-
-    async def _rest_journals(self, ours: Collection[str]) -> None:
-        await self._anyway("telling the books what journals are here", asyncio.to_thread(self._keeping.rest, ours))
-
-    async def _anyway(self, what: str, work: Awaitable[object]) -> bool:
-        return await done_anyway(what, self._console.warn, work)
+        await self._terminal.anyway("leaving the books", asyncio.to_thread(replicas.leave))
+        await end_replicas(replicas, self._console)
 
     def _kill_hard(self) -> None:
         if self._replicas is not None:
@@ -311,7 +304,7 @@ class Joining:
         await self._terminal.close_peers()
         # Where nobody would introduce the peers here, their journals are none, and no audit is to wait for them.
         names = [name for area in self._terminal.areas for name in area.processes.names]
-        await self._rest_journals(names)
+        await self._terminal.rest_journals(self._keeping, names)
         if self._replicas is not None:  # Whoever closes the town takes the end of the name server for the end of all.
             await self._close_replicas(self._replicas)
         await self._registry.close()

@@ -28,7 +28,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminals.closing import drain, finish_in_order
 from peers.town.terminals.population import Population, join_market
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile, books_before
+from peers.town.terminals.state_file import StateFile, own_books_of
 from peers.town.terminals.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
 from peers.town.view.words import counted
@@ -36,7 +36,6 @@ from peers.waiting import await_until
 
 if TYPE_CHECKING:
     from peers.town.database.books import Books
-    from peers.town.database.replicas import Replicas
     from peers.town.view.balance import AreaBalance
 
 _SETTLE_S = 3.0
@@ -57,7 +56,6 @@ class AreaMarket:
         self.directory = peers.directory
         self.processes: PeerProcesses = peers.processes
         self._peers = peers
-        self._books_before = books_before(self.directory)
         self._painter = Painter(self.directory, terminal.console.warn, wanted=options.picture)
         self._books: Books | None = None
         self._population: Population | None = None
@@ -67,7 +65,8 @@ class AreaMarket:
         self._services: Services | None = None
         if plan.books == OWN:
             console = terminal.console
-            self._services = Services(self.directory, console, None, self._own_books, area=plan.name)
+            make_books = own_books_of(self.directory, console, options)
+            self._services = Services(self.directory, console, None, make_books, area=plan.name)
         self.since = Post()
         self.graph: dict[str, list[str]] | None = None
         """The graph as it was when the market closed; None before, or where that could not be told."""
@@ -95,11 +94,6 @@ class AreaMarket:
         """Who is in it at the beginning, for people."""
         roles = self._share.roles
         return ", ".join(counted(roles.count(role), role) for role in dict.fromkeys(sorted(roles)))
-
-    def _own_books(self) -> Replicas:
-        from peers.town.terminals.own_books import founded_books
-
-        return founded_books(self.directory, self._terminal.console, self._options, self._books_before)
 
     # -- opening -------------------------------------------------------------------------------------------
 

@@ -105,15 +105,11 @@ class Services:
             if not self._opening.cancelled():
                 # The error is taken out, or asyncio would report it; whoever waited for it has seen it already.
                 self._opening.exception()
-        warn = self._console.warn
         if self.books is not None:
-            with StepOfEnd("letting go of the books", warn):
+            with StepOfEnd("letting go of the books", self._console.warn):
                 self.books.close()
         if self.replicas is not None:
-            ending = asyncio.to_thread(self.replicas.close)
-            if not await done_anyway("ending mongod", warn, ending):
-                with StepOfEnd("killing mongod", warn):
-                    self.replicas.kill()
+            await end_replicas(self.replicas, self._console)
 
     def give_up_books(self) -> None:
         """Kills a mongod whose directory was removed: it would go on writing, by name, to what takes its place."""
@@ -160,6 +156,13 @@ async def keep_replicas(
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def end_replicas(replicas: Replicas, console: Console) -> None:
+    """Ends the `mongod`s here, and kills those that do not end. Raises nothing: what fails of it is said."""
+    if not await done_anyway("ending mongod", console.warn, asyncio.to_thread(replicas.close)):
+        with StepOfEnd("killing mongod", console.warn):
+            replicas.kill()
 
 
 async def keep_up(replicas: Replicas, directory: Directory, console: Console) -> None:

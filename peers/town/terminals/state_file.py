@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +14,10 @@ from peers.errors import TownError
 from peers.rpc.security.tls import is_secured
 from peers.town.files.directory import Directory, TownState
 from peers.town.plan.options import RunOptions
+from peers.town.view.console import Console
+
+if TYPE_CHECKING:
+    from peers.town.database.replicas import Replicas
 
 
 def first_state(options: RunOptions, directory: Directory, host: str) -> TownState:
@@ -46,9 +52,22 @@ def first_state(options: RunOptions, directory: Directory, host: str) -> TownSta
     )
 
 
-def books_before(directory: Directory) -> str:
-    """Returns where the books of the town's own were when it was open last; empty if it had none. To be asked before
-    anything new is written down."""
+def own_books_of(directory: Directory, console: Console, options: RunOptions) -> Callable[[], Replicas]:
+    """Returns what makes the books of the town, or of an area, in `directory`. To be asked for before anything new is
+    written down there, for they are to be where they were."""
+    before_at = _books_before(directory)
+
+    def make() -> Replicas:
+        # It brings the driver, which takes as long to import as all else.
+        from peers.town.terminals.own_books import founded_books
+
+        return founded_books(directory, console, options, before_at)
+
+    return make
+
+
+def _books_before(directory: Directory) -> str:
+    """Returns where the books of the town's own were when it was open last; empty if it had none."""
     before = directory.read_town()
     return before.mongo_uri if before is not None and before.private_books else ""
 

@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ from peers.runtime.spec import PeerSpec
 from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory
 from peers.town.files.peer_states import PeerState, live_graph
+from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.registry import Registry, port_of_before
 from peers.town.plan.options import RunOptions, settings_of
 from peers.town.processes.forkserver_client import ForkserverClient
@@ -133,14 +134,21 @@ class Terminal:
         self.areas.append(entered)
         return entered
 
+    async def anyway(self, what: str, work: Awaitable[object]) -> bool:
+        """Awaits `work`, a step of the end; returns whether it was done. One that fails is said, and not raised."""
+        return await done_anyway(what, self.console.warn, work)
+
     async def close_peers(self) -> None:
         """Ends what is left of all peers, and what they were forked from."""
-        warn = self.console.warn
         for group in self._groups:
-            if not await done_anyway("ending the peers", warn, group.close()):
+            if not await self.anyway("ending the peers", group.close()):
                 group.kill_hard()
-        if not await done_anyway("ending the peers' forkserver", warn, self._forkserver.close()):
+        if not await self.anyway("ending the peers' forkserver", self._forkserver.close()):
             self._forkserver.kill_all()
+
+    async def rest_journals(self, keeping: JournalKeeping, ours: Collection[str]) -> None:
+        """Has the books told what journals there are of `ours`, the peers here: there will be no more of them."""
+        await self.anyway("telling the books what journals are here", asyncio.to_thread(keeping.rest, ours))
 
     @property
     def names(self) -> frozenset[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from db.audit.report import EXIT_CODES, worst
-from peers.town.ending import StepOfEnd, done_anyway
+from peers.town.ending import StepOfEnd
 from peers.town.files.directory import Directory
 from peers.town.machines.keeping import JournalKeeping
 from peers.town.machines.remembered import listens
@@ -20,7 +20,7 @@ from peers.town.terminals.market import AreaMarket
 from peers.town.terminals.opening import Opening
 from peers.town.terminals.population import Population
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile, books_before, first_state
+from peers.town.terminals.state_file import StateFile, first_state, own_books_of
 from peers.town.terminals.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.waiting import await_until
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from db.audit.journals import WitnessesOf
     from db.audit.report import AuditReport
     from peers.town.database.books import Books
-    from peers.town.database.replicas import Replicas
 
 Visitor = Callable[["Town"], Coroutine[Any, Any, None]]
 """What is done with a town while it is open."""
@@ -51,8 +50,7 @@ class Town:
         self._began = time.monotonic()
         self._terminal = Terminal(options, directory, console, host, claimed=True)
         self.report: AuditReport | None = None
-        self._books_before = books_before(directory)
-        self._services = Services(directory, console, options.mongo, self._own_books)
+        self._services = Services(directory, console, options.mongo, own_books_of(directory, console, options))
         self.registry = self._terminal.registry
         self._keeping = JournalKeeping(directory, self.registry, claimed=True)
         self._file = StateFile(directory, first_state(options, directory, host))
@@ -154,12 +152,6 @@ class Town:
         replicas = self._services.replicas
         return replicas is None or replicas.has_others
 
-    def _own_books(self) -> Replicas:
-        # It brings the driver, which takes as long to import as all else.
-        from peers.town.terminals.own_books import founded_books
-
-        return founded_books(self._directory, self._console, self._options, self._books_before)
-
     # -- while it runs -------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -189,8 +181,8 @@ class Town:
         self._console.say("the peers of this terminal leave; the town goes on", "bold")
         self._terminal.closing = True
         leaving = (finish_in_order(each.processes, each.books, leave=True) for each in self.markets)
-        await asyncio.gather(*(self._anyway("ending the peers in order", each) for each in leaving))
-        await self._rest_journals()
+        await asyncio.gather(*(self._terminal.anyway("ending the peers in order", each) for each in leaving))
+        await self._terminal.rest_journals(self._keeping, self._terminal.names)
         with self._keeping.elsewhere(closes=False) as elsewhere:
             answers = [
                 await sum_up(
@@ -204,21 +196,24 @@ class Town:
                 )
                 for market in self.markets
             ]
-            await self._anyway("handing over the journals", asyncio.to_thread(self._keeping.hand_over, elsewhere))
+            handing = asyncio.to_thread(self._keeping.hand_over, elsewhere)
+            await self._terminal.anyway("handing over the journals", handing)
         if self._services.replicas is not None:
-            await self._anyway("leaving the books", asyncio.to_thread(self._services.replicas.leave))
+            await self._terminal.anyway("leaving the books", asyncio.to_thread(self._services.replicas.leave))
         return EXIT_CODES[worst(answers)]
 
     async def _close(self) -> int:
         self._console.tick()
         self._console.say("the market closes" if not self._options.areas else "the markets close", "bold")
         settling = (market.settle(lambda: bool(self.registry.others)) for market in self.markets)
-        await asyncio.gather(*(self._anyway("the end of trade", each) for each in settling))
+        await asyncio.gather(*(self._terminal.anyway("the end of trade", each) for each in settling))
         self._terminal.closing = True
         self._file.write(phase="closing")
         others = await self._close_elsewhere()
-        await asyncio.gather(*(self._anyway("ending the peers in order", each.finish()) for each in self.markets))
-        await self._rest_journals()
+        await asyncio.gather(
+            *(self._terminal.anyway("ending the peers in order", each.finish()) for each in self.markets)
+        )
+        await self._terminal.rest_journals(self._keeping, self._terminal.names)
         with self._keeping.elsewhere(closes=True) as elsewhere:
             await asyncio.to_thread(elsewhere.wait)
             if others:  # They have the database here, and the journals, until they have audited.
@@ -232,13 +227,6 @@ class Town:
         with StepOfEnd("closing the town on its other machines", self._console.warn):
             return await self.registry.close_town()
         return []
-
-    async def _rest_journals(self) -> None:
-        resting = asyncio.to_thread(self._keeping.rest, self._terminal.names)
-        await self._anyway("telling the books what journals are here", resting)
-
-    async def _anyway(self, what: str, work: Awaitable[object]) -> None:
-        await done_anyway(what, self._console.warn, work)
 
     def _balance(self, witnesses_of: WitnessesOf, *, has_others: bool) -> int:
         """Prints summary and audit; returns the audit's exit code."""
