@@ -11,9 +11,10 @@ import psutil
 
 from peers.errors import LedgerError
 from peers.files import write_whole
+from peers.process_identity import has_ended, identity_of
 
 _OWNER = "mongod.owner"
-"""The file that names the process a mongod belongs to: pid and the time it was created."""
+"""The file that names the process a mongod belongs to: its number, and what no other of that number has."""
 
 
 def claim(directory: Path, dbpath: Path) -> None:
@@ -30,8 +31,8 @@ def claim(directory: Path, dbpath: Path) -> None:
                 "stop that one, or choose another directory"
             )
         _end(stale)
-    me = psutil.Process()
-    write_whole(owner_file, f"{me.pid} {me.create_time()}\n".encode(), durable=False)
+    me = os.getpid()
+    write_whole(owner_file, f"{me} {identity_of(me)}\n".encode(), durable=False)
 
 
 def _mongod_on(dbpath: Path) -> psutil.Process | None:
@@ -45,13 +46,12 @@ def _mongod_on(dbpath: Path) -> psutil.Process | None:
 
 
 def _read_owner(owner_file: Path) -> int | None:
-    """Returns the pid of the owner if it still lives; a pid alone could have passed to another."""
+    """Returns the pid of the owner unless it has certainly ended."""
     try:
-        pid, created = owner_file.read_text().split()
-        same = abs(psutil.Process(int(pid)).create_time() - float(created)) < 1.0
-    except (OSError, ValueError, psutil.NoSuchProcess):
+        pid, _, identity = owner_file.read_text().strip().partition(" ")
+        return None if has_ended(int(pid), identity) else int(pid)
+    except (OSError, ValueError):
         return None
-    return int(pid) if same else None
 
 
 def _end(process: psutil.Process, timeout_s: float = 5.0) -> None:

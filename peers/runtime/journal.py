@@ -20,11 +20,11 @@ import msgspec
 
 from db.audit.journals import FOLDER, read_journal, trim_torn_tail
 from db.audit.rows import JournalEntry
+from peers.boot import boot
 from peers.core.inputs import HandedOver
 from peers.core.journal import handed_over_in, journal_line
 from peers.core.reports import JournalBack, JournalTrouble, Report
 from peers.errors import TownError
-from peers.runtime.boot import boot
 
 _TRY_AGAIN_S = 0.25
 """How long a line that could not be written waits before it is tried again, in seconds."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from peers.core.names import Role
-from peers.town.files.process_identity import has_ended
+from peers.process_identity import has_ended
 
 TERMINAL_ENDED = "its terminal ended"
 """What is said of a peer whose terminal could not say any more how it ended."""

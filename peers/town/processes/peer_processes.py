@@ -17,10 +17,10 @@ from typing import NamedTuple
 from peers.core.membership.members import Member
 from peers.core.reports import Elected, LeftOffice, LinksChanged, Opened, Report
 from peers.errors import TownError
+from peers.process_identity import identity_of
 from peers.runtime.spec import Begin, Believed, Finish, Finished, PeerSpec, Quiesce, Ready, Told, ToPeer, ToTown
 from peers.town.files.directory import Directory
 from peers.town.files.peer_states import PeerState
-from peers.town.files.process_identity import identity_of
 from peers.town.processes.belief import Belief
 from peers.town.processes.channel import Channel
 from peers.town.processes.forkserver import Born, Died

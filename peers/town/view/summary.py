@@ -14,8 +14,8 @@ from rich.table import Table
 
 from db.audit.journals import journal_files, read_journal
 from db.audit.rows import JournalEntry
+from peers.boot import boot
 from peers.core.names import rank_of
-from peers.runtime.boot import boot
 from peers.town.database.books import PeerTally, RunTally
 from peers.town.view.words import counted
 

@@ -22,6 +22,7 @@ from db.ledger.mongo import MongoLedger
 from db.mongod.process import MongodProcess, free_port
 from db.schema.prepare import prepare
 from peers.errors import LedgerError
+from peers.process_identity import identity_of
 from tests.helpers.deals import stock
 from tests.helpers.log_trader import LogTrader, assert_books_follow
 from tests.helpers.waiting import wait_until
@@ -147,10 +148,26 @@ def test_what_the_system_refuses_is_said_and_the_next_start_does_it(directory: P
         put(process, a=1)
 
 
+@pytest.mark.parametrize("as_before", [False, True], ids=["now", "by an earlier version"])
+def test_a_directory_in_use_is_refused_though_the_clock_was_set(
+    own: MongodProcess, directory: Path, monkeypatch: pytest.MonkeyPatch, as_before: bool
+) -> None:
+    """Linux tells when a process began by the clock on the wall as it is now, whatever it was then."""
+    if as_before:
+        (directory / "mongod.owner").write_text(f"{os.getpid()} {psutil.Process().create_time()}\n")
+    began_s = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began_s(process) + 3600.0)
+    with pytest.raises(LedgerError, match=f"mongod {own.pid} belongs to the running process {os.getpid()};"):
+        MongodProcess(directory).start()
+    put(own, a=1)
+
+
 def test_a_mongod_left_behind_is_ended(own: MongodProcess, directory: Path) -> None:
     put(own, a=1)
     # The owner named here had our process number long ago.
-    (directory / "mongod.owner").write_text(f"{os.getpid()} 1.0\n")
+    place, _, began = identity_of(os.getpid()).rpartition("/")
+    before = f"{place}/{int(began) - 1}" if place else repr(float(began) - 1)
+    (directory / "mongod.owner").write_text(f"{os.getpid()} {before}\n")
     with MongodProcess(directory) as process:
         wait_until(lambda: not own.alive())
         assert things(process) == 1

@@ -13,6 +13,7 @@ import pytest
 from db.audit.checkers.acknowledgements import payload_of, subject_of
 from db.audit.journals import read_journal
 from db.audit.rows import JournalEntry
+from peers.boot import boot
 from peers.core.inputs import HandedOver
 from peers.core.journal import JOURNALED, journal_line
 from peers.core.market.records import Accepted, Deposit, Offer, Outcome, PurchaseRequest, Sale
@@ -29,7 +30,6 @@ from peers.core.reports import (
     Report,
     TookBack,
 )
-from peers.runtime.boot import boot
 from peers.runtime.journal import Journal, handed_over_before
 from tests.helpers.deals import taken_back
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from peers.process_identity import has_ended, identity_of
 from peers.town.files.directory import Directory
 from peers.town.files.peer_states import TERMINAL_ENDED, PeerState, live_graph
-from peers.town.files.process_identity import has_ended, identity_of
 from tests.helpers.waiting import wait_until
 
 Process = subprocess.Popen[bytes]

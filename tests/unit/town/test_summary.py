@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from peers.runtime.boot import boot
+from peers.boot import boot
 from peers.town.database.books import PeerTally, RunTally
 from peers.town.view.summary import MOST_ROWS, Heard, heard_of, lines_of, print_summary, quantile
 
