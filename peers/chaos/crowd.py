@@ -49,9 +49,9 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waited(msgspec.Struct, frozen=True, kw_only=True):
-    """A new customer that had to wait for the name server; `at_ms` is the time of day when it came."""
+    """A new customer that had to wait for the name server; `at_s` is when it came, by the monotonic clock."""
 
-    at_ms: int
+    at_s: float
     waited_s: float
 
 
@@ -101,12 +101,12 @@ def _keep_coming(config: CrowdConfig, enough: threading.Event, tally: CrowdTally
     number = 0
     while not enough.wait(rng.uniform(*_NEW_S)):
         number += 1
-        came_ms, came_s = time.time_ns() // 1_000_000, time.monotonic()
+        came_s = time.monotonic()
         while not _is_known_who_trades(config) and not enough.is_set():
             enough.wait(_AGAIN_S)
         waited_s = time.monotonic() - came_s
         if waited_s > _WAITS_S:
-            tally.waited.append(Waited(at_ms=came_ms, waited_s=round(waited_s, 3)))
+            tally.waited.append(Waited(at_s=came_s, waited_s=round(waited_s, 3)))
         try:
             with Customer(config.host, config.port, name=f"newcomer{number}") as customer:
                 tally.asked += 1

@@ -2,12 +2,14 @@
 
 A sale counts from the moment somebody is known to have been told of it, not from the moment it was decided: what is
 decided while the database is away becomes true only when that is back. The journals are the witnesses.
+
+All processes of a run are of one machine, and whatever happened when goes by its monotonic clock: the one on the wall
+is set by the run's own faults, and may be by others.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,29 +46,30 @@ _TOLD = (
 
 
 class History(Events):
-    """The events of a run under way, as they become known. `began_ms` is the wall clock at second 0: it tells when
-    something happened that others noted, and nothing else, for that clock may be set while the run goes on."""
+    """The events of a run under way, as they become known."""
 
     def __init__(self) -> None:
         super().__init__()
+        # By term: when the election began of whose end its trader told.
+        self._elections_began_s: dict[int, float] = {}
         self.begin()
-        # Peers whose clocks on the wall were set: when something happened they do not know.
-        self.clocks_set: set[str] = set()
 
     def begin(self) -> None:
         """Makes this moment second 0 of the run."""
-        self.began_ms, self._began_s = time.time_ns() // 1_000_000, time.monotonic()
+        self._began_s = time.monotonic()
 
     def now_s(self) -> float:
-        """Returns the second of the run that it is, whatever the clock on the wall says."""
-        return round(time.monotonic() - self._began_s, 4)
+        """Returns the second of the run that it is."""
+        return self.at_s(time.monotonic())
 
-    def at_s(self, wall_ms: float) -> float:
-        """Returns the second of the run that it was, by the clock on the wall."""
-        return round((wall_ms - self.began_ms) / 1000, 4)
+    def at_s(self, monotonic_s: float) -> float:
+        """Returns the second of the run that it was, by this machine's monotonic clock."""
+        return round(monotonic_s - self._began_s, 4)
 
     def hear(self, report: Report) -> None:
         """Takes in what a peer told."""
+        if isinstance(report, Elected):
+            self._elections_began_s[report.term] = time.monotonic() - report.took_ms / 1000
         sentence = report.sentence() if isinstance(report, _TOLD) else None
         if sentence is not None:
             self.heard.append(Heard(at_s=self.now_s(), said=sentence))
@@ -75,33 +78,37 @@ class History(Events):
 
     def read_books(self, uri: str, database: str, directory: Path) -> None:
         """Takes in sales and elections; LedgerError if the books cannot be read."""
-        told_ms, told = _first_told_ms(directory, self.clocks_set)
+        told_s = first_told_s(directory)
         with Queries(uri, database, who="chaos") as books:
-            before_s = 0.0
+            at_s = 0.0
             for sale in sorted(books.sales(), key=lambda sale: sale.seq):
-                before_s = self._at_s(sale, told_ms.get(sale.request_id), before_s)
-                self.sales.append(_sale(sale, before_s, told=sale.request_id in told))
-            self.elections += map(self._election, books.elections())
+                told = sale.request_id in told_s
+                # Of whom nobody was told counts from when the one before it does.
+                at_s = self.at_s(told_s[sale.request_id]) if told else at_s
+                self.sales.append(_sale(sale, at_s, told=told))
+            at_s = 0.0
+            for record in sorted(books.elections(), key=lambda record: record.term):
+                at_s = self._election_at_s(record.term, at_s)
+                self.elections.append(_election(record, at_s))
 
-    def _at_s(self, sale: RecordedSale, told_ms: int | None, before_s: float) -> float:
-        """When a sale counts from; where nobody with a right clock knows, from when the one before it does."""
-        if told_ms is not None:
-            return self.at_s(told_ms)
-        return before_s if sale.trader in self.clocks_set else self.at_s(sale.decided_at_ms)
+    def _election_at_s(self, term: int, before_s: float) -> float:
+        """When an election began; if its trader did not live to tell, its first sale or the one before is near."""
+        began_s = self._elections_began_s.get(term)
+        if began_s is not None:
+            return self.at_s(began_s)
+        return next((sale.at_s for sale in self.sales if sale.term == term), before_s)
 
-    def _election(self, record: ElectionRecord) -> Election:
-        at_s = self.at_s(record.started_at_ms)
-        if record.trader in self.clocks_set:
-            at_s = next((sale.at_s for sale in self.sales if sale.term == record.term), at_s)
-        return Election(
-            at_s=at_s,
-            term=record.term,
-            trader=record.trader,
-            reason=record.reason,
-            started_by=record.started_by,
-            took_ms=record.took_ms,
-            messages=record.messages if record.complete else None,
-        )
+
+def _election(record: ElectionRecord, at_s: float) -> Election:
+    return Election(
+        at_s=at_s,
+        term=record.term,
+        trader=record.trader,
+        reason=record.reason,
+        started_by=record.started_by,
+        took_ms=record.took_ms,
+        messages=record.messages if record.complete else None,
+    )
 
 
 def _sale(sale: RecordedSale, at_s: float, *, told: bool) -> Sale:
@@ -110,20 +117,19 @@ def _sale(sale: RecordedSale, at_s: float, *, told: bool) -> Sale:
     )
 
 
-def _first_told_ms(directory: Path, clocks_set: Collection[str]) -> tuple[dict[str, int], set[str]]:
-    """When each sale was first known to somebody with a right clock, its buyer or its seller; and which ever were."""
-    first: dict[str, int] = {}
-    told: set[str] = set()
+def first_told_s(directory: Path) -> dict[str, float]:
+    """Returns when each sale was first known to its buyer or its seller, by the monotonic clock; sales by request.
+    All journals in `directory` are of one boot of one machine."""
+    first: dict[str, float] = {}
     for path in journal_files(directory):
         for entry in read_journal(path):
             if isinstance(entry, Torn | Unreadable):
                 continue  # Lines that cannot be read are left to the audit, which reports them.
             subject = subject_of(entry) if entry.kind in ("told", "earned") else None
-            if subject is not None:
-                told.add(subject[1])
-                if path.stem not in clocks_set:
-                    first[subject[1]] = min(entry.at_ms, first.get(subject[1], entry.at_ms))
-    return first, told
+            if subject is not None and entry.mono_us is not None:
+                at_s = entry.mono_us / 1_000_000
+                first[subject[1]] = min(at_s, first.get(subject[1], at_s))
+    return first
 
 
 class Listener(Console):

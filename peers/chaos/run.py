@@ -239,7 +239,7 @@ class _Run:
         self._show.say(self._trouble or "it does; the customers go, and the audit follows")
         self._crowd_tally = await asyncio.to_thread(crowd.finish)
         for each in self._crowd_tally.waited:
-            came = Newcomer(at_s=self._history.at_s(each.at_ms), waited_s=each.waited_s)
+            came = Newcomer(at_s=self._history.at_s(each.at_s), waited_s=each.waited_s)
             self._history.newcomers.append(came)
 
     async def _note_deserted(self, town: Town) -> None:
@@ -337,7 +337,7 @@ class _Run:
 
     def _end(self, death: Death) -> End:
         """Says whether memory was kept from that peer when it died, or so shortly before that it may be for that."""
-        at_s = self._history.at_s(death.at_ms)
+        at_s = self._history.at_s(death.at_s)
         was_squeezed = any(
             each.start_s <= at_s <= each.over_s + _FELT_AFTER_S
             for each in self._history.carried_out()

@@ -15,6 +15,7 @@ import numpy as np
 from db.queries import Progress, Queries
 from peers.errors import TownError
 from plots.measure.apparatus.customers import Crowd
+from plots.measure.apparatus.steady_clock import steady_clock
 from plots.measure.apparatus.towns import BenchTown
 from plots.measure.plan import Plan
 from plots.results.latency import summarize
@@ -70,6 +71,6 @@ def measure(town: BenchTown, crowd: Crowd, plan: Plan) -> Lag:
     """As many customers as there are, one thing after another each, while somebody looks at the books."""
     customers = max(plan.customers)
     state = town.state
-    with _Onlooker(state.mongo_uri, state.database) as onlooker:
+    with steady_clock(), _Onlooker(state.mongo_uri, state.database) as onlooker:
         crowd.closed(customers, 2 * plan.crowd_turn_s)
     return onlooker.sum_up(customers)

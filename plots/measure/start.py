@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from db.queries import Queries
+from plots.measure.apparatus.steady_clock import steady_clock
 from plots.measure.apparatus.towns import TradingTown, wait_for
 from plots.measure.plan import Plan
 from plots.results.latency import summarize
@@ -21,7 +22,7 @@ def measure(out: Path, peers: int, plan: Plan) -> tuple[Start, list[int | None]]
     for number in range(plan.starts):
         town = TradingTown(out / f"town-start-{peers}", peers, plan.seed + number)
         began = time.time()
-        with town:
+        with town, steady_clock():
             first = wait_for(lambda town=town: town.look(Queries.first_sale_ms), "a first sale")  # type: ignore[misc]
             seconds.append(first / _MS - began)
         codes.append(town.audit_code)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for folder in ("db", "nameserver", "peers", "plots") for path in (ROOT / folder).rglob("*.py"))
 
 MAY = {
+    "peers/process_identity.py": "when a process began, where the kernel keeps that as it was",
     "peers/runtime/hosting/core_runner.py": "gives the core the time of day that it writes down",
     "peers/customer/customer.py": "the time of day in its journal, beside the monotonic one",
     "peers/customer/journals.py": "the same",
@@ -30,10 +31,9 @@ MAY = {
     "peers/town/view/status.py": "shows how long ago that was",
     "peers/town/processes/lives.py": "lives are numbered from the time of day at which the terminal began",
     "peers/town/files/directory.py": "whether a file's date has changed at all",
-    "peers/chaos/crowd.py": "the time of day at which a customer came, as the history has it of all",
-    "peers/chaos/history.py": "lays beside each other what processes wrote down whose clocks were not set",
     "db/clock.py": "what a server says of it, which a doctor compares with ours",
     "db/terminals.py": "the server's own: which terminals left word of late, for people",
+    "plots/measure/apparatus/steady_clock.py": "sees that nobody sets it where the following compare it",
     "plots/measure/start.py": "compares it with a file's date, within one start",
     "plots/measure/lag.py": "compares the dates of entries with the time of day, in a run of some minutes",
     "plots/measure/experiments/response.py": "the same",
@@ -50,7 +50,7 @@ ALWAYS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime
 ALWAYS |= {("date", "today"), ("path", "getmtime"), ("path", "getctime")}
 OF_NOW = {("time", "localtime"), ("time", "gmtime"), ("time", "ctime")}
 """These look at the clock only where they are given no time."""
-DATES = {"st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "st_atime", "st_atime_ns"}
+DATES = {"st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "st_atime", "st_atime_ns", "create_time", "boot_time"}
 NAMES = {"time_ns", "utcnow", "getmtime"}
 OF_SERVERS = ("$$NOW", "$currentDate", "expireAfterSeconds", "localTime")
 
@@ -92,7 +92,7 @@ def test_whoever_is_named_is_there_and_does() -> None:
         "from time import time",
         "import datetime\ndatetime.datetime.now()", "from datetime import datetime\ndatetime.utcnow()",
         "path.stat().st_mtime", "import os\nos.path.getmtime('x')", "time.localtime()", "{'$set': {'at': '$$NOW'}}",
-        "create_index('at', **{'expireAfterSeconds': 1})",
+        "psutil.Process().create_time()", "create_index('at', **{'expireAfterSeconds': 1})",
     ],
 )  # fmt: skip
 def test_a_look_would_be_seen(source: str) -> None:

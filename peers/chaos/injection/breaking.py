@@ -270,7 +270,6 @@ class Breaker:
         order = SetClock(drift=_DRIFT) if planned.way == "both" else SetClock(step_s=step_s)
         if planned.way == "in":
             order = SetClock(step_s=-step_s)
-        self._history.clocks_set.add(name)
         self._town.processes.tell(name, order)
         await asyncio.sleep(planned.lasts_s)
         self._town.processes.tell(name, SetClock())

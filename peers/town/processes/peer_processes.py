@@ -37,11 +37,11 @@ _identity_of = cache(identity_of)
 
 
 class Death(NamedTuple):
-    """How a peer ended that nobody told to, and when by the clock on the wall, in milliseconds."""
+    """How a peer ended that nobody told to, and when by the monotonic clock."""
 
     name: str
     how: str
-    at_ms: int
+    at_s: float
 
 
 class _Resident:
@@ -307,7 +307,7 @@ class PeerProcesses:
         self._touch(name)
         if not resident.told_to_finish and resident.member is not None:
             self._console.warn(f"{name} (process {resident.pid}) died: {how}; the market goes on without it")
-            self.deaths.append(Death(name, how, resident.ended_at_ms))
+            self.deaths.append(Death(name, how, time.monotonic()))
             self._on_death(resident.member)
 
     def _touch(self, name: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from db.audit.journals import journal_files, read_journal
 from db.audit.rows import JournalEntry
 from db.queries import Queries
+from plots.measure.apparatus.steady_clock import steady_clock
 from plots.measure.apparatus.towns import TradingTown, wait_for
 from plots.measure.experiments.workshop import Workshop
 from plots.results.experiments.caches import NEVER, REQUESTS, TOWNS, CachesPlan, Request, TownRun
@@ -51,13 +52,14 @@ def _measure(
     died_s = NEVER
     with town:
         wait_for(lambda: town.look(Queries.post).seq >= _WARM_UP, "the market is warm")
-        began_ms = time.time_ns() // 1_000_000
-        _rest(shop, plan.run_s)
-        if dies:
-            died_s = time.time_ns() / 1e9 - began_ms / 1000
-            _kill_trader(town)
+        with steady_clock():
+            began_ms = time.time_ns() // 1_000_000
             _rest(shop, plan.run_s)
-        ended_ms = time.time_ns() // 1_000_000
+            if dies:
+                died_s = time.time_ns() / 1e9 - began_ms / 1000
+                _kill_trader(town)
+                _rest(shop, plan.run_s)
+            ended_ms = time.time_ns() // 1_000_000
         found = list(_requests(town, began_ms, ended_ms, policy, ratio))
         counted = town.look(Queries.count_foretold)
     shop.note_audit(plan.title(policy, ratio), town.audit_code)

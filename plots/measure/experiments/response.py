@@ -6,6 +6,7 @@ import time
 
 from db.queries import Queries
 from plots.measure.apparatus.resignations import Resignations
+from plots.measure.apparatus.steady_clock import steady_clock
 from plots.measure.experiments.elections import staggered
 from plots.measure.experiments.workshop import Workshop
 from plots.measure.throughput import crowd_of
@@ -18,7 +19,7 @@ def measure(plan: ResponsePlan, shop: Workshop) -> None:
     title = plan.steps()[0].title
     schedules = staggered(plan.buyers, plan.purchases, plan.pace_s)
     with shop.step(title), shop.town(title, plan.peers, market=plan.market) as town:
-        with crowd_of(town, plan.buyers) as crowd:
+        with steady_clock(), crowd_of(town, plan.buyers) as crowd:
             term = town.look(Queries.post).term
             with Resignations(town.nameserver, plan.period_s):
                 start_s, found = crowd.open_each(schedules)
