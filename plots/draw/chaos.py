@@ -24,7 +24,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-_LANES = (*FAMILIES, "elections")
 _NAMES = {"mongod": "mongod", "nameserver": "name server", "come-back": "come back"}
 _BINS = 240
 _LEAST_BIN_S = 0.25
@@ -48,7 +47,8 @@ def draw_saved(folder: Path) -> list[Path]:
 def draw(events: Events, verdict: ChaosVerdict, out: Path) -> None:
     """Draws a run into `out`."""
     kinds = list(reversed(verdict.kinds))
-    heights = (2.3, 2.0, max(1.2, 0.19 * len(kinds) + 0.2))
+    families = _families(events)
+    heights = (2.3, 0.19 * len(families) + 0.6, max(1.2, 0.19 * len(kinds) + 0.2))
     with style.house_style():
         figure, (course, lanes, spread) = plt.subplots(
             3,
@@ -58,7 +58,7 @@ def draw(events: Events, verdict: ChaosVerdict, out: Path) -> None:
             layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06),
         )
         _draw_course(course, events, verdict)
-        _draw_lanes(lanes, events, verdict)
+        _draw_lanes(lanes, families, events, verdict)
         _draw_gaps(spread, verdict, kinds)
         course.sharex(lanes)
         lanes.set_xlim(0, verdict.traffic.duration_s)
@@ -94,9 +94,16 @@ def _draw_course(axes: Axes, events: Events, verdict: ChaosVerdict) -> None:
     axes.tick_params(axis="x", labelbottom=False)
 
 
-def _draw_lanes(axes: Axes, events: Events, verdict: ChaosVerdict) -> None:
-    """When which fault was at work; a lane for each family."""
-    places = {name: -place for place, name in enumerate(_LANES)}
+def _families(events: Events) -> list[str]:
+    """Those of which there was a fault."""
+    kinds = {fault.kind for fault in events.carried_out()}
+    return [name for name, of_family in FAMILIES.items() if not kinds.isdisjoint(of_family)]
+
+
+def _draw_lanes(axes: Axes, families: list[str], events: Events, verdict: ChaosVerdict) -> None:
+    """When which fault was at work, a lane for each family; and below them the elections."""
+    lanes = [*families, "elections"]
+    places = {name: -place for place, name in enumerate(lanes)}
     thin_s = _THIN * verdict.traffic.duration_s
     for fault in events.carried_out():
         family = next(name for name, kinds in FAMILIES.items() if fault.kind in kinds)
@@ -105,7 +112,7 @@ def _draw_lanes(axes: Axes, events: Events, verdict: ChaosVerdict) -> None:
     for election in events.elections:
         axes.barh(places["elections"], thin_s / 2, left=election.at_s, height=0.62, color=style.GREEN, linewidth=0)
     axes.set_yticks(list(places.values()), [_NAMES.get(name, name) for name in places])
-    axes.set_ylim(-len(_LANES) + 0.4, 0.6)
+    axes.set_ylim(-len(lanes) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("seconds")
