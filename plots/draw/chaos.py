@@ -48,7 +48,7 @@ def draw(events: Events, verdict: ChaosVerdict, out: Path) -> None:
     """Draws a run into `out`."""
     kinds = list(reversed(verdict.kinds))
     families = _families(events)
-    heights = (2.3, 0.19 * len(families) + 0.6, max(1.2, 0.19 * len(kinds) + 0.2))
+    heights = (2.3, 0.18 * len(families) + 0.5, max(1.2, 0.19 * len(kinds) + 0.2))
     with style.house_style():
         figure, (course, lanes, spread) = plt.subplots(
             3,
