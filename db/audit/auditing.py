@@ -154,7 +154,7 @@ class _Audit:
                 checkers, seen = self._read_books(client, database)
                 unfinished = checkers.queued > 0 or checkers.follow.behind
                 if self._calm is False:
-                    checkers.excuse("the town is at work")
+                    checkers.excuse("the town is at work, or did not end in order")
                 elif self._calm is None and unfinished and _moves(database, seen, self._patience_s):
                     checkers.excuse("the town is at work: decisions went on during the audit")
                 self.journals.extend(hear(witnesses, LogTail(database), checkers))
@@ -166,7 +166,7 @@ class _Audit:
 
     def _read_books(self, client: MongoClient[Documents], database: Database[Documents]) -> tuple[Checkers, _Seen]:
         if "setName" not in client.admin.command("hello"):
-            if self._calm is not True:
+            if self._calm is None:
                 raise LedgerError("only a replica set gives a snapshot of books in use; stop the town and say so")
             return self._pass(database, None)
         tries, deadline_s = 0, time.monotonic() + _NOT_YET_FOR_S

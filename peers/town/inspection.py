@@ -48,7 +48,8 @@ def inspect(directory: Directory, mongo: str | None) -> TownReport:
         at_work = running or bool(elsewhere.answering)
         if mongo is not None or areas == [directory]:
             graph = _settled_graph(directory, directory) if running else None
-            judged = _judge(directory, home, graph, elsewhere.witnesses(), at_work=at_work)
+            calm = _is_calm([directory], at_work=at_work)
+            judged = _judge(directory, home, graph, elsewhere.witnesses(), calm=calm)
             return TownReport(posts={"": judged})
         reports: dict[str, AuditReport] = {}
         where: list[PostBooks] = []
@@ -62,7 +63,8 @@ def inspect(directory: Directory, mongo: str | None) -> TownReport:
             graphs = _graphs(shared, directory) if running else None
             whose = shared[0] if len(shared) == 1 else directory
             told = elsewhere.witnesses(names)
-            reports[books.name] = _judge(whose, (uri, database), graphs, told, at_work=at_work)
+            calm = _is_calm(shared, at_work=at_work)
+            reports[books.name] = _judge(whose, (uri, database), graphs, told, calm=calm)
             where.append(books)
         return judge_together(reports, where)
 
@@ -87,12 +89,18 @@ def _judge(
     graph: Graph | Sequence[Graph] | None,
     witnesses: Iterable[Witness],
     *,
-    at_work: bool,
+    calm: bool | None,
 ) -> AuditReport:
-    # A town at work has requests waiting; only one at rest must have none.
-    calm = None if at_work else True
     kind = _kind_of(judged)
     return audit(*books, judged.path, witnesses=witnesses, graph=graph, graph_kind=kind, calm=calm)
+
+
+def _is_calm(areas: list[Directory], *, at_work: bool) -> bool | None:
+    """Whether nothing may be left to decide in the books of these areas: None if that is to be found out.
+
+    A town at work has requests waiting, and so has one that was killed; one that ended in order must have none."""
+    states = [area.read_town() for area in areas]
+    return None if at_work else all(state is not None and state.at_rest for state in states)
 
 
 def _kind_of(directory: Directory) -> GraphKind:

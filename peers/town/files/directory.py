@@ -44,7 +44,7 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
 
     `areas` are those of a town with several posts. Each area has a file like this too, in its own folder, with what
     differs there: books, term, trader. `books` says there whose database has them: the town's, one of the area's own
-    that the town runs, or one whose address was given."""
+    that the town runs, or one whose address was given. `at_rest`: it ended in order, with nothing left to decide."""
 
     phase: Phase
     pid: int
@@ -67,6 +67,7 @@ class TownState(msgspec.Struct, frozen=True, kw_only=True):
     started_at_ms: int = 0
     areas: tuple[str, ...] = ()
     books: Literal["town", "own", "given"] = "town"
+    at_rest: bool = False
 
 
 class Machines(msgspec.Struct, frozen=True, kw_only=True):

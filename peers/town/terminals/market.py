@@ -71,6 +71,8 @@ class AreaMarket:
         self.graph: dict[str, list[str]] | None = None
         """The graph as it was when the market closed; None before, or where that could not be told."""
         self.had_trader = False
+        # It has ended in order, and nothing may be left to decide: who audits later may hold that against the books.
+        self.at_rest = False
 
     @property
     def name(self) -> str:
@@ -273,7 +275,7 @@ class AreaMarket:
             commission_rate=rate if self.since == Post() else None,
         )
         # Without a trader, requests that waited had to go on waiting, so the audit must not ask for an empty queue.
-        calm = self.had_trader or has_others
+        calm = self.at_rest = self.had_trader or has_others
         graph = None if has_others else self.graph
         return AreaBalance(name=self.name, books=self.books, run=run, graph=graph, calm=calm)
 
@@ -289,7 +291,8 @@ class AreaMarket:
         with StepOfEnd("writing down that all has ended", warn):
             if not self.directory.has_gone():
                 self.directory.forget_peers()
-                self.write_state(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+                closed = {"phase": "closed", "nameserver_pid": None, "mongod_pid": None, "trader": None}
+                self.write_state(**closed, at_rest=self.at_rest)
 
     def give_up_books(self) -> None:
         """Kills a mongod of its own whose directory was removed."""

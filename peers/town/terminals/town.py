@@ -252,7 +252,8 @@ class Town:
         with StepOfEnd("writing down that all has ended", warn):
             if not self._directory.has_gone():  # Another town may be there by now.
                 self._directory.forget_peers()
-                self._file.write(phase="closed", nameserver_pid=None, mongod_pid=None, trader=None)
+                closed = {"phase": "closed", "nameserver_pid": None, "mongod_pid": None, "trader": None}
+                self._file.write(**closed, at_rest=all(market.at_rest for market in self.markets))
         self._console.close()
 
     def _kill_hard(self) -> None:

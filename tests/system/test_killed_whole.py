@@ -1,0 +1,40 @@
+"""A town that was killed whole leaves books amid their work: an audit finds no fault with that, the next run none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.helpers.towns import RunningTown, bazaar
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+def start(place: Path, name: str, *options: str) -> RunningTown:
+    directory = place / "town"
+    command = [sys.executable, "-m", "peers.cli", "run", "localhost", "6", "--dir", str(directory), *options]
+    return RunningTown(command, directory, place / f"{name}.txt")
+
+
+def test_the_audit_of_a_town_that_was_killed_holds(tmp_path: Path) -> None:
+    town = start(tmp_path, "killed", "--seed", "1")
+    try:
+        town.says(" bought ")
+        town.note_family()
+        town.process.kill()
+        town.wait()
+        town.left_nothing()
+        audited = bazaar("audit", "--dir", str(town.directory))
+        assert audited.returncode == 0, audited.stdout
+        assert "violated" not in audited.stdout
+    finally:
+        town.kill()
+    again = start(tmp_path, "again", "--purchases", "12")
+    try:
+        assert again.wait() == 0, again.text
+        assert again.state()["at_rest"], "from now on, nothing may be left to decide"
+        assert bazaar("audit", "--dir", str(town.directory)).returncode == 0
+    finally:
+        again.kill()
