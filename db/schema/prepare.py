@@ -7,7 +7,7 @@ with an older validator, index or view is brought up to date; documents that wou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo import IndexModel, MongoClient
@@ -61,7 +61,7 @@ def ensure_schema(database: Database[Document]) -> None:
     database = database.with_options(write_concern=WriteConcern("majority", j=True))
     present = {info["name"]: info for info in database.list_collections()}
     _refuse_older_books(database, present)
-    incomplete = bool(present.keys() & _BOOKS) and not present.keys() >= _BOOKS
+    incomplete = bool(present.keys() & _BOOKS) and not _as_we_made_them(present.values()) >= _BOOKS
     for wanted in COLLECTIONS:
         _ensure_collection(database, wanted, present.get(wanted.name))
     for view in VIEWS:
@@ -73,7 +73,13 @@ def ensure_schema(database: Database[Document]) -> None:
 
 def has_all_books(database: Database[Document]) -> bool:
     """Whether none of the books was dropped; to a query a dropped collection only looks empty."""
-    return set(database.list_collection_names(filter={"name": {"$in": sorted(_BOOKS)}})) == _BOOKS
+    return _as_we_made_them(database.list_collections(filter={"name": {"$in": sorted(_BOOKS)}})) == _BOOKS
+
+
+def _as_we_made_them(present: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The names of those that check what they take in. One that was dropped is back, but without its checks, its
+    indexes and whatever was in it, as soon as a trader in office writes to it again."""
+    return {info["name"] for info in present if "validator" in info.get("options", {})}
 
 
 def _refuse_older_books(database: Database[Document], present: Mapping[str, Any]) -> None:

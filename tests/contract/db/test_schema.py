@@ -20,7 +20,8 @@ from peers.core.market.records import Post
 from peers.errors import LedgerError
 from tests.fixtures.mongo import Books
 from tests.helpers.deals import T0_MS, accepted, at, office, sold, stock, trade, unavailable
-from tests.helpers.log_trader import LogTrader, assert_books_follow, trade_a_while, written
+from tests.helpers.log_trader import LogTrader, assert_books_follow, made, trade_a_while, written
+from tests.helpers.waiting import wait_until
 
 Document = dict[str, Any]
 
@@ -189,6 +190,28 @@ def test_one_of_the_books_that_was_dropped_is_made_again(
     again = MongoLedger(mongod.uri, books.name)
     LogTrader(again, "merchant8").take_office()
     again.close()
+    assert_books_follow(books)
+
+
+@pytest.mark.parametrize("name", ["requests", "deposits", "posts"])
+def test_one_that_was_dropped_under_a_trader_who_went_on_is_made_again_too(
+    ledger: MongoLedger, mongod: MongodProcess, books: Books, name: str
+) -> None:
+    """What that trader writes makes the collection anew, without what makes it ours."""
+    trader = LogTrader(ledger).take_office()
+    number = trade_a_while(trader, 20)
+    right = shape(books)
+    wait_until(lambda: made(books) == trader.state.place, "the books are made")
+    books.drop_collection(name)
+    for later in range(number, number + 10):
+        trader.write(trader.decline(later), deposits=(stock(f"more{later}", 4, term=trader.term),))
+    wait_until(lambda: made(books) == trader.state.place, "its maker goes on")
+    again = MongoLedger(mongod.uri, books.name)
+    successor = LogTrader(again, "merchant8").take_office()
+    trade_a_while(successor, 10, number + 10)
+    wait_until(lambda: made(books) == successor.state.place, "all is made again")
+    again.close()
+    assert shape(books) == right
     assert_books_follow(books)
 
 
