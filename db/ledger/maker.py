@@ -161,12 +161,13 @@ class BooksMaker:
 
     def _make(self, gathered: Round) -> bool:
         """Makes a round, and tries again until it is made; False if there is no time left."""
-        tries = 0
+        tries = -1
         while True:
+            tries += 1
             try:
                 self._attempt(gathered)
             except _NotYet:
-                tries = -1  # It is a matter of milliseconds, unless the majority is away.
+                tries = 0  # It is a matter of milliseconds, unless the majority is away.
             except (PyMongoError, LedgerError) as error:
                 # What follows are the server's own words, at length, with its clock: another text each time.
                 why = str(error).partition(", full error:")[0]
@@ -176,7 +177,6 @@ class BooksMaker:
                 self._warned = ""
                 return True
             pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
-            tries += 1
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, pause_s)
                 if self._deadline_s is not None and time.monotonic() >= self._deadline_s:

@@ -238,7 +238,7 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
         assert isinstance(entry, TradeEntry)
         with pymongo.timeout(PATIENCE_S):
             found = read_found(database, (*entry.new_requests, *entry.new_reversals), entry.new_deposits)
-        if found == Found():
+        if not (found.outcomes or found.deposits or _has_an_id_of(database, entry)):
             return Unknown(why="what holds an id of the entry was with a primary that has fallen")
         new, reversed_here = set(entry.new_requests), set(entry.new_reversals)
         return AlreadyRecorded(
@@ -252,6 +252,18 @@ def _refusal(database: Database[Document], operation: Append, details: Mapping[s
         if not is_passing(error):
             raise unusable(error) from error
         return Unknown(why=str(error))
+
+
+def _has_an_id_of(database: Database[Document], entry: TradeEntry) -> bool:
+    """Whether the log of a majority has one of the ids that an entry brings. Raises PyMongoError."""
+    brought = {
+        "new_requests": entry.new_requests,
+        "new_deposits": entry.new_deposits,
+        "new_reversals": entry.new_reversals,
+    }
+    any_of = [{name: {"$in": list(ids)}} for name, ids in brought.items() if ids]
+    with pymongo.timeout(PATIENCE_S):
+        return bool(any_of) and database["log"].find_one({"$or": any_of}, {"_id": 1}) is not None
 
 
 def _is_taken(database: Database[Document], place: int) -> bool:

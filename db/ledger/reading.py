@@ -201,10 +201,13 @@ def read_end(database: Database[Document]) -> Found:
     (A linearizable read does the same with a write of its own, for which the server takes a tenth of a second.)
     Raises PyMongoError.
     """
-    with database.client.start_session(causal_consistency=True) as session:
+
+    def read(database: Database[Document], session: ClientSession) -> Found:
         database[COUNTERS].update_one({"_id": LOOKS}, {"$inc": {"value": 1}}, upsert=True, session=session)
         last = database["log"].find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
-    return Found(place=NOWHERE if last is None else int(last["_id"]))
+        return Found(place=NOWHERE if last is None else int(last["_id"]))
+
+    return _consistently(database, read)
 
 
 def read_place(database: Database[Document], place: int) -> Document | None:

@@ -12,12 +12,12 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError
 
 from db.ledger.connection import connect, is_passing
-from db.ledger.reading import read_loaded
+from db.ledger.reading import read_end, read_loaded
 from db.mongod.process import MongodProcess
 from db.mongod.set_of_one import first_config
 from db.schema.prepare import prepare
 from peers.core.ledger.log import NOWHERE
-from peers.core.ledger.port import Loaded
+from peers.core.ledger.port import Found, Loaded
 from peers.core.market.records import Post
 from tests.helpers.waiting import wait_until
 
@@ -44,4 +44,5 @@ def test_one_of_them_does_not_stand_in_the_way_of_readings(starting: MongodProce
         early["log"].find_one({}, session=session)
     assert is_passing(refused.value)
     assert read_loaded(early) == Loaded(made=NOWHERE, post=Post(), queue=(), stock=(), entries=())
+    assert read_end(early) == Found(place=NOWHERE)
     early.client.close()

@@ -134,6 +134,28 @@ def test_unable_to_read_what_is_in_the_way_is_unknown(ledger: MongoLedger, mongo
     assert ledger.perform(again) == expected
 
 
+def test_an_id_that_nobody_has_any_more_is_in_nobodys_way(
+    ledger: MongoLedger, books: Books, mongo_client: Client
+) -> None:
+    """The primary that refused it for that has fallen since, and so has what held it."""
+    why = {"keyPattern": {"new_requests": 1}, "keyValue": {"new_requests": "r1"}}
+    with failing(mongo_client, ["insert"], errorCode=11000, errorExtraInfo=why):
+        assert isinstance(ledger.perform(at(1, SALE)), Unknown)
+    assert ledger.perform(at(1, SALE)) == Appended()
+    assert places(books) == [0, 1]
+
+
+def test_an_id_that_the_books_do_not_show_is_recorded_all_the_same(
+    ledger: MongoLedger, make_ledger: MakeLedger, books: Books
+) -> None:
+    """Somebody deleted it there: the log has it, and a trader that was told nothing would ask for ever."""
+    trader = LogTrader(make_ledger(), "merchant8").take_office()
+    trader.write(queued=(accepted(1, term=2),))
+    wait_until(lambda: books.requests.delete_one({"_id": "r1"}).deleted_count, "it was in the books")
+    again = at(trader.state.place + 1, trade(queued=(accepted(1, term=2),), term=2, trader="merchant8"))
+    assert isinstance(ledger.perform(again), AlreadyRecorded)
+
+
 OPERATIONS: list[Operation] = [
     at(1, SALE),
     Load(),

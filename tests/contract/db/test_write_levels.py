@@ -15,11 +15,12 @@ from functools import partial
 import pytest
 from pymongo.errors import PyMongoError
 
+from db.ledger import maker
 from db.ledger.memory import MemoryLedger
 from db.ledger.mongo import MongoLedger
 from peers.core.ledger.port import Append, Appended, EndLost, Ledger, Load, Loaded, Taken, Unknown
 from tests.helpers.deals import at, office, stock
-from tests.helpers.log_trader import LogTrader, assert_books_follow
+from tests.helpers.log_trader import LogTrader, assert_books_follow, made, trade_a_while
 from tests.helpers.mongod_set import MongodSet
 from tests.helpers.waiting import wait_until
 
@@ -59,6 +60,17 @@ def the_primary_alone(several: MongodSet, name: str) -> Iterator[int]:
     for port in others:
         several.start(port)
     wait_until(lambda: several.primary != primary, deadline_s=30)
+
+
+def test_books_wait_for_a_majority_in_short_pauses(
+    several: MongodSet, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has at once what one member has; the long pause is for a database that is away, and here without an end."""
+    monkeypatch.setattr(maker, "_RETRY_S", (*maker._RETRY_S[:-1], 3600.0))
+    trader = LogTrader(MongoLedger(several.uri, name, write_level="one")).take_office()
+    trade_a_while(trader, 40)
+    with several.client() as client:
+        wait_until(lambda: made(client[name]) == trader.state.place, "the books are made")
 
 
 def test_at_level_one_a_fall_loses_what_was_acknowledged_and_the_log_stays_whole(
