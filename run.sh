@@ -27,10 +27,7 @@ esac
 if [[ -n ${VIRTUAL_ENV:-} ]] && is_ours "$VIRTUAL_ENV"; then
     venv="$VIRTUAL_ENV"
 else
-    # Whoever brings books, or joins a town that has some, may do without a mongod here.
-    case " $* ${BAZAAR_MONGO:+--mongo }" in
-        *" --mongo"* | *" --nameserver "* | *" --nameserver="* | *" --invite"*) wants_mongod=no ;;
-    esac
+    runs_mongod "$@" || wants_mongod=no
     set_up
 fi
 exec "$venv/bin/bazaar" run "$@"

@@ -21,6 +21,26 @@ makes_environments() {
     "$1" -c 'import ensurepip, venv' 2>/dev/null || "$1" -c 'import pip, venv' 2>/dev/null
 }
 
+# Whether a run with these words may need a mongod here. Whoever brings books, or joins a town that has some, does without;
+# but a machine that is invited to books in several members brings one of these.
+runs_mongod() {
+    local word before="" invitation=""
+    for word in "$@"; do
+        case "$word" in
+            --invite=*) invitation="${word#*=}" ;;
+            *) [[ $before != --invite ]] || invitation="$word" ;;
+        esac
+        before="$word"
+    done
+    if [[ -n $invitation ]]; then
+        grep -Eqs '"replicas": *([2-9]|[1-9][0-9])' -- "$invitation"
+        return
+    fi
+    case " $* ${BAZAAR_MONGO:+--mongo }" in
+        *" --mongo"* | *" --nameserver "* | *" --nameserver="*) return 1 ;;
+    esac
+}
+
 # Whether the loader finds the one library of the bundled mongod that Python itself does not need; `db/mongod` asks
 # after all of them when a mongod does not start. Where another mongod is run, or none, nothing is asked.
 has_libcurl() {
