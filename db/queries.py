@@ -199,12 +199,13 @@ class Queries:
         pipeline: list[Document] = [{"$match": standing}, {"$group": sums}]
         return self._asked(lambda: tuple(map(_dealings, self._requests.aggregate(pipeline))))
 
-    def count_foretold(self) -> dict[tuple[str, str], int]:
-        """Counts all decisions by what a trader's cache said before ("" where it said nothing) and what became of it.
+    def count_foretold(self, after: int, up_to: int) -> dict[tuple[str, str], int]:
+        """Counts the decisions numbered after `after` and up to `up_to`, by what a trader's cache said before (""
+        where it said nothing) and what became of it.
 
         Raises LedgerError."""
         sums = {"_id": {"foretold": "$foretold", "status": "$status"}, "count": {"$sum": 1}}
-        pipeline: list[Document] = [{"$match": {"seq": {"$gt": 0}}}, {"$group": sums}]
+        pipeline: list[Document] = [{"$match": {"seq": {"$gt": after, "$lte": up_to}}}, {"$group": sums}]
 
         def read() -> dict[tuple[str, str], int]:
             found = self._requests.aggregate(pipeline)

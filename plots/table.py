@@ -46,6 +46,15 @@ def render(report: Report, console: Console) -> None:
 Row = tuple[str, str, str, str]
 
 
+def _few(summary: Summary) -> tuple[str, str]:
+    """Of so few that a percentile would be made up: the median and the longest."""
+    return f"{shown(summary.p50)} ms", f"{shown(summary.max)} ms"
+
+
+def _counted(summary: Summary) -> str:
+    return f"{summary.count} times; the second figure is the longest"
+
+
 def _ms(summary: Summary) -> tuple[str, str]:
     return f"{shown(summary.p50)} ms", f"{shown(summary.p99)} ms"
 
@@ -153,7 +162,7 @@ def _long_run(report: Report) -> list[Row]:
 
 def _failover(report: Report) -> list[Row]:
     return [
-        (f"trader {each.kind}, {each.peers} peers", *_ms(each.summary), f"{each.summary.count} times")
+        (f"trader {each.kind}, {each.peers} peers", *_few(each.summary), _counted(each.summary))
         for each in report.failover
     ]
 
@@ -164,7 +173,7 @@ def _start(report: Report) -> list[Row]:
             f"command to first sale, {each.peers} peers",
             f"{each.summary_ms.p50 / 1000:.2f} s",
             f"{each.summary_ms.max / 1000:.2f} s",
-            f"{each.summary_ms.count} times; the second figure is the longest",
+            _counted(each.summary_ms),
         )
         for each in report.start
     ]
@@ -186,8 +195,8 @@ def _elections(report: Report) -> list[Row]:
     return [
         (
             f"election, {each.peers} peers ({each.reason})",
-            *_ms(each.took_ms),
-            f"{_messages(each)}; {each.took_ms.count} times",
+            *_few(each.took_ms),
+            f"{_messages(each)}; {_counted(each.took_ms)}",
         )
         for each in report.elections
     ]
@@ -230,8 +239,8 @@ def _against(report: Report) -> list[Row]:
     return rows + [
         (
             f"nothing written after kill -9, {each.whose}",
-            *_ms(each.summary),
-            f"{each.setup}; {each.summary.count} times, worst {shown(each.summary.max)} ms",
+            *_few(each.summary),
+            f"{each.setup}; {_counted(each.summary)}",
         )
         for each in found.standstills
     ]

@@ -34,10 +34,12 @@ def run(plan: Plan, out: Path, say: Say) -> Report:
     began = time.monotonic()
     check_place("--out", out, is_folder=True)
     bench = _Bench(plan, out, lambda what: say(f"{time.monotonic() - began:4.0f} s  {what}"))
-    bench.run()
     report = bench.report
-    report.seconds = round(time.monotonic() - began, 1)
-    write_bench(out, report, bench.samples)
+    try:
+        bench.run()
+    finally:  # What was measured before something failed took an hour, maybe.
+        report.seconds = round(time.monotonic() - began, 1)
+        write_bench(out, report, bench.samples)
     return report
 
 

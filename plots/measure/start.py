@@ -21,10 +21,11 @@ def measure(out: Path, peers: int, plan: Plan) -> tuple[Start, list[int | None]]
     codes: list[int | None] = []
     for number in range(plan.starts):
         town = TradingTown(out / f"town-start-{peers}", peers, plan.seed + number)
-        began = time.time()
-        with town, steady_clock():
-            first = wait_for(lambda town=town: town.look(Queries.first_sale_ms), "a first sale")  # type: ignore[misc]
-            seconds.append(first / _MS - began)
+        with steady_clock():
+            began_s = time.time()
+            with town:
+                first = wait_for(lambda town=town: town.look(Queries.first_sale_ms), "a first sale")  # type: ignore[misc]
+                seconds.append(first / _MS - began_s)
         codes.append(town.audit_code)
     summary = summarize([each * _MS for each in seconds])
     return Start(peers=peers, seconds=[round(each, 3) for each in seconds], summary_ms=summary), codes

@@ -53,15 +53,16 @@ def _measure(
     with town:
         wait_for(lambda: town.look(Queries.post).seq >= _WARM_UP, "the market is warm")
         with steady_clock():
-            began_ms = time.time_ns() // 1_000_000
+            began_ms, first = time.time_ns() // 1_000_000, town.look(Queries.post).seq
             _rest(shop, plan.run_s)
+            last = town.look(Queries.post).seq
             if dies:
-                died_s = time.time_ns() / 1e9 - began_ms / 1000
-                _kill_trader(town)
+                killed_s = time.time_ns() / 1e9 - began_ms / 1000
+                died_s = killed_s if _kill_trader(town) else NEVER
                 _rest(shop, plan.run_s)
             ended_ms = time.time_ns() // 1_000_000
         found = list(_requests(town, began_ms, ended_ms, policy, ratio))
-        counted = town.look(Queries.count_foretold)
+        counted = town.look(lambda books: books.count_foretold(first, last))
     shop.note_audit(plan.title(policy, ratio), town.audit_code)
     shop.discard(place, town.audit_code)
     refused = sum(number for (foretold, _), number in counted.items() if foretold == "refused")
@@ -84,12 +85,14 @@ def _rest(shop: Workshop, seconds: float) -> None:
         shop.done((tenth + 1) / 10)
 
 
-def _kill_trader(town: TradingTown) -> None:
+def _kill_trader(town: TradingTown) -> bool:
+    """Kills the trader of one area. False where the other's stands in for it, so that there is nobody to kill."""
     trader = town.look(Queries.post).of(_NORTH).trader
     pids = {peer.name: peer.pid for peer in town.directory.area(_NORTH).read_peers()}
-    # One that only stands in is of the other area; then there is nobody to kill here.
-    if trader in pids:
-        os.kill(pids[trader], signal.SIGKILL)
+    if trader not in pids:
+        return False
+    os.kill(pids[trader], signal.SIGKILL)
+    return True
 
 
 def _requests(town: TradingTown, began_ms: int, ended_ms: int, policy: str, ratio: float) -> Iterator[Request]:

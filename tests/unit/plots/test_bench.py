@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.cli.commands.bench import command
-from peers.errors import SettingsError
+from peers.errors import SettingsError, TownError
 from peers.town.files.peer_states import PeerState
 from plots.draw.__main__ import draw_saved
 from plots.measure.apparatus.customers import shares
@@ -22,6 +22,7 @@ from plots.measure.apparatus.towns import BenchTown
 from plots.measure.etcd.against import promises
 from plots.measure.long_run import note, sum_up
 from plots.measure.plan import QUICK, SECTIONS, Plan, make_plan
+from plots.measure.run import _Bench, run
 from plots.measure.size import compare
 from plots.results.bench import Report, Samples, read_bench, to_json, write_bench
 from plots.results.latency import summarize
@@ -31,6 +32,20 @@ from plots.results.speed import Course, Latency, Typical
 
 def turn(took_s: float, *latencies_ms: float) -> Turn:
     return Turn(took_s=took_s, latencies_ms=np.asarray(latencies_ms))
+
+
+# -- what is kept ----------------------------------------------------------------------------------------------
+
+
+def test_what_was_measured_before_something_failed_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(bench: _Bench) -> None:
+        bench.report.audit_codes["a town"] = 0
+        raise TownError("the second part failed")
+
+    monkeypatch.setattr(_Bench, "run", fail)
+    with pytest.raises(TownError):
+        run(make_plan(quick=True), tmp_path, print)
+    assert read_bench(tmp_path)[0].audit_codes == {"a town": 0}
 
 
 # -- the open loop -------------------------------------------------------------------------------------------
