@@ -66,9 +66,14 @@ def encode_request(record: Accepted | Outcome, at: int) -> RawBSONDocument:
 
 
 class Backlog:
-    """Changes that wait to be made, oldest first. Not thread-safe."""
+    """Changes that wait to be made, oldest first. Not thread-safe.
 
-    def __init__(self) -> None:
+    With `by_term` each round is of one term. Below a majority the end of a term may be lost, so whether all of a
+    round stands is seen by its last entry; that stands for those before it in its own term, and for no others.
+    """
+
+    def __init__(self, *, by_term: bool = False) -> None:
+        self._by_term = by_term
         self._waiting: deque[Changes] = deque()
         self.documents = 0
         """How many documents wait to be written."""
@@ -86,9 +91,11 @@ class Backlog:
         first = self._waiting[0].made
         gathered = Round(first=first.place, last=first.place, post=first.post)
         while self._waiting and gathered.size < most:
-            following = self._waiting[0].made.place
-            if following not in (gathered.last, gathered.last + 1):
+            following = self._waiting[0].made
+            if following.place not in (gathered.last, gathered.last + 1):
                 break  # A new term of the same peer begins again where the books were.
+            if self._by_term and following.post.term != gathered.post.term:
+                break
             changes = self._waiting.popleft()
             self.documents -= len(changes.encoded) + len(changes.made.deposits)
             gathered.add(changes)

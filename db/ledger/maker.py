@@ -84,7 +84,7 @@ class BooksMaker:
         self._waits_for_majority = waits_for_majority
         self._cutter = LogCutter(database, keep_entries) if keep_entries else None
         self._changed = threading.Condition()
-        self._backlog = Backlog()
+        self._backlog = Backlog(by_term=waits_for_majority)
         # When the newest and the oldest of what waits came, in monotonic seconds.
         self._newest_s = self._oldest_s = 0.0
         # Whether entries come steadily, so that a round waits for more of them.
@@ -221,14 +221,16 @@ class _NotYet(Exception):
 
 
 def _stands(database: Database[Document], gathered: Round) -> bool:
-    """Whether a majority has the round's last entry, and so all of them; False if it was lost with a primary.
+    """Whether a majority has the round's last entry, and so all of them, for they are of one term; False if it was
+    lost with a primary. Where it was cut the books are made beyond it, and nobody can say any more whose it was: so
+    it counts as lost.
 
     Raises _NotYet as long as only the primary has it, PyMongoError where the database does not answer."""
     for concern in ("majority", "local"):
         log = database.get_collection("log", read_concern=ReadConcern(concern))
-        found = log.find_one({"_id": gathered.last}, {"entry": 1, "cut": 1})
+        found = log.find_one({"_id": gathered.last}, {"entry": 1})
         if found is not None:
-            is_ours = "cut" in found or found["entry"] == gathered.entry_id
+            is_ours = found.get("entry") == gathered.entry_id
             if is_ours and concern == "local":
                 raise _NotYet
             return is_ours

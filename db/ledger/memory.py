@@ -77,7 +77,7 @@ class MemoryLedger:
             case MakeBooks():
                 if operation.place > self._settled:
                     self._to_make.append(operation)
-                else:
+                elif self._stands(operation):
                     self.make(operation)
                 return _DONE
             case Load():
@@ -130,7 +130,7 @@ class MemoryLedger:
         """A majority has the whole log now."""
         self._settled = self.end
         to_make, self._to_make = self._to_make, []
-        for changes in to_make:
+        for changes in filter(self._stands, to_make):
             self.make(changes)
 
     def lose_end(self) -> int:
@@ -199,6 +199,13 @@ class MemoryLedger:
         if not below_majority:
             self.settle()
         return _APPENDED
+
+    def _stands(self, changes: MakeBooks) -> bool:
+        """Whether books may be made of an entry: not where it was lost, and nothing or another's is at its place."""
+        if self._write_level == "majority":
+            return True
+        entry = self.entry_at(changes.place)
+        return entry is not None and entry.entry_id == changes.entry_id
 
     def _read_on(self, operation: ReadOn) -> ReadEntries:
         first = operation.place + 1

@@ -16,11 +16,14 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from db.ledger import maker
+from db.ledger.cutting import cut
 from db.ledger.memory import MemoryLedger
 from db.ledger.mongo import MongoLedger
-from peers.core.ledger.port import Append, Appended, EndLost, Ledger, Load, Loaded, Taken, Unknown
-from tests.helpers.deals import at, office, stock
-from tests.helpers.log_trader import LogTrader, assert_books_follow, made, trade_a_while
+from peers.core.ledger.port import Append, Appended, EndLost, Ledger, Load, Loaded, MakeBooks, Taken, Unknown
+from peers.core.ledger.post_state import state_of
+from tests.fixtures.mongo import Books, MakeLedger
+from tests.helpers.deals import accepted, at, office, stock
+from tests.helpers.log_trader import LogTrader, assert_books_follow, load, made, trade_a_while
 from tests.helpers.mongod_set import MongodSet
 from tests.helpers.waiting import wait_until
 
@@ -150,6 +153,75 @@ def lossy(request: pytest.FixtureRequest) -> Iterator[tuple[Ledger, Lose]]:
 def settle(ledger: Ledger) -> None:
     if isinstance(ledger, MemoryLedger):
         ledger.settle()
+
+
+def append_unmade(trader: LogTrader) -> MakeBooks:
+    """Has a deposit and a request that waits acknowledged; returns what that changes in the books, not made yet."""
+    entry = trader.entry(deposits=(stock("told", 7),), queued=(accepted(900, arrival=1),))
+    assert trader.ledger.perform(at(trader.state.place + 1, entry)) == Appended()
+    return trader.state.take_in(entry)
+
+
+def stands_in_books(ledger: Ledger) -> tuple[list[str], list[str]]:
+    """The deposits that hold something, and the requests that wait, as whoever comes next finds them."""
+    loaded = load(ledger)
+    stocked = [each.deposit.offer.deposit_id for each in loaded.stock]
+    return stocked, [each.request.request_id for each in loaded.queue]
+
+
+def lose_unmade(ledger: Ledger, lose: Lose) -> tuple[LogTrader, MakeBooks]:
+    """A trader that lost the end of its term, and what it would still have made of that; its stock was not lost."""
+    trader = LogTrader(ledger, makes_books=False).take_office()
+    trader.write(deposits=(FISH,))
+    settle(ledger)
+    told = append_unmade(trader)
+    sell(trader, 1)
+    lose()
+    return trader, told
+
+
+def test_a_term_that_begins_where_the_one_before_lost_its_end_makes_no_books_of_that(
+    lossy: tuple[Ledger, Lose],
+) -> None:
+    """All of it was still to be made when the same peer took office again, at the very place that was lost."""
+    ledger, lose = lossy
+    _, told = lose_unmade(ledger, lose)
+    state, before = state_of(load(ledger))
+    begins = office(2)
+    assert ledger.perform(at(state.place + 1, begins)) == Appended()
+    for changes in (*before, told, state.take_in(begins)):
+        ledger.perform(changes)
+    wait_until(lambda: load(ledger).made == state.place)
+    assert stands_in_books(ledger) == (["d1"], [])
+
+
+def test_a_trader_that_comes_too_late_makes_no_books_of_what_it_lost(lossy: tuple[Ledger, Lose]) -> None:
+    ledger, lose = lossy
+    _, told = lose_unmade(ledger, lose)
+    rival = LogTrader(ledger, "merchant8").take_office()
+    sell(rival, 2)
+    settle(ledger)
+    ledger.perform(told)
+    sell(rival, 3)
+    settle(ledger)
+    wait_until(lambda: load(ledger).made == rival.state.place)
+    assert stands_in_books(ledger) == (["d1"], [])
+
+
+def test_nor_does_it_where_the_log_was_cut_meanwhile(make_ledger: MakeLedger, books: Books, settled: Books) -> None:
+    """The place that was lost has no body any more, so nothing says there whose it was."""
+    frozen = LogTrader(make_ledger(write_level="one"), makes_books=False).take_office()
+    frozen.write(deposits=(FISH,))
+    told = append_unmade(frozen)
+    books.log.delete_one({"_id": frozen.state.place})
+    rival = LogTrader(make_ledger(write_level="one"), "merchant8").take_office()
+    sell(rival, *range(1, 10))
+    rival.ledger.close()
+    wait_until(lambda: settled.posts.count_documents({"made": rival.state.place}))
+    assert cut(settled, 1) > told.place
+    frozen.ledger.perform(told)
+    frozen.ledger.close()
+    assert stands_in_books(make_ledger()) == (["d1"], [])
 
 
 def test_a_trader_whose_end_is_lost_is_told_and_writes_nothing(lossy: tuple[Ledger, Lose]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from bson import decode
 from bson.codec_options import CodecOptions
@@ -139,6 +140,18 @@ def test_a_new_term_of_the_same_peer_begins_again_where_the_books_were(two_terms
     """It read them behind what its earlier term still had to make: that is made, and then made again."""
     backlog = backlog_of(*two_terms[3:9], *two_terms[5:])
     assert places(rounds_of(backlog, ALL)) == [(3, 8), (5, two_terms[-1].place)]
+
+
+def test_a_round_is_of_one_term_where_the_end_of_a_term_may_be_lost(two_terms: list[MakeBooks]) -> None:
+    """Whether all of it stands is seen by its last entry, and that says nothing of the term before."""
+    first, second = ([made for made in two_terms if made.post.term == term] for term in (1, 2))
+    lost = msgspec.structs.replace(first[-1], place=second[0].place, entry_id="lost")
+    for told in (first, [*first, lost]):
+        backlog = Backlog(by_term=True)
+        for each in (*told, *second):
+            backlog.add(Changes(each, encode_requests(each)))
+        ends = [(gathered.last, gathered.entry_id) for gathered in rounds_of(backlog, ALL)]
+        assert ends == [(each.place, each.entry_id) for each in (told[-1], second[-1])]
 
 
 def test_an_entry_added_twice_in_a_row_shares_a_round(two_terms: list[MakeBooks]) -> None:
