@@ -19,12 +19,20 @@ class WriteLevels:
     """Fed with the entries of a log, in order."""
 
     def __init__(self) -> None:
-        # By term told below a majority, the number of the last decision of it that stands; 0 where none does.
+        # By term told below a majority, the number of the last decision of it that stands (0 where none does), and
+        # the place of the last entry.
         self._last_seq: dict[int, int] = {}
+        self._last_place: dict[int, int] = {}
         self._level: dict[int, str] = {}
+        # The places that were told below a majority, and the last of all.
+        self._places = Places()
+        self._end = -1
 
     def log_entry(self, row: EntryRow) -> None:
         """Takes in the next entry."""
+        if row.misplaced:
+            return
+        self._end = row.place
         if row.term is None:
             return
         if row.write_level in BELOW_MAJORITY:
@@ -32,6 +40,21 @@ class WriteLevels:
             self._level[row.term] = row.write_level
         elif row.decided and row.term in self._last_seq:
             self._last_seq[row.term] = max(each.seq or 0 for each, _ in row.decided)
+        if row.term in self._last_seq:
+            self._last_place[row.term] = row.place
+            self._places.add(row.place)
+
+    def is_below(self, term: int) -> bool:
+        """Whether a term was told below a majority."""
+        return term in self._last_place
+
+    def is_below_at(self, place: int) -> bool:
+        """Whether what stands at a place was told below a majority; the last entry, where the log ends before."""
+        return min(place, self._end) in self._places
+
+    def may_have_lost_at(self, term: int, place: int) -> bool:
+        """Whether what somebody was told in a term, as of a place, may have been at its lost end."""
+        return term in self._last_place and place > self._last_place[term]
 
     def may_have_lost(self, told: Mapping[str, Any]) -> bool:
         """Whether what somebody was told may have been at the lost end of its term."""

@@ -4,6 +4,10 @@ All that customers did (purchases, deposits, searches, outcomes) is judged for s
 1979; with real time, Herlihy and Wing, 1990), by the one order that there is: that of the log's places. A search may
 miss what its answer says it may (`within_ms`), but nothing that the same customer was told before.
 
+Below a majority the end of a term may be lost with a primary, and its places are given once more; nor does a member
+show there what a majority does not have yet. What that explains could be lost at its level; all else is violated,
+whatever was lost beside it.
+
 `history` is read before the log, so that the log has whatever was seen in it; feed it to the checker as it is.
 """
 
@@ -16,9 +20,9 @@ from typing import ClassVar
 import msgspec
 
 from db.audit.checkers.levels import WriteLevels
-from db.audit.findings import LOST, Checker, Finding
-from db.audit.history.operations import DEPOSIT, NEVER, OUTCOME, PURCHASE, SEARCH, Operations
-from db.audit.history.order import ANYWHERE, NOTHING, Ranges, contradictions
+from db.audit.findings import LOST, MOST_LISTED, Checker, Finding, Violation
+from db.audit.history.operations import DEPOSIT, NEVER, OUTCOME, PURCHASE, SEARCH, UNSAID, Operations, Seen
+from db.audit.history.order import ANYWHERE, NOTHING, Contradiction, Ranges, contradictions
 from db.audit.history.shelf import Shelf
 from db.audit.history.words import in_words
 from db.audit.log_rows import EntryRow, RecountRow
@@ -58,6 +62,9 @@ class Reads(Checker):
         self._taken_back: dict[int, int] = {}
         self._not_judged = 0
         self._levels = WriteLevels()
+        # What its write level allows for: the first of it, and how many.
+        self._lost: list[Violation] = []
+        self._losses = 0
 
     # -- the log -------------------------------------------------------------------------------------------
 
@@ -115,7 +122,20 @@ class Reads(Checker):
             return
         wrong = self._shelf.wrong(seen)
         if wrong:
-            self.violate(f"log {seen.place}", what=f"a search as of place {seen.place} {wrong}")
+            what = f"a search as of place {seen.place} {wrong}"
+            self._wrong(f"log {seen.place}", what=what, lost=self._is_of_lost_end(seen))
+
+    def _is_of_lost_end(self, seen: Seen) -> bool:
+        return seen.term is not None and self._levels.may_have_lost_at(seen.term, seen.place)
+
+    def _wrong(self, *documents: str, what: str, lost: bool) -> None:
+        """Something is not as the log says: a violation, unless its write level allows for it (`lost`)."""
+        if not lost:
+            self.violate(*documents, what=what)
+            return
+        self._losses += 1
+        if len(self._lost) < MOST_LISTED:
+            self._lost.append(Violation(invariant=self.name, documents=documents, what=what))
 
     # -- the verdict ---------------------------------------------------------------------------------------
 
@@ -125,9 +145,9 @@ class Reads(Checker):
             return self.not_judged("not checked", "there are no journals, or no log to hold them against")
         self._leave_place()
         for number in self._searches[self._next :]:
-            place = history.searches[number].place
-            what = f"a search was shown what there was at place {place}, and the log ends at {self._place}"
-            self.violate(f"log {place}", what=what)
+            seen = history.searches[number]
+            what = f"a search was shown what there was at place {seen.place}, and the log ends at {self._place}"
+            self._wrong(f"log {seen.place}", what=what, lost=self._is_of_lost_end(seen))
         self._check_undone(history)
         self._check_since(history)
         self._check_areas(history)
@@ -139,15 +159,31 @@ class Reads(Checker):
                     said.add(found.later)
                     words = in_words(found, history, ranges, in_session=in_session)
                     named = [history.names[each] for each in (found.earlier, found.later) if history.names[each]]
-                    self.violate(*dict.fromkeys(named), what=words)
+                    lost = self._may_be_explained(found, history, ranges)
+                    self._wrong(*dict.fromkeys(named), what=words, lost=lost)
         if self._not_judged:
             self._notes.append(f"{self._not_judged:,} searches are of places whose entries were cut: not compared")
-        if history.unreadable and not self._found:
+        if history.unreadable and not self._found and not self._losses:
             who = ", ".join(sorted(set(history.unreadable))[:_MOST_NAMED])
             return self.not_judged("could not tell", f"what was read cannot be understood in the journals of {who}")
         finding = super().finish()
-        # Below a majority the end of the log may be lost with a primary, and the places are given once more.
-        return msgspec.structs.replace(finding, state=LOST) if self._found and self._levels.note() else finding
+        if self._found or not self._losses:
+            return finding
+        return msgspec.structs.replace(finding, state=LOST, violations=tuple(self._lost), found=self._losses)
+
+    def _may_be_explained(self, found: Contradiction, history: Operations, ranges: Ranges) -> bool:
+        """Whether a write level explains a contradiction: a reading may be behind what a majority did not have yet,
+        and of what was told in nobody knows which term, nobody knows whether it was lost."""
+        earlier, later, levels = found.earlier, found.later, self._levels
+
+        def is_unknown(index: int) -> bool:
+            return history.term[index] == UNSAID and levels.is_below_at(ranges.low[index])
+
+        if history.kind[later] in (PURCHASE, DEPOSIT):
+            return is_unknown(earlier) or is_unknown(later)
+        term = history.term[later]
+        is_behind = levels.is_below_at(ranges.high[later] + 1) if term == UNSAID else levels.is_below(term)
+        return is_behind or is_unknown(earlier)
 
     def _check_undone(self, history: Operations) -> None:
         """Whoever was told of a reversal was told its place."""
@@ -158,7 +194,9 @@ class Reads(Checker):
                 continue
             said = f"{history.who(index)} was told that the sale with seq {seq} was taken back at place {told}"
             there = "does not say so" if place is None else f"says so at place {place}"
-            self.violate(history.names[index] or f"log {told}", what=f"{said}; the log {there}")
+            named, term = history.names[index] or f"log {told}", history.term[index]
+            lost = self._levels.is_below_at(told) if term == UNSAID else self._levels.may_have_lost_at(term, told)
+            self._wrong(named, what=f"{said}; the log {there}", lost=lost)
 
     def _check_since(self, history: Operations) -> None:
         """No search shows less than its caller said to have been told."""
@@ -170,7 +208,8 @@ class Reads(Checker):
             shown = f"was shown what there was{where} at place {seen.place}, seq {seen.seq}, term {seen.term}"
             told = f"place {seen.since.place}, seq {seen.since.seq}, term {seen.since.term}"
             what = f"{history.who(index)} {shown}, and had said that it was told as of {told}"
-            self.violate(f"log {seen.place}", what=what)
+            lost = self._levels.may_have_lost_at(seen.since.term, seen.since.place)
+            self._wrong(f"log {seen.place}", what=what, lost=lost)
 
     def _check_areas(self, history: Operations) -> None:
         """A search over areas has of each what it shows, or names it as one that did not answer."""
@@ -190,18 +229,20 @@ class Reads(Checker):
         ranges = Ranges(len(history))
         for index, kind in enumerate(history.kind):
             name, seq = history.names[index], history.ref[index]
+            place, high, alone = NOTHING, ANYWHERE, False
             if kind == PURCHASE:
                 place = self._place_of(seq)
-                ranges.put(index, place, alone=place != NOTHING)
+                alone = place != NOTHING
             elif kind == DEPOSIT:
                 place = self._deposits.get(name, ANYWHERE)
-                if place != ANYWHERE:
-                    ranges.put(index, place, alone=history.begin[index] != NEVER)
+                alone = history.begin[index] != NEVER
             elif kind == SEARCH:
-                place = history.searches[seq].place
-                ranges.put(index, min(place, self._place), place)
+                place = high = history.searches[seq].place
             else:
-                ranges.put(index, *self._range_of(history.states[index], name, seq, is_read=kind == OUTCOME))
+                place, high = self._range_of(history.states[index], name, seq, is_read=kind == OUTCOME)
+            # What was lost says nothing of the order of what stands; that it is lost is said by itself.
+            if place != ANYWHERE and not self._levels.may_have_lost_at(history.term[index], place):
+                ranges.put(index, min(place, self._place), high, alone=alone)
         return ranges
 
     def _range_of(self, state: str, name: str, seq: int, *, is_read: bool) -> tuple[int, int]:

@@ -24,6 +24,9 @@ NEVER = -(2**62)
 PURCHASE, DEPOSIT, SEARCH, OUTCOME, HEARD = range(5)
 """The kinds: decided, recorded, seen what can be bought, seen what became of a request, heard of a sale."""
 
+UNSAID = -1
+"""The term of an operation of which the journal does not say in which it was told."""
+
 
 class Since(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """As of what a caller said to have been told something; what it did not say is as low as can be."""
@@ -82,6 +85,8 @@ class Operations:
         self.last_line = array("q")
         # By kind: the seq, or the index of the search in `searches`. What else names a record is in `names`.
         self.ref = array("q")
+        # The term of what was told, UNSAID where its line does not say it.
+        self.term = array("q")
         self.names: list[str] = []
         self.peers: list[str] = []
         self.searches: list[Seen] = []
@@ -133,7 +138,8 @@ class Operations:
             case "deposited":
                 self._deposited(entry.deposit or {}, boot, at_us)
             case "earned":
-                self._heard(whole((entry.sale or {}).get("seq")), "decided", boot, at_us)
+                sale = entry.sale or {}
+                self._heard(whole(sale.get("seq")), "decided", sale, boot, at_us)
             case "got_back" | "took_back":
                 self._undone(entry.reversal or {}, entry.reversal or {}, boot, at_us)
             case "read":
@@ -148,10 +154,10 @@ class Operations:
         if seq is None or not isinstance(record_id, str):
             return  # `acknowledged_is_recorded` complains of it.
         if seq in self._told:  # Asked again, or looked up: that only reads what was decided.
-            self._heard(seq, "decided", boot, at_us)
+            self._heard(seq, "decided", outcome, boot, at_us)
         else:
             self._told.add(seq)
-            self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us)
+            self._add(PURCHASE, seq, record_id, self._begun(record_id, boot), boot, at_us, outcome.get("term"))
         taken_back = outcome.get("taken_back")
         if isinstance(taken_back, Mapping):
             self._undone(outcome, taken_back, boot, at_us)
@@ -160,22 +166,22 @@ class Operations:
         record_id = deposit.get("deposit_id", deposit.get("_id"))
         if isinstance(record_id, str) and record_id not in self._told:
             self._told.add(record_id)
-            self._add(DEPOSIT, 0, record_id, self._begun(record_id, boot), boot, at_us)
+            self._add(DEPOSIT, 0, record_id, self._begun(record_id, boot), boot, at_us, deposit.get("term"))
 
     def _undone(self, sale: Mapping[str, Any], reversal: Mapping[str, Any], boot: int, at_us: int) -> None:
         """Somebody was told that a sale was taken back."""
-        if self._heard(whole(sale.get("seq")), "taken_back", boot, at_us):
+        if self._heard(whole(sale.get("seq")), "taken_back", reversal, boot, at_us):
             self._note_undone(whole(reversal.get("place")))
 
     def _note_undone(self, place: int | None) -> None:
         if place is not None and place >= 0:  # What earlier versions noted does not say.
             self.undone[len(self) - 1] = place
 
-    def _heard(self, seq: int | None, state: str, boot: int, at_us: int) -> bool:
+    def _heard(self, seq: int | None, state: str, told: Mapping[str, Any], boot: int, at_us: int) -> bool:
         if seq is None:
             return False
         self.states[len(self)] = state
-        self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us)
+        self._add(HEARD, seq, "", (NEVER, self._line), boot, at_us, told.get("term"))
         return True
 
     def _read(self, read: Mapping[str, Any], boot: int, at_us: int) -> None:
@@ -188,7 +194,7 @@ class Operations:
             if read.get("state") == "taken_back":
                 self._note_undone(place)
         elif read.get("what") == "search" and place is not None and _says_search(read):
-            self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us)
+            self._add(SEARCH, len(self.searches), "", (asked_us, self._line), boot, at_us, read.get("term"))
             self.searches.append(_seen(read, place))
         elif read.get("what") == "areas":
             self.areas.append(_areas_seen(self._sessions[-1], read))
@@ -202,9 +208,13 @@ class Operations:
         # What was asked for in an earlier boot was asked for before, and nobody knows how long before.
         return (asked[1] if asked[0] == boot else NEVER), asked[2]
 
-    def _add(self, kind: int, ref: int, name: str, begun: tuple[int, int], boot: int, at_us: int) -> None:
+    def _add(
+        self, kind: int, ref: int, name: str, begun: tuple[int, int], boot: int, at_us: int, term: object = None
+    ) -> None:
+        said = whole(term)
         self.kind.append(kind)
         self.ref.append(ref)
+        self.term.append(UNSAID if said is None else said)
         self.names.append(name)
         self.begin.append(begun[0])
         self.first_line.append(begun[1])

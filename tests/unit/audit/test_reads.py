@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from db.audit.checkers.reads import Reads
-from db.audit.findings import Finding
+from db.audit.findings import LOST, Finding
 from db.audit.history.digest import seen_digest
 from db.audit.history.operations import Operations
 from db.audit.log_rows import read_entry
@@ -32,10 +32,10 @@ class Town:
 
     # -- the log -------------------------------------------------------------------------------------------
 
-    def office(self, trader: str = "buyer9") -> int:
+    def office(self, trader: str = "buyer9", **said: Any) -> int:
         self.term += 1
         self.trader = trader
-        return self._entry(kind="office")
+        return self._entry(kind="office", **said)
 
     def deposit(self, deposit_id: str, quantity: int, seller: str = "seller1") -> int:
         self.left[deposit_id] = quantity
@@ -69,9 +69,9 @@ class Town:
         line = {"kind": kind, "peer": peer, "boot": boot, "mono_us": round(at_s * SECOND), **fields}
         self.lines.setdefault(peer, []).append(line)
 
-    def buys(self, peer: str, request_id: str, seq: int, asked_s: float, told_s: float) -> None:
+    def buys(self, peer: str, request_id: str, seq: int, asked_s: float, told_s: float, **said: Any) -> None:
         self.note(peer, asked_s, "asked", request={"request_id": request_id})
-        self.note(peer, told_s, "told", outcome={"request_id": request_id, "seq": seq})
+        self.note(peer, told_s, "told", outcome={"request_id": request_id, "seq": seq, **said})
 
     def deposits(self, peer: str, deposit_id: str, asked_s: float, told_s: float) -> None:
         self.note(peer, asked_s, "offered", offer={"deposit_id": deposit_id})
@@ -287,6 +287,88 @@ def test_a_search_that_says_another_term(town: Town) -> None:
 
 def test_without_journals_nothing_is_judged() -> None:
     assert Reads(None).finish().state == "not checked"
+
+
+# -- below a majority -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lossy(town: Town) -> Town:
+    """The same, but the first term was at level one; a second one at a majority begins at place 3."""
+    town.entries[0]["write_level"] = "one"
+    town.office()
+    return town
+
+
+def could_be_lost(town: Town) -> str:
+    """What could be lost, which is the one thing that is not as the log says."""
+    finding = town.judged()
+    assert (finding.state, finding.found) == (LOST, 1), finding
+    return finding.violations[0].what
+
+
+def test_what_was_shown_at_the_lost_end_of_a_term_could_be_lost(lossy: Town) -> None:
+    lossy.searches("ben", 3, 2.2, 2.3, [("d1", 3)], term=1, seq=2)
+    assert "a search as of place 3 says seq 2 and term 1" in could_be_lost(lossy)
+    lossy.lines.pop("ben")
+    lossy.searches("ben", 7, 2.2, 2.3, [("d1", 3)], term=1, seq=2)
+    assert could_be_lost(lossy) == "a search was shown what there was at place 7, and the log ends at 3"
+
+
+def test_a_term_below_a_majority_does_not_excuse_what_was_shown_in_another(lossy: Town) -> None:
+    lossy.searches("ben", 3, 2.2, 2.3, [("d9", 9)])
+    assert "shows 9 of d9 as row 1" in the_fault(lossy)
+    lossy.lines.pop("ben")
+    lossy.searches("ben", 4, 2.2, 2.3, [("d1", 4)])
+    assert "place 4, and the log ends at 3" in the_fault(lossy)
+
+
+def test_nor_what_was_shown_in_the_middle_of_it(lossy: Town) -> None:
+    lossy.searches("ben", 2, 2.2, 2.3, [("d1", 5)], term=1)
+    assert "shows 5 of d1 as row 1" in the_fault(lossy)
+
+
+def test_nor_does_what_was_lost_hide_what_is_wrong_beside_it(lossy: Town) -> None:
+    lossy.searches("ben", 3, 2.2, 2.3, [("d1", 3)], term=1, seq=2)
+    lossy.note("carl", 3.0, "read", read={"what": "areas", "asked_us": 1, "wanted": ["north"]})
+    assert "neither shows nor names as missing: north" in the_fault(lossy)
+
+
+def test_a_reading_may_be_behind_a_majority_below_it_and_nowhere_else(lossy: Town) -> None:
+    lossy.searches("ben", 1, 3.0, 3.1, [("d1", 5)], seq=0, term=1)
+    assert "ben asked what can be bought" in could_be_lost(lossy)
+    lossy.lines.pop("ben")
+    lossy.deposit("d2", 1)
+    lossy.deposits("seller1", "d2", 3.0, 3.1)
+    lossy.searches("ben", 3, 4.0, 4.1, [("d1", 4)])
+    assert "ben asked what can be bought" in the_fault(lossy)
+
+
+@pytest.mark.parametrize("level", ["majority", "one"])
+def test_an_undecided_request_could_be_lost_where_its_decision_was_below_a_majority(town: Town, level: str) -> None:
+    town.entries[0]["write_level"] = level
+    town.looks_up("ben", "r1", "none", 2.2, 2.3)
+    assert "it is undecided" in (could_be_lost if level == "one" else the_fault)(town)
+
+
+def test_what_was_lost_is_no_evidence_against_what_stands(lossy: Town) -> None:
+    """The number of a decision that was lost is given to another, at a place that nobody had been told of before."""
+    lossy.buys("carl", "r2", 2, 2.2, 2.3, term=1)
+    lossy.searches("ben", 3, 3.0, 3.1, [("d1", 4)])
+    lossy.sell("r3", "d1")
+    lossy.buys("dora", "r3", 2, 3.2, 3.3, term=2)
+    assert lossy.judged().state == "holds"
+    lossy.searches("ben", 3, 4.0, 4.1, [("d1", 4)], seq=1)
+    assert "ben asked what can be bought" in the_fault(lossy)
+
+
+def test_a_reversal_at_the_lost_end_of_a_term_could_be_lost(lossy: Town) -> None:
+    reversal = {"request_id": "r1", "seq": 1, "number": 1, "place": 3}
+    lossy.note("anna", 3.0, "got_back", reversal=reversal | {"term": 1})
+    assert "taken back at place 3; the log does not say so" in could_be_lost(lossy)
+    lossy.lines["anna"].pop()
+    lossy.note("anna", 3.0, "got_back", reversal=reversal | {"term": 2})
+    assert "taken back at place 3; the log does not say so" in the_fault(lossy)
 
 
 # -- how long it takes --------------------------------------------------------------------------------------
