@@ -1,25 +1,32 @@
 """Whether all members of a replica set hold the same books, and how far behind each is: asked of each by itself.
 
 What a member has at a place of the log it has for good, once a majority has it; so the logs are compared entry by
-entry, as far as all of them reach. So are the decisions made from them, as far as every member's books are made: a
-request that is decided changes no more. What is beyond that is not a difference, but a lag.
+entry, as far as all of them reach. So are the decisions made from them, as far as every member's books are made. A
+decision changes no more, except that its sale may be taken back: by an entry that the books of some member are not
+made of yet, that is not compared. What is beyond is not a difference, but a lag.
+
+All members are read side by side, each in the order of its ids, so none of the books has to be held in memory.
 """
 
 from __future__ import annotations
 
-import hashlib
+import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from db.audit.findings import MOST_LISTED
 from db.audit.report import EXIT_CODES, Answer
 from db.audit.rows import whole
 from db.audit.stored import RAW
@@ -32,14 +39,19 @@ T = TypeVar("T")
 _POST = "main"
 _ANY = ReadPreference.PRIMARY_PREFERRED
 _MOST_SHOWN = 5
-_DIGEST = 16  # bytes
 _AGAIN_S = 0.1
+
+_BATCH = 500
+"""So many documents are read of a member at a time. No setting: any number finds the same."""
+
+_UNDONE = ("at", "taken_back")
+"""What a reversal changes in a request."""
 
 
 class MemberBooks(msgspec.Struct, frozen=True, kw_only=True):
     """What one member holds. `entries`: of the log; `made`: the decisions its books say they are made up to;
-    `behind`: how many entries the longest log has more; `differs`: what stands there otherwise than with the primary,
-    or with the member whose log is longest, where there is none; `why`: why it could not be asked."""
+    `behind`: how many entries the longest log has more; `differs`: the first of what stands there otherwise than with
+    the primary, or with the member whose log is longest, where there is none; `why`: why it could not be asked."""
 
     address: str
     is_primary: bool = False
@@ -86,15 +98,19 @@ class MembersReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Asked(msgspec.Struct):
-    """One member while it is asked."""
+    """One member while it is asked: where its log ends, and up to which decision and entry its books are made."""
 
     address: str
     database: Database[Document]
     end: int = -1
     seq: int = 0
-    log: Mapping[Any, bytes | None] = {}
-    decided: Mapping[Any, bytes | None] = {}
+    made: int = -1
+    differs: list[str] = []
     why: str = ""
+
+
+class _Gone(Exception):
+    """A member cannot be asked any more."""
 
 
 def compare_members(uri: str, database: str, timeout_s: float = 5.0) -> MembersReport:
@@ -130,14 +146,15 @@ def _direct(uri: str, address: str, limit_ms: int) -> MongoClient[Document]:
 
 def _compare(asked: list[_Asked], primary: str | None, deadline_s: float) -> MembersReport:
     _each(asked, _read_ends, deadline_s)
-    there = [each for each in asked if not each.why]
-    common = min((each.end for each in there), default=-1)
-    seq = min((each.seq for each in there), default=0)
-    _each(there, lambda each: _read_books(each, common, seq), deadline_s)
-    there = [each for each in there if not each.why]
+    common = -1
+    while there := [each for each in asked if not each.why]:
+        common = min(each.end for each in there)
+        try:
+            _compare_books(there, _model(there, primary), deadline_s)
+            break
+        except _Gone:
+            continue  # The others may have been held against it, so they begin again.
     longest = max((each.end for each in there), default=-1)
-    model = next((each for each in there if each.address == primary), None)
-    model = model or max(there, key=lambda each: each.end, default=None)
     members = tuple(
         MemberBooks(
             address=each.address,
@@ -145,12 +162,17 @@ def _compare(asked: list[_Asked], primary: str | None, deadline_s: float) -> Mem
             entries=each.end + 1,
             made=each.seq,
             behind=longest - each.end if not each.why else 0,
-            differs=_differences(each, model) if model is not None and not each.why else (),
+            differs=tuple(each.differs) if not each.why else (),
             why=each.why,
         )
         for each in asked
     )
-    return MembersReport(members=members, compared_to=common)
+    return MembersReport(members=members, compared_to=common if there else -1)
+
+
+def _model(there: list[_Asked], primary: str | None) -> _Asked:
+    """Whom the others are held against."""
+    return next((each for each in there if each.address == primary), max(there, key=lambda each: each.end))
 
 
 def _each(asked: list[_Asked], ask: Callable[[_Asked], None], deadline_s: float) -> None:
@@ -160,7 +182,7 @@ def _each(asked: list[_Asked], ask: Callable[[_Asked], None], deadline_s: float)
         try:
             _asked_again(lambda: ask(each), deadline_s)
         except PyMongoError as error:
-            each.why = without_secrets(str(error).partition(", Timeout:")[0])
+            each.why = _why(error)
 
     if asked:
         with ThreadPoolExecutor(len(asked)) as pool:
@@ -181,39 +203,107 @@ def _asked_again(ask: Callable[[], T], deadline_s: float) -> T:
 
 def _read_ends(asked: _Asked) -> None:
     last = asked.database["log"].find_one({}, {"_id": 1}, sort=[("_id", -1)])
-    post = asked.database["posts"].find_one({"_id": _POST}, {"seq": 1})
-    end, seq = -1 if last is None else whole(last["_id"]), 0 if post is None else whole(post.get("seq"))
-    if end is None or seq is None:
+    post = asked.database["posts"].find_one({"_id": _POST}, {"seq": 1, "made": 1}) or {}
+    end = -1 if last is None else whole(last["_id"])
+    seq, made = whole(post.get("seq", 0)), whole(post.get("made", -1))
+    if end is None or seq is None or made is None:
         asked.why = "its log or its post does not end at a whole number; `bazaar audit` says more"
     else:
-        asked.end, asked.seq = end, seq
+        asked.end, asked.seq, asked.made = end, seq, made
 
 
-def _read_books(asked: _Asked, common: int, seq: int) -> None:
-    raw = asked.database.with_options(codec_options=RAW)
-    asked.log = _digests(raw["log"].find({"_id": {"$lte": common}}))
-    asked.decided = _digests(raw["requests"].find({"seq": {"$lte": seq}}))
+def _compare_books(there: list[_Asked], model: _Asked, deadline_s: float) -> None:
+    """Notes of each member what it holds otherwise than the model. Raises _Gone once one cannot be asked any more."""
+    end, seq, made = (min(getattr(each, bound) for each in there) for bound in ("end", "seq", "made"))
+    for each in there:
+        each.differs = []
+    entries = {"_id": {"$lte": end}}, ["int", "long"]
+    requests = {"seq": {"$lte": seq}}, ["string"]
+    for record_id, found in _side_by_side(there, "log", *entries, deadline_s):
+        _note(f"entry {record_id}", found, there, model, _is_same_entry)
+    for record_id, found in _side_by_side(there, "requests", *requests, deadline_s):
+        _note(f"request {record_id}", found, there, model, lambda ours, theirs: _is_same_request(ours, theirs, made))
 
 
-def _digests(found: Iterable[RawBSONDocument]) -> dict[Any, bytes | None]:
-    """A digest of each document, by its id; None for an entry whose body was cut away: others may still have it."""
-    return {
-        _key(each["_id"]): None if "cut" in each else hashlib.blake2b(each.raw, digest_size=_DIGEST).digest()
-        for each in found
-    }
+def _note(
+    record: str,
+    found: dict[str, RawBSONDocument],
+    there: list[_Asked],
+    model: _Asked,
+    is_same: Callable[[RawBSONDocument, RawBSONDocument], bool],
+) -> None:
+    """Notes whose document of a record, by the member's address, is another than the model's."""
+    theirs = found.get(model.address)
+    for each in there:
+        ours = found.get(each.address)
+        if ours is None or theirs is None:
+            fault = "" if ours is theirs else "missing" if ours is None else "too much"
+        else:
+            fault = "" if is_same(ours, theirs) else "another"
+        if fault and len(each.differs) < MOST_LISTED:
+            each.differs.append(f"{record} is {fault}")
 
 
-def _key(record_id: object) -> object:
-    """What an id is remembered by: others than the market's own may be documents."""
-    return record_id if isinstance(record_id, str | int) else repr(record_id)
+def _is_same_entry(ours: RawBSONDocument, theirs: RawBSONDocument) -> bool:
+    """An entry whose body was cut away is the same: others may still have it."""
+    return ours.raw == theirs.raw or "cut" in ours or "cut" in theirs
 
 
-def _differences(asked: _Asked, model: _Asked) -> tuple[str, ...]:
-    found = []
-    for what, ours, theirs in ("entry", asked.log, model.log), ("request", asked.decided, model.decided):
-        for record_id in sorted({*ours, *theirs}, key=str):
-            if record_id not in ours or record_id not in theirs:
-                found.append(f"{what} {record_id} is {'missing' if record_id in theirs else 'too much'}")
-            elif None not in (ours[record_id], theirs[record_id]) and ours[record_id] != theirs[record_id]:
-                found.append(f"{what} {record_id} is another")
-    return tuple(found)
+def _is_same_request(ours: RawBSONDocument, theirs: RawBSONDocument, made: int) -> bool:
+    """A request is the same if only one has it as an entry beyond `made` left it, which all books are made up to."""
+    if ours.raw == theirs.raw:
+        return True
+    if all((whole(each.get("at")) or 0) <= made for each in (ours, theirs)):
+        return False
+    decisions = [{field: each[field] for field in each if field not in _UNDONE} for each in (ours, theirs)]
+    return decisions[0] == decisions[1]
+
+
+def _side_by_side(
+    there: list[_Asked], collection: str, wanted: Document, types: list[str], deadline_s: float
+) -> Iterator[tuple[Any, dict[str, RawBSONDocument]]]:
+    """Gives the ids of what is wanted of a collection, each with the documents of it, by the member's address."""
+    streams = [_in_order(each, collection, wanted, types, deadline_s) for each in there]
+    for (_, record_id), found in groupby(heapq.merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
+        yield record_id, {address: document for _, address, document in found}
+
+
+def _in_order(
+    asked: _Asked, collection: str, wanted: Document, types: list[str], deadline_s: float
+) -> Iterator[tuple[tuple[bool, Any], str, RawBSONDocument]]:
+    """Gives what a member has, in the order of the ids. Ids of other `types` than the market's own come last, by
+    their words, for Python cannot compare them: they are held in memory, and none stands in books that are sound.
+
+    Raises _Gone once it cannot be asked any more."""
+    documents = asked.database.with_options(codec_options=RAW)[collection]
+    try:
+        for document in _taken_up(documents, {"$and": [wanted, {"_id": {"$type": types}}]}, deadline_s):
+            yield (False, document["_id"]), asked.address, document
+        odd = {"$and": [wanted, {"_id": {"$not": {"$type": types}}}]}
+        others = _asked_again(lambda: [(repr(each["_id"]), each) for each in documents.find(odd)], deadline_s)
+    except PyMongoError as error:
+        asked.why = _why(error)
+        raise _Gone from error
+    for words, document in sorted(others, key=itemgetter(0)):
+        yield (True, words), asked.address, document
+
+
+def _taken_up(
+    documents: Collection[RawBSONDocument], wanted: Document, deadline_s: float
+) -> Iterator[RawBSONDocument]:
+    """Gives the documents by their ids; where a member cannot answer just now, it goes on behind the last one."""
+    behind: Document = {}
+    while True:
+        try:
+            for document in documents.find({"$and": [wanted, behind]}, batch_size=_BATCH).sort("_id", 1):
+                behind = {"_id": {"$gt": document["_id"]}}
+                yield document
+            return
+        except AutoReconnect:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(_AGAIN_S)
+
+
+def _why(error: PyMongoError) -> str:
+    return without_secrets(str(error).partition(", Timeout:")[0])

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +79,27 @@ class MongodSet:
             process.kill()
             process.wait(10)
 
-    def start(self, port: int) -> None:
+    @contextmanager
+    def alone(self, port: int) -> Iterator[Client]:
+        """A member outside of the set, which takes there what the others do not get; afterwards it is back."""
+        with self.direct(port) as client:
+            client.admin.command("fsync")  # Outside of the set it does not read its oplog.
+        self.kill(port)
+        self.start(port, in_set=False)
+        with self.direct(port) as client:
+            yield client
+            client.admin.command("fsync")
+        self.kill(port)
+        self.start(port)
+        self.wait_until_complete()
+
+    def start(self, port: int, *, in_set: bool = True) -> None:
         """Starts a member, and returns once it listens."""
         home = self._directory / str(port)
         home.mkdir(exist_ok=True)
         command = [str(find_mongod()), "--dbpath", str(home), "--port", str(port), "--bind_ip", HOST]
-        command += ["--replSet", SET, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]
+        command += ["--replSet", SET, "--oplogSize", "64"] if in_set else []
+        command += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
         command += ["--quiet", "--logpath", str(home / "log"), "--logappend"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         if self._secured:
