@@ -24,7 +24,7 @@ class LeaseBook:
         self._unfinished = entry
         if entry.kind != "office" or not entry.area:
             return []
-        freed = [deposit for deposit, leases in self._units.items() if entry.area in leases]
+        freed = self.leased_to(entry.area)
         for deposit in freed:
             self._set(deposit, entry.area, 0)
         return freed
@@ -49,6 +49,10 @@ class LeaseBook:
     def of(self, deposit: str) -> dict[str, int]:
         """By area, how many units of a deposit are set aside."""
         return dict(self._units.get(deposit, {}))
+
+    def leased_to(self, area: str) -> list[str]:
+        """The deposits of which something is set aside for an area: few, however many deposits there ever were."""
+        return [deposit for deposit, leases in self._units.items() if area in leases]
 
     def may_draw(self, sale: RequestRow) -> bool:
         """Whether a sale may take what is set aside: the area's own, for what it has promised."""

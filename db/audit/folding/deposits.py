@@ -56,7 +56,7 @@ class DepositFold:
     def begin(self, entry: EntryRow) -> None:
         """Goes on to an entry: who takes office frees what was leased to the area's last trader."""
         if entry.kind == "office" and entry.area:
-            self._touch_leased(entry.place, [each for each in self._accounts if entry.area in self._leases.of(each)])
+            self._touch_leased(entry.place, self._leases.leased_to(entry.area))
         self._leases.begin(entry)
 
     def take_in(self, place: int, row: DepositRow, document: Document) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
+from db.audit.checkers.follow import BooksFollowLog
+from db.audit.findings import Checker
+from db.audit.folding.deposits import DepositFold
 from db.audit.invariants import (
     Evidence,
     check_books,
@@ -12,6 +17,8 @@ from db.audit.invariants import (
     one_trader_a_term,
     trader_neutral,
 )
+from db.audit.log_rows import EntryRow, Places, read_entry
+from db.audit.rows import read_deposit
 from db.ledger.memory import MemoryLedger
 from db.schema.documents import entry_document
 from db.schema.forms import PLAIN, Document
@@ -118,3 +125,25 @@ def test_what_is_set_aside_counts_for_nobody_who_was_promised_nothing() -> None:
     sold = trades(SOUTH, decided(SOUTH, 2, 1, FISH))
     refused = decided(NORTH, 3, 2, None)
     assert lowest_clock_first(judged(*STOCKED, sold, leased(SOUTH, 8), trades(NORTH, refused))).state == "holds"
+
+
+def play(terms: int) -> float:
+    """How long it takes to play the deposits of an area that has so many terms, and four new deposits in each."""
+    log: list[tuple[EntryRow, list[Document]]] = []
+    for place in range(0, 2 * terms, 2):
+        deposits = [{"_id": f"d{place}-{each}", "quantity": 10, "remaining": 10} for each in range(4)]
+        office, decide = ({"_id": place + each, "area": NORTH, "term": place // 2 + 1} for each in (0, 1))
+        log.append((read_entry(office | {"kind": "office"}, place - 1), []))
+        log.append((read_entry(decide | {"kind": "decide"}, place), deposits))
+    fold = DepositFold(Checker(), BooksFollowLog(), Places(), ())
+    began_s = time.process_time()
+    for row, deposits in log:
+        fold.begin(row)
+        for deposit in deposits:
+            fold.take_in(row.place, read_deposit(deposit), deposit)
+        fold.end(row)
+    return time.process_time() - began_s
+
+
+def test_who_takes_office_costs_no_more_the_more_deposits_there_were() -> None:
+    assert min(play(2_000) for _ in range(2)) < 25 * min(play(200) for _ in range(3))
