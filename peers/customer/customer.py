@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,12 +23,14 @@ from peers.core.market.records import Offer, PurchaseRequest, clock_of
 from peers.core.membership.clocks import Clock, LamportStamp, Stamp, VectorStamp, make_clock
 from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
+from peers.customer.backoff import Backoff
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
 from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked, RefusedLater
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.customer.unheard import Unheard
+from peers.customer.used_ids import held_deposit, is_used, recorded_under
 from peers.errors import BadRequest, TownError
 from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.rpc.forms.read_form import as_of_dict, as_of_in
@@ -54,7 +57,8 @@ class Customer:
     now); both are TownErrors. BadRequest is raised at once for a name, a quantity, a price or an id beyond the limits
     of the market (`peers.core.market.limits`), and for what the trader refuses; RefusedLater, a NoAnswer, of what was
     sent before and not answered, which may have been done. To call `buy` or `deposit` again with an id that was not
-    answered is to ask again for what was first sent.
+    answered is to ask again for what was first sent; with one that was, in this life or an earlier one, it is to be
+    told again what was recorded.
     """
 
     def __init__(
@@ -83,12 +87,14 @@ class Customer:
         self._town = town
         self._area = area
         self._other_areas = tuple(each for each in areas if each != area)
+        self._rng = rng or random.Random()
+        self._given_up = threading.Event()
         self._calls = TraderCalls(
             host,
             port,
             timeout_s=timeout_s,
             breaker=breaker or CircuitBreaker(),
-            rng=rng or random.Random(),
+            rng=self._rng,
             area=area,
             on_status=self._follow,
             on_news=on_news,
@@ -116,6 +122,7 @@ class Customer:
 
     def give_up(self) -> None:
         """Ends its patience: what it asks for now ends with NoAnswer at the next try. From any thread."""
+        self._given_up.set()
         self._calls.give_up()
 
     @property
@@ -212,6 +219,7 @@ class Customer:
         asked = AskedFor(method=method, argument=stamped, at_ms=_now_ms(), town=self._town, area=self._area)
         self._unheard.begin(asked, chosen=chosen)
         try:
+            self._note_asked(asked, chosen=chosen)
             return self._send(asked, within_s)
         except NoAnswer:
             raise
@@ -219,15 +227,25 @@ class Customer:
             self.forget(asked)  # It was refused at once, or never sent.
             raise
 
-    def _send(self, asked: AskedFor, within_s: float | None) -> Document:
-        """Sends a request until it is answered. BadRequest: it was refused at once, so that nothing was done."""
+    def _note_asked(self, asked: AskedFor, *, chosen: bool) -> None:
+        """Notes in the journal what is about to be sent for the first time. What stands under an id that was `chosen`
+        may be of an earlier life, with another time, so that of this one nothing but the id is certain to be
+        recorded."""
         if asked.method == "buy":
-            self._journals.note(asked.area, "asked", request=asked.argument)
+            request = {"request_id": asked.id} if chosen else asked.argument
+            self._journals.note(asked.area, "asked", request=request)
         else:
             self._journals.note(asked.area, "offered", offer=asked.argument)
+
+    def _send(self, asked: AskedFor, within_s: float | None) -> Document:
+        """Sends a request until it is answered. BadRequest: it was refused at once, so that nothing was done."""
         try:
             answer: Document = self.ask(asked.method, asked.argument, within_s=within_s, area=asked.area)
         except BadRequest as error:
+            if is_used(asked, error):
+                found = recorded_under(asked, error, partial(self._stands_for, asked, within_s))
+                self._settle(asked, found)
+                return found
             if self._calls.may_have_run:
                 raise RefusedLater(asked.method, error) from error
             raise
@@ -238,6 +256,18 @@ class Customer:
         self._hear(asked.area, answer)
         self._settle(asked, answer)
         return answer
+
+    def _stands_for(self, asked: AskedFor, within_s: float | None) -> Document | None:
+        """Returns the outcome, or the deposit, of that id. What is not decided yet will be: that is waited for."""
+        if asked.method == "deposit":
+            return held_deposit(asked, partial(self.ask, within_s=within_s, area=asked.area))
+        deadline_s = time.monotonic() + (self._patience_s if within_s is None else within_s)
+        backoff = Backoff(self._rng)
+        while (found := self._outcome(asked.id, within_s, asked.area)) is None:
+            wait_s = backoff.next_s()
+            if time.monotonic() + wait_s > deadline_s or self._given_up.wait(wait_s):
+                break
+        return found
 
     # -- what was asked for before ---------------------------------------------------------------------------
 

@@ -45,7 +45,12 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def id(self) -> str:
         """The id that makes it once."""
-        return str(self.argument["request_id" if self.method == "buy" else "deposit_id"])
+        return str(self.argument[self.id_field])
+
+    @property
+    def id_field(self) -> str:
+        """The field of `argument` that the id is in."""
+        return "request_id" if self.method == "buy" else "deposit_id"
 
     @property
     def item(self) -> str:

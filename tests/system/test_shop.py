@@ -22,6 +22,7 @@ import pytest
 from peers.cli.main import invoke
 from peers.customer import CircuitOpen, Customer, NoAnswer
 from peers.customer.breaker import CircuitBreaker, CircuitState
+from peers.errors import BadRequest
 from tests.helpers.bare_python import run_bare
 from tests.helpers.waiting import DEADLINE_S, wait_until
 from tests.system.helpers.town import BAZAAR, Town, running_town
@@ -345,11 +346,33 @@ def test_the_programs_of_the_readme(town: Town, tmp_path: Path) -> None:
     host, port = nameserver(town)
     library, bare = (each.replace("127.0.0.1", host).replace("41607", str(port)) for each in PROGRAMS)
     assert len([line for line in library.splitlines() if line]) <= 10
-    done = subprocess.run([sys.executable, "-c", library], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "'status': 'sold'" in done.stdout
-    assert "Earnings(sales=" in done.stdout
+    for _ in range(2):  # Its id is the same the second time, and so is what it is told.
+        command = [sys.executable, "-c", library]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "'status': 'sold'" in done.stdout
+        assert "Earnings(sales=" in done.stdout
+    assert len(sold_to(town, "bert")) == 1
     assert "'status': 'sold'" in run_bare(tmp_path, bare)
+
+
+def test_an_id_that_was_answered_is_told_again_to_who_has_lost_all_record_of_it(town: Town) -> None:
+    """Nor is anybody blamed for the time that it then asks with: the audit reads the journals of both lives."""
+
+    def life() -> Customer:
+        return Customer(*nameserver(town), name="hugo", directory=town.directory)
+
+    with life() as hugo:
+        deposit = hugo.deposit("salt", 3, "1.50", deposit_id="hugo-d")
+        outcome = hugo.buy("fish", 2, request_id="hugo-1")
+        assert shop(town, "buy", "fish", "--name", "iris").returncode == 0
+    with life() as hugo:
+        assert hugo.buy("fish", 2, request_id="hugo-1") == outcome
+        again = hugo.deposit("salt", 3, "1.50", deposit_id="hugo-d")
+        assert {**again, "place": deposit["place"]} == deposit
+        with pytest.raises(BadRequest, match="was used before with other contents"):
+            hugo.buy("fish", 3, request_id="hugo-1")
+    assert len(sold_to(town, "hugo")) == 1
 
 
 def test_nobody_there_opens_the_circuit_which_says_when_it_tries_again() -> None:
