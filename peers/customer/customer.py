@@ -11,30 +11,31 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-from peers.core.calls import AsOf
 from peers.core.market.limits import checked, read_price, shown
 from peers.core.market.records import Offer, PurchaseRequest, clock_of
 from peers.core.membership.clocks import Clock, LamportStamp, Stamp, VectorStamp, make_clock
 from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
-from peers.customer.backoff import Backoff
+from peers.customer.backoff import look_until
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
 from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked, RefusedLater
+from peers.customer.heard import Heard
 from peers.customer.journals import Journals
 from peers.customer.record import AskedFor, AskedRecord
 from peers.customer.unheard import Unheard
 from peers.customer.used_ids import held_deposit, is_used, recorded_under
-from peers.errors import BadRequest, TownError
+from peers.errors import BadRequest, NotTrader, TownError
 from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
-from peers.rpc.forms.read_form import as_of_dict, as_of_in
 from peers.text import is_text
+
+T = TypeVar("T")
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 _NOT_STAMPED = LamportStamp(lamport=0)  # What is asked for gets its time when it is known to be new.
@@ -100,10 +101,7 @@ class Customer:
             on_news=on_news,
         )
         self._journals = Journals(self.name, {**areas, area: directory})
-        # By area, as of what it was told something last.
-        self._told: dict[str, AsOf] = {}
-        # Whether the areas have one log, as a search has told: what was told in one then counts in all.
-        self._one_log = False
+        self._heard = Heard()
         self._session = uuid.uuid4().hex[:8]
         self._number = 0
 
@@ -184,8 +182,7 @@ class Customer:
     def _search_areas(
         self, item: str | None, wanted: list[str] | None, within_s: float | None, area: str
     ) -> Document:
-        names = {*self._told, self._area, *self._other_areas} if self._one_log else self._told.keys()
-        since = {each: self._since(each) for each in names}
+        since = self._heard.since_in((self._area, *self._other_areas))
         asked_s = time.monotonic()
         found: Document = dict(
             self.ask(
@@ -194,18 +191,18 @@ class Customer:
         )
         known = (self._area, *self._other_areas) if wanted is None else wanted
         self._journals.note_areas(area, asked_s, item, known, found, since)
-        self._one_log = self._one_log or bool(found.get("one_log"))
+        self._heard.one_log |= bool(found.get("one_log"))
         for each, as_of in found["as_of"].items():
-            self._hear(each, as_of)
+            self._heard.hear(each, as_of)
         return found
 
     def _search(self, item: str | None, within_s: float | None, area: str) -> list[Document]:
         asked_s = time.monotonic()
-        since = self._since(area)
+        since = self._heard.since(area)
         found = self.ask("browse", None if item is None else _name_of(item), since, within_s=within_s, area=area)
         self._journals.note_search(area, asked_s, item, found, since)
-        self._one_log = self._one_log or bool(found.get("area"))
-        self._hear(area, found)
+        self._heard.one_log |= bool(found.get("area"))
+        self._heard.hear(area, found)
         return list(found["rows"])
 
     def _ask_once(
@@ -253,7 +250,7 @@ class Customer:
             self._journals.note_answer(asked.area, "told", outcome=answer)
         else:
             self._journals.note_answer(asked.area, "deposited", deposit=answer)
-        self._hear(asked.area, answer)
+        self._heard.hear(asked.area, answer)
         self._settle(asked, answer)
         return answer
 
@@ -261,13 +258,7 @@ class Customer:
         """Returns the outcome, or the deposit, of that id. What is not decided yet will be: that is waited for."""
         if asked.method == "deposit":
             return held_deposit(asked, partial(self.ask, within_s=within_s, area=asked.area))
-        deadline_s = time.monotonic() + (self._patience_s if within_s is None else within_s)
-        backoff = Backoff(self._rng)
-        while (found := self._outcome(asked.id, within_s, asked.area)) is None:
-            wait_s = backoff.next_s()
-            if time.monotonic() + wait_s > deadline_s or self._given_up.wait(wait_s):
-                break
-        return found
+        return self._look_until(lambda left_s: self._outcome(asked.id, left_s, asked.area), within_s)
 
     # -- what was asked for before ---------------------------------------------------------------------------
 
@@ -315,9 +306,11 @@ class Customer:
 
     def _outcome(self, request_id: str, within_s: float | None, area: str) -> Document | None:
         asked_s = time.monotonic()
-        outcome: Document | None = self.ask("outcome", request_id, self._since(area), within_s=within_s, area=area)
+        outcome: Document | None = self.ask(
+            "outcome", request_id, self._heard.since(area), within_s=within_s, area=area
+        )
         self._journals.note_outcome(area, asked_s, request_id, outcome)
-        self._hear(area, outcome)
+        self._heard.hear(area, outcome)
         return outcome
 
     def purchases(self) -> list[Document]:
@@ -333,9 +326,25 @@ class Customer:
         return account.earnings(self.ask, self.name)
 
     def trader(self, *, within_s: float | None = None) -> Trader:
-        """Returns who is in office."""
+        """Returns who is in office. NoAnswer also if all that time nobody is who says so of itself."""
+        found = self._look_until(self._in_office, within_s)
+        if found is None:
+            patience_s = self._patience_s if within_s is None else within_s
+            raise NoAnswer("status", patience_s, NotTrader(trader=None, term=0))
+        return found
+
+    def _in_office(self, within_s: float) -> Trader | None:
+        """Who is in office; None if who was found there is not any more."""
         status: Document = self.ask("status", within_s=within_s)
+        if status["in_office"] is not True:
+            # Every peer says its status, and passes searches on. So whoever left office would be asked for ever.
+            self._calls.close()
+            return None
         return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri, area=self._area)
+
+    def _look_until(self, look: Callable[[float], T | None], within_s: float | None) -> T | None:
+        patience_s = self._patience_s if within_s is None else within_s
+        return look_until(look, patience_s, self._rng, self._given_up)
 
     def ask(self, method: str, *arguments: object, within_s: float | None = None, area: str | None = None) -> Any:
         """Calls any public method (`peers/rpc/README.md`) of whoever is trader, of `area` if that is another than its
@@ -363,20 +372,6 @@ class Customer:
         if self._clock is None:
             self._clock = make_clock("vector" if isinstance(stamp, VectorStamp) else "lamport", self.name)
         self._clock.merge(stamp)
-
-    def _since(self, area: str) -> Document | None:
-        """As of what it was told something at the post of an area, or of any where all have one log: no answer may be
-        older."""
-        told = self._told.get(area)
-        if self._one_log:
-            for each in self._told.values():
-                told = each.joined(told or each, shared=True)
-        return None if told is None else as_of_dict(told)
-
-    def _hear(self, area: str, answer: Document | None) -> None:
-        heard = None if answer is None else as_of_in(answer, shared=self._one_log)
-        if heard is not None:
-            self._told[area] = heard.joined(self._told.get(area, heard), shared=self._one_log)
 
     def _fresh_id(self, kind: str = "") -> str:
         self._number += 1

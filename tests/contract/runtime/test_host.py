@@ -296,6 +296,15 @@ def test_a_trader_resigns_when_asked(quiet: Market, customer: Customer) -> None:
     wait_until(lambda: names(quiet).get("bazaar.trader", (None,))[0] == office, what="its name")
 
 
+def test_who_has_left_office_is_not_named_as_the_trader(quiet: Market, customer: Customer) -> None:
+    """It is there still, answers, and passes on what it is asked to whoever is in office now."""
+    assert customer.trader().name == "buyer2"
+    call(quiet, "buyer2", "resign")
+    customer.search()
+    found = customer.trader()
+    assert (found.name, found.term, found.uri) == ("buyer0", 2, quiet.hosts["buyer0"].member.uri)
+
+
 def test_a_peer_leaves_in_order(quiet: Market) -> None:
     quiet.hosts["buyer2"].leave()
     wait_until(lambda: "buyer2" in quiet.stopped, what="buyer2 has left")

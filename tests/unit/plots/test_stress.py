@@ -32,7 +32,7 @@ class Visitor(Customer):
         del within_s, area
         self._acts.get((self._who, method), lambda: None)()
         if method == "status":
-            return {"name": "seller1", "term": 1, "clock": {"lamport": 1}}
+            return {"name": "seller1", "term": 1, "in_office": True, "clock": {"lamport": 1}}
         time.sleep(0.001)
         request: Document = arguments[0]
         return {"status": "sold", "remaining": 1, **request}
