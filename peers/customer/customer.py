@@ -314,11 +314,13 @@ class Customer:
         return outcome
 
     def purchases(self) -> list[Document]:
-        """Returns the outcomes of its purchases, the oldest first, with what was taken back since, in a town with
-        several posts each with its `area`: those that its record knows, so nothing without one."""
+        """Returns the outcomes of its purchases in this town, the oldest first, with what was taken back since, in a
+        town with several posts each with its `area`: those that its record knows, so nothing without one. Of what
+        earlier versions noted nobody knows where that was; it is there too."""
         told = self._record.told if self._record is not None else []
-        areas = sorted({each.area for each in told if each.town == self._town} | {self._area}) if told else []
-        return account.purchases(told, self.name, {area: partial(self.ask, area=area) for area in areas})
+        here = [each for each in told if each.town in ("", self._town)]
+        areas = sorted({each.area for each in here if each.town == self._town} | {self._area}) if here else []
+        return account.purchases(here, self.name, {area: partial(self.ask, area=area) for area in areas})
 
     def earnings(self) -> Earnings:
         """Returns what it has sold and earned at its post, and what it still has on offer there, as the books have
