@@ -34,6 +34,7 @@ DirOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
+MARKET_HELP = "lamport, vector, ring, replicated or warehouse: a set of settings (`bazaar settings`)."
 ELECTION_HELP = "How a trader is found: bully, ring, echo or lease."
 
 # The options of `bazaar run`.
@@ -55,7 +56,7 @@ MarketOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="lamport, vector, ring or replicated: a set of settings (`bazaar settings`).",
+        help=MARKET_HELP,
         rich_help_panel=_MARKET,
     ),
 ]

@@ -53,6 +53,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--stress: from 1 to {MOST_CUSTOMERS} customers")
         if not 0 < self.duration_s < math.inf:
             raise SettingsError("--duration: more than 0 seconds")
+        if not 0 < self.patience_s < math.inf:
+            raise SettingsError("--patience: more than 0 seconds")
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise SettingsError("--rate: more than 0 purchases a second")
 

@@ -85,8 +85,8 @@ class TwoPosts:
         return subprocess.run(command, input=says, capture_output=True, text=True, timeout=60, check=False)
 
     def shop_command(self, *arguments: str) -> list[str]:
-        """Of `ben`, unless another is named."""
-        name = () if "--name" in arguments else ("--name", "ben")
+        """Of `ben`, unless another is named, or many come."""
+        name = () if {"--name", "--stress"} & {*arguments} else ("--name", "ben")
         return [*BAZAAR, "shop", *arguments, *name, "--dir", str(self.directory)]
 
     def bought(self, area: str) -> set[str]:

@@ -30,11 +30,13 @@ def command(
         typer.Option(metavar="FILE", help="Where the authority's key is kept, with its certificate; tls/ca.key."),
     ] = None,
 ) -> int:
-    from peers.rpc.security.certificates import ensure_certificates
+    from peers.rpc.security.certificates import check_called, ensure_certificates
     from peers.rpc.security.tls import TlsFiles
     from peers.town.files.directory import Directory
 
     files = TlsFiles(Directory(directory).tls)
     made = ensure_certificates(files, host or (), authority_key=authority_key)
+    for each in host or ():  # A machine that was invited cannot make itself another.
+        check_called(files, each)
     print(f"certificates {'made' if made else 'are there already'}: {files.authority} and {files.member}")
     return 0

@@ -32,6 +32,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.given import never_with
 from peers.cli.optional_parts import check_there
 from peers.cli.options import ClockOption, GraphOption, JsonOption, RunElectionOption, SetOption, changes_of
 
@@ -40,6 +41,7 @@ _QUICK_S = 30.0
 
 
 def command(
+    context: typer.Context,
     duration: Annotated[float, typer.Option(metavar="S", help="Seconds of chaos.")] = 60.0,
     peers: Annotated[int, typer.Option(metavar="N", help="Peers the town begins with.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Draws the plan of faults; random if none is given.")] = None,
@@ -60,6 +62,8 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
 ) -> int:
+    if quick:
+        never_with(context, "--quick, half a minute,", "duration")
     check_there("chaos")  # What draws is needed only at the end, when the run would be lost without it.
     import random
 
@@ -71,7 +75,7 @@ def command(
     from peers.chaos.verdict import as_text
 
     options = ChaosOptions(
-        duration_s=min(duration, _QUICK_S) if quick else duration,
+        duration_s=_QUICK_S if quick else duration,
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
         kinds=choose_kinds(faults),

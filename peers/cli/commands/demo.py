@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.given import only_with
 from peers.cli.options import ReplicasOption
 
 _WIDTH = 90
@@ -24,6 +25,7 @@ _WIDTH = 90
 
 
 def command(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="failover or split-brain; none lists them.")] = None,
     directory: Annotated[
         Path | None,
@@ -38,6 +40,7 @@ def command(
     from peers.demos.registry import DEMOS, find_demo
 
     if name is None:
+        only_with(context, "demo without a name")
         for demo in DEMOS.values():
             print(f"{demo.name}: {demo.title}")
             print(textwrap.indent(textwrap.fill(demo.look_at, _WIDTH), "    "))

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from peers.cli.given import only_with
 from peers.cli.optional_parts import check_there
 from peers.cli.options import JsonOption
 
@@ -42,6 +43,7 @@ _OUT = Path("out")
 
 
 def command(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Which one, or all.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where data and figure go; out/NAME.")] = None,
     purchases: Annotated[
@@ -67,7 +69,10 @@ def command(
     from plots.results.experiments.kind import Options
 
     if name is None:
+        only_with(context, "experiment without a name")
         return _list()
+    if redraw:
+        only_with(context, "--redraw", "name", "out", "redraw", "as_json")
     for each in market or ():
         find_preset(each)
     options = Options(

@@ -8,7 +8,8 @@ The first machine of a town may invite, and so may each that was invited, unless
 `--no-right`: it does not hold the key of the town's authority then.
 
 With `--client NAME` the file is for a program that trades from outside, as `client-NAME`: it may look, buy and
-deposit in that name, and nothing else. Pyro5's own settings take the file as it is, and so does `bazaar shop`.
+deposit in that name, and nothing else, for as long as the town is there. Pyro5's own settings take the file as it is,
+and so does `bazaar shop`.
 
 **Examples**
 
@@ -25,6 +26,7 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.given import only_with
 from peers.cli.options import DirOption
 from peers.errors import SettingsError
 
@@ -32,6 +34,7 @@ _MOST_HOURS = 24 * 365
 
 
 def command(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the invitation.")],
     address: Annotated[
         str | None, typer.Argument(help="Address or name that others call the new machine by.")
@@ -46,8 +49,7 @@ def command(
     if not 0 < hours <= _MOST_HOURS:
         raise SettingsError(f"--hours {hours:g}: more than 0, up to {_MOST_HOURS}")
     if client is not None:
-        if address is not None or no_right:
-            raise SettingsError(f"--client {client}: is for who is no machine: give no address, and no --no-right")
+        only_with(context, f"the file of a client ({client}), who is no machine,", "out", "client", "directory")
         return _invite_client(client, out, directory)
     if address is None:
         raise SettingsError("say whom to invite: the address of a machine, or --client NAME")

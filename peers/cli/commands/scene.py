@@ -17,11 +17,14 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.given import only_with
+
 _WIDTH = 90
 """Letters in a line of the list."""
 
 
 def command(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Which scene; none lists them.")] = None,
     directory: Annotated[
         Path | None,
@@ -33,6 +36,7 @@ def command(
     from peers.scenes.registry import SCENES, find_scene
 
     if name is None:
+        only_with(context, "scene without a name")
         for market in dict.fromkeys(scene.market for scene in SCENES.values()):
             print(f"{market}:")
             for scene in SCENES.values():

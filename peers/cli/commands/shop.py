@@ -29,14 +29,17 @@ from typing import Annotated
 
 import typer
 
+from peers.cli.given import only_with
 from peers.cli.optional_parts import check_there
 from peers.cli.options import DirOption, JsonOption
 from peers.errors import SettingsError
 
 _LOAD = "Many customers"
+_OF_BOTH = ("directory", "nameserver", "area", "patience", "as_json")  # What one customer takes, and many do.
 
 
 def command(
+    context: typer.Context,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND", help="A command; none: those of the standard input.")
     ] = None,
@@ -70,9 +73,9 @@ def command(
     if stress is not None and client is not None:
         raise SettingsError("--stress: a client trades in one name only; run it on a machine of the town")
     if stress is not None:
+        only_with(context, "--stress", "stress", "rate", "duration", *_OF_BOTH)
         return _stress(stress, rate, duration, directory, nameserver, area, patience, as_json)
-    if rate is not None:
-        raise SettingsError("--rate is for many customers: say how many with --stress N")
+    only_with(context, "one customer, without --stress N,", "words", "name", "client", *_OF_BOTH)
     from peers.shop.session import ShopOptions, visit
 
     options = ShopOptions(

@@ -18,6 +18,9 @@ A seed and a commit give the same history on any machine.
 
 from __future__ import annotations
 
+import typer
+
+from peers.cli.given import only_with
 from peers.cli.options import (
     BeatsOption,
     ClockOption,
@@ -43,8 +46,13 @@ from peers.cli.options import (
     changes_of,
 )
 
+_TOWN = ("peers", "areas", "election", "clock", "graph", "set_")
+_FAULTS = ("only", "without", "rate")
+_MANY = ("seeds", "jobs", "save")
+
 
 def command(
+    context: typer.Context,
     seeds: SeedsOption = "1-1000",
     peers: PeersOption = None,
     areas: SharingOption = "",
@@ -70,28 +78,23 @@ def command(
     from rich.console import Console
 
     from peers.core.settings import Settings
-    from peers.errors import SettingsError
     from peers.simulator import terminal
     from peers.simulator.faults import FaultOptions, choose
     from peers.simulator.mixture.drawing import draw_mixed
     from peers.simulator.mixture.showing import show_mixture
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    one = "--file" if file is not None else "--replay" if replay is not None else ""
+    _check_given(context, one, exhaustive=exhaustive, mixture=mixture, trace=trace is not None)
     if exhaustive:
         return terminal.show_walks(console, election=election or Settings().election, most_states=states)
     changes = changes_of(set_ or (), election=election, clock=clock, graph=graph)
     options = choose(FaultOptions(), only=only, without=without, rates=rate)
     names = terminal.parse_areas(areas)
     if mixture:
-        if peers is not None or names or changes or file is not None or trace is not None:
-            raise SettingsError(
-                "--mixture draws peers, areas and settings: leave out what sets them, --file, --trace"
-            )
         if replay is not None:
             return terminal.show_replay(console, draw_mixed(replay, options), shiviz=shiviz, all_beats=beats)
         return show_mixture(console, terminal.parse_seeds(seeds), options, jobs=jobs, to=save, tally_at=tally)
-    if tally is not None:
-        raise SettingsError("--tally is for --mixture")
     peers = 5 if peers is None else peers
     scenario = terminal.scenario_of(replay, peers, options, file, changes=changes, areas=names)
     if trace is not None:
@@ -103,3 +106,22 @@ def command(
     return terminal.show_run(
         console, terminal.parse_seeds(seeds), peers, options, changes=changes, areas=names, jobs=jobs, to=save
     )
+
+
+def _check_given(context: typer.Context, one: str, *, exhaustive: bool, mixture: bool, trace: bool) -> None:
+    """Raises SettingsError for what would be passed over; `one`: the option that names one schedule, if one does."""
+    shown = ("trace",) if trace else ("shiviz", "beats")
+    played = {"--file": ("file", *shown), "--replay": ("replay", *_TOWN, *_FAULTS, *shown)}
+    if exhaustive:
+        only_with(context, "--exhaustive", "exhaustive", "election", "states")
+    elif mixture and one == "--replay":
+        only_with(context, "--mixture, which draws the town,", "mixture", "replay", *_FAULTS, "shiviz", "beats")
+    elif mixture:
+        only_with(context, "--mixture, which draws each town,", "mixture", *_MANY, *_FAULTS, "tally")
+    elif one:
+        only_with(context, one, *played[one])
+    elif trace:
+        only_with(context, "--trace", "trace", "seeds", *_TOWN, *_FAULTS)
+    else:
+        many = "a run without --replay, --file, --mixture or --exhaustive"
+        only_with(context, many, *_MANY, *_TOWN, *_FAULTS)

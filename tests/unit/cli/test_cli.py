@@ -47,7 +47,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["status"], "no town runs in"),
         (["audit"], "no town has been in"),
         (["invite", "--out", "x"], "or --client NAME"),
-        (["invite", "192.0.2.11", "--client", "anna", "--out", "x"], "give no address"),
+        (["invite", "192.0.2.11", "--client", "anna", "--out", "x"], "takes no ADDRESS"),
         (["shop", "look", "--client", "no-such.pem"], "cannot be used"),
         (["shop", "look", "--client", "x.pem", "--name", "anna"], "leave it out"),
         (["shop", "quit"], "quit ends a prompt or a pipe"),
