@@ -15,6 +15,11 @@ class BazaarError(Exception):
     """Something the user can act on. The message says what is wrong and what to do next."""
 
 
+class ToldToEnd(KeyboardInterrupt):
+    """The program was told to end, by SIGTERM or SIGHUP. It ends a command as a Ctrl-C does; but to a person at a
+    prompt a Ctrl-C ends only what is asked for or typed just now, and this ends the visit."""
+
+
 class SettingsError(BazaarError):
     """An option, a setting or an argument is unusable; nothing was started or changed."""
 

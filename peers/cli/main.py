@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from peers.books_address import without_secrets
 from peers.cli import commands
-from peers.errors import BazaarError, SettingsError
+from peers.errors import BazaarError, SettingsError, ToldToEnd
 from peers.output import forgive_output
 from peers.text import escaped, is_text
 from peers.traces import keep_trace
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # These signals end a command as a Ctrl-C does, for it still has processes of its own to end. One that was
         # started to ignore them (by nohup, say) goes on doing so.
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _hang_up if number == signal.SIGHUP else signal.default_int_handler)
+            signal.signal(number, _hang_up if number == signal.SIGHUP else _end)
     # A shell has the background jobs of scripts ignore this one, which nobody means: by `kill -INT` they end a town.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     out, err = forgive_output()
@@ -93,11 +93,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
+def _end(_number: int, _frame: object) -> NoReturn:
+    raise ToldToEnd
+
+
 def _hang_up(_number: int, _frame: object) -> NoReturn:
     """Ends the command once: the shell and the kernel both hang up when a window is closed, and the second of these
     must not interrupt what the command does at its end."""
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
-    raise KeyboardInterrupt
+    raise ToldToEnd
 
 
 def invoke(arguments: list[str]) -> int:

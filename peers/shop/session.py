@@ -14,7 +14,7 @@ from peers.customer.answers import News, TraderFound, TraderLost, Waiting
 from peers.customer.certificate import show_certificate
 from peers.customer.customer import Customer
 from peers.customer.record import record_in
-from peers.errors import BazaarError, SettingsError, TownError
+from peers.errors import BazaarError, SettingsError, ToldToEnd, TownError
 from peers.shop import sentences
 from peers.shop.commands import LEAVE, Command, command_in, parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply, failed
@@ -235,7 +235,8 @@ def _piped(given: TextIO | None) -> Iterator[str]:
 
 
 def _converse(session: _Session, teller: Teller, history: Path, prompt: str) -> None:
-    """Serves a person at a terminal, until Ctrl-D or `quit`. Ctrl-C ends what is being asked or typed."""
+    """Serves a person at a terminal, until Ctrl-D or `quit`. Ctrl-C ends what is being asked or typed; ToldToEnd is
+    raised, and ends the visit."""
     # Imported only here: a pipe needs none of it.
     from peers.shop.prompt import make_reader
 
@@ -248,6 +249,8 @@ def _converse(session: _Session, teller: Teller, history: Path, prompt: str) -> 
                 return
         except EOFError:
             return
+        except ToldToEnd:
+            raise
         except KeyboardInterrupt:
             if line:
                 session.interrupted()

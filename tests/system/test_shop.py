@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -250,13 +250,22 @@ class Terminal:
     def leaves(self) -> int:
         """Presses Ctrl-D until the visit has ended, as a person would: what is typed between two prompts the kernel
         interprets, and a Ctrl-D is gone then. Returns the exit code."""
-        began_s = pressed_s = time.monotonic()
-        while self._code is None:
-            now_s = time.monotonic()
-            assert now_s < began_s + DEADLINE_S, self.text
-            if now_s >= pressed_s:
+        pressed_s = time.monotonic()
+
+        def press() -> None:
+            nonlocal pressed_s
+            if time.monotonic() >= pressed_s:
                 self._press_ctrl_d()
-                pressed_s = now_s + 1
+                pressed_s = time.monotonic() + 1
+
+        return self.ends(press)
+
+    def ends(self, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """Waits until the visit has ended; returns the exit code."""
+        began_s = time.monotonic()
+        while self._code is None:
+            assert time.monotonic() < began_s + DEADLINE_S, self.text
+            meanwhile()
             self._read()
             ended, status = os.waitpid(self.pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if ended else None
@@ -325,6 +334,33 @@ def test_ctrl_c_stops_waiting_and_keeps_the_request(town: Town) -> None:
     done = shop(town, "again", "--name", "erik")
     assert done.returncode == 0, done.stderr
     assert len(sold_to(town, "erik")) <= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_at_its_prompt_when_it_is_told_to(town: Town, number: signal.Signals) -> None:
+    with Terminal(town, "--name", "fred") as terminal:
+        terminal.shows("fred>")
+        terminal.types("nonse")
+        terminal.shows("nonse")
+        os.kill(terminal.pid, number)
+        assert terminal.ends() == 130
+
+
+def test_what_is_asked_for_when_it_is_told_to_end_is_kept(town: Town) -> None:
+    with Terminal(town, "--name", "gina") as terminal:
+        terminal.shows("gina>")
+        frozen = town.signal(town.wait_for_trader(), signal.SIGSTOP)
+        try:
+            terminal.types("buy fish\r")
+            record = town.directory / "customers" / "gina.jsonl"
+            wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+            os.kill(terminal.pid, signal.SIGTERM)
+            assert terminal.ends() == 130
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+    done = shop(town, "again", "--name", "gina")
+    assert done.returncode == 0, done.stderr
+    assert len(sold_to(town, "gina")) <= 1
 
 
 # -- many, and the library ---------------------------------------------------------------------------------------
