@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from peers.text import whole_number
+
 
 def endpoint(host: str, port: int) -> str:
     """Returns `host:port`, or `[host]:port` for an address of IPv6."""
@@ -14,9 +16,10 @@ def split_endpoint(text: str) -> tuple[str, int]:
     """Takes apart what `endpoint` put together; ValueError if `text` is no host with a port from 1 to 65535."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    number = whole_number(port)
+    if not colon or not host or number is None or not 0 < number < 65536:
         raise ValueError(f"{text!r} is not host:port")
-    return host, int(port)
+    return host, number
 
 
 def is_endpoint(text: str) -> bool:

@@ -1,10 +1,13 @@
-"""Text that came from outside as bytes: arguments, what is typed, what comes through a pipe.
+"""Text that came from outside: arguments, what is typed, what comes through a pipe.
 
 Bytes that are no UTF-8 Python hands on as halves of surrogate pairs. Those look like text and are none: they can be
 neither sent nor stored, so they are refused where they come in.
 """
 
 from __future__ import annotations
+
+_MOST_DIGITS = 18
+"""No number of ours has more; one that has could be larger than the machine counts, or than Python reads."""
 
 
 def is_text(given: str) -> bool:
@@ -22,3 +25,9 @@ def escaped(given: str) -> str:
         return given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # Half a pair that stands for no byte: a program has made it.
         return given.encode("utf-8", "backslashreplace").decode()
+
+
+def whole_number(given: str) -> int | None:
+    """Returns the number that these digits are, None if they are none, or more than any number of ours has."""
+    is_number = given.isascii() and given.isdecimal() and len(given.lstrip("0")) <= _MOST_DIGITS
+    return int(given.lstrip("0") or "0") if is_number else None

@@ -7,8 +7,9 @@ import shlex
 
 import msgspec
 
+from peers.core.market.limits import MAX_QUANTITY
 from peers.errors import SettingsError
-from peers.text import escaped, is_text
+from peers.text import escaped, is_text, whole_number
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,9 @@ EVERYWHERE = "all"
 
 LEAVE = "quit"
 """What to say to leave, at a prompt or in a pipe."""
+
+_LONGEST_SHOWN = 60
+"""So many characters of a word are repeated where it is refused."""
 
 _ALIASES = {"exit": "quit", "q": "quit", "?": "help", "ls": "look", "deposit": "sell"}
 
@@ -103,6 +107,8 @@ def search_in(words: tuple[str, ...]) -> tuple[str | None, bool]:
 
 def quantity_in(word: str) -> int:
     """Returns the whole number in a word; SettingsError if there is none."""
-    if not (word.isascii() and word.isdigit()):
-        raise SettingsError(f"{word} is no quantity: a whole number, from 1")
-    return int(word)
+    number = whole_number(word)
+    if number is None:
+        said = word if len(word) <= _LONGEST_SHOWN else f"{word[:_LONGEST_SHOWN]}..."
+        raise SettingsError(f"{said} is no quantity: a whole number, from 1 to {MAX_QUANTITY}")
+    return number

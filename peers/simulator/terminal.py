@@ -25,6 +25,7 @@ from peers.simulator.runs.runner import Draw, Failure, Summary, run_seeds
 from peers.simulator.runs.shrink import shrink
 from peers.simulator.runs.sometimes import SOMETIMES
 from peers.simulator.scenario import Scenario, draw_scenario, load, save, settings_of
+from peers.text import whole_number
 
 MOST_SHRUNK = 3
 MOST_SHOWN = 5
@@ -33,10 +34,11 @@ MOST_SHOWN = 5
 
 def parse_seeds(text: str) -> range:
     """Returns the seeds of `7` or `1-10000`. SettingsError if it is neither, or empty."""
-    first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
+    begin, dash, end = text.partition("-")
+    first, last = whole_number(begin), whole_number(end if dash else begin)
+    if first is None or last is None:
         raise SettingsError(f"--seeds {text} is no range; write one seed, or two with a dash, such as 1-10000")
-    seeds = range(int(first), int(last or first) + 1)
+    seeds = range(first, last + 1)
     if not seeds:
         raise SettingsError(f"--seeds {text} is empty; the first seed comes first")
     return seeds

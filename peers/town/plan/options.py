@@ -15,6 +15,7 @@ from peers.books_address import ENVIRONMENT, address_from_environment
 from peers.core.names import ROLES, Role
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
+from peers.text import whole_number
 from peers.town.plan.areas import AreaPlan, check_areas, check_size, given_books
 from peers.town.plan.pace import timings
 from peers.town.plan.presets import find_preset
@@ -170,10 +171,11 @@ def parse_count(text: str) -> int:
 
 def parse_ports(text: str) -> tuple[int, int]:
     """Returns `--peer-ports FROM-TO` as two numbers; SettingsError in one line if it is no such range."""
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not last.isdecimal() or not 0 < int(first) <= int(last) < 65536:
+    begin, _, end = text.partition("-")
+    first, last = whole_number(begin), whole_number(end)
+    if first is None or last is None or not 0 < first <= last < 65536:
         raise SettingsError(f"--peer-ports {text}: expected FROM-TO, both from 1 to 65535, such as 9090-9119")
-    return int(first), int(last)
+    return first, last
 
 
 def check_ports(ports: tuple[int, int], n: int) -> None:
@@ -193,11 +195,12 @@ def parse_roles(text: str) -> tuple[Role, ...]:
     for part in text.split(","):
         kind, _, count = part.strip().partition("=")
         role = next((role for role in ROLES if kind in (role, f"{role}s")), None)
-        if role is None or not count.isdecimal():
+        many = whole_number(count)
+        if role is None or many is None or many > MAX_PEERS:
             raise SettingsError(
                 f"--roles {text}: expected buyers=N,sellers=N,merchants=N, such as buyers=3,sellers=2"
             )
-        roles += [role] * int(count)
+        roles += [role] * many
     return tuple(roles)
 
 

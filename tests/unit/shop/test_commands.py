@@ -55,10 +55,12 @@ def test_bytes_that_are_no_utf_8_are_no_command() -> None:
         parse("buy \ud800\n")
 
 
-@pytest.mark.parametrize("word", ["", "two", "1.5", "-1", "²"])
+@pytest.mark.parametrize("word", ["", "two", "1.5", "-1", "²", "9" * 5000])
 def test_a_quantity_is_a_whole_number(word: str) -> None:
-    with pytest.raises(SettingsError, match="no quantity"):
+    with pytest.raises(SettingsError, match="no quantity") as refused:
         quantity_in(word)
+    assert len(str(refused.value)) < 200
+    assert quantity_in("12") == quantity_in("0" * 5000 + "12") == 12
 
 
 def test_a_search_is_of_the_own_area_or_of_all() -> None:
