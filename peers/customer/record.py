@@ -17,7 +17,8 @@ import errno
 import fcntl
 import os
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -342,4 +343,39 @@ def _line_of(told: Told) -> _Line:
 
 def record_in(directory: Path, name: str) -> AskedRecord:
     """Opens the record of a customer in a town's directory; see AskedRecord. TownError likewise."""
-    return AskedRecord(directory / "customers" / f"{name.replace(':', '_')}.jsonl", name)
+    shared = directory / "customers" / _shared_name(name)
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):  # What is wrong is said when it is opened.
+        _set_apart(shared)
+    return AskedRecord(_path_of(shared.parent, name), name)
+
+
+def _path_of(folder: Path, name: str) -> Path:
+    """The file of a customer, and of no other: no name has a `%` in it."""
+    return folder / f"{name.replace(':', '%3A')}.jsonl"
+
+
+def _shared_name(name: str) -> str:
+    return f"{name.replace(':', '_')}.jsonl"
+
+
+def _set_apart(shared: Path) -> None:
+    """Gives a file its customer's own name. Earlier versions had `a:b` and `a_b` share one, so that who came second
+    was refused for ever. OSError, or what reading raises, where there is none, or it cannot be."""
+    with shared.open("rb") as file:
+        owner = msgspec.json.decode(file.readline(), type=_Header).customer
+    own = _path_of(shared.parent, owner)
+    if own == shared or _shared_name(owner) != shared.name:
+        return
+    with _locked(shared), _locked(own):  # Whoever uses one of the two has its lock: it stays as it is then.
+        if not own.exists():
+            shared.rename(own)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)

@@ -109,6 +109,28 @@ def test_what_cannot_be_understood_is_refused_and_left_as_it_is(path: Path, cont
     assert path.read_bytes() == content
 
 
+def test_customers_whose_names_look_alike_have_a_record_each(tmp_path: Path) -> None:
+    with record_in(tmp_path, "a:b") as one, record_in(tmp_path, "a_b") as other:
+        one.asked(purchase(1))
+        other.asked(purchase(2))
+    with record_in(tmp_path, "a_b") as other, record_in(tmp_path, "a:b") as one:
+        assert (ids_of(one), ids_of(other)) == (["me-1"], ["me-2"])
+
+
+@pytest.mark.parametrize("first", ["a:b", "a_b"])
+def test_a_record_that_earlier_versions_had_where_anothers_is_stays_its_owners(tmp_path: Path, first: str) -> None:
+    shared = tmp_path / "customers" / "a_b.jsonl"
+    with AskedRecord(shared, "a:b") as record:
+        record.asked(purchase(1))
+        with pytest.raises(TownError, match="another shop of the customer a_b is open here"):
+            record_in(tmp_path, "a_b")
+        assert ids_of(record) == ["me-1"]
+    with record_in(tmp_path, first) as record:
+        assert ids_of(record) == (["me-1"] if first == "a:b" else [])
+    with record_in(tmp_path, "a:b") as one, record_in(tmp_path, "a_b") as other:
+        assert (ids_of(one), ids_of(other)) == (["me-1"], [])
+
+
 def test_it_does_not_grow_for_ever(path: Path) -> None:
     with opened(path) as record:
         record.asked(purchase(0))
