@@ -11,7 +11,7 @@ import pytest
 from peers.customer import CircuitOpen, Customer, NoAnswer, RefusedLater
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.record import AskedFor, AskedRecord, record_in
-from peers.errors import BadRequest
+from peers.errors import BadRequest, PostClosed
 from peers.rpc.forms.public_form import Document
 
 NOBODY = 9  # The port called discard, where nothing listens on any machine of ours.
@@ -70,6 +70,22 @@ def test_what_was_sent_is_kept_when_nobody_is_there_to_ask_again(tmp_path: Path)
         assert ids(record) == ["a-1"]
     with record_in(tmp_path, "anna") as record:
         assert ids(record) == ["a-1"]
+
+
+def test_that_nobody_answers_is_said_with_what_to_do() -> None:
+    """Who only looked has no id to ask again with, and need not fear that something was done."""
+    with Customer("127.0.0.1", NOBODY, name="anna", clock="lamport") as anna:
+        looks: tuple[Callable[[], object], ...] = (
+            lambda: anna.search(within_s=0.1),
+            lambda: anna.trader(within_s=0.1),
+            lambda: anna.outcome("a-1", within_s=0.1),
+        )
+        for look in looks:
+            with pytest.raises(NoAnswer, match="nothing was bought or sold by that, so ask again as you like"):
+                look()
+        with pytest.raises(NoAnswer, match="not known, so ask again with the same id"):
+            anna.buy("fish", request_id="a-1", within_s=0.1)
+    assert "id" not in str(NoAnswer("browse in north", 1.0, PostClosed(why="too many"))).split()
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
