@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import msgspec
 
@@ -15,6 +15,7 @@ from peers.customer.certificate import show_certificate
 from peers.customer.customer import Customer
 from peers.customer.record import record_in
 from peers.errors import BazaarError, SettingsError, ToldToEnd, TownError
+from peers.output import forgiving
 from peers.shop import sentences
 from peers.shop.commands import LEAVE, Command, command_in, parse
 from peers.shop.counter import DONE, NOT_DONE, NOT_KNOWN, Counter, Reply, failed
@@ -104,9 +105,15 @@ class Teller:
 
     def __init__(self, *, as_json: bool, is_prompt: bool) -> None:
         self._as_json = as_json
-        self._out = Console()
+        self._stream = forgiving(sys.stdout)
+        self._out = Console(out=cast("TextIO", self._stream))
         self._side = self._out if is_prompt and not as_json else Console(out=sys.stderr)
         self._last_news = ""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody may read what it says."""
+        return not self._stream.is_reader_gone
 
     def reply(self, reply: Reply) -> None:
         """Says what came of a command."""
@@ -189,10 +196,14 @@ class _Session:
         return True
 
     def serve_lines(self, lines: Iterable[str]) -> None:
-        """Serves one line after another, until they end or one says `quit`; that they cannot be read is said."""
+        """Serves one line after another, until they end or one says `quit`, or nobody reads the answers any more;
+        that they cannot be read is said."""
         try:
             for line in lines:
                 if not self.serve_line(line):
+                    break
+                if not self._teller.is_heard:
+                    self._teller.warn("nobody reads the answers any more, so nothing more is done")
                     break
         except SettingsError as error:
             self._say(failed("", error))

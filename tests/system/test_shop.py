@@ -98,6 +98,27 @@ def test_what_cannot_be_read_from_a_pipe_is_said_and_the_rest_is_served(town: To
     assert subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], timeout=60, check=False).returncode == 0
 
 
+def test_it_buys_no_more_when_nobody_reads_the_answers_any_more(town: Town) -> None:
+    """Its lines never end. It may not see at once that the reader has gone, but it does."""
+    command = [*BAZAAR, "shop", "--dir", str(town.directory), "--name", "jack"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as visit:
+        assert visit.stdin is not None
+        assert visit.stdout is not None
+        assert visit.stderr is not None
+        visit.stdin.write(b"buy fish\n")
+        visit.stdin.flush()
+        assert visit.stdout.readline().startswith(b"you bought 1 fish")
+        visit.stdout.close()
+        with suppress(BrokenPipeError):
+            for _ in range(100_000):
+                visit.stdin.write(b"buy fish\n")
+        assert b"nobody reads the answers any more" in visit.stderr.read()
+        assert visit.wait(DEADLINE_S) == 0
+        with suppress(BrokenPipeError):
+            visit.stdin.close()
+    assert len(sold_to(town, "jack")) <= 3
+
+
 def test_one_command_for_programs(town: Town) -> None:
     host, port = nameserver(town)
     done = shop(town, "buy", "fish", "--json", "--name", "ben", "--nameserver", f"{host}:{port}")
