@@ -15,7 +15,8 @@ from peers.core.market.limits import checked
 from peers.core.names import rank_of
 from peers.endpoints import split_endpoint
 from peers.errors import BadRequest, SettingsError, TownError
-from peers.rpc.security.tls import TlsFiles, secure
+from peers.rpc.rpc_connection import NobodyListens
+from peers.rpc.security.tls import TlsFiles, is_secured, secure
 from peers.town.files.directory import Directory
 from peers.town.plan.areas import read_areas
 from peers.town.speaking import speak_to
@@ -38,6 +39,8 @@ def find_town(directory: Path, nameserver: str | None, *, is_client: bool = Fals
     there is none, or it does not answer, SettingsError if `nameserver` is no address, or the town is of another
     version."""
     here = Directory(directory)
+    where: tuple[str, int]
+    journals: Directory | None
     if nameserver is None:
         state = here.running_town()
         if state is None or not state.nameserver_port:
@@ -45,14 +48,40 @@ def find_town(directory: Path, nameserver: str | None, *, is_client: bool = Fals
                 f"no town runs in {here.path}: start one (bash run.sh localhost 6), name its place with --dir, or "
                 "say where a name server is: --nameserver HOST:PORT"
             )
-        return _place(*speak_to(state, here, is_client=is_client), here)
+        where, journals = speak_to(state, here, is_client=is_client), here
+    else:
+        where, journals = _endpoint(nameserver), None
+        if here.tls.is_dir() and not is_client:
+            secure(TlsFiles(here.tls))
     try:
-        host, port = split_endpoint(nameserver)
+        return _place(*where, journals)
+    except TownError as error:
+        is_known = nameserver is None and not is_client  # The town's own file says what it speaks.
+        if is_known or isinstance(error.__cause__, NobodyListens):
+            raise
+        raise TownError(f"{error}; {_spoken(here, is_client=is_client)}") from error
+
+
+def _endpoint(nameserver: str) -> tuple[str, int]:
+    try:
+        return split_endpoint(nameserver)
     except ValueError as error:
         raise SettingsError(f"--nameserver: {error}") from error
-    if here.tls.is_dir() and not is_client:
-        secure(TlsFiles(here.tls))
-    return _place(host, port, None)
+
+
+def _spoken(here: Directory, *, is_client: bool) -> str:
+    """Says whether TLS was spoken, and why, to whoever was not understood: whether the town does, only it knows."""
+    if is_client:
+        return "TLS was spoken, by the file of --client: if that town has no certificates, leave it out"
+    if is_secured():
+        return (
+            f"TLS was spoken, for {here.tls} has certificates: if that town has none, or others, name another --dir, "
+            "or come with --client FILE"
+        )
+    return (
+        "TLS was not spoken: if that town has certificates, come with --client FILE (bazaar invite --client), or "
+        "name the --dir of one of its machines"
+    )
 
 
 def _place(host: str, port: int, directory: Directory | None) -> Place:

@@ -145,6 +145,28 @@ def test_what_cannot_be_is_said_in_a_line(town: Town, tmp_path: Path, capsys: py
         assert said.count("\n") == 1
 
 
+def test_who_speaks_tls_to_a_town_that_does_not_is_told_so(town: Town, tmp_path: Path) -> None:
+    """Certificates of another town lie in the directory: that is how it is known what to speak."""
+    host, port = nameserver(town)
+    at = ("--nameserver", f"{host}:{port}", "--dir", str(tmp_path))
+    assert shop(town, "trader", *at).returncode == 0
+    file = str(tmp_path / "anna.pem")
+    for command in (("certs",), ("invite", "--client", "anna", "--out", file)):
+        assert subprocess.run([*BAZAAR, *command, "--dir", str(tmp_path)], timeout=60, check=False).returncode == 0
+    mute = shop(town, "trader", *at)
+    assert mute.returncode == 2
+    assert f"TLS was spoken, for {tmp_path / 'tls'} has certificates: if that town has none" in mute.stderr
+    for where in (at, ()):
+        client = shop(town, "trader", *where, "--client", file)
+        assert client.returncode == 2
+        assert (
+            "TLS was spoken, by the file of --client: if that town has no certificates, leave it out" in client.stderr
+        )
+    nobody = shop(town, "trader", "--nameserver", "127.0.0.1:9", "--dir", str(tmp_path))
+    assert nobody.returncode == 2
+    assert "TLS" not in nobody.stderr
+
+
 def test_bought_is_said_though_the_disk_has_no_room_to_note_it(town: Town, tmp_path: Path) -> None:
     """What is asked goes into the last block of the disk, and what is told does not."""
     host, port = nameserver(town)

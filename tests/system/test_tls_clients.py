@@ -236,3 +236,10 @@ with Customer("{names["host"]}", {names["port"]}, name=show_certificate("{tmp_pa
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "client-dora client-dora\n", done.stderr
+
+
+def test_who_comes_to_the_shop_without_a_certificate_is_told_what_it_lacks(town: Town, tmp_path: Path) -> None:
+    names = town[1]["nameserver"]
+    done = bazaar("shop", "trader", "--nameserver", f"{names['host']}:{names['port']}", "--dir", tmp_path)
+    assert done.returncode == 2
+    assert "TLS was not spoken: if that town has certificates, come with --client FILE" in done.stderr
