@@ -53,6 +53,12 @@ def call(
     return message(protocol.MSG_INVOKE, serializer, payload, flags=flags)
 
 
+def hello_to(target: str) -> bytes:
+    """The greeting of any client."""
+    hello = serializers.serializers_by_id[JSON].dumps({"handshake": "hello", "object": target})
+    return message(protocol.MSG_CONNECT, JSON, hello)
+
+
 class RawCaller:
     """A connection to `where`, over TLS with a `context`; greeted once `greet` returns."""
 
@@ -78,8 +84,7 @@ class RawCaller:
 
     def greet(self, target: str) -> Self:
         """Greets as any client does; ConnectionError if it is not greeted back."""
-        hello = serializers.serializers_by_id[JSON].dumps({"handshake": "hello", "object": target})
-        self.sock.sendall(message(protocol.MSG_CONNECT, JSON, hello))
+        self.sock.sendall(hello_to(target))
         answer = self.answer()
         if answer is None or answer[0] != protocol.MSG_CONNECTOK:
             raise ConnectionError(f"not greeted: {answer}")

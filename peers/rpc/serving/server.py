@@ -111,10 +111,12 @@ class _Daemon(Daemon):  # type: ignore[misc]
         here = [each for each in list(self._watched) if not each.is_ending]
         if len(here) < self._most:
             return True
-        idle = [each for each in here if each.rank is None and not (each.owed or each.has_read_ahead)]
-        if not idle:
+        # Whoever has stopped in the middle of a message waits for nothing, any more than who has said nothing.
+        idle = [each for each in here if not each.owed and (each in self._midway or not each.has_read_ahead)]
+        strangers = [each for each in idle if each.rank is None]
+        if not strangers:
             return False
-        min(idle, key=lambda each: each.heard_s).hang_up()
+        min(strangers, key=lambda each: each.heard_s).hang_up()
         return True
 
     def _end_stalled(self) -> float | None:
@@ -165,7 +167,12 @@ class _Daemon(Daemon):  # type: ignore[misc]
             self._midway.pop(connection, None)
             self._reactor.remove(connection.sock)
             self._employ(connection)
-        elif connection not in self._midway:
+        else:
+            self._expect_the_rest(connection)
+
+    def _expect_the_rest(self, connection: ServedConnection) -> None:
+        """Gives a caller a while for the rest of a message of which a part has come."""
+        if connection not in self._midway:
             self._midway[connection] = time.monotonic() + STALLED_S
             self._door.look_again()
 
@@ -235,8 +242,11 @@ class _Daemon(Daemon):  # type: ignore[misc]
         """Serves what has come meanwhile, or watches; ProtocolError if that is nothing that is taken."""
         if connection.has_read_ahead and connection.has_message():
             self._employ(connection)
-        else:
-            self._reactor.add(connection.sock, partial(self._on_readable, connection))
+            return
+        # What came in one piece with the message before it may be a part of one, and nothing else may ever come.
+        if connection.has_read_ahead:
+            self._expect_the_rest(connection)
+        self._reactor.add(connection.sock, partial(self._on_readable, connection))
 
     # -- the end -------------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from Pyro5.client import BatchProxy, Proxy
 
 from peers.rpc.rpc_connection import RpcConnection
 from peers.rpc.serving import served_connection, server
+from peers.rpc.transport import CALL, HEADER, MAGIC, MAX_CALL
 from tests.contract.rpc.served import Served
-from tests.helpers.raw_caller import JSON, call, message
+from tests.helpers.raw_caller import JSON, call, hello_to, message
 from tests.helpers.silent_callers import is_sent_away, silent_callers
 from tests.helpers.waiting import wait_until
 
@@ -30,6 +31,22 @@ def test_a_connection_may_be_idle_but_not_stop_in_the_middle(served: Served, mon
             assert is_sent_away(stalled)
         assert is_sent_away(ungreeted)
         assert patient.echo(2) == 2
+
+
+TOO_LARGE = HEADER.pack(CALL, 0, 1, 2 * MAX_CALL, 0, MAGIC)
+
+
+@pytest.mark.parametrize("half", [b"P", call("target", "echo", (1,))[:-1], TOO_LARGE], ids=["byte", "call", "header"])
+def test_nor_may_it_stop_in_the_middle_of_what_it_sent_in_one_piece_with_a_message(
+    served: Served, monkeypatch: pytest.MonkeyPatch, half: bytes
+) -> None:
+    monkeypatch.setattr(server, "STALLED_S", 0.1)
+    hello = hello_to("target")
+    for whole in (hello, hello + call("target", "echo", (1,))):
+        with socket.create_connection(served.address, timeout=5) as stalled:
+            stalled.sendall(whole + half)
+            assert is_sent_away(stalled)
+    wait_until(lambda: not served.server.connections(), what="nothing is left of them")
 
 
 def _dribble(slow: socket.socket, asked: bytes) -> None:
@@ -76,6 +93,16 @@ def test_the_stranger_that_has_said_nothing_for_longest_makes_room(
         assert neighbour.call("echo", 1) == 1
         idle[-1].sendall(call("target", "echo", (1,)))
         assert idle[-1].recv(100)
+
+
+def test_those_that_stop_in_the_middle_make_room_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.server._daemon, "_most", 5)
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stalled = stack.enter_context(served.greeted())
+            stalled.sendall(call("target", "echo", (1,))[:-1])
+        newcomer = stack.enter_context(contextlib.closing(RpcConnection(served.uri, 5.0)))
+        assert newcomer.call("echo", 2) == 2
 
 
 @pytest.mark.parametrize(
