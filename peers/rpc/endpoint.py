@@ -309,7 +309,7 @@ class PeerEndpoint:
         if answer.connection is not None:
             check_sender(answer.connection, parcel, partial(self._home_of_sender, answer))
             answer.connection.rank = parcel.sender
-        answer.give(wire.pack(self._peer.deliver(parcel)), large=True)
+        answer.give(wire.pack(self._peer.deliver(parcel)))
 
     def _home_of_sender(self, answer: CallAnswer, rank: int) -> str | None:
         """Where the peer of a rank is. One of another area is not known here, and is looked up, once a connection."""

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from Pyro5 import errors, protocol
@@ -62,6 +63,8 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         # When something came last, in monotonic seconds.
         self.heard_s = time.monotonic()
         self.is_new_to_tls = self._is_tls = isinstance(sock, ssl.SSLSocket)
+        # The answers that have not gone out yet, each where the one before it ends; who sends has the lock.
+        self._unsent: deque[bytes | memoryview] = deque()
         self._sending = threading.Lock()
         # OpenSSL lets one thread at a time use a connection.
         self._using = threading.Lock()
@@ -69,8 +72,6 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         self._read = bytearray()
         # A message that is too large, while it runs through.
         self._refused: TooLarge | None = None
-        # Whether a thread is sending what of an answer did not go out at once.
-        self._finishing = False
         self.is_ending = False
 
     def shake_hands(self) -> int | None:
@@ -100,22 +101,40 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     def send(self, data: bytes) -> None:
         """Sends an answer; answers of several threads never mix. ConnectionClosedError or TimeoutError if it cannot
         be sent, the latter also to a caller that takes too long to read it."""
-        with self._sending:
-            self._send_waiting(data)
+        self._unsent.append(data)
+        self._send_all()
 
-    def _send_waiting(self, data: bytes) -> None:
+    def _send_all(self) -> None:
+        while self._unsent:  # Another thread may leave something here just before the lock is let go.
+            with self._sending:
+                self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Sends all of the answer that comes first, and waits for the caller to read it."""
         due_s = time.monotonic() + (STALLED_S if self.greeted else 0.0)
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._send_some(rest) :]
-            except OSError as error:
-                raise errors.ConnectionClosedError(f"sending: {error}") from error
-            left_s = due_s - time.monotonic()
-            if rest and (left_s <= 0 or not self._wait_until_it_can_send(left_s)):
-                raise errors.TimeoutError("sending: timeout")
+        try:
+            while not self._send_first():
+                left_s = due_s - time.monotonic()
+                if left_s <= 0 or not self._wait_until_it_can_send(left_s):
+                    raise errors.TimeoutError("sending: timeout")
+        except OSError as error:
+            raise errors.ConnectionClosedError(f"sending: {error}") from error
 
-    def _send_some(self, data: memoryview | bytes) -> int:
+    def _send_first(self) -> bool:
+        """Sends what goes out at once of the answer that comes first; returns whether nothing is left of it. OSError
+        if nothing ever will."""
+        if not self._unsent:
+            return True  # Another thread has sent it meanwhile.
+        rest = memoryview(self._unsent[0])
+        while rest and (sent := self._send_some(rest)):  # TLS takes a record at a time.
+            rest = rest[sent:]
+        if rest:
+            self._unsent[0] = rest
+            return False
+        self._unsent.popleft()
+        return True
+
+    def _send_some(self, data: memoryview) -> int:
         """Sends what goes out at once; returns how much that was. OSError if nothing ever will."""
         sent: int
         try:
@@ -141,6 +160,11 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
     @property
     def has_read_ahead(self) -> bool:
         return bool(self._read) or self._refused is not None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether some of an answer has not gone out yet."""
+        return bool(self._unsent)
 
     def read_at_hand(self) -> None:
         """Reads what has come; ConnectionClosedError if that is the end."""
@@ -216,37 +240,40 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
         del self._read[: HEADER.size + len(payload)]
 
     def send_at_once(self, data: bytes, finish: Finish | None = None) -> None:
-        """Sends an answer without ever waiting.
+        """Sends an answer without ever waiting, be it for the caller or for another thread that sends to it: that one
+        sends this answer too.
 
         If a caller reads slowly, `finish` is given the task of sending the rest; without `finish` such a caller loses
         the connection.
         """
-        with self._sending:
-            try:
-                sent = -1 if self._finishing else self._send_in_pieces(data)
-            except OSError:
-                sent = -1
-            if sent == len(data):
-                return
-            if finish is None or sent < 0:
-                self.hang_up()
-                return
-            self._finishing = True
-        finish(lambda: self._finish(data[sent:]))
-
-    def _send_in_pieces(self, data: bytes) -> int:
-        """As `_send_some`; TLS takes a record at a time."""
-        sent = self._send_some(data)
-        while self._is_tls and sent < len(data) and (more := self._send_some(data[sent:])):
-            sent += more
-        return sent
-
-    def _finish(self, rest: bytes) -> None:
+        self._unsent.append(data)
         try:
-            self.send(rest)
+            is_sent = self._send_at_hand()
+        except OSError:
+            self.hang_up()
+            return
+        if is_sent:
+            return
+        if finish is None:
+            self.hang_up()
+        else:
+            finish(self._finish)
+
+    def _send_at_hand(self) -> bool:
+        """Sends what goes out at once; returns whether nothing is left, but to another thread that sends just now."""
+        while self._unsent and self._sending.acquire(blocking=False):
+            try:
+                if not self._send_first():
+                    return False
+            finally:
+                self._sending.release()
+        return True
+
+    def _finish(self) -> None:
+        try:
+            self._send_all()
         except errors.CommunicationError:
             self.hang_up()
-        self._finishing = False
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -267,7 +294,7 @@ class ServedConnection(SocketConnection):  # type: ignore[misc]
 class LaterAnswer:
     """The answer that one call will get, once and from any thread, without a thread that waits for it.
 
-    `finish` is for large answers; see `ServedConnection.send_at_once`.
+    `finish` is for callers that read slowly; see `ServedConnection.send_at_once`.
     """
 
     __slots__ = ("_finish", "_seq", "connection")
@@ -280,17 +307,17 @@ class LaterAnswer:
         self._finish = finish
         connection.owed = True
 
-    def give(self, answer: object, *, large: bool = False) -> None:
-        """Answers the call; `large`: with what a caller may take a while to read."""
-        self._send(0, pack(answer), self._finish if large else None)
+    def give(self, answer: object) -> None:
+        """Answers the call."""
+        self._send(0, pack(answer))
 
     def fail(self, error: WireError | ServerFault) -> None:
         """Answers the call with an error."""
-        self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)), None)
+        self._send(protocol.FLAGS_EXCEPTION, pack(error_form(error)))
 
-    def _send(self, flags: int, packed: bytes, finish: Finish | None) -> None:
+    def _send(self, flags: int, packed: bytes) -> None:
         self.connection.owed = False  # This comes first, for the next call may come at once.
-        self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), finish)
+        self.connection.send_at_once(message(ANSWER, flags, self._seq, packed), self._finish)
 
 
 class AwaitedAnswer:
@@ -306,9 +333,8 @@ class AwaitedAnswer:
         self._answer: object = None
         self._error: WireError | None = None
 
-    def give(self, answer: object, *, large: bool = False) -> None:
-        """Answers the call; how large the answer is does not matter to a thread that waits anyway."""
-        del large
+    def give(self, answer: object) -> None:
+        """Answers the call."""
         self._answer = answer
         self._given.ring()
 

@@ -148,7 +148,8 @@ class _Daemon(Daemon):  # type: ignore[misc]
     def _take_in(self, connection: ServedConnection) -> Afterwards | None:
         """Answers what it can, leaves to a thread what may take long, and waits for the rest of what is not whole."""
         tasks: list[Afterwards] = []
-        while not connection.owed and (call := connection.plain_call()) is not None:
+        # Whoever does not read its answers is answered further by a thread, which waits for that.
+        while not (connection.owed or connection.has_unsent) and (call := connection.plain_call()) is not None:
             try:
                 task = self._answer_without_thread(connection, *call)
             except MayWait:

@@ -299,7 +299,7 @@ def uri() -> Iterator[str]:
         "127.0.0.1",
         Target(),
         "target",
-        handlers={"fill": lambda later, given, _: later.give("x" * given[0], large=True)},
+        handlers={"fill": lambda later, given, _: later.give("x" * given[0])},
     )
     server.start()
     yield server.uri
