@@ -25,7 +25,7 @@ from nameserver.names import (
 from peers.core.membership.members import Member
 from peers.endpoints import endpoint
 from peers.errors import TownError, WireError
-from peers.rpc.rpc_connection import CallFailed, Garbled, RpcConnection
+from peers.rpc.rpc_connection import CallFailed, Faulted, RpcConnection
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ class NameServerClient:
     def _look_up(self, name: str) -> tuple[str, dict[str, str]] | None:
         try:
             found = self._connection.call("lookup", name, return_metadata=True)
-        except Garbled:  # A name server answers with an error of Pyro5's when there is no such name.
+        except Faulted:  # A name server answers with an error of Pyro5's when there is no such name.
             return None
         except (CallFailed, WireError) as error:
             raise self._failed(error) from error
@@ -192,6 +192,8 @@ class NameServerClient:
     def _failed(self, error: CallFailed | WireError) -> TownError:
         if isinstance(error, WireError):
             return TownError(f"the name server at {self._where} refuses: {error}")
+        if isinstance(error, Faulted):
+            return TownError(f"the name server at {self._where} has failed: {error}")
         self.close()
         return TownError(f"no name server answers at {self._where} ({error})")
 

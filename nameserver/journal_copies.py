@@ -18,7 +18,7 @@ from db.audit.journals import Extent, journal_path
 from nameserver.journal_names import JOURNALS_OBJECT, LONGEST_LINE, check_names, listed
 from peers.endpoints import split_endpoint
 from peers.errors import TownError, WireError
-from peers.rpc.rpc_connection import AnotherListens, CallFailed, NobodyListens, RpcConnection, Silent
+from peers.rpc.rpc_connection import AnotherListens, CallFailed, Faulted, NobodyListens, RpcConnection, Silent
 
 _TAIL_BYTES = 1 << 16
 """Of the last line of a copy so many bytes are looked at, to see that it is the beginning of what is there now."""
@@ -107,6 +107,8 @@ class Source:
             raise TownError("it does not answer") from error
         except AnotherListens as error:
             raise TownError("it has an older version") from error
+        except Faulted as error:
+            raise TownError(f"it has failed ({error})") from error
         except CallFailed as error:
             raise TownError(f"it does not answer ({error})") from error
         except WireError as error:

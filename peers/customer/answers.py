@@ -41,6 +41,12 @@ class TraderLost(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class TraderFaulted(msgspec.Struct, frozen=True, kw_only=True):
+    """The trader answered that it failed at what it was asked; whoever is trader is asked again, with the same id."""
+
+    trader: str
+
+
 class TraderFound(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody in office was found, and is asked from now on. `after` is who was asked before, empty for nobody."""
 
@@ -55,5 +61,5 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-News = TraderLost | TraderFound | Waiting
+News = TraderLost | TraderFaulted | TraderFound | Waiting
 OnNews = Callable[[News], None]

@@ -3,8 +3,8 @@
 There is one for a town, not one for each address in it. That a trader dies is what a town is made for: the next one
 is found through the name server, and the cost of a dead address is one refused connection. What a caller needs to
 know is whether it is any use to ask this town at all. So what counts is that a try was answered by nobody, neither
-name server nor trader; a refusal is an answer. And silence counts only once it has lasted longer than a failover
-takes.
+name server nor trader; a refusal is an answer, and so is a fault. And silence counts only once it has lasted longer
+than a failover takes.
 """
 
 from __future__ import annotations

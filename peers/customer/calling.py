@@ -9,14 +9,14 @@ from random import Random
 from typing import Any
 
 from nameserver.client import NameServerClient
-from peers.customer.answers import News, OnNews, TraderFound, TraderLost, Waiting
+from peers.customer.answers import News, OnNews, TraderFaulted, TraderFound, TraderLost, Waiting
 from peers.customer.backoff import Backoff
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.errors import CircuitOpen, NoAnswer
 from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
 from peers.rpc.forms.public_form import Document
-from peers.rpc.rpc_connection import AnotherListens, CallFailed, NobodyListens, RpcConnection
+from peers.rpc.rpc_connection import AnotherListens, CallFailed, Faulted, NobodyListens, RpcConnection
 
 _LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.
 
@@ -27,6 +27,8 @@ class _Post:
     def __init__(self, area: str) -> None:
         self.area = area
         self.trader_name = ""
+        # Whether it was last told that nobody is, so that whoever is found is news.
+        self.is_lost = True
         self.connection: RpcConnection | None = None
 
     def drop(self) -> None:
@@ -133,6 +135,11 @@ class TraderCalls:
             self._breaker.succeeded()  # A refusal is an answer.
             self._take_in(post, error)
             raise
+        except Faulted:
+            self._breaker.succeeded()  # So is this. But it may be one out of office: it is looked up anew.
+            post.drop()
+            self._tell(TraderFaulted(trader=post.trader_name))
+            raise
         except (CallFailed, TownError) as error:
             self._breaker.failed(time.monotonic())
             self._lose_trader(post, str(error))
@@ -179,8 +186,11 @@ class TraderCalls:
     def _greet(self, post: _Post, status: Document) -> None:
         if post is self._own:  # The clock of another market may be far ahead of this one's, which would refuse it.
             self._on_status(status)
-        if status.get("in_office") is True:
-            before, post.trader_name = post.trader_name, str(status.get("name", ""))
+        if status.get("in_office") is not True:
+            return
+        before, post.trader_name = post.trader_name, str(status.get("name", ""))
+        if post.is_lost or before != post.trader_name:
+            post.is_lost = False
             self._tell(TraderFound(trader=post.trader_name, term=int(status.get("term", 0)), after=before))
 
     def _take_in(self, post: _Post, error: WireError) -> None:
@@ -192,6 +202,7 @@ class TraderCalls:
     def _lose_trader(self, post: _Post, why: str) -> None:
         """The next try looks up anew who is in office."""
         post.drop()
+        post.is_lost = True
         self._tell(TraderLost(trader=post.trader_name, why=why))
 
     def _tell(self, news: News) -> None:

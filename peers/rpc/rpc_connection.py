@@ -67,6 +67,10 @@ class Garbled(CallFailed):
     """What came back is not an answer: the other side misbehaves."""
 
 
+class Faulted(CallFailed):
+    """The other side is there, and answered that it failed at the call."""
+
+
 class RpcConnection:
     """A connection to one object, made when first needed and again after a failure.
 
@@ -106,7 +110,8 @@ class RpcConnection:
         return connection
 
     def call(self, method: str, *arguments: object, **named: object) -> Any:
-        """Calls a method there; raises WireError as answered, CallFailed, or Garbled for what is no answer."""
+        """Calls a method there; raises WireError as answered, CallFailed, Garbled for what is no answer, Faulted
+        for the answer that it failed."""
         connection = self._connection or self._connect()
         self._seq = seq = (self._seq + 1) & 0xFFFF
         try:
@@ -123,10 +128,12 @@ class RpcConnection:
             raise Garbled(f"{self.uri} answered what cannot be read: {error}") from error
         if not flags & protocol.FLAGS_EXCEPTION:
             return answer
-        answered = wire_error_of(answer) if isinstance(answer, BaseException) else None
+        if not isinstance(answer, BaseException):
+            raise Garbled(f"{self.uri} answered with an error that is none: {str(answer)[:200]}")
+        answered = wire_error_of(answer)
         if answered is not None:
             raise answered
-        raise Garbled(f"{self.uri} failed at {method}: {str(answer)[:200]}")
+        raise Faulted(f"{self.uri} failed at {method}: {str(answer)[:200]}")
 
     def is_refused(self) -> bool:
         """Whether nobody listens there any more, found out without touching the connection that there is."""

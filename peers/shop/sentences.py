@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from peers.customer.answers import Earnings, News, Trader, TraderFound, TraderLost, Waiting
+from peers.customer.answers import Earnings, News, Trader, TraderFaulted, TraderFound, TraderLost, Waiting
 from peers.customer.record import AskedFor
 from peers.shop.commands import COMMANDS
 
@@ -127,6 +127,8 @@ def news(told: News) -> str:
         return f"the trader {told.trader} is gone; asking again, with the same id …"
     if isinstance(told, TraderLost):
         return "no trader answers; asking again, with the same id …"
+    if isinstance(told, TraderFaulted):
+        return f"{told.trader or 'the trader'} failed at it; asking again, with the same id …"
     if isinstance(told, TraderFound) and told.after:
         office = "has taken office" if told.after != told.trader else "is there again"
         return f"{told.trader} {office} (term {told.term})"

@@ -8,7 +8,7 @@ from prompt_toolkit.document import Document
 
 from peers.core.bounds import NO_RANK
 from peers.core.names import rank_of
-from peers.customer.answers import Trader, TraderFound, TraderLost, Waiting
+from peers.customer.answers import Trader, TraderFaulted, TraderFound, TraderLost, Waiting
 from peers.errors import SettingsError
 from peers.shop import sentences
 from peers.shop.commands import COMMANDS, Command, parse, quantity_in, search_in
@@ -162,4 +162,5 @@ def test_a_failover_is_told_in_a_word() -> None:
     assert sentences.news(lost) == "the trader seller5 is gone; asking again, with the same id …"
     assert sentences.news(found) == "seller4 has taken office (term 3)"
     assert "an election is on" in sentences.news(Waiting(why="an election is on"))
+    assert "seller4 failed" in sentences.news(TraderFaulted(trader="seller4"))
     assert sentences.news(TraderFound(trader="seller4", term=3, after="")) == ""
