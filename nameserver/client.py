@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -81,9 +82,9 @@ class NameServerClient:
         """Ends the connection; the next question makes another."""
         self._connection.close()
 
-    def limit(self, timeout_s: float) -> None:
-        """Bounds each question from now on by `timeout_s`, above 0."""
-        self._connection.limit(timeout_s)
+    def limit(self, timeout_s: float, longest_s: float = math.inf) -> None:
+        """Bounds each question from now on by `timeout_s`, above 0; by `longest_s` also where its answer is large."""
+        self._connection.limit(timeout_s, longest_s)
 
     @property
     def connected(self) -> bool:

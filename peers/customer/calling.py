@@ -159,15 +159,15 @@ class TraderCalls:
             if not wait_s:
                 return True
 
-    def _bound(self, connection: RpcConnection, deadline_s: float) -> None:
-        """Has no call last (much) longer than the deadline."""
+    def _bound(self, called: RpcConnection | NameServerClient, deadline_s: float) -> None:
+        """Has no call last (much) longer than the deadline, however much it has to bring."""
         left_s = max(deadline_s - time.monotonic(), _LEAST_S)
-        connection.limit(min(self._timeout_s, left_s))
+        called.limit(min(self._timeout_s, left_s), left_s)
 
     # -- who is trader -------------------------------------------------------------------------------------
 
     def _find_trader(self, post: _Post, deadline_s: float) -> RpcConnection:
-        self._names.limit(min(self._timeout_s, max(deadline_s - time.monotonic(), _LEAST_S)))
+        self._bound(self._names, deadline_s)
         listed = self._names.trader(post.area)
         if listed is None:
             raise NotTrader(trader=None, term=0)

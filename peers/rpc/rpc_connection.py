@@ -8,8 +8,9 @@ or one of the three errors that the other side may answer with (`peers.errors.Wi
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
-import ssl
+import time
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,6 +20,8 @@ from Pyro5.socketutil import SocketConnection
 
 from peers.endpoints import host_of, split_endpoint
 from peers.errors import BazaarError, wire_error_of
+from peers.rpc.call_time import CallTime, keep_time
+from peers.rpc.greeting import greeted_within
 from peers.rpc.security.tls import expecting
 from peers.rpc.shortcuts import nearest
 from peers.rpc.transport import (
@@ -29,7 +32,6 @@ from peers.rpc.transport import (
     MAX_MESSAGE,
     MSGPACK,
     configure,
-    keep_time_in_kernel,
     message,
     pack,
 )
@@ -81,6 +83,7 @@ class RpcConnection:
         configure()
         self.uri = uri
         self._timeout_s = timeout_s
+        self._longest_s = math.inf
         self._connection: SocketConnection | None = None
         self._seq = 0
 
@@ -96,9 +99,10 @@ class RpcConnection:
         proxy._pyroTimeout = self._timeout_s
         proxy._pyroSerializer = "msgpack"
         try:
-            with expecting(host_of(self.uri)):  # It may be dialled at another address.
+            # It may be dialled at another address.
+            with expecting(host_of(self.uri)), greeted_within(self._timeout_s):
                 proxy._pyroBind()
-            keep_time_in_kernel(proxy._pyroConnection.sock, self._timeout_s)
+            keep_time(proxy._pyroConnection.sock, self._timeout_s)
         except errors.PyroError as error:
             raise _failure(error, self.uri) from error
         except OSError as error:
@@ -112,11 +116,20 @@ class RpcConnection:
     def call(self, method: str, *arguments: object, **named: object) -> Any:
         """Calls a method there; raises WireError as answered, CallFailed, Garbled for what is no answer, Faulted
         for the answer that it failed."""
+        last_s = time.monotonic() + self._longest_s
+        is_new = self._connection is None
         connection = self._connection or self._connect()
         self._seq = seq = (self._seq + 1) & 0xFFFF
+        sock = connection.sock
+        call_time = CallTime(sock, self._timeout_s, last_s)
         try:
-            _send(connection.sock, message(CALL, 0, seq, _pack_call(connection.objectId, method, arguments, named)))
-            flags, payload = _receive(connection.sock, seq)
+            if is_new:
+                call_time.renew(0)  # To connect has taken some of the longest time.
+            packed = _pack_call(connection.objectId, method, arguments, named)
+            _send(sock, message(CALL, 0, seq, packed), call_time)
+            flags, payload = _receive(sock, seq, call_time)
+            if call_time.is_renewed:
+                keep_time(sock, self._timeout_s)
         except BaseException as error:
             self.close()  # Otherwise an answer that comes late would be taken for that of the next call.
             if isinstance(error, OSError | errors.PyroError):
@@ -149,17 +162,15 @@ class RpcConnection:
         """Returns the file number of the socket, to wait on; -1 while there is none."""
         return self._connection.fileno() if self._connection is not None else -1
 
-    def limit(self, timeout_s: float) -> None:
-        """Bounds the calls from now on by `timeout_s`, above 0, instead of what was said before."""
+    def limit(self, timeout_s: float, longest_s: float = math.inf) -> None:
+        """Bounds the calls from now on by `timeout_s`, above 0, instead of what was said before; and by `longest_s`
+        also where they are large."""
+        self._longest_s = longest_s
         if timeout_s == self._timeout_s:
             return
         self._timeout_s = timeout_s
         if self._connection is not None:
-            sock = self._connection.sock
-            if isinstance(sock, ssl.SSLSocket):
-                sock.settimeout(timeout_s)
-            else:
-                keep_time_in_kernel(sock, timeout_s)
+            keep_time(self._connection.sock, timeout_s)
 
     def cut(self) -> None:
         """Has a call under way fail at once. From any thread."""
@@ -175,16 +186,23 @@ class RpcConnection:
             connection.close()
 
 
-def _send(sock: socket.socket, data: bytes) -> None:
-    sent = sock.send(data)
-    while sent < len(data):  # The timeout is for each part, as a large message may take longer.
-        sent += sock.send(memoryview(data)[sent:])
+def _send(sock: socket.socket, data: bytes, call_time: CallTime) -> None:
+    went = sock.send(data)
+    if went == len(data) <= _CHUNK:
+        return  # So it is mostly, and that was no time.
+    rest = memoryview(data)[went:]
+    call_time.renew(went)
+    while rest:
+        went = sock.send(rest)
+        rest = rest[went:]
+        call_time.renew(went)
 
 
-def _receive(sock: socket.socket, seq: int) -> tuple[int, bytes | bytearray]:
+def _receive(sock: socket.socket, seq: int, call_time: CallTime) -> tuple[int, bytes | bytearray]:
     """Reads the answer to the call of this number; returns its flags and its payload."""
     data: bytes | bytearray = _read(sock)
     while len(data) < HEADER.size:
+        call_time.renew(0)
         data += _read(sock)
     start, flags, answered, size, notes, magic = HEADER.unpack_from(data)
     if start != ANSWER or magic != MAGIC:
@@ -195,7 +213,7 @@ def _receive(sock: socket.socket, seq: int) -> tuple[int, bytes | bytearray]:
         raise errors.ProtocolError(f"message too large ({notes + size}, max={MAX_MESSAGE})")
     end = HEADER.size + notes + size
     if len(data) < end:
-        data = _read_rest(sock, data, end)
+        data = _read_rest(sock, data, end, call_time)
     elif len(data) > end:
         raise errors.ProtocolError("more came than one answer")
     return flags, data[HEADER.size + notes :]
@@ -205,13 +223,15 @@ def _read(sock: socket.socket) -> bytes:
     return sock.recv(_CHUNK) or _closed()
 
 
-def _read_rest(sock: socket.socket, data: bytes | bytearray, end: int) -> bytearray:
+def _read_rest(sock: socket.socket, data: bytes | bytearray, end: int, call_time: CallTime) -> bytearray:
     whole = bytearray(end)
-    have = len(data)
+    have = came = len(data)
     whole[:have] = data
     with memoryview(whole) as view:
         while have < end:
-            have += sock.recv_into(view[have:]) or _closed()
+            call_time.renew(came)
+            came = sock.recv_into(view[have:]) or _closed()
+            have += came
     return whole
 
 

@@ -15,6 +15,7 @@ import msgspec
 from Pyro5 import config, errors, protocol, serializers
 
 from peers.rpc.forms.public_errors import send_errors_readably
+from peers.rpc.greeting import bound_greetings
 
 MAX_MESSAGE = 8 * 1024 * 1024
 """The most bytes in the payload and the annotations of one answer."""
@@ -130,6 +131,7 @@ def configure() -> None:
     # Pyro takes the other side's word for how its greeting is packed, and marshal is not safe to load.
     serializers.MarshalSerializer.loads = serializers.MarshalSerializer.loadsCall = _refuse_marshal
     send_errors_readably()
+    bound_greetings()
 
 
 def _refuse_marshal(_serializer: object, _data: object) -> NoReturn:

@@ -145,6 +145,52 @@ def test_an_answer_may_come_in_pieces(size: int) -> None:
         assert line.call("any") == "fine"
 
 
+def in_small_pieces(size: int, every_s: float) -> Answers:
+    """An answer of 300 pieces at most, of that size each, with that pause after each."""
+
+    def answer_slowly(sock: socket.socket, seq: int) -> None:
+        whole = message(seq, packed("x" * 300 * size))
+        for at in range(0, len(whole), size):
+            sock.sendall(whole[at : at + size])
+            time.sleep(every_s)
+
+    return answer_slowly
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_not_waited_for() -> None:
+    pause_s, patience_s = 0.1, 1.0
+    with line_to(in_small_pieces(1, pause_s), patience_s) as line:
+        began_s = time.monotonic()
+        with pytest.raises(Silent):
+            line.call("any")
+        assert time.monotonic() - began_s < 300 * pause_s / 2
+        assert line.call("any") == "fine"
+
+
+def test_a_large_answer_may_take_longer_unless_there_is_a_longest_time() -> None:
+    pause_s, patience_s = 0.01, 1.0
+    with line_to(in_small_pieces(1000, pause_s), patience_s) as line:
+        began_s = time.monotonic()
+        assert line.call("any") == "x" * 300_000
+        assert time.monotonic() - began_s > patience_s
+    with line_to(in_small_pieces(1000, 10 * pause_s), patience_s) as line:
+        line.limit(patience_s, 1.5 * patience_s)
+        began_s = time.monotonic()
+        with pytest.raises(Silent):
+            line.call("any")
+        assert time.monotonic() - began_s < 300 * 10 * pause_s / 2
+
+
+def test_an_answer_in_pieces_leaves_the_next_one_all_of_its_time() -> None:
+    with line_to(in_small_pieces(1, 0.001), 5.0) as line:
+        line._connect()
+        assert line._connection is not None
+        sock = line._connection.sock
+        before = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+        line.call("any")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == before
+
+
 FOREIGN: dict[str, Callable[[int], bytes]] = {
     "of another call": lambda seq: answer(seq + 1),
     "of the call before": lambda seq: answer(seq - 1),
@@ -214,6 +260,31 @@ GREETINGS: dict[str, Callable[[], bytes]] = {
     "no welcome": lambda: message(0, packed("go away"), kind=protocol.MSG_CONNECTFAIL),
     "no Pyro": lambda: b"SSH-2.0-OpenSSH_9.2p1 and so on, for at least forty bytes",
 }
+
+
+def test_who_greets_a_byte_at_a_time_is_not_waited_for() -> None:
+    pause_s, patience_s = 0.1, 1.0
+    first = protocol.SendingMessage(protocol.MSG_CONNECTOK, 0, 0, MSGPACK, packed(GREETING)).data
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        contextlib.closing(RpcConnection(f"PYRO:any@127.0.0.1:{listener.getsockname()[1]}", patience_s)) as line,
+    ):
+
+        def greet() -> None:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                for byte in first:
+                    sock.sendall(bytes([byte]))
+                    time.sleep(pause_s)
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        began_s = time.monotonic()
+        with pytest.raises(Silent):
+            line.call("any")
+        assert time.monotonic() - began_s < len(first) * pause_s / 2
+        greeter.join(10)
 
 
 @pytest.mark.parametrize("greeting", GREETINGS.values(), ids=GREETINGS)
