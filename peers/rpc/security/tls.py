@@ -134,42 +134,8 @@ def check_member(connection: Any) -> Identity | None:
     return identity
 
 
-class _LateHandshake(ssl.SSLSocket):
-    """Shakes hands when it is first read from, which is in the thread of that one connection.
-
-    The usual place is inside `accept`, where one silent caller would keep all others waiting.
-    """
-
-    _pending = False
-
-    def accept(self) -> tuple[ssl.SSLSocket, Any]:
-        self.do_handshake_on_connect = False
-        accepted, address = super().accept()
-        if isinstance(accepted, _LateHandshake):
-            accepted._pending = True
-        return accepted, address
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        if self._pending:
-            self._shake_hands()
-        return super().recv(buflen, flags)
-
-    def _shake_hands(self) -> None:
-        self._pending = False
-        usual = self.gettimeout()
-        self.settimeout(HANDSHAKE_S)
-        try:
-            self.do_handshake()
-            self.settimeout(usual)
-        except OSError:
-            # Otherwise Pyro5 would answer with a refusal, and wait for a handshake to send it over.
-            self.close()
-            raise
-
-
 def _server_context(files: TlsFiles | ClientFile) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslsocket_class = _LateHandshake
     # No session is resumed, and a caller that waits for news should not be woken by tickets for that.
     context.num_tickets = 0
     return _members_only(context, files)

@@ -7,17 +7,16 @@ without any certificate) and says what came of it; `line HOST PORT DIR` makes so
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from Pyro5.api import Daemon, Proxy, expose
+from Pyro5.api import Proxy, expose
 from Pyro5.errors import CommunicationError
 
 from peers.rpc.rpc_connection import RpcConnection, Silent
-from peers.rpc.security.tls import TlsFiles, check_member, secure
+from peers.rpc.security.tls import TlsFiles, secure
+from peers.rpc.serving.server import Server
 
 
 @expose
@@ -29,20 +28,13 @@ class Echo:
         time.sleep(2)
 
 
-class MembersOnly(Daemon):  # type: ignore[misc]
-    def validateHandshake(self, conn: Any, data: Any) -> str:  # noqa: N802, ARG002 - Pyro5's name and arguments
-        check_member(conn)
-        return "welcome"
-
-
 def serve(host: str, directory: str) -> None:
     secure(TlsFiles(Path(directory)))
-    with MembersOnly(host=host) as daemon:
-        daemon.register(Echo(), "echo")
-        threading.Thread(target=daemon.requestLoop, daemon=True).start()
-        print(daemon.locationStr.rpartition(":")[2], flush=True)
-        sys.stdin.read()
-        daemon.shutdown()
+    server = Server(host, Echo(), "echo")
+    server.start()
+    print(server.uri.rpartition(":")[2], flush=True)
+    sys.stdin.read()
+    server.close()
 
 
 def call(host: str, port: str, directory: str) -> None:
