@@ -167,6 +167,48 @@ def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
         assert "audit: holds" in summary_of(guest)
 
 
+@pytest.mark.parametrize("where", ["first", "guest"])
+def test_a_new_town_is_not_begun_in_books_that_others_still_trade_in(terminals: Terminals, where: str) -> None:
+    first = terminals.start("first", 4)
+    first.says(" bought ")
+    if where == "first":
+        guest = RunningTown(
+            [*RUN, "3", "--dir", str(first.directory)], first.directory, terminals.place / "guest.txt"
+        )
+        terminals.started.append(guest)
+    else:
+        guest = terminals.start("guest", 3, "--nameserver", f"127.0.0.1:{first.state()['nameserver_port']}")
+    guest.says("3 peers have joined")
+    first.says(" is in the market")  # It knows of the other one, and remembers it.
+    first.kill()
+    refused = terminals.start("first", 4, "--fresh")
+    assert refused.wait() == 2, refused.text
+    assert "end its other terminals first (Ctrl-C in each), or choose another --dir" in refused.text
+    guest.interrupt()
+    guest.wait()
+    anew = terminals.start("first", 4, "--fresh", "--purchases", "5")
+    assert anew.wait() == 0, anew.text
+    assert ", empty" in anew.text
+
+
+def test_who_was_away_when_a_new_town_was_begun_does_not_come_into_its_books(terminals: Terminals) -> None:
+    first, guest = terminals.both()
+    first.kill()
+    family = guest.note_family()
+    for each in family:
+        each.suspend()
+    anew = terminals.start("first", 4, "--fresh")
+    anew.says(" bought ")
+    said = guest.text
+    for each in family:
+        each.resume()
+    wait_until(lambda: guest.text != said, "who was away is back")
+    before = anew.text.count(" bought ")
+    wait_until(lambda: anew.text.count(" bought ") > before + 10, "the new town trades")
+    anew.interrupt()
+    assert anew.wait() == 0, anew.text
+
+
 def test_the_name_server_is_frozen_and_the_status_is_that_of_another_machine(terminals: Terminals) -> None:
     first, guest = terminals.both()
     known = {peer["name"] for peer in status_of(guest)["peers"]}

@@ -35,6 +35,9 @@ from peers.town.files.peer_states import TERMINAL_ENDED, PeerState, Terminals
 TERMINAL = "terminal"
 """The file that says what who runs here is called among the terminals of a town."""
 
+_SECRETS_OF_BOOKS = "mongod.*"
+"""The files beside the certificates that are for the books alone: their password, their key, and their port."""
+
 _T = TypeVar("_T")
 Phase = Literal["starting", "open", "closing", "closed"]
 
@@ -212,7 +215,8 @@ class Directory:
         return False
 
     def empty_books(self) -> None:
-        """Deletes the private database, the journals that tell of it, and who else was in that town; nothing else.
+        """Deletes the private database, the journals that tell of it, who else was in that town, and the secrets by
+        which these would come into its next books; nothing else.
 
         Each is moved aside as a whole first, the books last. So wherever this is cut short, what is left balances:
         books without journals do, journals without their books do not."""
@@ -223,7 +227,7 @@ class Directory:
         for path in (self.copies, self.journals, self._areas, self.mongo):
             with contextlib.suppress(FileNotFoundError):
                 path.rename(emptied / path.name)
-        for file in (self._machines, self.path / "replication.json"):
+        for file in (self._machines, self.path / "replication.json", *self.tls.glob(_SECRETS_OF_BOOKS)):
             file.unlink(missing_ok=True)
         self.journals.mkdir()
         shutil.rmtree(emptied)

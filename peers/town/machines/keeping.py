@@ -55,7 +55,7 @@ class JournalKeeping:
     def rest(self, ours: Collection[str]) -> None:
         """Says how much the journals here hold, now that the peers here, `ours`, have ended; nothing as long as other
         terminals have peers here, nor what was said already. Books that are away are not told."""
-        if self._books is None or self._rests or _others_write(self._directory, ours):
+        if self._books is None or self._rests or others_write(self._directory, ours):
             return
         self._rests = True
         self._directory.say_journals_rest(at_rest=True)
@@ -91,7 +91,7 @@ class JournalKeeping:
         return False
 
 
-def _others_write(directory: Directory, ours: Collection[str]) -> bool:
+def others_write(directory: Directory, ours: Collection[str]) -> bool:
     """Whether another terminal has peers in this directory."""
     peers = [peer for area in directory.areas() for peer in area.read_peers()]
     return any(peer.ended is None and peer.name not in ours and psutil.pid_exists(peer.pid) for peer in peers)

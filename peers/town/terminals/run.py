@@ -107,6 +107,7 @@ def _first(options: RunOptions, given: RunOptions, directory: Directory, console
     with _alone_in_books(directory, options.mongo, host, given):
         if options.fresh:
             _check_alone(directory)
+            _check_over(directory)
             directory.empty_books()
         return asyncio.run(live())
 
@@ -143,6 +144,23 @@ def _check_alone(directory: Directory) -> None:
         raise TownError(
             f"--fresh would empty one of several members of the books; there are others at {', '.join(elsewhere)}: "
             "choose another --dir for a new town, or remove the directories of this one on all its machines"
+        )
+
+
+def _check_over(directory: Directory) -> None:
+    """Raises TownError where other terminals still live in the town whose books are here: they would go on trading in
+    the empty ones."""
+    from peers.town.machines.keeping import others_write
+    from peers.town.machines.remembered import who_answers
+
+    remembered = directory.read_machines()
+    answering = who_answers(remembered.nameservers, remembered.town) if remembered is not None else []
+    where = ", ".join(each.nameserver for each in answering)
+    if answering or others_write(directory, ()):
+        raise TownError(
+            f"--fresh begins a new town, and the one in {directory.path} goes on without this terminal"
+            f"{f' (at {where})' if where else ''}: end its other terminals first (Ctrl-C in each), or choose "
+            "another --dir"
         )
 
 

@@ -54,8 +54,9 @@ def first_state(options: RunOptions, directory: Directory, host: str) -> TownSta
 
 def own_books_of(directory: Directory, console: Console, options: RunOptions) -> Callable[[], Replicas]:
     """Returns what makes the books of the town, or of an area, in `directory`. To be asked for before anything new is
-    written down there, for they are to be where they were."""
-    before_at = _books_before(directory)
+    written down there, for they are to be where they were, unless they begin anew: peers of the old town that were
+    away meanwhile would look for theirs there."""
+    before_at = "" if options.fresh else _books_before(directory)
 
     def make() -> Replicas:
         # It brings the driver, which takes as long to import as all else.

@@ -159,8 +159,12 @@ def test_emptying_the_books_leaves_everything_else(directory: Directory) -> None
     (directory.mongo / "data").mkdir(parents=True)
     (directory.journals / "buyer0.jsonl").write_text("{}\n")
     (directory.logs / "buyer0.log").write_text("hello")
+    directory.tls.mkdir()
+    for name in ("ca.pem", "mongod.password"):
+        (directory.tls / name).write_text("secret")
     assert directory.has_journals()
     directory.empty_books()
+    assert [path.name for path in directory.tls.iterdir()] == ["ca.pem"], "the new books have another password"
     assert not directory.mongo.exists()
     assert not directory.has_journals()
     assert directory.journals.is_dir()
