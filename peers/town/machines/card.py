@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from nameserver.names import AREAS
 from peers.books_address import has_secret
 from peers.core.settings import Settings
+from peers.errors import TownError
 from peers.town.plan.areas import AreaBooks, write_areas
 from peers.version import program_version
 
@@ -30,5 +33,12 @@ def make_card(
 
 
 def settings_in(card: dict[str, str]) -> Settings:
-    """Returns the settings of the town that left this card."""
-    return Settings.model_validate_json(card["settings"])
+    """Returns the settings of the town that left this card; TownError if this version does not understand them."""
+    try:
+        return Settings.model_validate_json(card["settings"])
+    except ValidationError as error:
+        theirs, ours = card.get("version") or "unknown", program_version() or "unknown"
+        raise TownError(
+            f"the settings of the town are not understood here (it runs version {theirs}, this is {ours}): use the "
+            "same version of this program on all machines"
+        ) from error
