@@ -15,11 +15,12 @@ from typing import Any, Self
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from db.mongod.set_of_one import FAILOVER_SETTINGS, SET_NAME
+from db.mongod.set_of_one import FAILOVER_SETTINGS, NOT_YET_INITIALIZED, SET_NAME
 from db.mongod.votes import Replica, SetView, Vote
 from db.refusals import what_to_do
 from db.uri import with_nodes, with_options
 from peers.errors import LedgerError
+from peers.waiting import wait_until
 
 Document = dict[str, Any]
 
@@ -33,6 +34,10 @@ PARAMETERS: Mapping[str, object] = {
     "oplogFetcherSteadyStateMaxFetcherRestarts": 0,
 }
 """What a member is started with, besides what every `mongod` of ours is."""
+
+# No settings: a member looks for its own address among those of the set before it says anything of these.
+_LOADS_S = 30.0
+_LOADING_S = 0.05
 
 _ASK_S = 1.5
 """No setting: how long one question to the set may take; it is asked again and again."""
@@ -186,6 +191,32 @@ def call_elsewhere(uri: str, moved: Mapping[str, str]) -> None:
             client.admin.command("replSetReconfig", config, force=True)
     except PyMongoError as error:
         raise LedgerError(what_to_do(error, uri)) from error
+
+
+def members_known_to(uri: str) -> tuple[str, ...]:
+    """Returns the addresses of all members, by their numbers, as the one at `uri` has them in its configuration; it
+    need not be called there itself. LedgerError if it does not say."""
+    try:
+        with MongoClient[Document](uri, serverSelectionTimeoutMS=5000, socketTimeoutMS=5000) as client:
+            config = wait_until(lambda: _loaded_config(client), _LOADS_S, look_s=_LOADING_S)
+    except PyMongoError as error:
+        raise LedgerError(what_to_do(error, uri)) from error
+    if config is None:
+        raise LedgerError("it has no configuration of a set")
+    return tuple(each["host"] for each in sorted(config["members"], key=lambda each: int(each["_id"])))
+
+
+def _loaded_config(client: MongoClient[Document]) -> Document | None:
+    """The configuration of a member; None while it still loads it."""
+    try:
+        config: Document = client.admin.command("replSetGetConfig")["config"]
+    except AutoReconnect:
+        return None
+    except OperationFailure as error:
+        if error.code != NOT_YET_INITIALIZED:
+            raise
+        return None
+    return config
 
 
 def _replica(member: Document, seen: Document, newest: Any) -> Replica:

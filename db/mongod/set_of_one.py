@@ -28,7 +28,7 @@ from peers.waiting import wait_until
 SET_NAME = "bazaar"
 
 # Error codes of the server.
-_NOT_YET_INITIALIZED = 94
+NOT_YET_INITIALIZED = 94
 ALREADY_INITIALIZED = 23
 
 # No settings: a mongod that recovers large books takes a while, and looking again costs next to nothing.
@@ -64,7 +64,7 @@ def configure_set(client: MongoClient[dict[str, object]], address: str) -> bool:
     try:
         config = client.admin.command("replSetGetConfig")["config"]
     except OperationFailure as error:
-        if error.code != _NOT_YET_INITIALIZED:
+        if error.code != NOT_YET_INITIALIZED:
             raise
         _initiate(client, address)
         return True

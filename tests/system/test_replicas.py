@@ -159,3 +159,32 @@ def test_what_cannot_be_is_refused_in_a_line(
     refused = open_town(tmp_path, towns, *options)
     assert refused.wait() == 2
     assert why in refused.text
+
+
+@pytest.mark.parametrize("is_emptied", [True, False])
+def test_books_of_three_are_found_again_without_what_was_noted_of_them(
+    tmp_path: Path, towns: list[RunningTown], is_emptied: bool
+) -> None:
+    town = open_town(tmp_path, towns, "--replicas", 3, "--quiet")
+    town.says(SAFE)
+    trades_on(town)
+    end(town)
+    noted = town.directory / "replication.json"
+
+    def lose() -> None:
+        if is_emptied:
+            noted.write_bytes(b"")
+        else:
+            noted.unlink()
+
+    lose()
+    audited = bazaar("audit", "--dir", str(town.directory), patience_s=90)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "replication.json was lost or illegible; it was made again" in audited.stderr
+    lose()
+    again = open_town(tmp_path, towns, "--quiet")
+    again.says("replication.json was lost or illegible; it was made again")
+    again.says(SAFE)
+    assert len(mongods(again)) == 3
+    trades_on(again)
+    end(again)

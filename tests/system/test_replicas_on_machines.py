@@ -97,7 +97,8 @@ def three(towns: Towns) -> tuple[list[Machine], list[RunningTown], list[Path]]:
     return machines, terminals, files
 
 
-def test_the_first_machine_may_be_lost_and_comes_back_with_its_member(towns: Towns) -> None:
+@pytest.mark.parametrize("keeps_record", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_the_first_machine_may_be_lost_and_comes_back_with_its_member(towns: Towns, keeps_record: bool) -> None:
     machines, terminals, _files = three(towns)
     assert members(towns, machines[0])[machines[0].address]["state"] == "PRIMARY"
     before = len(terminals[1].text)
@@ -115,6 +116,8 @@ def test_the_first_machine_may_be_lost_and_comes_back_with_its_member(towns: Tow
     assert "violated" not in text
 
     before = len(terminals[2].text)
+    if not keeps_record:
+        (towns.directory(machines[0]) / "replication.json").write_bytes(b"")
     again = towns.run(machines[0], machines[0].address, 3)
     again.says("have joined it again")
     says(terminals[2], SAFE, after=before)

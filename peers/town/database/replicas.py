@@ -34,6 +34,7 @@ from db.mongod.replica_set import PARAMETERS, ReplicaSet, call_elsewhere, set_ur
 from db.mongod.votes import HandOver, SetView, next_step_to_leave, next_vote, what_may_be_lost
 from peers.endpoints import split_endpoint, try_to_bind
 from peers.errors import LedgerError, TownError
+from peers.town.database.record_again import restore_replication
 from peers.town.database.replication import Replication, members_elsewhere, read_replication, write_replication
 
 # None of these is a setting: they say how soon a change of the set is seen, and bound what is waited for.
@@ -311,7 +312,9 @@ class Replicas:
 def books_at_rest(home: Path, console: Teller) -> Iterator[str]:
     """Starts the books that a town has left in `home`, all their members; gives their address, and ends them at last.
 
-    LedgerError if they cannot be started, TownError if other machines have some of the members."""
+    LedgerError if they cannot be started, TownError if other machines have some of the members, or nobody knows in
+    which they are."""
+    restore_replication(home, console.warn)
     record = read_replication(home) or Replication(wanted=1)
     if members_elsewhere(home):
         raise TownError(

@@ -30,9 +30,10 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_replication(home: Path) -> Replication | None:
-    """Returns what the machine whose books are in `home` knows of its set; None if they are no set of several."""
+    """Returns what the machine whose books are in `home` knows of its set; None if they are no set of several,
+    or that cannot be understood (`record_again` mends that before the books are opened)."""
     try:
-        return msgspec.json.decode(_file(home).read_bytes(), type=Replication)
+        return msgspec.json.decode(record_file(home).read_bytes(), type=Replication)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -40,16 +41,17 @@ def read_replication(home: Path) -> Replication | None:
 def begin_replication(home: Path, wanted: int) -> None:
     """Notes that the books are to be in so many members, if nothing is known of that yet. OSError if that fails."""
     if read_replication(home) is None:
-        _file(home).parent.mkdir(parents=True, exist_ok=True)
+        record_file(home).parent.mkdir(parents=True, exist_ok=True)
         write_replication(home, Replication(wanted=wanted))
 
 
 def write_replication(home: Path, record: Replication) -> None:
     """Notes what is known of the set of the books in `home`. OSError if that fails."""
-    write_json(_file(home), record)
+    write_json(record_file(home), record)
 
 
-def _file(home: Path) -> Path:
+def record_file(home: Path) -> Path:
+    """Returns where what is known of the set of the books in `home` is kept."""
     # Beside the books: where those are lost, it has to be known that others have them.
     return home.with_name("replication.json")
 

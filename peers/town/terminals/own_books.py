@@ -15,6 +15,7 @@ from peers.endpoints import endpoint, split_endpoint
 from peers.errors import LedgerError, SettingsError, TownError
 from peers.files import write_json
 from peers.rpc.security.tls import TlsFiles, is_secured
+from peers.town.database.record_again import restore_replication
 from peers.town.database.replicas import Replicas, all_here
 from peers.town.database.replication import (
     Replication,
@@ -35,11 +36,12 @@ def founded_books(directory: Directory, console: Console, options: RunOptions, b
 
     Where other machines can reach the host, the `mongod` listens there, to members that know the password; the port
     is kept from run to run, for the others remember it. Elsewhere it listens on loopback, at the port of before if it
-    can, and all members of a set are here. LedgerError if its secrets cannot be kept, TownError if no port is left,
-    SettingsError for a number of members that the books there are not to have, or that are fewer than the write level
-    asks for.
+    can, and all members of a set are here. LedgerError if its secrets cannot be kept, TownError if no port is left or
+    nobody knows in which members the books are, SettingsError for a number of members that the books there are not to
+    have, or that are fewer than the write level asks for.
     """
     home, host = directory.mongo, options.host
+    restore_replication(home, console.warn, before_at)
     before = read_replication(home)
     wanted = members_wanted(home, options.replicas, options.usual_replicas)
     check_level(options.settings.ledger.write_level, wanted)
