@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from db.mongod.process import MongodProcess
 from peers.customer import Customer
 from peers.rpc.rpc_connection import RpcConnection
 from tests.helpers.waiting import wait_until
@@ -291,3 +292,34 @@ def _opened_again_both_go_on(posts: TwoPosts, terms: dict[str, int]) -> None:
     assert at_rest.returncode == 0, at_rest.stdout
     assert "east:" in at_rest.stdout, "the area whose mongod is its own"
     assert "audit of 3 posts: holds" in at_rest.stdout
+
+
+def test_an_area_is_not_opened_in_other_books_than_those_that_its_journals_are_of(tmp_path: Path) -> None:
+    place = tmp_path / "town"
+    command = ("run", "localhost", "8", "--dir", str(place), "--quiet", "--purchases", "6", "--think-s", "0.05")
+    with MongodProcess(tmp_path / "books") as mongod:
+        east = ("--area", f"east={mongod.uri}")
+        opened = bazaar(*command, "--areas", "west", *east)
+        assert opened.returncode == 0, opened.stdout + opened.stderr
+        (place / "areas" / "east" / "town.json").write_bytes(b"")
+        refused = bazaar(*command)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "the books of east are empty" in refused.stdout + refused.stderr
+        assert "--area east=mongodb://" in refused.stdout + refused.stderr
+        again = bazaar(*command, *east)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "audit: holds" in again.stdout
+
+
+def test_a_town_is_not_opened_in_books_of_its_own_where_its_journals_are_of_others(tmp_path: Path) -> None:
+    place = tmp_path / "town"
+    command = ("run", "localhost", "5", "--dir", str(place), "--quiet", "--purchases", "3", "--think-s", "0.05")
+    with MongodProcess(tmp_path / "books") as mongod:
+        opened = bazaar(*command, "--mongo", mongod.uri)
+        assert opened.returncode == 0, opened.stdout + opened.stderr
+        (place / "town.json").write_bytes(b"")
+        refused = bazaar(*command)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "give the address of those by --mongo" in refused.stdout + refused.stderr
+        again = bazaar(*command, "--mongo", mongod.uri)
+        assert again.returncode == 0, again.stdout + again.stderr

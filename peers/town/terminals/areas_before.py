@@ -29,14 +29,20 @@ def with_areas(options: RunOptions, directory: Directory) -> RunOptions:
     wanted = dict(before)
     for area in options.areas:
         known = before.get(area.name)
-        if known is not None and area.books and area.books != known.books:
+        if known is None or (area.books and not _is_known(directory.area(area.name))):
+            wanted[area.name] = area
+        elif area.books and area.books != known.books:
             raise SettingsError(
                 f"--area {area.name}: its books are elsewhere already; leave out where they are to be"
             )
-        wanted[area.name] = known or area
     areas = tuple(wanted.values())
     _check_own(areas, options)
     return msgspec.structs.replace(options, areas=areas)
+
+
+def _is_known(area: Directory) -> bool:
+    """Whether anything here says where the area's books were; else whoever opens the town may say it."""
+    return area.read_town() is not None or area.has_private_books()
 
 
 def _plan_of(area: Directory) -> AreaPlan:

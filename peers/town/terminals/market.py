@@ -110,6 +110,7 @@ class AreaMarket:
         TownError if they are another town's."""
         if not self._plan.name:
             self._books, self.since = home, since
+            self._check_journals()
             return
         if self._services is not None:
             self.since = await self._services.open_books()
@@ -119,11 +120,22 @@ class AreaMarket:
             books = _beside(home, self._plan)
             self.since = await asyncio.to_thread(books.open)
         self._books = books
+        self._check_journals()
         # Two towns at one post would depose each other's traders without end.
         if not await asyncio.to_thread(lambda: books.town(home.town()) == home.town()):
             raise TownError(
                 f"the books of {self.name}, database {books.database}, are those of another town: name another "
                 f"database, as in --area {self.name}=mongodb://HOST/DATABASE, or empty that one yourself"
+            )
+
+    def _check_journals(self) -> None:
+        """Raises TownError where the books have never been traded in, and the journals here tell of trade: held
+        against these books, they would speak of sales that nobody ever made."""
+        if self.since == Post() and self.directory.has_journals():
+            whose, how = (f" of {self.name}", f"--area {self.name}=") if self.name else ("", "--mongo ")
+            raise TownError(
+                f"the books{whose} are empty, and the journals in {self.directory.path} tell of trade: they belong "
+                f"to other books than these. Say where those are ({how}mongodb://…), or choose another --dir"
             )
 
     async def start(

@@ -28,10 +28,13 @@ def first_state(options: RunOptions, directory: Directory, host: str) -> TownSta
     """
     before = None if options.fresh else directory.read_town()
     had_own_books = directory.has_private_books() if before is None else before.private_books
-    # Where `town.json` is lost and there are no private books here, nobody knows whose the journals are.
-    is_known = before is not None or had_own_books
+    # Where `town.json` is lost and there are no private books here, nobody knows where those of the journals are.
+    is_known = before is not None or had_own_books or options.mongo is None
     if is_known and had_own_books != (options.mongo is None) and directory.has_journals():
-        raise TownError(f"the journals in {directory.path} belong to other books than these: choose another --dir")
+        how = "give the address of those by --mongo" if options.mongo is None else "leave out --mongo"
+        raise TownError(
+            f"the journals in {directory.path} belong to other books than these: {how}, or choose another --dir"
+        )
     same = before is not None and (before.n, before.merchants) == (options.n, options.merchants)
     seed = options.seed
     if seed is None:

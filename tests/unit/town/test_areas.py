@@ -184,6 +184,16 @@ def test_a_town_keeps_its_areas_and_where_their_books_are(directory: Directory) 
     assert with_areas(options(NORTH, fresh=True), directory).areas == (NORTH,)
 
 
+def test_where_nothing_says_any_more_where_the_books_of_an_area_were_one_may_say_it(directory: Directory) -> None:
+    leave(directory, "south", books="given", mongo_uri=URI)
+    (directory.area("south").path / "town.json").write_bytes(b"")
+    given = AreaPlan(name="south", books=URI)
+    assert with_areas(options(given), directory).areas == (given,)
+    leave(directory, "south", books="own")
+    with pytest.raises(SettingsError, match="elsewhere already"):
+        with_areas(options(given), directory)
+
+
 def test_one_post_does_not_become_several(directory: Directory) -> None:
     assert with_areas(options(NORTH), directory).areas == (NORTH,)
     (directory.mongo / "data").mkdir(parents=True)
