@@ -135,3 +135,6 @@ def test_the_audit_of_a_closed_town(tmp_path: Path) -> None:
         live = bazaar("audit", "--dir", tmp_path)
         assert live.returncode == 0, live.stdout + live.stderr
         ends_well(town)
+    (tmp_path / "terminal").write_bytes(b"")
+    closed = bazaar("audit", "--dir", tmp_path)
+    assert closed.returncode == 0, closed.stdout + closed.stderr

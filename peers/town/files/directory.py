@@ -23,7 +23,6 @@ import msgspec
 import psutil
 
 from db.audit.journals import AREAS, AT_REST, COPIES
-from nameserver.journal_names import is_terminal
 from peers.books_address import has_secret, is_hidden, without_secrets
 from peers.core.membership.graph_kinds import is_sound
 from peers.core.names import GraphKind, rank_of
@@ -31,9 +30,7 @@ from peers.errors import BazaarError, TownError
 from peers.files import PRIVATE, write_json, write_whole
 from peers.town.files.derived_files import DerivedFiles, found_in
 from peers.town.files.peer_states import TERMINAL_ENDED, PeerState, Terminals
-
-TERMINAL = "terminal"
-"""The file that says what who runs here is called among the terminals of a town."""
+from peers.town.files.terminal_name import keep_name
 
 _SECRETS_OF_BOOKS = "mongod.*"
 """The files beside the certificates that are for the books alone: their password, their key, and their port."""
@@ -235,7 +232,7 @@ class Directory:
     def terminal(self) -> str:
         """Returns the name that who runs here has among the terminals of a town, from run to run; makes it, the first
         time. Where it cannot be kept, it is the same for all who ask by this object."""
-        return _kept_name(self.path / TERMINAL, self._proposed_terminal)
+        return keep_name(self.path, self._proposed_terminal)
 
     def say_journals_rest(self, *, at_rest: bool) -> None:
         """Says whether nobody writes to the journals here any more: who copies them then has all there will be."""
@@ -370,26 +367,6 @@ class Directory:
         if path not in self._warned_of:
             self._warned_of.add(path)
             self._warn(line)
-
-
-def _kept_name(path: Path, proposed: str) -> str:
-    """Returns the name that is in the file at `path`, after it has been put there if none is."""
-    with contextlib.suppress(OSError, UnicodeError):
-        found = path.read_text(encoding="ascii").strip()
-        if is_terminal(found):
-            return found
-    with contextlib.suppress(OSError), path.open("a+b") as file:
-        # Several may make one at the same moment, in threads and in processes, and all must come to the same.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        name = file.read().decode("ascii", "replace").strip()
-        if is_terminal(name):
-            return name
-        file.truncate(0)
-        file.write(proposed.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    return proposed
 
 
 def graph_is_sound(graph: dict[str, list[str]], kind: GraphKind = "random") -> bool:

@@ -32,7 +32,8 @@ from db.terminals import Terminals
 from nameserver.journal_copies import Index, Source, copy_journals, extent_of
 from peers.books_address import without_secrets
 from peers.errors import BazaarError, LedgerError, TownError
-from peers.town.files.directory import TERMINAL, Directory
+from peers.town.files.directory import Directory
+from peers.town.files.terminal_name import kept_name
 from peers.town.machines.addresses import is_own
 
 # None of these is a setting: they bound what asking costs that is never answered.
@@ -251,8 +252,8 @@ def is_beside(host: str) -> bool:
 
 def _beside(keeper: Keeper) -> Path | None:
     """The directory of a terminal that is on this machine; None for all others."""
-    with suppress(OSError, UnicodeError, ValueError):
+    with suppress(OSError, ValueError):
         path = Path(keeper.place.directory)
-        if is_beside(keeper.place.host) and (path / TERMINAL).read_text(encoding="ascii").strip() == keeper.terminal:
+        if is_beside(keeper.place.host) and kept_name(path) == keeper.terminal:
             return path
     return None

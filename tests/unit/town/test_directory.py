@@ -21,6 +21,7 @@ from peers.core.names import rank_of
 from peers.errors import TownError
 from peers.town.files.directory import Directory, TownState
 from peers.town.files.peer_states import PeerState, live_graph
+from peers.town.files.terminal_name import kept_name
 
 
 @pytest.fixture
@@ -350,6 +351,19 @@ def test_a_name_that_was_torn_is_made_anew_and_then_kept(tmp_path: Path, torn: b
     assert len(names) == 1
     assert is_terminal(path.read_text())
     assert names == {path.read_text()}
+
+
+@pytest.mark.parametrize("lost", ["terminal", "journals/.terminal"])
+@pytest.mark.parametrize("torn", [None, b""])
+def test_a_name_that_was_lost_is_found_again(directory: Directory, lost: str, torn: bytes | None) -> None:
+    name, path = directory.terminal(), directory.path / lost
+    if torn is None:
+        path.unlink()
+    else:
+        path.write_bytes(torn)
+    assert kept_name(directory.path) == name
+    assert Directory(directory.path).terminal() == name
+    assert path.read_text() == name
 
 
 def test_a_terminal_whose_name_cannot_be_kept_is_called_the_same_by_all_its_parts(tmp_path: Path) -> None:
