@@ -201,11 +201,21 @@ def test_behind_nat_a_machine_is_called_at_what_it_was_invited_by(towns: Towns) 
     holds(towns, first)
 
 
-def test_a_town_opens_behind_nat_and_others_join_it(towns: Towns) -> None:
+def test_a_town_that_listens_at_all_addresses_is_joined_at_the_one_it_is_called_by(towns: Towns) -> None:
+    first, second = towns.net.machine(10), towns.net.machine(11)
+    town = towns.run(first, "0.0.0.0", 3, "--advertise", first.address)
+    town.says(" bought ")
+    town.says(f"bash run.sh {first.address} <n> --invite")
+    joined(towns, second, first, towns.invite(first, second.address))
+    holds(towns, second)
+
+
+@pytest.mark.parametrize("host", ["198.51.100.2", pytest.param("0.0.0.0", marks=pytest.mark.long)])
+def test_a_town_opens_behind_nat_and_others_join_it(towns: Towns, host: str) -> None:
     if IPTABLES is None:
         pytest.skip("there is no iptables here to translate addresses with")
     hidden, second = towns.net.behind_nat(20), towns.net.machine(11)
-    town = towns.run(hidden, "198.51.100.2", 3, "--advertise", hidden.address)
+    town = towns.run(hidden, host, 3, "--advertise", hidden.address)
     town.says(" bought ")
     town.says(f"bash run.sh {hidden.address} <n> --invite")
     joined(towns, second, hidden, towns.invite(hidden, second.address))

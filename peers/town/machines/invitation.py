@@ -26,7 +26,7 @@ from peers.rpc.security.identity import CLIENT_PREFIX
 from peers.rpc.security.tls import TlsFiles
 from peers.town.database.replication import begin_replication, read_replication
 from peers.town.files.directory import Directory, TownState
-from peers.town.machines.addresses import can_be_reached, look_up
+from peers.town.machines.addresses import can_be_reached, look_up, names_of_machine
 
 ENVIRONMENT = "BAZAAR_INVITE"
 """The variable that holds an invitation, or `@FILE`, where no option does."""
@@ -123,7 +123,7 @@ def _portable_books(state: TownState, files: TlsFiles) -> tuple[str, dict[str, s
             path = Path(named)
             is_ours = path in (files.authority, files.member)
             contents[option] = None if is_ours else path.read_text(encoding="ascii")
-    outside = {state.host: state.advertised} if state.advertised else {}
+    outside = dict.fromkeys(names_of_machine(state.host, None), state.advertised) if state.advertised else {}
     return with_options(with_hosts(state.mongo_uri, outside), dict.fromkeys(contents)), contents
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,7 +26,7 @@ from peers.town.database.replication import (
     read_replication,
 )
 from peers.town.files.directory import Directory
-from peers.town.machines.addresses import can_be_reached, is_own, look_up, pick_port
+from peers.town.machines.addresses import can_be_reached, is_own, look_up, names_of_machine, pick_port
 from peers.town.plan.options import SWITCHED, RunOptions
 from peers.town.view.console import Console
 
@@ -79,10 +80,19 @@ def founded_books(directory: Directory, console: Console, options: RunOptions, b
     files = TlsFiles(directory.tls)
     guard = make_guard(files.directory, files.authority, files.member)
     port = _port_to_keep(files.directory, options)
-    process = MongodProcess(
-        home, host, port, guard=guard, called=called if wanted > 1 else None, parameters=PARAMETERS
-    )
+    called = called if wanted > 1 else _called_alone(options)
+    process = MongodProcess(home, host, port, guard=guard, called=called, parameters=PARAMETERS)
     return Replicas(home, console, [process], record)
+
+
+def _called_alone(options: RunOptions) -> str | None:
+    """What a single `mongod` is called by this machine itself, where that is not its host: one that listens at all
+    addresses is called at one that others can reach too. Behind NAT, an invitation says what it is called outside."""
+    if not ip_address(options.host).is_unspecified:
+        return None
+    if options.advertise is not None and is_own(look_up(options.advertise)):
+        return options.advertise
+    return next(iter(names_of_machine(options.host, None)), None)
 
 
 def joined_books(directory: Directory, console: Console, options: RunOptions) -> Replicas | None:
