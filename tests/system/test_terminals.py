@@ -153,6 +153,21 @@ def test_the_first_is_killed_with_the_books_and_is_found_again_where_it_was(term
         assert each.wait() == 0, each.text
 
 
+def test_one_peer_alone_comes_back_to_the_town_that_it_was_in(terminals: Terminals) -> None:
+    first = terminals.start("first", 4)
+    first.says(" bought ")
+    guest = terminals.start("guest", 1, "--nameserver", f"127.0.0.1:{first.state()['nameserver_port']}")
+    guest.says("1 peer has joined")
+    guest.interrupt()
+    assert guest.wait() == 0, guest.text
+    back = RunningTown([*RUN, "1", "--dir", str(guest.directory)], guest.directory, terminals.place / "back.txt")
+    terminals.started.append(back)
+    back.says("1 peer has joined")
+    first.interrupt()
+    for each in (first, back):
+        assert each.wait() == 0, each.text
+
+
 def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
     terminals: Terminals, tmp_path: Path
 ) -> None:

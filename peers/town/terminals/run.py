@@ -38,7 +38,8 @@ def run(options: RunOptions) -> int:
     options = settle(options, invitation)
     host = options.host
     directory = Directory(options.directory)
-    if options.nameserver is None and invitation is None and not directory.in_use():
+    joins = options.nameserver is not None or invitation is not None or _has_joined(directory)
+    if not joins and not directory.in_use():
         options.check_first()
         _check_level(options, directory)
     directory.make()
@@ -56,13 +57,18 @@ def run(options: RunOptions) -> int:
         if invitation is not None and claimed:
             options = join_invited(options, invitation, directory, given.host)
         _secure(options, directory, host, claimed=claimed)
-        remembered = directory.read_machines()
-        if claimed and options.nameserver is None and (remembered is None or remembered.founded):
+        if claimed and options.nameserver is None and not _has_joined(directory):
             return _first(options, given, directory, console, host)
         with _in_books(directory, host, release=True) if claimed else contextlib.nullcontext():
             return _further(options, directory, console, host, claimed=claimed)
     finally:
         directory.let_go()
+
+
+def _has_joined(directory: Directory) -> bool:
+    """Whether this machine has been in a town that began elsewhere, to which it comes back."""
+    remembered = directory.read_machines()
+    return remembered is not None and not remembered.founded
 
 
 def _secure(options: RunOptions, directory: Directory, host: str, *, claimed: bool) -> None:
@@ -123,12 +129,11 @@ def _check_level(options: RunOptions, directory: Directory) -> None:
 
 def _check_own(directory: Directory, *, claimed: bool) -> None:
     """Raises TownError where there are no books here that are this terminal's to empty."""
-    remembered = directory.read_machines()
     if not claimed:
         raise TownError(
             f"--fresh begins a new town, and one runs in {directory.path}: end it first, or choose another --dir"
         )
-    if remembered is not None and not remembered.founded:
+    if _has_joined(directory):
         raise TownError(
             f"--fresh begins a new town, and {directory.path} is of a machine that has joined another machine's: "
             "choose another --dir, or remove that one if you need it no more"
