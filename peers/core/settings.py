@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from peers.core.bounds import MAX_BARRED
-from peers.core.market.limits import MAX_PRICE, MAX_QUANTITY
+from peers.core.market.limits import MAX_NAME_LENGTH, MAX_PRICE, MAX_QUANTITY
 from peers.core.names import ITEMS, GraphKind, WriteLevel
 from peers.errors import SettingsError
 
@@ -24,6 +24,12 @@ _NEVER_S = 3600.0
 Seconds = Annotated[float, Field(gt=0, le=_NEVER_S)]
 Price = Annotated[int, Field(ge=1, le=int(MAX_PRICE))]
 """The price of one unit, without cents."""
+
+Item = Annotated[str, Field(max_length=MAX_NAME_LENGTH)]
+"""What one thing that is traded is called."""
+
+MOST_ITEMS = 100
+"""No more are traded in a market, for every peer is told of all of them when it starts."""
 
 _HEARTBEATS_IN_SUSPICION = 2
 """A neighbour is not to be suspected for one heartbeat that is late, or is lost together with its connection."""
@@ -37,8 +43,8 @@ class MarketSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    items: Annotated[tuple[str, ...], Field(min_length=1)] = ITEMS
-    """What is traded."""
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=MOST_ITEMS)] = ITEMS
+    """What is traded: 100 names at most, of up to 64 characters each."""
     stock: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 10
     """A seller deposits so many units at a time."""
     stock_min: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = 0

@@ -105,6 +105,8 @@ def test_bad_settings_are_named(pair: str, says: str) -> None:
         ),
         (["market.price_min=20"], ("price_min (20)", "price_max (10)"), "prices are drawn"),
         (["market.items=fish,fish"], ("items",), "once"),
+        ([f"market.items={','.join(f'good number {number}' for number in range(101))}"], ("items",), "at most 100"),
+        ([f"market.items=fish,{'x' * 65}"], ("items",), "at most 64 characters"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_with_the_reason(

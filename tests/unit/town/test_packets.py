@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from peers.core.settings import MOST_ITEMS, make_settings
+from peers.runtime.spec import PeerSpec
 from peers.town.processes.packets import MAX_PACKET, PacketStream
 
 Ends = tuple[PacketStream, PacketStream]
@@ -127,3 +130,23 @@ def test_files_that_nobody_took_are_closed(ends: Ends) -> None:
 def test_a_packet_that_is_too_long_is_a_mistake_of_ours(ends: Ends) -> None:
     with pytest.raises(AssertionError, match="a packet of 60000 bytes"):
         asyncio.run(ends[0].send_with_file(bytes(MAX_PACKET), 0))
+
+
+@pytest.mark.parametrize("longest", ["x", "\U0001f41f", "\x01"])  # In JSON these take 1, 4 and 6 bytes each.
+def test_a_peer_can_be_told_of_as_many_items_as_there_may_be(longest: str) -> None:
+    items = [f"{number:02}{longest * 62}" for number in range(MOST_ITEMS)]
+    spec = PeerSpec(
+        name="buyer0",
+        rank=0,
+        role="buyer",
+        host="127.0.0.1",
+        directory="/" + "d" * 4095,
+        nameserver_host="127.0.0.1",
+        nameserver_port=9090,
+        mongo_uri="mongodb://" + "m" * 4096,
+        database="bazaar",
+        seed=1,
+        incarnation=1,
+        settings=make_settings({"market": {"items": items}}).model_dump(mode="json"),
+    )
+    assert len(msgspec.json.encode(spec)) < MAX_PACKET
