@@ -56,6 +56,11 @@ class OtherMachines:
         """The addresses of the name servers that are remembered, those last heard of first."""
         return self._machines.nameservers
 
+    def all_there(self) -> tuple[str, ...]:
+        """Returns the name servers of all machines with peers in the market, however many, and then of those that are
+        remembered besides."""
+        return tuple(dict.fromkeys((*self._elsewhere(), *self.nameservers)))
+
     def open(self, machines: Machines, *, remembers: bool) -> None:
         """Begins with these. `remembers`: the directory is this terminal's, and keeps their addresses."""
         self._remembers = remembers

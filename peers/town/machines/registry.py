@@ -246,7 +246,8 @@ class Registry:
         await asyncio.sleep(_LOOK_S)
         self.others.remember_all()
         await asyncio.to_thread(self._close_here)
-        return await asyncio.to_thread(say_closing, self.others.nameservers, self.others.town)
+        # More may be there than are remembered, and none may go on without the books.
+        return await asyncio.to_thread(say_closing, self.others.all_there(), self.others.town)
 
     def _close_here(self) -> None:
         """Has the name server here say it too: who is about to come finds no town that is open."""
