@@ -30,6 +30,8 @@ AT_REST = "at-rest"
 _TAIL_BYTES = 1 << 16
 """The bytes read at a time from the end: longer than nearly all lines. No setting: any size finds the same."""
 
+_TOLD = ("told", "deposited", "earned", "got_back", "took_back")
+
 _DEEPEST = 32
 """No line that a peer writes is nested nearly as deep. No setting: it keeps Python from running out of stack."""
 
@@ -87,6 +89,15 @@ def journal_path(directory: Path, area: str, name: str) -> Path:
     town with one post."""
     home = directory / AREAS / area if area else directory
     return home / FOLDER / f"{name}{SUFFIX}"
+
+
+def tells_of_trade(directory: Path) -> bool:
+    """Whether anybody in the journals there was told of something that books must have. Who only asked was not."""
+    return any(
+        isinstance(each, JournalEntry) and each.kind in _TOLD
+        for path in journal_files(directory)
+        for each in read_journal(path)
+    )
 
 
 def read_journal(path: Path) -> Iterator[JournalEntry | Torn | Unreadable]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -38,3 +40,42 @@ def test_the_audit_of_a_town_that_was_killed_holds(tmp_path: Path) -> None:
         assert bazaar("audit", "--dir", str(town.directory)).returncode == 0
     finally:
         again.kill()
+
+
+def test_a_town_that_was_killed_before_anybody_was_told_anything_starts_again(tmp_path: Path) -> None:
+    """Its journals say what was asked for, and its books are empty: that is no fault of theirs."""
+    town = start(tmp_path, "town", "--purchases", "6")
+    try:
+        assert town.wait() == 0, town.text
+    finally:
+        town.kill()
+    shutil.rmtree(town.directory / "mongo")
+    for journal in (town.directory / "journals").glob("*.jsonl"):
+        lines = [line for line in journal.read_text().splitlines() if json.loads(line)["kind"] == "asked"]
+        journal.write_text("".join(f"{line}\n" for line in lines))
+    again = start(tmp_path, "again", "--purchases", "6")
+    try:
+        assert again.wait() == 0, again.text
+    finally:
+        again.kill()
+
+
+def test_a_town_whose_books_were_removed_says_so(tmp_path: Path) -> None:
+    town = start(tmp_path, "town", "--purchases", "6")
+    try:
+        assert town.wait() == 0, town.text
+    finally:
+        town.kill()
+    shutil.rmtree(town.directory / "mongo")
+    again = start(tmp_path, "again")
+    try:
+        assert again.wait() == 2, again.text
+        assert "the books are empty, and the journals" in " ".join(again.text.split())
+        assert "--fresh" in again.text
+    finally:
+        again.kill()
+    fresh = start(tmp_path, "fresh", "--purchases", "6", "--fresh")
+    try:
+        assert fresh.wait() == 0, fresh.text
+    finally:
+        fresh.kill()

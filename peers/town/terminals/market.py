@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from db.audit.journals import tells_of_trade
 from peers.books_address import has_secret
 from peers.core.market.records import Post
 from peers.core.membership.members import Edge, Member, Snapshot
@@ -131,11 +132,12 @@ class AreaMarket:
     def _check_journals(self) -> None:
         """Raises TownError where the books have never been traded in, and the journals here tell of trade: held
         against these books, they would speak of sales that nobody ever made."""
-        if self.since == Post() and self.directory.has_journals():
+        if self.since == Post() and tells_of_trade(self.directory.path):
             whose, how = (f" of {self.name}", f"--area {self.name}=") if self.name else ("", "--mongo ")
             raise TownError(
                 f"the books{whose} are empty, and the journals in {self.directory.path} tell of trade: they belong "
-                f"to other books than these. Say where those are ({how}mongodb://…), or choose another --dir"
+                f"to other books than these. Say where those are ({how}mongodb://…), choose another --dir, or begin "
+                "anew with --fresh"
             )
 
     async def start(
