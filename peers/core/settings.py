@@ -132,7 +132,7 @@ class TimingSettings(BaseModel):
     retry_max_s: Seconds = 1.0
     """The longest wait of a customer before it asks again."""
     call_timeout_s: Seconds = 2.0
-    """A remote call without an answer after so long has failed; a large one has a second more for each 2 kB that went."""
+    """A remote call without an answer after so long has failed; a large one has a second more for each 2 kB."""
     queue_after_s: Annotated[float, Field(ge=0, le=60)] = 0.01
     """A request that waits for longer is queued in the log, where a successor of the trader finds it."""
     group_commit_delay_s: Annotated[float, Field(ge=0, le=1)] = 0.002
