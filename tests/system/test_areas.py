@@ -311,6 +311,7 @@ def test_an_area_is_not_opened_in_other_books_than_those_that_its_journals_are_o
         assert "audit: holds" in again.stdout
 
 
+@pytest.mark.long
 def test_a_town_is_not_opened_in_books_of_its_own_where_its_journals_are_of_others(tmp_path: Path) -> None:
     place = tmp_path / "town"
     command = ("run", "localhost", "5", "--dir", str(place), "--quiet", "--purchases", "3", "--think-s", "0.05")

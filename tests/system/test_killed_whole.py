@@ -42,6 +42,7 @@ def test_the_audit_of_a_town_that_was_killed_holds(tmp_path: Path) -> None:
         again.kill()
 
 
+@pytest.mark.long
 def test_a_town_that_was_killed_before_anybody_was_told_anything_starts_again(tmp_path: Path) -> None:
     """Its journals say what was asked for, and its books are empty: that is no fault of theirs."""
     town = start(tmp_path, "town", "--purchases", "6")

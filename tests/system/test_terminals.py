@@ -121,6 +121,7 @@ def test_what_a_terminal_was_told_and_the_books_do_not_have_is_a_violation(termi
     assert f"(in a journal of 127.0.0.1 (--dir {guest.directory}))" in first.text
 
 
+@pytest.mark.long
 def test_the_first_is_killed_and_the_other_shows_the_town_and_could_not_tell(terminals: Terminals) -> None:
     """With it went the books, which were its own."""
     first, guest = terminals.both()
@@ -182,7 +183,7 @@ def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
         assert "audit: holds" in summary_of(guest)
 
 
-@pytest.mark.parametrize("where", ["first", "guest"])
+@pytest.mark.parametrize("where", ["first", pytest.param("guest", marks=pytest.mark.long)])
 def test_a_new_town_is_not_begun_in_books_that_others_still_trade_in(terminals: Terminals, where: str) -> None:
     first = terminals.start("first", 4)
     first.says(" bought ")
@@ -206,6 +207,7 @@ def test_a_new_town_is_not_begun_in_books_that_others_still_trade_in(terminals: 
     assert ", empty" in anew.text
 
 
+@pytest.mark.long
 def test_who_was_away_when_a_new_town_was_begun_does_not_come_into_its_books(terminals: Terminals) -> None:
     first, guest = terminals.both()
     first.kill()
