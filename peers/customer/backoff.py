@@ -7,13 +7,7 @@ back at the same moment.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from random import Random
-from typing import TypeVar
-
-T = TypeVar("T")
 
 FIRST_S = 0.01
 """The first ceiling. No setting: a post that is closed for an election is open again some milliseconds later."""
@@ -35,19 +29,3 @@ class Backoff:
         ceiling_s = min(self._ceiling_s, self._longest_s)
         self._ceiling_s = min(2 * self._ceiling_s, self._longest_s)
         return at_least_s + self._rng.uniform(0.0, ceiling_s)
-
-
-def look_until(
-    look: Callable[[float], T | None], within_s: float, rng: Random, given_up: threading.Event
-) -> T | None:
-    """Looks, with so many seconds left, until there is something to be found; None if there was not in time, or all
-    patience has ended."""
-    deadline_s = time.monotonic() + within_s
-    backoff = Backoff(rng)
-    left_s = within_s
-    while (found := look(left_s)) is None:
-        wait_s = backoff.next_s()
-        left_s = deadline_s - time.monotonic() - wait_s
-        if left_s <= 0 or given_up.wait(wait_s):
-            return None
-    return found

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from nameserver.client import NameServerClient
 from peers.customer.answers import News, OnNews, TraderFaulted, TraderFound, TraderLost, Waiting
@@ -17,6 +17,8 @@ from peers.endpoints import endpoint
 from peers.errors import BadRequest, NotTrader, PostClosed, TownError, WireError
 from peers.rpc.forms.public_form import Document
 from peers.rpc.rpc_connection import AnotherListens, CallFailed, Faulted, NobodyListens, RpcConnection
+
+T = TypeVar("T")
 
 _LEAST_S = 0.001  # A call is given so much time even where the deadline is nearer: 0 would mean for ever.
 
@@ -123,6 +125,19 @@ class TraderCalls:
                 if not self._wait(backoff.next_s(told_s), deadline_s):
                     what = method if post is self._own else f"{method} in {post.area}"
                     raise NoAnswer(what, within_s, error) from error
+
+    def look_until(self, look: Callable[[float], T | None], within_s: float) -> T | None:
+        """Looks, with so many seconds left, until there is something to be found; None if there was not in time, or
+        all patience has ended."""
+        deadline_s = time.monotonic() + within_s
+        backoff = Backoff(self._rng)
+        left_s = within_s
+        while (found := look(left_s)) is None:
+            wait_s = backoff.next_s()
+            left_s = deadline_s - time.monotonic() - wait_s
+            if left_s <= 0 or self._given_up.wait(wait_s):
+                return None
+        return found
 
     def _try(self, post: _Post, method: str, arguments: tuple[object, ...], deadline_s: float) -> Any:
         """One try. Raises what it ended with, and tells the breaker."""

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import random
-import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from peers.core.market.limits import checked, read_price, shown
 from peers.core.market.records import Offer, PurchaseRequest, clock_of
 from peers.core.membership.clocks import Clock, LamportStamp, Stamp, VectorStamp, make_clock
 from peers.customer import account
 from peers.customer.answers import Earnings, OnNews, Trader
-from peers.customer.backoff import look_until
 from peers.customer.breaker import CircuitBreaker
 from peers.customer.calling import TraderCalls
 from peers.customer.errors import CircuitOpen, NoAnswer, NotAsked, RefusedLater
@@ -34,8 +32,6 @@ from peers.customer.used_ids import held_deposit, is_used, recorded_under
 from peers.errors import BadRequest, NotTrader, TownError
 from peers.rpc.forms.public_form import Document, offer_dict, request_dict, stamp_of
 from peers.text import is_text
-
-T = TypeVar("T")
 
 _OTHER_POST_S = 3.0  # So long one post is asked to search in all, before another is: it asks them for a second.
 _NOT_STAMPED = LamportStamp(lamport=0)  # What is asked for gets its time when it is known to be new.
@@ -88,14 +84,12 @@ class Customer:
         self._town = town
         self._area = area
         self._other_areas = tuple(each for each in areas if each != area)
-        self._rng = rng or random.Random()
-        self._given_up = threading.Event()
         self._calls = TraderCalls(
             host,
             port,
             timeout_s=timeout_s,
             breaker=breaker or CircuitBreaker(),
-            rng=self._rng,
+            rng=rng or random.Random(),
             area=area,
             on_status=self._follow,
             on_news=on_news,
@@ -120,7 +114,6 @@ class Customer:
 
     def give_up(self) -> None:
         """Ends its patience: what it asks for now ends with NoAnswer at the next try. From any thread."""
-        self._given_up.set()
         self._calls.give_up()
 
     @property
@@ -258,7 +251,8 @@ class Customer:
         """Returns the outcome, or the deposit, of that id. What is not decided yet will be: that is waited for."""
         if asked.method == "deposit":
             return held_deposit(asked, partial(self.ask, within_s=within_s, area=asked.area))
-        return self._look_until(lambda left_s: self._outcome(asked.id, left_s, asked.area), within_s)
+        patience_s = self._patience(within_s)
+        return self._calls.look_until(lambda left_s: self._outcome(asked.id, left_s, asked.area), patience_s)
 
     # -- what was asked for before ---------------------------------------------------------------------------
 
@@ -329,9 +323,9 @@ class Customer:
 
     def trader(self, *, within_s: float | None = None) -> Trader:
         """Returns who is in office. NoAnswer also if all that time nobody is who says so of itself."""
-        found = self._look_until(self._in_office, within_s)
+        patience_s = self._patience(within_s)
+        found = self._calls.look_until(self._in_office, patience_s)
         if found is None:
-            patience_s = self._patience_s if within_s is None else within_s
             raise NoAnswer("status", patience_s, NotTrader(trader=None, term=0))
         return found
 
@@ -344,15 +338,13 @@ class Customer:
             return None
         return Trader(name=str(status["name"]), term=int(status["term"]), uri=self._calls.uri, area=self._area)
 
-    def _look_until(self, look: Callable[[float], T | None], within_s: float | None) -> T | None:
-        patience_s = self._patience_s if within_s is None else within_s
-        return look_until(look, patience_s, self._rng, self._given_up)
-
     def ask(self, method: str, *arguments: object, within_s: float | None = None, area: str | None = None) -> Any:
         """Calls any public method (`peers/rpc/README.md`) of whoever is trader, of `area` if that is another than its
         own, until there is an answer. For what it raises, see the class."""
-        patience_s = self._patience_s if within_s is None else within_s
-        return self._calls.ask(method, *arguments, within_s=patience_s, area=area)
+        return self._calls.ask(method, *arguments, within_s=self._patience(within_s), area=area)
+
+    def _patience(self, within_s: float | None) -> float:
+        return self._patience_s if within_s is None else within_s
 
     # -- its clock, its ids, its journal -------------------------------------------------------------------------
 

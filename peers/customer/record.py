@@ -103,7 +103,7 @@ class AskedRecord:
         self._process = os.getpid()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            self._lock = _lock_of(path)
         except OSError as error:
             raise self._unusable(error) from error
         try:
@@ -371,9 +371,14 @@ def _set_apart(shared: Path) -> None:
             shared.rename(own)
 
 
+def _lock_of(path: Path) -> int:
+    """Opens the file that whoever uses a record holds the lock of."""
+    return os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    lock = _lock_of(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -20,6 +20,16 @@ def start(place: Path, name: str, *options: str) -> RunningTown:
     return RunningTown(command, directory, place / f"{name}.txt")
 
 
+def start_and_end(place: Path, name: str, *options: str) -> RunningTown:
+    """Has one trade for a little; its own audit holds."""
+    town = start(place, name, "--purchases", "6", *options)
+    try:
+        assert town.wait() == 0, town.text
+    finally:
+        town.kill()
+    return town
+
+
 def test_the_audit_of_a_town_that_was_killed_holds(tmp_path: Path) -> None:
     town = start(tmp_path, "killed", "--seed", "1")
     try:
@@ -45,28 +55,16 @@ def test_the_audit_of_a_town_that_was_killed_holds(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_town_that_was_killed_before_anybody_was_told_anything_starts_again(tmp_path: Path) -> None:
     """Its journals say what was asked for, and its books are empty: that is no fault of theirs."""
-    town = start(tmp_path, "town", "--purchases", "6")
-    try:
-        assert town.wait() == 0, town.text
-    finally:
-        town.kill()
+    town = start_and_end(tmp_path, "town")
     shutil.rmtree(town.directory / "mongo")
     for journal in (town.directory / "journals").glob("*.jsonl"):
         lines = [line for line in journal.read_text().splitlines() if json.loads(line)["kind"] == "asked"]
         journal.write_text("".join(f"{line}\n" for line in lines))
-    again = start(tmp_path, "again", "--purchases", "6")
-    try:
-        assert again.wait() == 0, again.text
-    finally:
-        again.kill()
+    start_and_end(tmp_path, "again")
 
 
 def test_a_town_whose_books_were_removed_says_so(tmp_path: Path) -> None:
-    town = start(tmp_path, "town", "--purchases", "6")
-    try:
-        assert town.wait() == 0, town.text
-    finally:
-        town.kill()
+    town = start_and_end(tmp_path, "town")
     shutil.rmtree(town.directory / "mongo")
     again = start(tmp_path, "again")
     try:
@@ -75,8 +73,4 @@ def test_a_town_whose_books_were_removed_says_so(tmp_path: Path) -> None:
         assert "--fresh" in again.text
     finally:
         again.kill()
-    fresh = start(tmp_path, "fresh", "--purchases", "6", "--fresh")
-    try:
-        assert fresh.wait() == 0, fresh.text
-    finally:
-        fresh.kill()
+    start_and_end(tmp_path, "fresh", "--fresh")

@@ -359,21 +359,27 @@ def test_a_failover_at_the_prompt(town: Town) -> None:
     assert history.stat().st_mode & 0o777 == 0o600
 
 
+@contextmanager
+def asking_in_vain(town: Town, terminal: Terminal, name: str) -> Iterator[None]:
+    """Within, this customer waits for a trader that is frozen to sell it a fish; that it asked is written down."""
+    frozen = town.signal(town.wait_for_trader(), signal.SIGSTOP)
+    try:
+        terminal.types("buy fish\r")
+        record = town.directory / "customers" / f"{name}.jsonl"
+        wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+        yield
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+
+
 def test_ctrl_c_stops_waiting_and_keeps_the_request(town: Town) -> None:
     with Terminal(town, "--name", "erik") as terminal:
         terminal.shows("erik>")
-        trader = town.wait_for_trader()
-        frozen = town.signal(trader, signal.SIGSTOP)
-        try:
-            terminal.types("buy fish\r")
-            record = town.directory / "customers" / "erik.jsonl"
-            wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+        with asking_in_vain(town, terminal, "erik"):
             terminal.types("\x03")
             terminal.shows("It is kept: `pending` looks for what became of it")
             terminal.shows("erik>")
             assert terminal.leaves() == 3
-        finally:
-            os.kill(frozen, signal.SIGCONT)
     done = shop(town, "again", "--name", "erik")
     assert done.returncode == 0, done.stderr
     assert len(sold_to(town, "erik")) <= 1
@@ -392,15 +398,9 @@ def test_it_ends_at_its_prompt_when_it_is_told_to(town: Town, number: signal.Sig
 def test_what_is_asked_for_when_it_is_told_to_end_is_kept(town: Town) -> None:
     with Terminal(town, "--name", "gina") as terminal:
         terminal.shows("gina>")
-        frozen = town.signal(town.wait_for_trader(), signal.SIGSTOP)
-        try:
-            terminal.types("buy fish\r")
-            record = town.directory / "customers" / "gina.jsonl"
-            wait_until(lambda: b'"asked"' in record.read_bytes(), what="that it is written down")
+        with asking_in_vain(town, terminal, "gina"):
             os.kill(terminal.pid, signal.SIGTERM)
             assert terminal.ends() == 130
-        finally:
-            os.kill(frozen, signal.SIGCONT)
     done = shop(town, "again", "--name", "gina")
     assert done.returncode == 0, done.stderr
     assert len(sold_to(town, "gina")) <= 1

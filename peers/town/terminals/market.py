@@ -29,7 +29,7 @@ from peers.town.processes.peer_processes import PeerProcesses
 from peers.town.terminals.closing import drain, finish_in_order
 from peers.town.terminals.population import Population, join_market
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile, own_books_of
+from peers.town.terminals.state_file import CLOSED, StateFile, own_books_of
 from peers.town.terminals.terminal import Terminal, make_specs
 from peers.town.view.picture import Painter
 from peers.town.view.words import counted
@@ -305,8 +305,7 @@ class AreaMarket:
         with StepOfEnd("writing down that all has ended", warn):
             if not self.directory.has_gone():
                 self.directory.forget_peers()
-                closed = {"phase": "closed", "nameserver_pid": None, "mongod_pid": None, "trader": None}
-                self.write_state(**closed, at_rest=self.at_rest)
+                self.write_state(**CLOSED, at_rest=self.at_rest)
 
     def give_up_books(self) -> None:
         """Kills a mongod of its own whose directory was removed."""

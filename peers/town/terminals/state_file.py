@@ -76,6 +76,10 @@ def _books_before(directory: Directory) -> str:
     return before.mongo_uri if before is not None and before.private_books else ""
 
 
+CLOSED = {"phase": "closed", "nameserver_pid": None, "mongod_pid": None, "trader": None}
+"""What is written down of a town, or of an area, that has ended."""
+
+
 class StateFile:
     """The state as it is written down in a directory."""
 

@@ -20,7 +20,7 @@ from peers.town.terminals.market import AreaMarket
 from peers.town.terminals.opening import Opening
 from peers.town.terminals.population import Population
 from peers.town.terminals.services import Services
-from peers.town.terminals.state_file import StateFile, first_state, own_books_of
+from peers.town.terminals.state_file import CLOSED, StateFile, first_state, own_books_of
 from peers.town.terminals.terminal import Interrupted, Terminal
 from peers.town.view.console import Console
 from peers.waiting import await_until
@@ -252,8 +252,7 @@ class Town:
         with StepOfEnd("writing down that all has ended", warn):
             if not self._directory.has_gone():  # Another town may be there by now.
                 self._directory.forget_peers()
-                closed = {"phase": "closed", "nameserver_pid": None, "mongod_pid": None, "trader": None}
-                self._file.write(**closed, at_rest=all(market.at_rest for market in self.markets))
+                self._file.write(**CLOSED, at_rest=all(market.at_rest for market in self.markets))
         self._console.close()
 
     def _kill_hard(self) -> None:
