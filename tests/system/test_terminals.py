@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,14 @@ def summary_of(terminal: RunningTown) -> str:
     return terminal.text.rpartition("the whole market, while the peers of this terminal were in it:")[2]
 
 
+def sold_to(terminal: RunningTown) -> Counter[str]:
+    """How many purchases each peer of the terminal was told of, by its journal."""
+    journals = [each.read_text() for each in terminal.directory.glob("journals/*.jsonl")]
+    entries = [json.loads(line) for text in journals for line in text.splitlines()]
+    told = [entry["outcome"] for entry in entries if entry["kind"] == "told"]
+    return Counter(outcome["buyer"] for outcome in told if outcome["status"] == "sold")
+
+
 def test_who_leaves_sums_up_its_own_peers_and_audits(terminals: Terminals) -> None:
     first, guest = terminals.both()
     ours, theirs = guest.peers().keys(), first.peers().keys()
@@ -75,6 +84,10 @@ def test_who_leaves_sums_up_its_own_peers_and_audits(terminals: Terminals) -> No
     assert "its own: 4 peers" in said
     assert any(f"\n{name} " in said for name in ours), said
     assert not any(f"\n{name} " in said for name in theirs), said
+    # Also what the first of them bought while the others were still joining.
+    rows = [line.split() for line in said.splitlines() if line.split(" ")[0] in ours]
+    bought = Counter({name: int(number) for name, number, *_ in rows if number != "-"})
+    assert sold_to(guest) <= bought, said
     assert "audit: holds" in said
     first.interrupt()
     assert first.wait() == 0, first.text

@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,6 +45,14 @@ from peers.town.terminals.population import join_market
 from peers.town.terminals.services import end_replicas, keep_replicas
 from peers.town.terminals.terminal import AreaPeers, Interrupted, Terminal, make_specs
 from peers.town.view.console import Console
+
+
+class _Visit(NamedTuple):
+    """From where on what the peers here did is summed up: the post then, and the monotonic clock in microseconds."""
+
+    books: Books
+    since: Post
+    since_us: int
 
 
 class Joining:
@@ -90,20 +99,19 @@ class Joining:
 
     async def _live(self) -> int:
         try:
-            books = await self._terminal.unless_stopped(self._join())
+            visit = await self._terminal.unless_stopped(self._join())
         except Interrupted:
             self._console.say("stopped before the peers had joined; the town goes on")
             return 130
-        since, since_us = await asyncio.to_thread(books.post), time.monotonic_ns() // 1000
         work = [self._registry.keep()]
         if self._replicas is not None:
             assert self._home is not None
             keeping = keep_replicas(self._replicas, self._home, self._directory, self._console, self._note_members)
             work.append(keeping)
-        await self._terminal.until_over([(books, since.seq)], *work)
-        return await self._leave(books, since, since_us)
+        await self._terminal.until_over([(visit.books, visit.since.seq)], *work)
+        return await self._leave(visit)
 
-    async def _join(self) -> Books:
+    async def _join(self) -> _Visit:
         self._terminal.launch()
         if self._own_directory:
             self._replicas = joined_books(self._directory, self._console, self._options)
@@ -123,8 +131,11 @@ class Joining:
         self._town_areas = tuple(each.name for each in known_areas)
         self._say_joining(found, area)
         await asyncio.to_thread(self._keeping.begin, home, self._options.advertise or self._host, (area.name,))
-        await self._bring_peers(found, area, self._specs(found, area, books, ranks))
-        return books
+        specs = self._specs(found, area, books, ranks)
+        # Read before there are peers here: whoever is introduced first trades while the others still join.
+        visit = _Visit(books, await asyncio.to_thread(books.post), time.monotonic_ns() // 1000)
+        await self._bring_peers(found, area, specs)
+        return visit
 
     def _take_in(self, found: Answering) -> Books:
         """Has this terminal be of the town that answered; returns the town's books. SettingsError or TownError where
@@ -262,7 +273,7 @@ class Joining:
             started_at_ms=time.time_ns() // 1_000_000,
         )
 
-    async def _leave(self, books: Books, since: Post, since_us: int) -> int:
+    async def _leave(self, visit: _Visit) -> int:
         self._console.tick()
         closes = self._registry.is_told_to_close
         if closes:
@@ -272,16 +283,16 @@ class Joining:
         self._terminal.closing = True
         assert self._area is not None
         processes = self._area.processes
-        await self._terminal.anyway("ending the peers in order", finish_in_order(processes, books, leave=not closes))
+        await self._terminal.anyway("ending the peers in order", finish_in_order(processes, visit.books, leave=not closes))
         await self._terminal.rest_journals(self._keeping, processes.names)
         with self._keeping.elsewhere(closes=closes) as elsewhere:
             answer = await sum_up(
                 processes,
-                books,
+                visit.books,
                 self._console,
                 directory=self._area.directory,
-                since=since,
-                since_us=since_us,
+                since=visit.since,
+                since_us=visit.since_us,
                 witnesses_of=elsewhere.witnesses,
             )
             handing = asyncio.to_thread(self._keeping.hand_over, elsewhere)
