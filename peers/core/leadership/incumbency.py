@@ -22,7 +22,7 @@ from peers.core.context import Context
 from peers.core.inputs import LedgerReplied, RequestReceived
 from peers.core.leadership.office import Office
 from peers.core.leadership.reasons import VacancyReason
-from peers.core.ledger.port import Done, Reach
+from peers.core.ledger.port import Done, LedgerAway, Reach, Unknown
 from peers.core.market.records import Post
 from peers.core.membership.gossip import Gossip
 from peers.core.reports import Elected
@@ -47,6 +47,8 @@ class Incumbency(Office):
         # When this peer last bid for the post of a trader that was only silent, and how often in a row.
         self._silence_s = ctx.now.mono_s
         self._glances = 0
+        # When the ledger was last found away, or lost an answer.
+        self._unreached_s: float | None = None
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
 
@@ -84,13 +86,17 @@ class Incumbency(Office):
 
     def _glance_s(self, reason: VacancyReason) -> float:
         """For how long to look whether a silent trader writes: each time twice as long, if it comes to that again and
-        again. For then the town may be in two parts, and each would depose the other's trader for ever."""
+        again. For then the town may be in two parts, and each would depose the other's trader for ever. And as long
+        as it takes to count as gone, where the books were out of reach just now: it was this peer that heard nothing.
+        """
         now_s, suspect_s = self._ctx.now.mono_s, self._ctx.settings.timing.suspect_s
         if now_s - self._silence_s > FORGOTTEN_AFTER * suspect_s:
             self._glances = 0
         if reason is VacancyReason.SUSPECTED:
             self._silence_s = now_s
             self._glances += 1
+        if self._unreached_s is not None and now_s - self._unreached_s < suspect_s:
+            return suspect_s
         return min(suspect_s * GLANCE * 2.0 ** max(self._glances - 1, 0), suspect_s)
 
     def drop_bid(self) -> None:
@@ -176,6 +182,8 @@ class Incumbency(Office):
 
     def on_ledger(self, event: LedgerReplied) -> Won | Lost | None:
         self._watch.on_ledger(event.operation, event.result)
+        if isinstance(event.result, LedgerAway | Unknown):
+            self._unreached_s = self._ctx.now.mono_s
         if isinstance(event.operation, Reach) and isinstance(event.result, Done):
             self.repeat(self._patience_s)
         return super().on_ledger(event)

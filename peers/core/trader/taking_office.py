@@ -7,7 +7,9 @@ who shares the log and goes on trading, that entry is taken in, and the next pla
 
 Where nothing but silence speaks against the trader, it may be we who are cut off. So its office is left to it for a
 moment more, by our own monotonic clock, and whether the log grows meanwhile is what shows that it is at work. What
-its entries say of the time of day says nothing here, for that is another machine's clock.
+its entries say of the time of day says nothing here, for that is another machine's clock. The moment is a short one,
+or each failover would take longer; but a whole `suspect_s` where we were cut off, for then the books could not be
+reached either, or where the trader has shown itself: word that it is at work may be on its way.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from peers.core.ledger.log import NOWHERE, OfficeEntry
 from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Holder, Post
+from peers.core.names import rank_of
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Behind, CommitState, Committer
 from peers.core.trader.seat import THE_ONLY, Seat
@@ -79,7 +82,8 @@ class TakingOffice:
         self._state = PostState()
         self._to_make: tuple[MakeBooks, ...] = ()
         self._trouble = False
-        self._glance_s = ctx.settings.timing.suspect_s * GLANCE if glance_s is None else glance_s
+        self._suspect_s = ctx.settings.timing.suspect_s
+        self._glance_s = self._suspect_s * GLANCE if glance_s is None else glance_s
         self._seen: int | None = None  # What stood in the log last when this peer looked whether the trader writes.
         self._has_told = False
         ctx.perform(Load())
@@ -119,7 +123,7 @@ class TakingOffice:
         if self._bidding in (Bidding.WAITING, Bidding.WATCHING):
             self._read()
         elif self._bidding is Bidding.GLANCING:
-            self._begin_to_write()
+            self._end_glance()
         elif self._committer is not None:
             self._committer.on_timer()
 
@@ -150,6 +154,7 @@ class TakingOffice:
     def _on_read(self, result: Result) -> Lost | None:
         try:
             if not isinstance(result, Loaded):
+                self._glance_s = self._suspect_s
                 self._try_later(result.why if isinstance(result, LedgerAway) else "no answer")
                 return None
             self._state, self._to_make = state_of(result)
@@ -170,6 +175,22 @@ class TakingOffice:
         else:
             self._watch()
         return None
+
+    def _end_glance(self) -> None:
+        """The trader was not heard, and may not have written. If it has shown itself, there is more to wait for."""
+        rest_s = self._suspect_s - self._glance_s
+        if rest_s > 0 and self._has_shown_itself():
+            self._glance_s = self._suspect_s
+            self._ctx.set_timer(self._seat.ledger_timer, rest_s)
+        else:
+            self._begin_to_write()
+
+    def _has_shown_itself(self) -> bool:
+        """Whether the trader is in a later incarnation than the one that was taken for gone."""
+        view, name = self._ctx.view, self._trader()
+        trader = self._ctx.members.get(rank_of(name)) if name is not None else None
+        is_ours = view.vacant and view.term == self._after_term
+        return is_ours and trader is not None and trader.up and trader.incarnation > view.incarnation
 
     def _begin_to_write(self) -> None:
         """Writes after what was read last. If the trader has written since, the place is taken, and that is read."""
@@ -213,7 +234,7 @@ class TakingOffice:
             self._has_told = True
             self._ctx.say(CutOff(peer=self._ctx.name, trader=self._trader() or "somebody"))
         self._bidding = Bidding.WATCHING
-        self._ctx.set_timer(self._seat.ledger_timer, self._ctx.settings.timing.suspect_s)
+        self._ctx.set_timer(self._seat.ledger_timer, self._suspect_s)
 
     def _trader(self) -> str | None:
         return self._state.post.of(self._seat.area).trader

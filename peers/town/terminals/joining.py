@@ -283,7 +283,9 @@ class Joining:
         self._terminal.closing = True
         assert self._area is not None
         processes = self._area.processes
-        await self._terminal.anyway("ending the peers in order", finish_in_order(processes, visit.books, leave=not closes))
+        await self._terminal.anyway(
+            "ending the peers in order", finish_in_order(processes, visit.books, leave=not closes)
+        )
         await self._terminal.rest_journals(self._keeping, processes.names)
         with self._keeping.elsewhere(closes=closes) as elsewhere:
             answer = await sum_up(

@@ -14,8 +14,10 @@ from peers.core.ledger.log import TradeEntry
 from peers.core.ledger.post_state import PostState
 from peers.core.market import rules
 from peers.core.market.money import CENT
+from peers.core.market.records import Post
 from peers.core.market.stock import Draft, Stock
 from peers.core.membership import graph_kinds
+from peers.core.membership.gossip import Gossip
 from peers.core.membership.knocking import Knocking
 from peers.core.trader import drafting
 from tests.simulation.planted.mistake import mistake
@@ -106,14 +108,18 @@ def graph_not_healed() -> Iterator[None]:
         yield
 
 
-@mistake(659)
+@mistake(6)
 def nobody_knocks() -> Iterator[None]:
-    """The halves of a split graph never find each other again."""
+    """The halves of a split graph never find each other again: nobody asks those that count as gone, nor makes itself
+    known to a trader that the books name, which mostly heals it first."""
 
     def nobody(_self: Knocking) -> list[int]:
         return []
 
-    with patch.object(Knocking, "due", nobody):
+    def to_nobody(_self: Gossip, _post: Post) -> None:
+        pass
+
+    with patch.object(Knocking, "due", nobody), patch.object(Gossip, "introduce", to_nobody):
         yield
 
 

@@ -2,103 +2,25 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
 from db.ledger.memory import MemoryLedger
-from peers.core.commands import Perform, Publish, SetTimer
-from peers.core.context import Context
-from peers.core.inputs import Now
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import NOWHERE, Entry, OfficeEntry
-from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Operation, Result, Taken, Unknown
+from peers.core.ledger.port import Append, Appended, LedgerAway, Load, Loaded, Result, Taken, Unknown
 from peers.core.market.records import Post
-from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
-from peers.core.trader.committer import RETRY_LEDGER_S
-from peers.core.trader.taking_office import GLANCE, Lost, TakingOffice, Won
+from peers.core.reports import LedgerBack, LedgerTrouble
+from peers.core.trader.taking_office import Lost, TakingOffice
 from tests.helpers.deals import accepted, at, office, stock, trade, unavailable
 from tests.helpers.log_trader import LogTrader, summary, trade_a_while
+from tests.unit.core.trader.candidate import Candidate
 from tests.unit.core.words import T0_MS, peer, rules
 
 AWAY = LedgerAway(why="refused")
 LOST = Unknown(why="timeout")
 FISH = stock("d1", 9)
 PREDECESSOR = "merchant8"
-
-
-class Candidate:
-    """merchant9 bids for the term after `after_term`; the test decides what the ledger does, and when."""
-
-    def __init__(
-        self, ledger: MemoryLedger, after_term: int = 1, reason: VacancyReason = VacancyReason.CRASHED
-    ) -> None:
-        self.ledger = ledger
-        self.ctx = Context(peer(9, "merchant"), rules(), Random(1))
-        self.ctx.now = Now(mono_s=0.0, wall_ms=T0_MS)
-        self.bid = TakingOffice(self.ctx, after_term, reason)
-        self.ended: Won | Lost | None = None
-        self.reports: list[LedgerTrouble | LedgerBack] = []
-        self.timer = self.is_cut_off = False
-        self.asked: list[Operation] = []
-        self._take_commands()
-
-    def _take_commands(self) -> None:
-        for command in self.ctx.take_commands():
-            if isinstance(command, Publish) and isinstance(command.report, CutOff):
-                self.is_cut_off = True
-            elif isinstance(command, Publish) and isinstance(command.report, LedgerTrouble | LedgerBack):
-                self.reports.append(command.report)
-            elif isinstance(command, SetTimer):
-                suspect_s = self.ctx.settings.timing.suspect_s
-                watches = (suspect_s,) if self.is_cut_off else (suspect_s * GLANCE,)
-                assert (command.timer, command.after_s) in [
-                    ("ledger", after_s) for after_s in (RETRY_LEDGER_S, *watches)
-                ]
-                self.timer = True
-            else:
-                assert isinstance(command, Perform), command
-                self.asked.append(command.operation)
-
-    def hears(self, operation: Operation, result: Result) -> None:
-        ended = self.bid.on_ledger(operation, result)
-        if ended is not None:
-            assert self.ended is None
-            self.ended = ended
-        self._take_commands()
-
-    def performs(self, result: Result | None = None) -> Operation:
-        """The ledger does what was asked last; or it does not, and `result` is what is heard."""
-        operation = self.asked[-1]
-        self.hears(operation, self.ledger.perform(operation) if result is None else result)
-        return operation
-
-    def reads(self, result: Result | None = None) -> None:
-        assert isinstance(self.asked[-1], Load)
-        self.performs(result)
-
-    def writes(self, result: Result | None = None) -> Append:
-        operation = self.asked[-1]
-        assert isinstance(operation, Append)
-        self.performs(result)
-        return operation
-
-    def tries_again(self) -> None:
-        assert self.timer
-        self.timer = False
-        self.bid.on_timer()
-        self._take_commands()
-
-    @property
-    def won(self) -> Won:
-        assert isinstance(self.ended, Won), self.ended
-        return self.ended
-
-    @property
-    def lost_to(self) -> tuple[int, str | None]:
-        """Term and trader of the post as it is instead."""
-        assert isinstance(self.ended, Lost), self.ended
-        return self.ended.post.term, self.ended.post.trader
+SUSPECT_S = rules().timing.suspect_s
 
 
 @pytest.fixture
@@ -150,49 +72,6 @@ def test_a_successor_takes_over_what_the_log_adds_up_to(ledger: MemoryLedger, ma
     for changes in to_make:
         ledger.perform(changes)
     assert ledger.made == ledger.end
-
-
-@pytest.mark.parametrize("off_s", [0.0, 0.3, -86_400.0, 1e9])
-def test_a_suspected_trader_that_goes_on_writing_stays_in_office_until_it_stops(
-    ledger: MemoryLedger, predecessor: LogTrader, off_s: float
-) -> None:
-    """Whatever its clock on the wall says, or ours."""
-    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
-    last = last_entry(ledger)
-    assert last is not None
-    candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
-    candidate.reads()
-    predecessor.write(queued=(accepted(2),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
-    assert candidate.is_cut_off
-    predecessor.write(queued=(accepted(3),))
-    candidate.tries_again()
-    candidate.reads()
-    candidate.tries_again()
-    candidate.reads()
-    candidate.writes()
-    assert candidate.won.state.post.trader == "merchant9"
-    assert list(candidate.won.state.queue) == ["r1", "r2", "r3"]
-
-
-@pytest.mark.parametrize("off_s", [0.0, 0.3, -0.3, 86_400.0, -86_400.0])
-@pytest.mark.usefixtures("predecessor")
-def test_a_suspected_trader_that_writes_nothing_more_is_replaced_after_a_moment(
-    ledger: MemoryLedger, off_s: float
-) -> None:
-    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
-    last = last_entry(ledger)
-    assert last is not None
-    candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
-    candidate.reads()
-    assert not candidate.bid.is_writing
-    assert candidate.bid.is_for_silence, "it is dropped if the trader is heard"
-    candidate.tries_again()
-    candidate.writes()
-    assert candidate.won.state.post.trader == "merchant9"
-    assert not candidate.is_cut_off
 
 
 def test_each_bid_of_a_peer_writes_an_entry_of_its_own(ledger: MemoryLedger) -> None:
