@@ -55,7 +55,7 @@ def goods_given_back_twice() -> Iterator[None]:
         yield
 
 
-@mistake(177)
+@mistake(217)
 def taken_back_once_more_for_each_asking() -> Iterator[None]:
     """Neither the trader nor the log looks whether a sale was taken back before."""
     draw_one, append = StockReports._draw_one, MemoryLedger._append
@@ -124,7 +124,7 @@ def told_of_a_reversal_before_it_stands() -> Iterator[None]:
         yield
 
 
-@mistake(10, 73)
+@mistake(61)
 def seller_asks_once() -> Iterator[None]:
     """A seller that gets no answer does not ask again for a sale to be taken back."""
     on_reply, report = RetryingCall.on_reply, Seller.on_period_timer

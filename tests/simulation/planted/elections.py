@@ -14,7 +14,7 @@ from peers.core.leadership.elections.ring import Ring, RingElection
 from tests.simulation.planted.mistake import mistake
 
 
-@mistake(2, 7, election="ring")
+@mistake(17, election="ring")
 def ring_stays_open_over_the_dead() -> Iterator[None]:
     """A member sends to whoever came after it at first, up or not."""
 

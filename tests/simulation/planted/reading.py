@@ -46,7 +46,7 @@ def who_was_frozen_answers_out_of_memory() -> Iterator[None]:
         yield
 
 
-@mistake(21)
+@mistake(5)
 def reads_go_back_when_the_trader_changes() -> Iterator[None]:
     def always(_self: AsOf, _since: AsOf, **_: Any) -> bool:
         return True
@@ -55,7 +55,7 @@ def reads_go_back_when_the_trader_changes() -> Iterator[None]:
         yield
 
 
-@mistake(606)
+@mistake(47)
 def outcome_is_not_known_after_it_was_told() -> Iterator[None]:
     def at_once(self: LedgerReads, call_id: int, call: AskOutcome) -> None:
         self._on_certain(call_id, call, None)
