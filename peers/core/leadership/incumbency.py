@@ -6,6 +6,8 @@ the term while it is in office.
 
 from __future__ import annotations
 
+import math
+
 from peers.core.calls import (
     AskOutcome,
     AskReversals,
@@ -48,7 +50,7 @@ class Incumbency(Office):
         self._silence_s = ctx.now.mono_s
         self._glances = 0
         # When the ledger was last found away, or lost an answer.
-        self._unreached_s: float | None = None
+        self._unreached_s = -math.inf
         # What callers asked while this peer was a candidate; it is answered once the bid has ended.
         self._held_calls: list[RequestReceived] = []
 
@@ -82,21 +84,20 @@ class Incumbency(Office):
     def bid(self, after_term: int, reason: VacancyReason) -> None:
         """Tries to get the post that `after_term` left vacant."""
         self._watch = BooksWatch(self._ctx)
-        self._bid = TakingOffice(self._ctx, after_term, reason, Seat(self._ctx.area), glance_s=self._glance_s(reason))
+        ctx, away_s = self._ctx, self._ctx.now.mono_s - self._unreached_s
+        was_away = away_s < ctx.settings.timing.suspect_s
+        glance_s = self._glance_s(reason)
+        self._bid = TakingOffice(ctx, after_term, reason, Seat(ctx.area), glance_s=glance_s, was_away=was_away)
 
     def _glance_s(self, reason: VacancyReason) -> float:
         """For how long to look whether a silent trader writes: each time twice as long, if it comes to that again and
-        again. For then the town may be in two parts, and each would depose the other's trader for ever. And as long
-        as it takes to count as gone, where the books were out of reach just now: it was this peer that heard nothing.
-        """
+        again. For then the town may be in two parts, and each would depose the other's trader for ever."""
         now_s, suspect_s = self._ctx.now.mono_s, self._ctx.settings.timing.suspect_s
         if now_s - self._silence_s > FORGOTTEN_AFTER * suspect_s:
             self._glances = 0
         if reason is VacancyReason.SUSPECTED:
             self._silence_s = now_s
             self._glances += 1
-        if self._unreached_s is not None and now_s - self._unreached_s < suspect_s:
-            return suspect_s
         return min(suspect_s * GLANCE * 2.0 ** max(self._glances - 1, 0), suspect_s)
 
     def drop_bid(self) -> None:

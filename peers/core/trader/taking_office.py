@@ -8,8 +8,9 @@ who shares the log and goes on trading, that entry is taken in, and the next pla
 Where nothing but silence speaks against the trader, it may be we who are cut off. So its office is left to it for a
 moment more, by our own monotonic clock, and whether the log grows meanwhile is what shows that it is at work. What
 its entries say of the time of day says nothing here, for that is another machine's clock. The moment is a short one,
-or each failover would take longer; but a whole `suspect_s` where we were cut off, for then the books could not be
-reached either, or where the trader has shown itself: word that it is at work may be on its way.
+or each failover would take longer; but a whole `suspect_s` where we seem to have been cut off, for neither the books
+could be reached nor more than half of the others, or where the trader has shown itself: word that it is at work may
+be on its way.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class TakingOffice:
-    """One bid for the term after `after_term`. A trader that is only silent keeps its office for `glance_s` more."""
+    """One bid for the term after `after_term`. A trader that is only silent keeps its office for `glance_s` more.
+    `was_away`: the books could not be reached just before."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class TakingOffice:
         seat: Seat = THE_ONLY,
         *,
         glance_s: float | None = None,
+        was_away: bool = False,
     ) -> None:
         self._ctx = ctx
         self._seat = seat
@@ -84,6 +87,7 @@ class TakingOffice:
         self._trouble = False
         self._suspect_s = ctx.settings.timing.suspect_s
         self._glance_s = self._suspect_s * GLANCE if glance_s is None else glance_s
+        self._was_away = was_away
         self._seen: int | None = None  # What stood in the log last when this peer looked whether the trader writes.
         self._has_told = False
         ctx.perform(Load())
@@ -154,7 +158,7 @@ class TakingOffice:
     def _on_read(self, result: Result) -> Lost | None:
         try:
             if not isinstance(result, Loaded):
-                self._glance_s = self._suspect_s
+                self._was_away = True
                 self._try_later(result.why if isinstance(result, LedgerAway) else "no answer")
                 return None
             self._state, self._to_make = state_of(result)
@@ -170,11 +174,18 @@ class TakingOffice:
         if self._seen is None or before == self._seen:
             self._begin_to_write()
         elif before is None:
-            self._bidding = Bidding.GLANCING
-            self._ctx.set_timer(self._seat.ledger_timer, self._glance_s)
+            self._glance()
         else:
             self._watch()
         return None
+
+    def _glance(self) -> None:
+        """Leaves the trader a moment, and as long as it takes to count as gone where it was we who heard nothing."""
+        members = self._ctx.members
+        if self._was_away and 2 * len(members.up()) <= members.count:
+            self._glance_s = self._suspect_s
+        self._bidding = Bidding.GLANCING
+        self._ctx.set_timer(self._seat.ledger_timer, self._glance_s)
 
     def _end_glance(self) -> None:
         """The trader was not heard, and may not have written. If it has shown itself, there is more to wait for."""

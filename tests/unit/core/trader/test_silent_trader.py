@@ -94,6 +94,7 @@ def test_who_did_not_reach_the_books_listens_for_longer_before_it_deposes_a_sile
 ) -> None:
     """For it may have been cut off from that one, too, as long as it was from the books."""
     candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
+    candidate.ctx.members.merge([peer(8, "merchant", up=False)])
     candidate.reads(result)
     candidate.tries_again()
     candidate.reads()
@@ -103,6 +104,17 @@ def test_who_did_not_reach_the_books_listens_for_longer_before_it_deposes_a_sile
     candidate.writes()
     candidate.reads()
     assert candidate.is_cut_off
+
+
+@pytest.mark.usefixtures("predecessor")
+def test_who_hears_most_others_was_not_cut_off_though_the_books_were_away(ledger: MemoryLedger) -> None:
+    """The trader's machine may have gone with the primary of the books on it: nobody is to wait for longer then."""
+    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
+    candidate.ctx.members.merge([peer(7), peer(8, "merchant", up=False)])
+    candidate.reads(AWAY)
+    candidate.tries_again()
+    candidate.reads()
+    assert candidate.waits_s == SUSPECT_S * GLANCE
 
 
 def shows_itself(candidate: Candidate, incarnation: int) -> None:
@@ -154,6 +166,7 @@ def test_a_trader_in_the_incarnation_that_was_taken_for_gone_has_not_shown_itsel
 @pytest.mark.usefixtures("predecessor")
 def test_who_did_not_reach_the_books_just_before_it_bids_listens_for_longer(ledger: MemoryLedger, ago: float) -> None:
     ctx = Context(peer(9, "merchant"), rules(), Random(1))
+    ctx.members.merge([peer(8, "merchant", up=False)])
     incumbency = Incumbency(ctx, Gossip(ctx))
     incumbency.on_ledger(LedgerReplied(operation=Reach(), result=AWAY))
     ctx.now = Now(mono_s=ago * SUSPECT_S, wall_ms=T0_MS)
