@@ -195,6 +195,8 @@ class Discovery:
             Heartbeat: self.on_heartbeat,
             TakenOver: self.on_taken_over,
         }
+        if self._doubts.is_asked:  # They are asked again: what is held back waits for that answer.
+            return
         for sender, message in self._doubts.take_held():
             handlers.get(type(message), self.on_election_message)(sender, message)
         self._doubts.end()

@@ -40,8 +40,11 @@ class Doubts:
         self._held: list[tuple[int, LinkMessage]] = []
         # The highest term that was doubted since the books were asked last.
         self._claimed = 0
-        self._is_asked = False
+        # Whether an answer of the books is awaited.
+        self.is_asked = False
         self._is_to_ask = False
+        # The term that this peer believed in when it asked.
+        self._asked_in = 0
         self._asked_s = -ASK_GAP_S
         self._wary_until_s = 0.0
         # Whether what was claimed last is a lie, by the books.
@@ -120,11 +123,11 @@ class Doubts:
     def ask(self, *, at_once: bool = False) -> None:
         """Has the books say who holds the post, soon, or `at_once`."""
         now_s = self._ctx.now.mono_s
-        if self._is_asked:
+        if self.is_asked:
             return
         self._is_to_ask = now_s - self._asked_s < ASK_GAP_S and not at_once
         if not self._is_to_ask:
-            self._is_asked, self._asked_s = True, now_s
+            self.is_asked, self._asked_s, self._asked_in = True, now_s, self._ctx.view.term
             self._ctx.count("asked_books")
             self._ctx.perform(ReadPost())
 
@@ -135,13 +138,16 @@ class Doubts:
 
     def on_ledger(self, operation: Operation, result: Result) -> Post | None:
         """Takes in what the books say, if they were asked; returns the post of this peer's area then."""
-        if not isinstance(operation, ReadPost) or not self._is_asked:
+        if not isinstance(operation, ReadPost) or not self.is_asked:
             return None
-        self._is_asked = False
+        self.is_asked = False
         self._is_blind = not isinstance(result, PostRead)
         if not isinstance(result, PostRead):
             return None
         post = result.post.of(self._ctx.area)
+        if post.term < self._ctx.view.term != self._asked_in:
+            self.ask(at_once=True)  # A later term has begun since it was asked, and this may have been read before.
+            return None
         self._said = (post.term, post.trader)
         claimed, self._claimed = max(self._claimed, self._ctx.view.term), 0
         self.was_lied_to = claimed > post.term
@@ -154,14 +160,12 @@ class Doubts:
 
     def take_held(self) -> list[tuple[int, LinkMessage]]:
         """Returns what was held back, to be taken in now: from whom, and what. Until `end` nothing more is asked."""
-        if self._is_asked:
-            return []
         held, self._held = self._held, []
-        self._is_asked = True
+        self.is_asked = True
         return held
 
     def end(self) -> None:
         """What was held back has been taken in; what was doubted again is dropped."""
-        self._is_asked = False
+        self.is_asked = False
         self._held.clear()
         self._claimed = 0

@@ -33,6 +33,9 @@ from peers.core.trader.seat import Seat
 from peers.core.trader.taking_office import GLANCE, Lost, TakingOffice, Won
 from peers.core.trader.term import Ended, TraderTerm
 
+_MOST_GLANCES = 16
+"""A peer counts its bids no further: long before, it looks for as long as it ever does."""
+
 FORGOTTEN_AFTER = 5
 """A bid that was made for silence is forgotten after so many times `suspect_s`. No setting: longer than it takes from
 one such bid to the next, where two parts of a town depose each other's traders."""
@@ -97,7 +100,7 @@ class Incumbency(Office):
             self._glances = 0
         if reason is VacancyReason.SUSPECTED:
             self._silence_s = now_s
-            self._glances += 1
+            self._glances = min(self._glances + 1, _MOST_GLANCES)
         return min(suspect_s * GLANCE * 2.0 ** max(self._glances - 1, 0), suspect_s)
 
     def drop_bid(self) -> None:

@@ -9,8 +9,8 @@ Where nothing but silence speaks against the trader, it may be we who are cut of
 moment more, by our own monotonic clock, and whether the log grows meanwhile is what shows that it is at work. What
 its entries say of the time of day says nothing here, for that is another machine's clock. The moment is a short one,
 or each failover would take longer; but a whole `suspect_s` where we seem to have been cut off, for neither the books
-could be reached nor more than half of the others, or where the trader has shown itself: word that it is at work may
-be on its way.
+could be reached nor any other machine, or where the trader has shown itself: word that it is at work may be on its
+way. While the books are away nobody writes, so that after it we look anew.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from peers.core.ledger.log import NOWHERE, OfficeEntry
 from peers.core.ledger.port import Appended, EndLost, LedgerAway, Load, Loaded, MakeBooks, Operation, Result, Taken
 from peers.core.ledger.post_state import PostState, UnsoundLog, state_of
 from peers.core.market.records import Holder, Post
+from peers.core.membership.members import Member
 from peers.core.names import rank_of
 from peers.core.reports import CutOff, LedgerBack, LedgerTrouble
 from peers.core.trader.committer import RETRY_LEDGER_S, Behind, CommitState, Committer
@@ -158,7 +159,7 @@ class TakingOffice:
     def _on_read(self, result: Result) -> Lost | None:
         try:
             if not isinstance(result, Loaded):
-                self._was_away = True
+                self._was_away, self._seen = True, None
                 self._try_later(result.why if isinstance(result, LedgerAway) else "no answer")
                 return None
             self._state, self._to_make = state_of(result)
@@ -181,11 +182,16 @@ class TakingOffice:
 
     def _glance(self) -> None:
         """Leaves the trader a moment, and as long as it takes to count as gone where it was we who heard nothing."""
-        members = self._ctx.members
-        if self._was_away and 2 * len(members.up()) <= members.count:
+        if self._was_away and self._hears_no_other_machine():
             self._glance_s = self._suspect_s
         self._bidding = Bidding.GLANCING
         self._ctx.set_timer(self._seat.ledger_timer, self._glance_s)
+
+    def _hears_no_other_machine(self) -> bool:
+        """Whether all who are up are on this machine, and the trader is on another."""
+        me, trader = self._ctx.me, self._member()
+        is_elsewhere = trader is None or not trader.is_beside(me)
+        return is_elsewhere and all(member.is_beside(me) for member in self._ctx.members.up())
 
     def _end_glance(self) -> None:
         """The trader was not heard, and may not have written. If it has shown itself, there is more to wait for."""
@@ -198,8 +204,7 @@ class TakingOffice:
 
     def _has_shown_itself(self) -> bool:
         """Whether the trader is in a later incarnation than the one that was taken for gone."""
-        view, name = self._ctx.view, self._trader()
-        trader = self._ctx.members.get(rank_of(name)) if name is not None else None
+        view, trader = self._ctx.view, self._member()
         is_ours = view.vacant and view.term == self._after_term
         return is_ours and trader is not None and trader.up and trader.incarnation > view.incarnation
 
@@ -249,6 +254,11 @@ class TakingOffice:
 
     def _trader(self) -> str | None:
         return self._state.post.of(self._seat.area).trader
+
+    def _member(self) -> Member | None:
+        """The record of the trader, None while it has none here."""
+        name = self._trader()
+        return self._ctx.members.get(rank_of(name)) if name is not None else None
 
     def _try_later(self, why: str) -> None:
         self._bidding = Bidding.WAITING

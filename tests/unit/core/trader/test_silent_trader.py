@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 
 from db.ledger.memory import MemoryLedger
@@ -16,6 +17,7 @@ from peers.core.leadership.state import LeadershipView
 from peers.core.ledger.log import Entry
 from peers.core.ledger.port import LedgerAway, Load, Reach, Result, Unknown
 from peers.core.membership.gossip import Gossip
+from peers.core.membership.members import Member
 from peers.core.trader.taking_office import GLANCE
 from tests.helpers.deals import accepted, stock
 from tests.helpers.log_trader import LogTrader
@@ -25,6 +27,10 @@ from tests.unit.core.words import T0_MS, peer, rules
 AWAY = LedgerAway(why="refused")
 LOST = Unknown(why="timeout")
 FISH = stock("d1", 9)
+
+
+def elsewhere(member: Member, machine: str = "second") -> Member:
+    return msgspec.structs.replace(member, nameserver=machine)
 
 
 @pytest.fixture
@@ -94,7 +100,7 @@ def test_who_did_not_reach_the_books_listens_for_longer_before_it_deposes_a_sile
 ) -> None:
     """For it may have been cut off from that one, too, as long as it was from the books."""
     candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
-    candidate.ctx.members.merge([peer(8, "merchant", up=False)])
+    candidate.ctx.members.merge([elsewhere(peer(8, "merchant", up=False))])
     candidate.reads(result)
     candidate.tries_again()
     candidate.reads()
@@ -107,14 +113,62 @@ def test_who_did_not_reach_the_books_listens_for_longer_before_it_deposes_a_sile
 
 
 @pytest.mark.usefixtures("predecessor")
-def test_who_hears_most_others_was_not_cut_off_though_the_books_were_away(ledger: MemoryLedger) -> None:
+@pytest.mark.parametrize(
+    "others",
+    [
+        [elsewhere(peer(8, "merchant", up=False)), elsewhere(peer(7), "third")],
+        [peer(8, "merchant", up=False), peer(7)],
+    ],
+    ids=["a third machine", "the trader's own machine"],
+)
+def test_who_hears_others_was_not_cut_off_though_the_books_were_away(
+    ledger: MemoryLedger, others: list[Member]
+) -> None:
     """The trader's machine may have gone with the primary of the books on it: nobody is to wait for longer then."""
     candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
-    candidate.ctx.members.merge([peer(7), peer(8, "merchant", up=False)])
+    candidate.ctx.members.merge(others)
     candidate.reads(AWAY)
     candidate.tries_again()
     candidate.reads()
     assert candidate.waits_s == SUSPECT_S * GLANCE
+
+
+def test_after_the_books_were_away_for_all_it_looks_anew_whether_the_trader_writes(
+    ledger: MemoryLedger, predecessor: LogTrader
+) -> None:
+    """That it wrote nothing meanwhile says nothing."""
+    candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
+    candidate.reads()
+    predecessor.write(queued=(accepted(2),))
+    candidate.tries_again()
+    candidate.writes()
+    candidate.reads()
+    candidate.is_cut_off = False
+    candidate.tries_again()
+    candidate.reads(AWAY)
+    candidate.tries_again()
+    candidate.reads()
+    assert isinstance(candidate.asked[-1], Load), "it has not bid yet"
+    predecessor.write(queued=(accepted(3),))
+    candidate.tries_again()
+    candidate.writes()
+    candidate.reads()
+    assert candidate.ended is None
+
+
+def test_bids_without_end_are_counted_to_an_end(ledger: MemoryLedger) -> None:
+    """A liar may have it bid again and again."""
+    ctx = Context(peer(9, "merchant"), rules(), Random(1))
+    incumbency = Incumbency(ctx, Gossip(ctx))
+    for _ in range(2000):
+        incumbency.bid(1, VacancyReason.SUSPECTED)
+        incumbency.drop_bid()
+        ctx.take_commands()
+    incumbency.bid(1, VacancyReason.SUSPECTED)
+    LogTrader(ledger, "merchant8").take_office()
+    incumbency.on_ledger(LedgerReplied(operation=Load(), result=ledger.perform(Load())))
+    (timer,) = [command for command in ctx.take_commands() if isinstance(command, SetTimer)]
+    assert timer.after_s == SUSPECT_S
 
 
 def shows_itself(candidate: Candidate, incarnation: int) -> None:
@@ -166,7 +220,7 @@ def test_a_trader_in_the_incarnation_that_was_taken_for_gone_has_not_shown_itsel
 @pytest.mark.usefixtures("predecessor")
 def test_who_did_not_reach_the_books_just_before_it_bids_listens_for_longer(ledger: MemoryLedger, ago: float) -> None:
     ctx = Context(peer(9, "merchant"), rules(), Random(1))
-    ctx.members.merge([peer(8, "merchant", up=False)])
+    ctx.members.merge([elsewhere(peer(8, "merchant", up=False))])
     incumbency = Incumbency(ctx, Gossip(ctx))
     incumbency.on_ledger(LedgerReplied(operation=Reach(), result=AWAY))
     ctx.now = Now(mono_s=ago * SUSPECT_S, wall_ms=T0_MS)
