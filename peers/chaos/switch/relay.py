@@ -11,6 +11,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from random import Random
 from selectors import EVENT_READ, EVENT_WRITE
@@ -294,24 +295,28 @@ class Relay:
         if data is None:
             self._close(with_reset=True)
             return None
+        if not data:
+            self._tell_end(to)
+            return None
         try:
-            if not data:
-                to.told = True
-                to.sock.shutdown(socket.SHUT_WR)
-                if self._other(to).told:
-                    self._close()
-                return None
             taken = to.sock.send(data)
         except BlockingIOError:
             taken = 0
-        except OSError:
-            if data:  # It is gone, and its kernel answers what comes with a reset.
-                self._sent(to, None)
+        except OSError:  # It is gone, and its kernel answers what comes with a reset.
+            self._sent(to, None)
             return None
         if taken == len(data):
             return None
         to.blocked = True
         return data[taken:]
+
+    def _tell_end(self, to: _End) -> None:
+        """Tells an end that the other will send nothing more. With both told, the connection is over."""
+        to.told = True
+        with suppress(OSError):  # It was reset, and needs no telling. If it is still read, it says so itself.
+            to.sock.shutdown(socket.SHUT_WR)
+        if self._other(to).told:
+            self._close()
 
     def _mind(self, end: _End) -> None:
         """Has the switch watch an end for whatever is to be done there."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from peers.chaos.switch.client import SwitchClient
@@ -57,14 +58,14 @@ class Echo:
 
 
 class Apparatus:
-    """A switch, and, for each test, an echo at the other side of it that is called `callee`; we are `caller`."""
+    """A switch, and, for each test, an echo at the other side of it that is called `callee`; we are `caller`. With
+    `files`, it may have so many open."""
 
-    def __init__(self, *member_ports: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1", *map(str, member_ports)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    def __init__(self, *member_ports: int, files: int | None = None) -> None:
+        command = [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1", *map(str, member_ports)]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         said = self.hear()
         assert isinstance(said, Listening)
         self.port = said.port
@@ -165,6 +166,50 @@ def test_callers_that_leave_at_once_do_it_no_harm(apparatus: Apparatus) -> None:
         assert patient.recv(1) == CONNECTED
         echoed(patient)
     echo.close()
+
+
+def test_a_connection_is_forgotten_when_its_server_died_and_the_caller_asked_once_more(through: Apparatus) -> None:
+    open_before = open_files(through)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(10):
+            with socket.create_connection(listener.getsockname(), PATIENCE_S) as caller:
+                listener.accept()[0].close()
+                assert caller.recv(1) == b""
+                caller.sendall(b"another")
+    wait_until(lambda: open_files(through) == open_before, "it has let go of them")
+
+
+def test_a_connection_is_forgotten_when_its_caller_left_and_the_server_answered_late(through: Apparatus) -> None:
+    open_before = open_files(through)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(10):
+            socket.create_connection(listener.getsockname(), PATIENCE_S).close()
+            with listener.accept()[0] as server:
+                assert server.recv(1) == b""
+                server.sendall(b"late")
+    wait_until(lambda: open_files(through) == open_before, "it has let go of them")
+
+
+def open_files(apparatus: Apparatus) -> int:
+    return psutil.Process(apparatus.process.pid).num_fds()
+
+
+def test_with_no_files_left_callers_wait_until_there_are_some() -> None:
+    made = Apparatus(files=60)
+    wanted = preface("caller", "127.0.0.1", made.echo.port)
+    lines = [socket.create_connection(("127.0.0.1", made.port), PATIENCE_S) for _ in range(50)]
+    try:
+        for line in lines:
+            line.sendall(wanted)
+        for line in lines:  # Each that ends makes room for another.
+            assert line.recv(1) == CONNECTED
+            echoed(line)
+            line.close()
+    finally:
+        for line in lines:
+            line.close()
+        made.close()
+        made.echo.close()
 
 
 def test_a_late_wire_is_late_by_what_was_said(through: Apparatus) -> None:
