@@ -171,11 +171,14 @@ class Relay:
 
     def suffer(self) -> None:
         """Finds out anew what is wrong with its wires."""
-        self._caller.wire.suffer(self._loop.faults_between(self.caller_name, self.callee_name))
-        self._back.suffer(self._loop.faults_between(self.callee_name, self.caller_name))
-        if self._callee is not None and not self._closed:
-            self._mind(self._caller)
-            self._mind(self._callee)
+        there_is_less_slow = self._caller.wire.suffer(self._loop.faults_between(self.caller_name, self.callee_name))
+        back_is_less_slow = self._back.suffer(self._loop.faults_between(self.callee_name, self.caller_name))
+        if self._callee is None or self._closed:
+            return
+        for end, is_less_slow in ((self._caller, there_is_less_slow), (self._callee, back_is_less_slow)):
+            if is_less_slow:
+                self._hasten(end)
+            self._mind(end)
 
     def reset(self) -> None:
         """Both ends are told that it is no more."""
@@ -289,6 +292,16 @@ class Relay:
             end.on_the_way.popleft()
         self._mind(end)
         self._mind(other)
+
+    def _hasten(self, end: _End) -> None:
+        """Has what is still on its way travel as if it were sent now, where that is sooner: a slow wire holds back
+        nothing once it is slow no more."""
+        now_s = time.monotonic()
+        for place, (at_s, first_s, data) in enumerate(list(end.on_the_way)):
+            if first_s > now_s:
+                sooner_s = min(at_s, end.wire.arrives_s(now_s, len(data or b"")))
+                end.on_the_way[place] = (sooner_s, sooner_s, data)
+        self._go_on(end)
 
     def _hand_over(self, to: _End, data: bytes | None) -> bytes | None:
         """Gives an end what was sent to it; returns what its kernel did not take, None where that is nothing."""

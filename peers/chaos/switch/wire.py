@@ -55,14 +55,19 @@ class Wire:
         """The faults at work on it."""
         return self._faults
 
-    def suffer(self, faults: Iterable[AtWork]) -> None:
-        """These, and no others, are at work from now on."""
-        self._faults = tuple(faults)
+    def suffer(self, faults: Iterable[AtWork]) -> bool:
+        """These, and no others, are at work from now on. Returns whether it is less slow than before, so that what
+        has not arrived yet may do so sooner than `arrives_s` said."""
+        before, self._faults = self._faults, tuple(faults)
+        is_less_slow = any(each.fault.bytes_a_second and each not in self._faults for each in before)
+        if is_less_slow:
+            self._last_s = self._free_s = 0.0
         numbers = {each.fault.number for each in self._faults}
         self._apart_s = {number: s for number, s in self._apart_s.items() if number in numbers}
         for each in self._faults:
             if each.fault.apart_s and each.fault.number not in self._apart_s:
                 self._apart_s[each.fault.number] = self._rng.uniform(0.0, each.fault.apart_s)
+        return is_less_slow
 
     def arrives_s(self, now_s: float, size: int) -> float:
         """Returns when so many bytes that are sent now arrive, if the wire is not cut then (`again_s`)."""

@@ -293,6 +293,29 @@ def test_a_slow_wire_lets_so_many_bytes_through(through: Apparatus) -> None:
         assert through.ended().touched == 1
 
 
+def test_a_slow_wire_holds_nothing_back_once_it_is_slow_no_more(through: Apparatus) -> None:
+    with through.call() as connection:
+        through.tell(fault(1.5, bytes_a_second=500.0))
+        wait_until(lambda: echoed(connection, bytes(50)) > 0.15, "a slow answer")
+        much = bytes(40_000)  # At that pace this takes 80 s each way.
+        connection.sendall(much)
+        assert through.ended().touched == 1
+        assert echoed_after(connection, len(much)) < PATIENCE_S
+
+
+def echoed_after(connection: socket.socket, on_the_way: int) -> float:
+    """The same, where so many bytes are still to come back before."""
+    began_s = time.monotonic()
+    connection.sendall(b"after")
+    came = bytearray()
+    while len(came) < on_the_way + len(b"after"):
+        chunk = connection.recv(1 << 16)
+        assert chunk, "the connection ended"
+        came += chunk
+    assert came.endswith(b"after")
+    return time.monotonic() - began_s
+
+
 def test_others_are_not_hit(through: Apparatus) -> None:
     with through.call() as connection:
         through.tell(fault(0.3, ones=("somebody",), cut=True))
