@@ -186,9 +186,11 @@ class Switch:
 
     def _end(self, at_work: AtWork) -> None:
         if at_work in self._at_work:
+            for relay in self._relays:
+                relay.look_at_caller()
             self._at_work.remove(at_work)
             self._spread()
-        ended = Ended(number=at_work.fault.number, touched=len(at_work.touched), given_up=at_work.given_up)
+        ended = Ended(number=at_work.fault.number, touched=len(at_work.touched), given_up=len(at_work.given_up))
         _say(ended)
 
     def _spread(self) -> None:

@@ -6,8 +6,12 @@ who is at its other end is not told.
 
 from __future__ import annotations
 
+import fcntl
+import select
 import socket
 import struct
+import sys
+import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -209,7 +213,8 @@ class Relay:
             return
         except OSError:
             pass
-        at_work.given_up += end is self._caller
+        if end is self._caller:
+            at_work.given_up.add(self.number)
         self._close()
 
     # -- what is sent --------------------------------------------------------------------------------------
@@ -260,11 +265,17 @@ class Relay:
             self._mind(end)
             self._mind(self._other(end))
 
+    def look_at_caller(self) -> None:
+        """A fault is about to be over: notes that the caller has ended it, though that could not be read yet."""
+        if self._callee is None or self._closed or self._lost:
+            return
+        if not self._caller.over and _has_left(self._caller.sock):
+            self._note_impatience()
+
     def _note_impatience(self) -> None:
         """The caller has ended it: if something was held up, that may be why."""
-        now_s = time.monotonic()
         for end in (self._caller, self._other(self._caller)):
-            if not end.wire.is_sound and (end.on_the_way or end.wire.jammed_until_s(now_s) is not None):
+            if end.on_the_way or (end.wire.is_jammed and _unread(end.sock)):
                 end.wire.give_up()
 
     def _go_on(self, end: _End) -> None:
@@ -366,3 +377,15 @@ def _end_with_reset(sock: socket.socket) -> None:
     if sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITH_RESET)
         sock.close()
+
+
+def _has_left(sock: socket.socket) -> bool:
+    """Whether its other side has ended the connection, however much is still to be read before that."""
+    poll = select.poll()
+    poll.register(sock, getattr(select, "POLLRDHUP", 0))  # Linux alone has it; elsewhere the hang-up says as much.
+    return bool(poll.poll(0))
+
+
+def _unread(sock: socket.socket) -> int:
+    """How many bytes have come, and are still to be read."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)

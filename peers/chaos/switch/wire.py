@@ -25,12 +25,12 @@ _MOST_LOSSES = 4
 
 
 class AtWork(msgspec.Struct, kw_only=True, eq=False):
-    """A fault at work, and what it did so far."""
+    """A fault at work, and what it did so far: to which connections, by their numbers."""
 
     fault: WireFault
     until_s: float
     touched: set[int] = msgspec.field(default_factory=set)
-    given_up: int = 0
+    given_up: set[int] = msgspec.field(default_factory=set)
 
 
 class Wire:
@@ -118,11 +118,16 @@ class Wire:
             each.touched.add(self._number)
         return max((each.until_s for each in jams), default=None)
 
+    @property
+    def is_jammed(self) -> bool:
+        """Whether a jam is at work on it, or is just over and not yet taken off."""
+        return any(each.fault.jam for each in self._faults)
+
     def give_up(self) -> None:
         """Notes that the caller has ended the connection while something was held up."""
         for each in self._faults:
             each.touched.add(self._number)
-            each.given_up += 1
+            each.given_up.add(self._number)
 
     def _touch(self, at_work: AtWork, later_s: float) -> None:
         if later_s > 0:

@@ -247,6 +247,30 @@ def test_who_is_at_the_other_end_of_a_cut_wire_is_not_told_of_an_end(through: Ap
     wait_until(lambda: through.echo.ends == ["end"], "the end, once the wire is whole")
 
 
+def test_a_caller_that_gives_up_counts_once_though_both_ways_are_cut(through: Apparatus) -> None:
+    with through.call(0.3) as connection:
+        through.tell(fault(1.5, cut=True))
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: echoed(connection) < 0, "silence")
+        with pytest.raises(TimeoutError):
+            through.call(0.3)
+    ended = through.ended()
+    assert (ended.touched, ended.given_up) == (2, 2)
+
+
+@pytest.mark.parametrize("way", ["out", "in", "both"])
+def test_a_caller_that_gives_up_in_a_jam_counts_and_one_that_waited_for_nothing_does_not(
+    through: Apparatus, way: str
+) -> None:
+    with through.call(0.3) as connection, through.call() as idle:
+        echoed(idle)
+        through.tell(fault(1.5, way=way, jam=True))
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: echoed(connection) < 0, "silence")
+    ended = through.ended()
+    assert (ended.touched, ended.given_up) == (2, 1)
+
+
 def test_a_reset_is_told_to_both(through: Apparatus) -> None:
     with through.call() as connection:
         echoed(connection)
