@@ -7,7 +7,8 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-from peers.books_address import ENVIRONMENT
+from peers.books_address import ENVIRONMENT as BOOKS
+from peers.town.machines.invitation import ENVIRONMENT as INVITATION
 
 pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtures.audit", "tests.fixtures.market"]
 
@@ -15,8 +16,9 @@ pytest_plugins = ["tests.fixtures.golden", "tests.fixtures.mongo", "tests.fixtur
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The tests must not write to the books of whoever runs them.
-os.environ.pop(ENVIRONMENT, None)
+# The tests must not write to the books of whoever runs them, nor join the town.
+for variable in (BOOKS, INVITATION):
+    os.environ.pop(variable, None)
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
+from peers.books_address import ENVIRONMENT as BOOKS
+from peers.town.machines.invitation import ENVIRONMENT as INVITATION
+from plots.measure.apparatus.towns import BenchTown
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.towns import RunningTown, bazaar
 
@@ -63,6 +66,17 @@ def test_failovers_of_the_bench(tmp_path: Path) -> None:
     assert kinds["resigned"]["summary"]["p50"] < kinds["stopped"]["summary"]["p50"], "silence takes time to notice"
     assert {found["reason"] for found in report["elections"]} >= {"start", "resigned", "suspected"}
     assert all(found["messages"] > 0 for found in report["elections"])
+
+
+def test_a_town_of_the_bench_is_not_where_the_environment_says_that_the_users_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the invitation it would join that town, and trade there."""
+    monkeypatch.setenv(BOOKS, "mongodb://127.0.0.1:1/books-of-the-user")
+    monkeypatch.setenv(INVITATION, f"@{tmp_path / 'invitation'}")
+    with BenchTown(tmp_path / "town", 2, 1) as town:
+        assert len(town.everybody()) == 2
+    assert town.audit_code == 0, town.said.read_text()
 
 
 @pytest.mark.long

@@ -57,3 +57,9 @@ def test_at_level_one_the_loss_is_counted_and_audited(tmp_path: Path) -> None:
         assert "violated" not in audited.stdout
     said = (town / "logs" / "terminal.log").read_text()
     assert "write level one: a purchase is told once one member has it on disk; a fail-over may lose the last" in said
+
+
+def test_members_begin_anew_where_an_interrupted_experiment_has_left_some(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Members(tmp_path / "members", 1) as members:
+            assert members.primary() == 0

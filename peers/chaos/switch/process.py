@@ -15,7 +15,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -33,12 +33,15 @@ from peers.town.plan.options import SWITCHED
 _HERE = "127.0.0.1"
 _BACKLOG = 1000
 _STDIN = 0
+_OWN_FILES = 32
+"""Of the files that the switch may have open, so many are kept for itself; a connection takes two of the others."""
 
 
 class Switch:
-    """All connections, and all faults at work."""
+    """All connections, and all faults at work. `files`: so many may be open. Who calls when all of them are taken
+    waits until a connection ends: without this, the switch would die, and the run with it."""
 
-    def __init__(self, seed: int, members: Iterable[int] = ()) -> None:
+    def __init__(self, seed: int, members: Iterable[int] = (), *, files: int) -> None:
         self._rng = Random(f"switch/{seed}")
         self._selector = DefaultSelector()
         # By socket, its file number while it is watched: one that was closed has none any more.
@@ -51,15 +54,19 @@ class Switch:
         self._at_work: list[AtWork] = []
         self._orders = b""
         self._over = False
-        self._listener = self._listen(_HERE, 0, self._accept)
+        self._most_relays = max((files - _OWN_FILES) // 2, 1)
+        self._is_full = self._was_full = False
+        self._listeners: dict[socket.socket, Callable[[int], None]] = {}
+        self._listener = self._listen(_HERE, 0)
         for port in members:
-            self._listen(SWITCHED, port, partial(self._accept_member, port))
+            self._listen(SWITCHED, port, to_member=port)
         self._selector.register(_STDIN, EVENT_READ, self._hear)
 
-    def _listen(self, host: str, port: int, accept: Callable[[socket.socket, int], None]) -> socket.socket:
+    def _listen(self, host: str, port: int, to_member: int | None = None) -> socket.socket:
         listener = socket.create_server((host, port), backlog=_BACKLOG)
         listener.setblocking(False)
-        self._selector.register(listener, EVENT_READ, partial(accept, listener))
+        self._listeners[listener] = partial(self._accept, listener, to_member)
+        self.watch(listener, EVENT_READ, self._listeners[listener])
         return listener
 
     def run(self) -> None:
@@ -115,14 +122,32 @@ class Switch:
     def over(self, relay: Relay) -> None:
         """The connection is no more."""
         self._relays.discard(relay)
+        if self._is_full:
+            self._is_full = False
+            for listener, accept in self._listeners.items():
+                self.watch(listener, EVENT_READ, accept)
 
-    def _accept(self, listener: socket.socket, _events: int) -> None:
-        for caller in _accepted(listener):
-            self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random())))
+    def _accept(self, listener: socket.socket, to_member: int | None, _events: int) -> None:
+        with suppress(BlockingIOError):
+            while len(self._relays) < self._most_relays:
+                caller, _ = listener.accept()
+                relay = Relay(self, next(self._numbers), caller, Random(self._rng.random()), to_member=to_member)
+                self._relays.add(relay)
+            self._have_callers_wait()
 
-    def _accept_member(self, port: int, listener: socket.socket, _events: int) -> None:
-        for caller in _accepted(listener):
-            self._relays.add(Relay(self, next(self._numbers), caller, Random(self._rng.random()), to_member=port))
+    def _have_callers_wait(self) -> None:
+        """Lets nobody in until a connection is over."""
+        for listener, accept in self._listeners.items():
+            self.watch(listener, 0, accept)
+        self._is_full = True
+        if not self._was_full:
+            self._was_full = True
+            print(
+                f"all files are taken, by {self._most_relays} connections: who calls waits until one of them ends. "
+                "Raise the hard limit of open files (`ulimit -Hn`), or have fewer peers.",
+                file=sys.stderr,
+                flush=True,
+            )
 
     # -- what it is told -----------------------------------------------------------------------------------
 
@@ -161,21 +186,17 @@ class Switch:
 
     def _end(self, at_work: AtWork) -> None:
         if at_work in self._at_work:
+            for relay in self._relays:
+                relay.look_at_caller()
             self._at_work.remove(at_work)
             self._spread()
-        ended = Ended(number=at_work.fault.number, touched=len(at_work.touched), given_up=at_work.given_up)
+        ended = Ended(number=at_work.fault.number, touched=len(at_work.touched), given_up=len(at_work.given_up))
         _say(ended)
 
     def _spread(self) -> None:
         """Has all connections know which faults there are now."""
         for relay in list(self._relays):
             relay.suffer()
-
-
-def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
-    with suppress(BlockingIOError):
-        while True:
-            yield listener.accept()[0]
 
 
 def _say(what: ToRun) -> None:
@@ -187,7 +208,8 @@ def main() -> None:
     """The process."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    Switch(int(sys.argv[1]), map(int, sys.argv[2:])).run()
+    files = sys.maxsize if most == resource.RLIM_INFINITY else most
+    Switch(int(sys.argv[1]), map(int, sys.argv[2:]), files=files).run()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,16 @@ who is at its other end is not told.
 
 from __future__ import annotations
 
+import fcntl
+import select
 import socket
 import struct
+import sys
+import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from random import Random
 from selectors import EVENT_READ, EVENT_WRITE
@@ -170,11 +175,14 @@ class Relay:
 
     def suffer(self) -> None:
         """Finds out anew what is wrong with its wires."""
-        self._caller.wire.suffer(self._loop.faults_between(self.caller_name, self.callee_name))
-        self._back.suffer(self._loop.faults_between(self.callee_name, self.caller_name))
-        if self._callee is not None and not self._closed:
-            self._mind(self._caller)
-            self._mind(self._callee)
+        there_is_less_slow = self._caller.wire.suffer(self._loop.faults_between(self.caller_name, self.callee_name))
+        back_is_less_slow = self._back.suffer(self._loop.faults_between(self.callee_name, self.caller_name))
+        if self._callee is None or self._closed:
+            return
+        for end, is_less_slow in ((self._caller, there_is_less_slow), (self._callee, back_is_less_slow)):
+            if is_less_slow:
+                self._hasten(end)
+            self._mind(end)
 
     def reset(self) -> None:
         """Both ends are told that it is no more."""
@@ -205,7 +213,8 @@ class Relay:
             return
         except OSError:
             pass
-        at_work.given_up += end is self._caller
+        if end is self._caller:
+            at_work.given_up.add(self.number)
         self._close()
 
     # -- what is sent --------------------------------------------------------------------------------------
@@ -256,11 +265,17 @@ class Relay:
             self._mind(end)
             self._mind(self._other(end))
 
+    def look_at_caller(self) -> None:
+        """A fault is about to be over: notes that the caller has ended it, though that could not be read yet."""
+        if self._callee is None or self._closed or self._lost:
+            return
+        if not self._caller.over and _has_left(self._caller.sock):
+            self._note_impatience()
+
     def _note_impatience(self) -> None:
         """The caller has ended it: if something was held up, that may be why."""
-        now_s = time.monotonic()
         for end in (self._caller, self._other(self._caller)):
-            if not end.wire.is_sound and (end.on_the_way or end.wire.jammed_until_s(now_s) is not None):
+            if end.on_the_way or (end.wire.is_jammed and _unread(end.sock)):
                 end.wire.give_up()
 
     def _go_on(self, end: _End) -> None:
@@ -289,29 +304,43 @@ class Relay:
         self._mind(end)
         self._mind(other)
 
+    def _hasten(self, end: _End) -> None:
+        """Has what is still on its way travel as if it were sent now, where that is sooner: a slow wire holds back
+        nothing once it is slow no more."""
+        now_s = time.monotonic()
+        for place, (at_s, first_s, data) in enumerate(list(end.on_the_way)):
+            if first_s > now_s:
+                sooner_s = min(at_s, end.wire.arrives_s(now_s, len(data or b"")))
+                end.on_the_way[place] = (sooner_s, sooner_s, data)
+        self._go_on(end)
+
     def _hand_over(self, to: _End, data: bytes | None) -> bytes | None:
         """Gives an end what was sent to it; returns what its kernel did not take, None where that is nothing."""
         if data is None:
             self._close(with_reset=True)
             return None
+        if not data:
+            self._tell_end(to)
+            return None
         try:
-            if not data:
-                to.told = True
-                to.sock.shutdown(socket.SHUT_WR)
-                if self._other(to).told:
-                    self._close()
-                return None
             taken = to.sock.send(data)
         except BlockingIOError:
             taken = 0
-        except OSError:
-            if data:  # It is gone, and its kernel answers what comes with a reset.
-                self._sent(to, None)
+        except OSError:  # It is gone, and its kernel answers what comes with a reset.
+            self._sent(to, None)
             return None
         if taken == len(data):
             return None
         to.blocked = True
         return data[taken:]
+
+    def _tell_end(self, to: _End) -> None:
+        """Tells an end that the other will send nothing more. With both told, the connection is over."""
+        to.told = True
+        with suppress(OSError):  # It was reset, and needs no telling. If it is still read, it says so itself.
+            to.sock.shutdown(socket.SHUT_WR)
+        if self._other(to).told:
+            self._close()
 
     def _mind(self, end: _End) -> None:
         """Has the switch watch an end for whatever is to be done there."""
@@ -348,3 +377,15 @@ def _end_with_reset(sock: socket.socket) -> None:
     if sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITH_RESET)
         sock.close()
+
+
+def _has_left(sock: socket.socket) -> bool:
+    """Whether its other side has ended the connection, however much is still to be read before that."""
+    poll = select.poll()
+    poll.register(sock, getattr(select, "POLLRDHUP", 0))  # Linux alone has it; elsewhere the hang-up says as much.
+    return bool(poll.poll(0))
+
+
+def _unread(sock: socket.socket) -> int:
+    """How many bytes have come, and are still to be read."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -25,12 +25,12 @@ _MOST_LOSSES = 4
 
 
 class AtWork(msgspec.Struct, kw_only=True, eq=False):
-    """A fault at work, and what it did so far."""
+    """A fault at work, and what it did so far: to which connections, by their numbers."""
 
     fault: WireFault
     until_s: float
     touched: set[int] = msgspec.field(default_factory=set)
-    given_up: int = 0
+    given_up: set[int] = msgspec.field(default_factory=set)
 
 
 class Wire:
@@ -55,14 +55,19 @@ class Wire:
         """The faults at work on it."""
         return self._faults
 
-    def suffer(self, faults: Iterable[AtWork]) -> None:
-        """These, and no others, are at work from now on."""
-        self._faults = tuple(faults)
+    def suffer(self, faults: Iterable[AtWork]) -> bool:
+        """These, and no others, are at work from now on. Returns whether it is less slow than before, so that what
+        has not arrived yet may do so sooner than `arrives_s` said."""
+        before, self._faults = self._faults, tuple(faults)
+        is_less_slow = any(each.fault.bytes_a_second and each not in self._faults for each in before)
+        if is_less_slow:
+            self._last_s = self._free_s = 0.0
         numbers = {each.fault.number for each in self._faults}
         self._apart_s = {number: s for number, s in self._apart_s.items() if number in numbers}
         for each in self._faults:
             if each.fault.apart_s and each.fault.number not in self._apart_s:
                 self._apart_s[each.fault.number] = self._rng.uniform(0.0, each.fault.apart_s)
+        return is_less_slow
 
     def arrives_s(self, now_s: float, size: int) -> float:
         """Returns when so many bytes that are sent now arrive, if the wire is not cut then (`again_s`)."""
@@ -113,11 +118,16 @@ class Wire:
             each.touched.add(self._number)
         return max((each.until_s for each in jams), default=None)
 
+    @property
+    def is_jammed(self) -> bool:
+        """Whether a jam is at work on it, or is just over and not yet taken off."""
+        return any(each.fault.jam for each in self._faults)
+
     def give_up(self) -> None:
         """Notes that the caller has ended the connection while something was held up."""
         for each in self._faults:
             each.touched.add(self._number)
-            each.given_up += 1
+            each.given_up.add(self._number)
 
     def _touch(self, at_work: AtWork, later_s: float) -> None:
         if later_s > 0:

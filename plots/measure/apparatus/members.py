@@ -7,6 +7,7 @@ the town is only given: so it is the experiment that brings a member back, and w
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +25,11 @@ _PATIENCE_S = 60.0
 
 
 class Members:
-    """`size` members in `directory`. Used as a context manager; all of them follow one primary on entry."""
+    """`size` members in `directory`, which is emptied first: an experiment that was interrupted has left a set there
+    that cannot be begun again. Used as a context manager; all of them follow one primary on entry."""
 
     def __init__(self, directory: Path, size: int = 3) -> None:
+        self._directory = directory
         self._processes = [
             MongodProcess(directory / f"member-{number}", founds=False, parameters=PARAMETERS)
             for number in range(1, size + 1)
@@ -35,6 +38,8 @@ class Members:
         self._hit: tuple[int, Blow] | None = None
 
     def __enter__(self) -> Members:
+        if self._directory.exists():
+            shutil.rmtree(self._directory)
         try:
             with ThreadPoolExecutor(len(self._processes)) as pool:
                 list(pool.map(MongodProcess.start, self._processes))

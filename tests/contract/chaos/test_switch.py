@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from peers.chaos.switch.client import SwitchClient
@@ -57,14 +58,14 @@ class Echo:
 
 
 class Apparatus:
-    """A switch, and, for each test, an echo at the other side of it that is called `callee`; we are `caller`."""
+    """A switch, and, for each test, an echo at the other side of it that is called `callee`; we are `caller`. With
+    `files`, it may have so many open."""
 
-    def __init__(self, *member_ports: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1", *map(str, member_ports)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    def __init__(self, *member_ports: int, files: int | None = None) -> None:
+        command = [sys.executable, "-P", "-m", "peers.chaos.switch.process", "1", *map(str, member_ports)]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         said = self.hear()
         assert isinstance(said, Listening)
         self.port = said.port
@@ -167,6 +168,50 @@ def test_callers_that_leave_at_once_do_it_no_harm(apparatus: Apparatus) -> None:
     echo.close()
 
 
+def test_a_connection_is_forgotten_when_its_server_died_and_the_caller_asked_once_more(through: Apparatus) -> None:
+    open_before = open_files(through)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(10):
+            with socket.create_connection(listener.getsockname(), PATIENCE_S) as caller:
+                listener.accept()[0].close()
+                assert caller.recv(1) == b""
+                caller.sendall(b"another")
+    wait_until(lambda: open_files(through) == open_before, "it has let go of them")
+
+
+def test_a_connection_is_forgotten_when_its_caller_left_and_the_server_answered_late(through: Apparatus) -> None:
+    open_before = open_files(through)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(10):
+            socket.create_connection(listener.getsockname(), PATIENCE_S).close()
+            with listener.accept()[0] as server:
+                assert server.recv(1) == b""
+                server.sendall(b"late")
+    wait_until(lambda: open_files(through) == open_before, "it has let go of them")
+
+
+def open_files(apparatus: Apparatus) -> int:
+    return psutil.Process(apparatus.process.pid).num_fds()
+
+
+def test_with_no_files_left_callers_wait_until_there_are_some() -> None:
+    made = Apparatus(files=60)
+    wanted = preface("caller", "127.0.0.1", made.echo.port)
+    lines = [socket.create_connection(("127.0.0.1", made.port), PATIENCE_S) for _ in range(50)]
+    try:
+        for line in lines:
+            line.sendall(wanted)
+        for line in lines:  # Each that ends makes room for another.
+            assert line.recv(1) == CONNECTED
+            echoed(line)
+            line.close()
+    finally:
+        for line in lines:
+            line.close()
+        made.close()
+        made.echo.close()
+
+
 def test_a_late_wire_is_late_by_what_was_said(through: Apparatus) -> None:
     with through.call() as connection:
         sound_s = min(echoed(connection) for _ in range(20))
@@ -200,6 +245,30 @@ def test_who_is_at_the_other_end_of_a_cut_wire_is_not_told_of_an_end(through: Ap
     assert through.echo.ends == []
     assert through.ended().number == 1
     wait_until(lambda: through.echo.ends == ["end"], "the end, once the wire is whole")
+
+
+def test_a_caller_that_gives_up_counts_once_though_both_ways_are_cut(through: Apparatus) -> None:
+    with through.call(0.3) as connection:
+        through.tell(fault(1.5, cut=True))
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: echoed(connection) < 0, "silence")
+        with pytest.raises(TimeoutError):
+            through.call(0.3)
+    ended = through.ended()
+    assert (ended.touched, ended.given_up) == (2, 2)
+
+
+@pytest.mark.parametrize("way", ["out", "in", "both"])
+def test_a_caller_that_gives_up_in_a_jam_counts_and_one_that_waited_for_nothing_does_not(
+    through: Apparatus, way: str
+) -> None:
+    with through.call(0.3) as connection, through.call() as idle:
+        echoed(idle)
+        through.tell(fault(1.5, way=way, jam=True))
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: echoed(connection) < 0, "silence")
+    ended = through.ended()
+    assert (ended.touched, ended.given_up) == (2, 1)
 
 
 def test_a_reset_is_told_to_both(through: Apparatus) -> None:
@@ -246,6 +315,29 @@ def test_a_slow_wire_lets_so_many_bytes_through(through: Apparatus) -> None:
         through.tell(fault(1.0, bytes_a_second=5000.0, way="out"))
         wait_until(lambda: echoed(connection, bytes(1000)) > 0.15, "a slow answer")
         assert through.ended().touched == 1
+
+
+def test_a_slow_wire_holds_nothing_back_once_it_is_slow_no_more(through: Apparatus) -> None:
+    with through.call() as connection:
+        through.tell(fault(1.5, bytes_a_second=500.0))
+        wait_until(lambda: echoed(connection, bytes(50)) > 0.15, "a slow answer")
+        much = bytes(40_000)  # At that pace this takes 80 s each way.
+        connection.sendall(much)
+        assert through.ended().touched == 1
+        assert echoed_after(connection, len(much)) < PATIENCE_S
+
+
+def echoed_after(connection: socket.socket, on_the_way: int) -> float:
+    """The same, where so many bytes are still to come back before."""
+    began_s = time.monotonic()
+    connection.sendall(b"after")
+    came = bytearray()
+    while len(came) < on_the_way + len(b"after"):
+        chunk = connection.recv(1 << 16)
+        assert chunk, "the connection ended"
+        came += chunk
+    assert came.endswith(b"after")
+    return time.monotonic() - began_s
 
 
 def test_others_are_not_hit(through: Apparatus) -> None:

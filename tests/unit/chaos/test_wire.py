@@ -53,6 +53,16 @@ def test_a_slow_wire_takes_its_time_for_each_byte() -> None:
     assert slow.arrives_s(5.0, 500) == pytest.approx(5.5)
 
 
+def test_a_slow_wire_is_as_quick_as_its_other_faults_let_it_be_once_it_is_slow_no_more() -> None:
+    slow, late = (AtWork(fault=each, until_s=10.0) for each in (fault(bytes_a_second=10.0), fault(delay_s=0.1)))
+    both = Wire(1, Random(1))
+    assert not both.suffer([slow, late])
+    assert both.arrives_s(1.0, 500) > 50.0
+    assert both.suffer([late])
+    assert both.arrives_s(2.0, 500) == pytest.approx(2.1)
+    assert not both.suffer([])
+
+
 def test_connections_are_apart_by_different_times_each_always_by_the_same() -> None:
     apart = fault(apart_s=1.0)
     offsets = []
