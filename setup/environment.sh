@@ -2,7 +2,8 @@
 # Sourced by run.sh and tests/run.sh: the virtual environment in .venv, with the project in it.
 #
 # `set_up` makes it, or makes it anew, if need be; where all is there that costs some milliseconds. It is done again only
-# when pyproject.toml, the place of the checkout, or the Python it was made with is no more what it was.
+# when pyproject.toml, the place of the checkout, or the Python it was made with is no more what it was, or when it was
+# cut short the time before.
 
 here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="$here/.venv"
@@ -21,16 +22,24 @@ refuse() {
 # shellcheck source=system.sh
 . "$here/setup/system.sh"
 
-# What has to be the same for an installation to be still the right one.
+# What has to be the same for an installation to be still the right one; fails where the environment's Python does not
+# run. It is a link to the system's, which is another version after an upgrade, and then finds nothing of what is there.
 wanted_stamp() {
     cksum <"$here/pyproject.toml"
     echo "$here"
+    "$venv/bin/python" -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null
 }
 
 # Whether the environment works, and has what the extra $1 of pyproject.toml names; none for the project alone.
 is_set_up() {
-    local stamp="$venv/.installed${1:+-$1}"
-    [[ -f $stamp && "$(cat "$stamp")" == "$(wanted_stamp)" ]] && "$venv/bin/python" -c '' 2>/dev/null
+    local stamp="$venv/.installed${1:+-$1}" wanted
+    [[ -f $stamp ]] && wanted="$(wanted_stamp)" && [[ "$(cat "$stamp")" == "$wanted" ]]
+}
+
+# Whether the environment can be installed into: its making was not cut short, and its Python finds what it put there.
+# The program `pip` is made when all of pip's files are there, so it says that these are not half of them.
+is_made() {
+    [[ -x $venv/bin/pip ]] && "$venv/bin/python" -c 'import pip' 2>/dev/null
 }
 
 # Refuses if what pip said ($1) is that it could not reach its index.
@@ -42,7 +51,11 @@ refuse_without_network() {
 
 make_venv() {
     local said
-    say "making a virtual environment in .venv (once)"
+    if [[ -e $venv ]]; then
+        say "the virtual environment in .venv is unfinished, or for another Python: making it anew (once)"
+    else
+        say "making a virtual environment in .venv (once)"
+    fi
     if ! said="$(environment_with_pip 2>&1)"; then
         rm -rf "$venv"
         refuse_without_network "$said"
@@ -93,7 +106,7 @@ lock() {
 set_up() {
     is_set_up "$@" && return
     lock
-    if ! [[ -x $venv/bin/python ]] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+    if ! is_made; then
         bring_system
         make_venv
     elif ! is_set_up; then # What is needed of the system may be more than it was.

@@ -1,12 +1,14 @@
 """Customers from outside who never stop: a process of its own with a thread for each, and a journal for each.
 
-`python -m peers.chaos.crowd CONFIG` trades until its standard input ends (the chaos run ends it, or has died), lets
-everybody finish what they are about, and prints a line of JSON: what came of it all. What they were told is in their
-journals, which the audit holds against the books like those of the peers.
+`python -m peers.chaos.crowd CONFIG` trades until its standard input ends, lets everybody finish what they are about,
+and prints a line of JSON: what came of it all. What they were told is in their journals, which the audit holds
+against the books like those of the peers. Once the chaos run has died there is nobody to tell, and it ends at once:
+the next run may want the same directory.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -35,6 +37,7 @@ _NEW_S = (0.1, 0.4)  # From one new customer to the next: each asks the name ser
 _WAITS_S = 0.25  # Whoever waits for the name server for longer is noted.
 _AGAIN_S = 0.05
 _FINISH_S = 40.0  # A little more than a customer's patience.
+_LOOKS_S = 0.05  # So often it looks meanwhile whether the run still lives.
 
 
 class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,7 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
     customers: int
     seed: int
     switch: int | None = None  # The port of the switch that they reach everybody through.
+    run: int = msgspec.field(default_factory=os.getpid)  # The process of the chaos run, which tells this one.
 
 
 class Waited(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +149,18 @@ def _total(tallies: list[CrowdTally]) -> CrowdTally:
     )
 
 
+def _finished(threads: Sequence[threading.Thread], run: int) -> bool:
+    """Waits until everybody has finished, or has had the time to; False as soon as the chaos run has died.
+
+    It ends our input in either case, and may die later. So what tells is whether it is still our parent."""
+    deadline_s = time.monotonic() + _FINISH_S
+    while os.getppid() == run:
+        if time.monotonic() > deadline_s or not any(thread.is_alive() for thread in threads):
+            return True
+        time.sleep(_LOOKS_S)
+    return False
+
+
 def main() -> None:
     """The process."""
     config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
@@ -162,9 +178,8 @@ def main() -> None:
         thread.start()
     sys.stdin.buffer.read()
     enough.set()
-    for thread in threads:
-        thread.join(_FINISH_S)
-    print(msgspec.json.encode(_total(tallies)).decode(), flush=True)
+    if _finished(threads, config.run):
+        print(msgspec.json.encode(_total(tallies)).decode(), flush=True)
 
 
 class Crowd:

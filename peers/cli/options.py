@@ -12,11 +12,10 @@ from peers.errors import SettingsError
 from peers.text import escaped, is_text
 
 
-def _named_in_text(path: Path) -> Path:
+def _named_in_text(path: Path | None) -> Path | None:
     """Refuses a directory that is, by way of where we are, in one whose name is no text: no word of it could be kept
     in the town's files, nor said to others."""
-    there = str(path.absolute())
-    if not is_text(there):
+    if path is not None and not is_text(there := str(path.absolute())):
         raise SettingsError(f"--dir: the name of {escaped(there)} is not UTF-8; choose another directory")
     return path
 
@@ -29,6 +28,15 @@ DirOption = Annotated[
         help="The town's directory.",
         show_default=True,
         file_okay=True,
+        callback=_named_in_text,
+    ),
+]
+OwnPlaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        metavar="PATH",
+        help="Where its town lives and stays; a place that is removed.",
         callback=_named_in_text,
     ),
 ]

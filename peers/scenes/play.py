@@ -54,7 +54,7 @@ def play(scene: Scene, audience: Audience, directory: Path | None = None) -> Sce
 @contextlib.contextmanager
 def _place(wanted: Path | None) -> Iterator[Directory]:
     directory = Directory(wanted if wanted is not None else Path(tempfile.mkdtemp(prefix="bazaar-scene-")))
-    if wanted is not None and wanted.exists() and any(wanted.iterdir()):
+    if wanted is not None and not _is_free(wanted):
         raise TownError(f"{wanted} is not empty: choose another --dir, for a scene begins with empty books")
     directory.make()
     try:
@@ -63,6 +63,16 @@ def _place(wanted: Path | None) -> Iterator[Directory]:
         yield directory
     finally:
         directory.let_go()
+
+
+def _is_free(wanted: Path) -> bool:
+    """Returns whether the directory is empty or missing; TownError if there cannot be one."""
+    try:
+        return not any(wanted.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise TownError(f"{wanted} cannot be used ({error.strerror or error}): choose another --dir") from error
 
 
 async def _live(scene: Scene, audience: Audience, directory: Directory) -> SceneVerdict | None:

@@ -107,11 +107,14 @@ def make_plan(
             raise SettingsError(f"--only {section}: there is {', '.join(SECTIONS)}")
     plan = msgspec.structs.replace(plan, sections=tuple(s for s in SECTIONS if s in wanted), against=against or "")
     sizes = tuple(sorted(set(peers)))
+    if sizes and plan.sections == ("posts",) and not plan.against:
+        raise SettingsError(f"--peers {sizes[0]}: posts have towns of their own sizes; leave it out")
     return _of_sizes(plan, sizes) if sizes else plan
 
 
 def _of_sizes(plan: Plan, sizes: tuple[int, ...]) -> Plan:
-    """The same measurements, in towns of these sizes and no others."""
+    """The same measurements in towns of these sizes and no others, but for those of posts. What is measured in one
+    town takes the smallest."""
     if sizes[0] < 3:
         raise SettingsError(f"--peers {sizes[0]}: 3 or more, for there must be trade after a failover")
     return msgspec.structs.replace(

@@ -40,7 +40,12 @@ def command(
         ),
     ] = None,
     peers: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Towns of this size only, whatever is measured; repeatable.")
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="Towns of this size only; repeatable, but throughput, open-loop, long-run and --against take the"
+            " smallest. Not for posts.",
+        ),
     ] = None,
     against: Annotated[
         str | None,

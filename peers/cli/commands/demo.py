@@ -12,13 +12,12 @@ Without a name it lists them. Exit code 0: it was proven; 1: an invariant is vio
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from peers.cli.given import only_with
-from peers.cli.options import ReplicasOption
+from peers.cli.options import OwnPlaceOption, ReplicasOption
 
 _WIDTH = 90
 """Letters in a line of the list."""
@@ -27,10 +26,7 @@ _WIDTH = 90
 def command(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="failover or split-brain; none lists them.")] = None,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="PATH", help="Where its town lives and stays; a place that is removed."),
-    ] = None,
+    directory: OwnPlaceOption = None,
     replicas: ReplicasOption = None,
 ) -> int:
     import textwrap

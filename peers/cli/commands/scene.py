@@ -12,12 +12,12 @@ seen. Exit code 0: all of it was seen, and the books hold; 1: an invariant is vi
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from peers.cli.given import only_with
+from peers.cli.options import OwnPlaceOption
 
 _WIDTH = 90
 """Letters in a line of the list."""
@@ -26,10 +26,7 @@ _WIDTH = 90
 def command(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Which scene; none lists them.")] = None,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="PATH", help="Where its town lives and stays; a place that is removed."),
-    ] = None,
+    directory: OwnPlaceOption = None,
 ) -> int:
     import textwrap
 

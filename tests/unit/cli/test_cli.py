@@ -116,6 +116,21 @@ def test_a_directory_below_one_whose_name_is_no_utf_8_is_refused(
     assert r"fi\xffsh/.bazaar is not UTF-8; choose another" in refusal(capsys, "run", "localhost", "6")
 
 
+@pytest.mark.parametrize("command", [["scene", "lamport-1"], ["demo", "failover"]])
+def test_a_directory_that_a_scene_cannot_have_is_an_error_of_the_user(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for where in (tmp_path / "file", tmp_path / "file" / "town", tmp_path / ("t" * 300)):
+        assert invoke([*command, "--dir", str(where)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"bazaar: {where} cannot be used (")
+        assert said.endswith("): choose another --dir\n")
+    (tmp_path / "fi\udcffsh").mkdir()
+    monkeypatch.chdir(tmp_path / "fi\udcffsh")
+    assert r"fi\xffsh/town is not UTF-8; choose another" in refusal(capsys, *command, "--dir", "town")
+
+
 def test_a_directory_that_cannot_be_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     where = tmp_path / "file" / "town"

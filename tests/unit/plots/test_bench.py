@@ -186,6 +186,23 @@ def test_the_command_says_which_sections_there_are() -> None:
     assert said == f"{', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}; repeatable."
 
 
+def test_the_command_says_whose_towns_have_the_sizes_asked_for() -> None:
+    said = " ".join(str(get_args(get_type_hints(command, include_extras=True)["peers"])[1].help).split())
+    assert "throughput, open-loop, long-run and --against take the smallest. Not for posts." in said
+    plan = make_plan(quick=True, peers=[9, 4])
+    assert plan.peers == 4
+    assert (plan.peers, *plan.compared_peers) == plan.size_peers == plan.failover_peers == (4, 9)
+    assert plan.start_peers == plan.footprint_peers == plan.election_peers == (4, 9)
+    assert (plan.posts, plan.posts_own) == (QUICK.posts, QUICK.posts_own)
+
+
+def test_sizes_that_nothing_would_have_are_refused() -> None:
+    with pytest.raises(SettingsError, match="--peers 4: posts have towns of their own sizes; leave it out"):
+        make_plan(quick=False, sections=["posts"], peers=[4])
+    assert make_plan(quick=False, sections=["posts"], peers=[4], against="etcd").peers == 4
+    assert make_plan(quick=False, sections=["posts", "start"], peers=[4]).start_peers == (4,)
+
+
 def test_a_section_there_is_not_is_refused() -> None:
     with pytest.raises(SettingsError, match="lattency"):
         make_plan(quick=False, sections=["lattency"])
