@@ -55,6 +55,7 @@ def test_some_of_the_bench(tmp_path: Path) -> None:
         assert pixels.std() > 0.05
 
 
+@pytest.mark.long
 def test_failovers_of_the_bench(tmp_path: Path) -> None:
     options = ("--only", "failover", "--only", "elections", "--peers", "6")
     done = bazaar("bench", "--quick", "--json", *options, "--out", str(tmp_path / "bench"), patience_s=240)

@@ -101,6 +101,7 @@ def test_buyers(tmp_path: Path) -> None:
     assert crowds[-1].per_s > crowds[0].per_s, "what arrives during a commit shares the next one"
 
 
+@pytest.mark.long
 def test_nodes(tmp_path: Path) -> None:
     said = measured("nodes", tmp_path, "--peers", "5", "--purchases", "40")
     assert {peers: len(found) for peers, found in nodes.read_sizes(tmp_path).items()} == {5: 40}

@@ -111,7 +111,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "a checkout")
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGHUP, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_first_start_that_was_cut_short_is_made_good(checkout: Checkout, number: signal.Signals) -> None:
     first = checkout.start()
     try:
@@ -125,6 +125,7 @@ def test_a_first_start_that_was_cut_short_is_made_good(checkout: Checkout, numbe
     assert checkout.run() == DONE, "all is there"
 
 
+@pytest.mark.long
 def test_an_environment_with_half_of_its_pip_is_made_anew(checkout: Checkout) -> None:
     """So it is if the first start ends while pip is copied; what comes first is all there already."""
     subprocess.run([sys.executable, "-m", "venv", checkout.venv], check=True, timeout=LONGEST_S)
@@ -134,6 +135,7 @@ def test_an_environment_with_half_of_its_pip_is_made_anew(checkout: Checkout) ->
     assert ANEW in checkout.run()
 
 
+@pytest.mark.long
 def test_an_environment_whose_installation_was_cut_short_is_kept(checkout: Checkout) -> None:
     subprocess.run([sys.executable, "-m", "venv", checkout.venv], check=True, timeout=LONGEST_S)
     ours = checkout.venv / "ours"
@@ -142,6 +144,7 @@ def test_an_environment_whose_installation_was_cut_short_is_kept(checkout: Check
     assert ours.exists()
 
 
+@pytest.mark.long
 def test_another_version_of_python_under_the_same_name_has_the_environment_made_anew(checkout: Checkout) -> None:
     checkout.run()
     assert checkout.run() == DONE

@@ -28,8 +28,8 @@ from tests.system.helpers.town_of_hosts import (
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PEERS = 3
-AWAY_S = float(os.environ.get("BAZAAR_BOOKS_AWAY_S", "15"))
-CALM_S = 5.0
+AWAY_S = float(os.environ.get("BAZAAR_BOOKS_AWAY_S", "10"))
+CALM_S = 4.0
 """So long after the loss, whoever was to notice it has."""
 
 

@@ -161,7 +161,8 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert why in refused.text
 
 
-@pytest.mark.parametrize("is_emptied", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("is_emptied", [True, False])
 def test_books_of_three_are_found_again_without_what_was_noted_of_them(
     tmp_path: Path, towns: list[RunningTown], is_emptied: bool
 ) -> None:

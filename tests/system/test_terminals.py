@@ -196,7 +196,8 @@ def test_the_first_is_killed_and_the_other_goes_on_in_books_of_their_own(
         assert "audit: holds" in summary_of(guest)
 
 
-@pytest.mark.parametrize("where", ["first", pytest.param("guest", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("where", ["first", "guest"])
 def test_a_new_town_is_not_begun_in_books_that_others_still_trade_in(terminals: Terminals, where: str) -> None:
     first = terminals.start("first", 4)
     first.says(" bought ")
