@@ -8,7 +8,6 @@ every town judges this one too.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from peers.chaos.history import History, Listener
 from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
 from peers.chaos.kinds import FAMILIES, Kind
+from peers.chaos.places import make_places
 from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
@@ -42,8 +42,6 @@ CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that ru
 _LEAST_S = 10.0
 _MOST_PEERS = 100
 _HOST = "127.0.0.1"
-# A file of this name in a town's directory says that a chaos run made it, and that the next one may delete it.
-_MARK = "chaos"
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
@@ -96,6 +94,11 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         be."""
         return make_settings(changed(_SETTINGS, (*draw_tuning(self.seed), *self.changes)))
 
+    @property
+    def town(self) -> Path:
+        """Where the town lives."""
+        return self.directory or self.out / "town"
+
     def again(self) -> str:
         """The command that runs the same plan."""
         return (
@@ -110,34 +113,12 @@ def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None
     there was a verdict. A town that ended before the plan did is one that trade did not go on in."""
     options.check()
     plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
-    directory = _make_places(options)
+    directory = make_places(options.out, options.town, option="--dir" if options.directory else "--out")
     try:
         write_json(options.out / "plan.json", plan)
         return _Run(options, plan, directory, show, tamper).run()
     finally:
         directory.let_go()
-
-
-def _make_places(options: ChaosOptions) -> Directory:
-    """Makes the folder for what is found, and an empty directory for the town, claimed."""
-    directory = Directory(options.directory or options.out / "town")
-    path = directory.path
-    try:
-        if path.exists() and any(path.iterdir()):
-            if not (path / _MARK).exists():
-                raise TownError(f"{path} is not empty and not of a chaos run: choose another --dir")
-            if directory.in_use():
-                raise TownError(f"a town runs in {path}: end it, or choose another --dir")
-            shutil.rmtree(path)
-        options.out.mkdir(parents=True, exist_ok=True)
-        directory.make()
-        (path / _MARK).touch()
-    except OSError as error:
-        raise TownError(f"{error.filename} cannot be written to ({error.strerror}): choose another --out") from error
-    if not directory.claim():
-        directory.let_go()
-        raise TownError(f"a town has just started in {path}: choose another --dir")
-    return directory
 
 
 class _Run:

@@ -57,7 +57,7 @@ def command(
         "out/chaos"
     ),
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="PATH", help="The town's directory; OUT/town.")
+        Path | None, typer.Option("--dir", metavar="PATH", help="The town's directory, emptied before; OUT/town.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
