@@ -7,6 +7,7 @@ journals, which the audit holds against the books like those of the peers.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -34,6 +35,7 @@ _REMEMBERED = 50  # Of so many requests it may look for the outcome.
 _NEW_S = (0.1, 0.4)  # From one new customer to the next: each asks the name server, and buys once.
 _WAITS_S = 0.25  # Whoever waits for the name server for longer is noted.
 _AGAIN_S = 0.05
+_LOOK_S = 0.1
 _FINISH_S = 40.0  # A little more than a customer's patience.
 
 
@@ -180,6 +182,11 @@ class Crowd:
                 stderr=complaints,
                 start_new_session=True,  # The terminal's Ctrl-C is for the run alone.
             )
+
+    async def gone(self) -> None:
+        """Returns once the process has ended, which it does not do before `finish`."""
+        while self._process.poll() is None:
+            await asyncio.sleep(_LOOK_S)
 
     def finish(self) -> CrowdTally:
         """Has everybody finish; returns what came of it. TownError if the process cannot say."""

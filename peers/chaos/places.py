@@ -11,20 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from peers.chaos.events import HISTORY
+from peers.chaos.plan import PLAN
+from peers.chaos.verdict import VERDICT, VERDICT_TEXT
 from peers.errors import SettingsError, TownError
 from peers.files import check_place, write_whole
 from peers.town.files.directory import Directory
 
 _MARK = ".made-by-bazaar-chaos"
 _MARK_SAYS = b"bazaar chaos made this directory for a town, and empties it before the next.\n"
+_FINDINGS = (PLAN, HISTORY, VERDICT, VERDICT_TEXT, "figure.png")
+"""What a run leaves in `out`. All of it is of one run, so what an earlier one left goes when another begins."""
+
 _LOCK = "lock"  # The file by which a directory is claimed must stay what it is.
 
 
 def make_places(out: Path, town: Path, *, option: str) -> Directory:
-    """Makes the folder `out` for what is found, and an empty directory for the town, claimed. `option` is the one
-    that says where that is.
+    """Makes the folder `out` for what is found, with nothing of an earlier run in it, and an empty directory for the
+    town, claimed. `option` is the one that says where that is.
 
-    SettingsError or TownError where that cannot be: nothing was deleted then."""
+    SettingsError or TownError where these are not to be used: nothing was deleted then."""
     with _usable(town, option):
         if town.exists() and any(town.iterdir()) and not _is_ours(town):
             raise TownError(f"{town} is not empty and not of a chaos run: choose another {option}")
@@ -33,6 +39,9 @@ def make_places(out: Path, town: Path, *, option: str) -> Directory:
     directory = _claimed(town, option)
     try:
         check_place("--out", out, is_folder=True)
+        with _usable(out, "--out"):
+            for name in _FINDINGS:
+                (out / name).unlink(missing_ok=True)
         with _usable(town, option):
             for path in town.iterdir():
                 if path.name not in (_MARK, _LOCK):

@@ -18,6 +18,8 @@ from peers.chaos.tuning import draw_tuning
 from peers.core.names import Role
 from peers.points import Point
 
+PLAN = "plan.json"
+
 # None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
 LEAST_PEERS = 5  # A town of so many can lose two peers and still has `LEAST_ALIVE`.

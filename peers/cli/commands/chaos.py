@@ -70,8 +70,9 @@ def command(
     import msgspec
 
     from peers.chaos.kinds import choose_kinds
+    from peers.chaos.options import ChaosOptions
     from peers.chaos.progress import Show
-    from peers.chaos.run import ChaosOptions, run_chaos
+    from peers.chaos.run import run_chaos
     from peers.chaos.verdict import as_text
 
     options = ChaosOptions(

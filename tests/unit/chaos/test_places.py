@@ -28,6 +28,15 @@ def test_the_town_of_an_earlier_run_is_emptied(tmp_path: Path) -> None:
     assert out.is_dir()
 
 
+def test_findings_of_an_earlier_run_are_not_mixed_with_those_of_the_next(tmp_path: Path) -> None:
+    out, town = tmp_path / "found", tmp_path / "town"
+    begin(out, town)
+    for name in ("plan.json", "history.jsonl", "verdict.json", "verdict.txt", "figure.png", "notes.md"):
+        (out / name).write_text("of the first run")
+    begin(out, town)
+    assert [each.name for each in out.iterdir()] == ["notes.md"]
+
+
 @pytest.mark.parametrize("name", ["chaos", ".made-by-bazaar-chaos", "journals"])
 @pytest.mark.parametrize("is_folder", [True, False])
 def test_what_others_made_stays_whatever_it_is_called(tmp_path: Path, name: str, is_folder: bool) -> None:
