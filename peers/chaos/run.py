@@ -19,7 +19,6 @@ from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
-from peers.chaos.kinds import FAMILIES
 from peers.chaos.options import HOST, ChaosOptions
 from peers.chaos.places import make_places
 from peers.chaos.plan import PLAN, Plan, draw_plan
@@ -30,13 +29,11 @@ from peers.errors import LedgerError, TownError
 from peers.files import write_json
 from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory
-from peers.town.processes.peer_processes import Death
 from peers.town.terminals.town import Town
 
 CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
 _TICK_S = 1.0
 _LOOK_S = 0.1
-_FELT_AFTER_S = 7.0  # A thread that did not begin for want of memory is noticed after some seconds.
 _RECOVER_S = 20.0
 """How long trade may take to go on once all is healed, which is longer than any election and restart take. No option:
 a verdict must not be had by waiting longer."""
@@ -236,7 +233,7 @@ class _Run:
         found = pauses(history.sales, duration_s)
         times = [at_s for at_s in times_of(history.sales) if 0 <= at_s <= duration_s]
         of_faults = with_evidence(gaps(history.faults, found), history)
-        carried_out = history.carried_out()
+        carried_out, deaths = history.carried_out(), town.processes.deaths
         traffic = Traffic(
             duration_s=duration_s,
             sales=len(times),
@@ -253,22 +250,12 @@ class _Run:
             traffic,
             trouble=self._trouble,
             doubts=self._doubts,
-            ends=[self._end(death) for death in town.processes.deaths],
+            ends=[End(each.name, each.how, history.was_squeezed(each.name, each.at_s)) for each in deaths],
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,
             again=self._options.again(),
         )
-
-    def _end(self, death: Death) -> End:
-        """Says whether memory was kept from that peer when it died, or so shortly before that it may be for that."""
-        at_s = self._history.at_s(death.at_s)
-        was_squeezed = any(
-            each.start_s <= at_s <= each.over_s + _FELT_AFTER_S
-            for each in self._history.carried_out()
-            if each.kind in FAMILIES["memory"] and death.name in each.peers
-        )
-        return End(death.name, death.how, was_squeezed)
 
 
 def _member_ports(replicas: int) -> tuple[int, ...]:
