@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from peers.chaos.kinds import Kind
-from peers.chaos.plan import LEAST_PEERS
+from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.tuning import draw_tuning
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
@@ -51,12 +51,19 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--duration: {_LEAST_S:g} seconds or more")
         if not LEAST_PEERS <= self.peers <= _MOST_PEERS:
             raise SettingsError(f"--peers: from {LEAST_PEERS} to {_MOST_PEERS}, so that some can be lost")
+        if not self.plan().faults:
+            alone = ",".join(self.kinds)
+            raise SettingsError(f"--faults: {alone} alone never comes up; name others beside it, such as kill")
         there = str(self.town.absolute())
         if not is_text(there):  # No word of it could be kept in the town's files.
             raise SettingsError(
                 f"{self.place_option}: the name of {escaped(there)} is not UTF-8; choose another directory"
             )
         self.run_options().check()
+
+    def plan(self) -> Plan:
+        """Returns the faults that will be, and when."""
+        return draw_plan(self.seed, self.duration_s, self.peers, self.kinds, replicas=self.replicas)
 
     @property
     def town(self) -> Path:

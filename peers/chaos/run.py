@@ -21,7 +21,7 @@ from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
 from peers.chaos.options import HOST, ChaosOptions
 from peers.chaos.places import make_places
-from peers.chaos.plan import PLAN, Plan, draw_plan
+from peers.chaos.plan import PLAN, Plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
 from peers.chaos.verdict import ChaosVerdict, End, Traffic, judge, write_verdict
@@ -48,7 +48,7 @@ def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None
     """Runs to the end and leaves everything in `options.out`; None if Ctrl-C, or another signal, ended it before
     there was a verdict. A town that ended before the plan did is one that trade did not go on in."""
     options.check()
-    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
+    plan = options.plan()
     directory = make_places(options.out, options.town, option=options.place_option)
     try:
         write_json(options.out / PLAN, plan)

@@ -13,7 +13,8 @@ Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer
 -taking-office), hang (-trader, -peer), clock (set-clock), disk (full-disk, bad-disk, slow-disk, mongod-full-disk,
 mongod-bad-disk, mongod-slow-disk), memory (squeeze-trader, squeeze-peer), mongod (kill-mongod, stop-mongod,
 step-down, kill-member, stop-member), members (cut-primary, cut-member, cut-members), nameserver, join, come-back,
-leave.
+leave. Members, kill-member and stop-member are for a database of several: `--replicas 3`. Come-back alone never comes
+up, for somebody must have gone first.
 
 **Examples**
 
@@ -79,7 +80,7 @@ def command(
         duration_s=_QUICK_S if quick else duration,
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
-        kinds=choose_kinds(faults),
+        kinds=choose_kinds(faults, replicas=replicas),
         changes=changes_of(set_ or (), election=election, clock=clock, graph=graph),
         replicas=replicas,
         out=out,
