@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import msgspec
 
-from peers.chaos.kinds import Kind
+from peers.chaos.kinds import Kind, possible
 from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.tuning import draw_tuning
 from peers.core.settings import Settings, changed, make_settings
@@ -96,9 +97,16 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         return make_settings(changed(_SETTINGS, (*draw_tuning(self.seed), *self.changes)))
 
     def again(self) -> str:
-        """The command that runs the same plan."""
-        return (
-            f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--faults {','.join(self.kinds)}{''.join(f' --set {change}' for change in self.changes)}"
-            f"{f' --replicas {self.replicas}' if self.replicas > 1 else ''}"
-        )
+        """The command that runs the same plan, for a shell."""
+        given = {
+            "--duration": repr(self.duration_s).removesuffix(".0"),
+            "--peers": str(self.peers),
+            "--seed": str(self.seed),
+            "--faults": ",".join(possible(self.kinds, self.replicas)),
+        }
+        words = ["bazaar", "chaos", *(word for pair in given.items() for word in pair)]
+        for change in self.changes:
+            words += ["--set", change]
+        if self.replicas > 1:
+            words += ["--replicas", str(self.replicas)]
+        return shlex.join(words)

@@ -81,9 +81,12 @@ class _Run:
             town = asyncio.run(self._live(Listener(self._history, out=said)))
         if not self._finished and town.was_told_to_end:
             return None
-        self._history.write(out / HISTORY)
         verdict = self._judge(town)
-        write_verdict(verdict, out)
+        try:
+            write_verdict(verdict, out)
+            self._history.write(out / HISTORY)
+        except OSError as error:  # An answer that was found is not lost for that.
+            self._show.say(f"not all that was found could be kept in {out} ({error.strerror or error})")
         return verdict
 
     async def _live(self, console: Listener) -> Town:

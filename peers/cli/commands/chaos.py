@@ -28,7 +28,9 @@ up, for somebody must have gone first.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -36,6 +38,8 @@ import typer
 from peers.cli.given import never_with
 from peers.cli.optional_parts import check_there
 from peers.cli.options import ClockOption, GraphOption, JsonOption, RunElectionOption, SetOption, changes_of
+from peers.errors import BazaarError
+from peers.traces import keep_trace
 
 _QUICK_S = 30.0
 """What `--quick` means; `--duration` is the setting."""
@@ -90,13 +94,31 @@ def command(
         verdict = run_chaos(options, show)
     if verdict is None:
         return 130
-    # Imported only now, for it takes processors that the town would have missed.
-    from plots.draw.chaos import draw_saved
-
-    (figure,) = draw_saved(out)
+    # The verdict is said before the figure is drawn, and stays what it is whatever becomes of that.
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode())
+        print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode(), flush=True)
     else:
-        print("\n".join(as_text(verdict)))
+        print("\n".join(as_text(verdict)), flush=True)
+    figure = _drawn(out)
+    if figure is not None and not as_json:
         print(f"figure: {figure}")
     return verdict.exit_code
+
+
+def _drawn(out: Path) -> Path | None:
+    """Draws the run that is in `out`; returns where the figure is, None if it could not be drawn, which is said."""
+    try:
+        # Imported only now, for it takes processors that the town would have missed.
+        from plots.draw.chaos import draw_saved
+
+        (figure,) = draw_saved(out)
+    except (BazaarError, OSError) as error:
+        why = str(error)
+    except Exception as error:  # noqa: BLE001 - a fault of what draws must not pass for the answer of the run
+        why = f"{type(error).__name__}: {error}; {keep_trace(error)}"
+    else:
+        return figure
+    print(
+        f"bazaar: the figure could not be drawn ({why}); try python -m plots.draw {quote(str(out))}", file=sys.stderr
+    )
+    return None
