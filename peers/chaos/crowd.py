@@ -1,13 +1,15 @@
 """Customers from outside who never stop: a process of its own with a thread for each, and a journal for each.
 
-`python -m peers.chaos.crowd CONFIG` trades until its standard input ends (the chaos run ends it, or has died), lets
-everybody finish what they are about, and prints a line of JSON: what came of it all. What they were told is in their
-journals, which the audit holds against the books like those of the peers.
+`python -m peers.chaos.crowd CONFIG` trades until its standard input ends, lets everybody finish what they are about,
+and prints a line of JSON: what came of it all. What they were told is in their journals, which the audit holds
+against the books like those of the peers. Where the chaos run is gone, it ends at once: nobody will be told anything,
+and the next run may be about to empty the directory of those journals.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -47,6 +49,7 @@ class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     customers: int
     seed: int
+    run: int  # The process of the chaos run, without which all this is for nobody.
     switch: int | None = None  # The port of the switch that they reach everybody through.
 
 
@@ -165,7 +168,11 @@ def main() -> None:
     sys.stdin.buffer.read()
     enough.set()
     for thread in threads:
-        thread.join(_FINISH_S)
+        until_s = time.monotonic() + _FINISH_S
+        while thread.is_alive() and time.monotonic() < until_s:
+            thread.join(_LOOK_S)
+            if os.getppid() != config.run:
+                return
     print(msgspec.json.encode(_total(tallies)).decode(), flush=True)
 
 
@@ -182,6 +189,10 @@ class Crowd:
                 stderr=complaints,
                 start_new_session=True,  # The terminal's Ctrl-C is for the run alone.
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def gone(self) -> None:
         """Returns once the process has ended, which it does not do before `finish`."""

@@ -8,6 +8,7 @@ every town judges this one too.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -119,6 +120,7 @@ class _Run:
             directory=str(self._directory.path),
             customers=CUSTOMERS,
             seed=self._options.seed,
+            run=os.getpid(),
             switch=port,
         )
         self._crowd = Crowd(config, self._directory.logs / "customers.log")
