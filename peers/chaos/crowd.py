@@ -150,9 +150,16 @@ def _total(tallies: list[CrowdTally]) -> CrowdTally:
     )
 
 
+def _end_all(fault: threading.ExceptHookArgs) -> None:
+    """Ends the process, for who met a fault of this program would pass for a customer that had nothing to ask."""
+    threading.__excepthook__(fault)
+    os._exit(1)
+
+
 def main() -> None:
     """The process."""
     config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
+    threading.excepthook = _end_all
     if config.switch is not None:
         reach_through(config.switch, CUSTOMERS)
     enough = threading.Event()
@@ -195,7 +202,7 @@ class Crowd:
         return self._process.pid
 
     async def gone(self) -> None:
-        """Returns once the process has ended, which it does not do before `finish`."""
+        """Returns once the process has ended: before `finish`, that is a fault."""
         while self._process.poll() is None:
             await asyncio.sleep(_LOOK_S)
 

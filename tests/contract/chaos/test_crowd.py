@@ -61,3 +61,18 @@ def test_who_died_can_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(TownError, match=r"the customers died \(exit code -9\)"):
         crowd.finish()
     crowd.kill()
+
+
+def test_one_who_meets_a_fault_ends_all_and_does_not_pass_for_one_who_asked_nothing(tmp_path: Path) -> None:
+    faulty = "from peers.chaos import crowd; crowd._trade = lambda *_: 1 / 0; crowd.main()"
+    config = msgspec.json.encode(config_of(tmp_path, 9)).decode()
+    # Its input does not end: the run has not told it to finish.
+    with subprocess.Popen(
+        [sys.executable, "-c", faulty, config], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as crowd:
+        try:
+            assert crowd.wait(DEADLINE_S) == 1
+            assert crowd.stderr is not None
+            assert "ZeroDivisionError" in crowd.stderr.read()
+        finally:
+            crowd.kill()
