@@ -31,9 +31,7 @@ def make_places(out: Path, town: Path, *, option: str) -> Directory:
     town, claimed. `option` is the one that says where that is.
 
     SettingsError or TownError where these are not to be used: nothing was deleted then."""
-    with _usable(town, option):
-        if town.exists() and any(town.iterdir()) and not _is_ours(town):
-            raise TownError(f"{town} is not empty and not of a chaos run: choose another {option}")
+    _check_ours(town, option)
     if town.resolve() in (out.resolve(), *out.resolve().parents):
         raise SettingsError(f"--out {out} is in {town}, which is emptied for each town: choose another {option}")
     directory = _claimed(town, option)
@@ -56,13 +54,25 @@ def make_places(out: Path, town: Path, *, option: str) -> Directory:
 def _claimed(town: Path, option: str) -> Directory:
     with _usable(town, option):
         town.mkdir(parents=True, exist_ok=True)
-        if not _is_ours(town):
-            write_whole(town / _MARK, _MARK_SAYS)
     directory = Directory(town)
-    if not directory.claim():
+    try:
+        if not directory.claim():
+            raise TownError(f"a town runs in {town}: end it, or choose another {option}")
+        _check_ours(town, option)  # Once more, for another town may have been here since.
+        with _usable(town, option):
+            write_whole(town / _MARK, _MARK_SAYS)
+    except BaseException:
         directory.let_go()
-        raise TownError(f"a town runs in {town}: end it, or choose another {option}")
+        raise
     return directory
+
+
+def _check_ours(town: Path, option: str) -> None:
+    """Raises TownError if anything is there that no chaos run has made."""
+    with _usable(town, option):
+        has_more = town.exists() and any(path.name != _LOCK for path in town.iterdir())
+        if has_more and not _is_ours(town):
+            raise TownError(f"{town} is not empty and not of a chaos run: choose another {option}")
 
 
 def _is_ours(town: Path) -> bool:

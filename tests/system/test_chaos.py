@@ -22,6 +22,7 @@ from peers.chaos.options import ChaosOptions
 from peers.chaos.plan import Plan, draw_plan
 from peers.chaos.progress import Show
 from peers.chaos.run import run_chaos
+from peers.errors import LedgerError
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.town import BAZAAR, bazaar, processes_of
 
@@ -86,6 +87,21 @@ def test_a_planted_violation_is_found(tmp_path: Path) -> None:
     assert (verdict.answer, verdict.exit_code) == ("violated", 1)
     assert "books_follow_log" in verdict.why
     assert not processes_of(tmp_path)
+
+
+@pytest.mark.timeout(120)
+def test_books_that_cannot_be_read_in_the_end_are_a_doubt_and_not_the_end_of_the_run(tmp_path: Path) -> None:
+    def lose(_uri: str, _database: str) -> None:
+        raise LedgerError("the books are away")
+
+    options = ChaosOptions(duration_s=10, peers=5, seed=SEED, kinds=choose_kinds("resign"), out=tmp_path / "found")
+    with Show(options.duration_s, silent=True) as show:
+        verdict = run_chaos(options, show, tamper=lose)
+    assert verdict is not None
+    assert (verdict.answer, verdict.exit_code) == ("could not tell", 2)
+    assert verdict.why == ("what was sold cannot be told (the books are away)",)
+    assert [line.state for line in verdict.lines] == ["holds"] * (len(INVARIANTS) + 2)
+    assert (tmp_path / "found" / "verdict.json").exists()
 
 
 @pytest.mark.timeout(120)

@@ -8,6 +8,7 @@ import pytest
 
 from peers.chaos.places import make_places
 from peers.errors import BazaarError, SettingsError, TownError
+from peers.town.files.directory import Directory
 
 
 def begin(out: Path, town: Path) -> None:
@@ -74,6 +75,22 @@ def test_a_town_that_runs_is_left_alone(tmp_path: Path) -> None:
         assert not running.has_gone()
     finally:
         running.let_go()
+
+
+def test_a_town_that_begins_in_the_same_moment_is_not_taken_for_one_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = Directory.claim
+
+    def claim_late(directory: Directory) -> bool:
+        (tmp_path / "town" / "town.json").write_text("{}")
+        return claim(directory)
+
+    monkeypatch.setattr(Directory, "claim", claim_late)
+    for _ in range(2):
+        with pytest.raises(TownError, match="not of a chaos run"):
+            begin(tmp_path / "found", tmp_path / "town")
+    assert (tmp_path / "town" / "town.json").exists()
 
 
 def test_a_link_is_as_good_as_what_it_leads_to(tmp_path: Path) -> None:
