@@ -8,6 +8,7 @@ the next run may want the same directory.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import subprocess
@@ -37,7 +38,7 @@ _NEW_S = (0.1, 0.4)  # From one new customer to the next: each asks the name ser
 _WAITS_S = 0.25  # Whoever waits for the name server for longer is noted.
 _AGAIN_S = 0.05
 _FINISH_S = 40.0  # A little more than a customer's patience.
-_LOOKS_S = 0.05  # So often it looks meanwhile whether the run still lives.
+_LOOKS_S = 0.05  # So often one process looks whether the other still lives.
 
 
 class CrowdConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +162,16 @@ def _finished(threads: Sequence[threading.Thread], run: int) -> bool:
     return False
 
 
+def _end_all(fault: threading.ExceptHookArgs) -> None:
+    """Ends the process, for who met a fault of this program would pass for a customer that had nothing to ask."""
+    threading.__excepthook__(fault)
+    os._exit(1)
+
+
 def main() -> None:
     """The process."""
     config = msgspec.json.decode(sys.argv[1], type=CrowdConfig)
+    threading.excepthook = _end_all
     if config.switch is not None:
         reach_through(config.switch, CUSTOMERS)
     enough = threading.Event()
@@ -195,6 +203,15 @@ class Crowd:
                 stderr=complaints,
                 start_new_session=True,  # The terminal's Ctrl-C is for the run alone.
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def gone(self) -> None:
+        """Returns once the process has ended: before `finish`, that is a fault."""
+        while self._process.poll() is None:
+            await asyncio.sleep(_LOOKS_S)
 
     def finish(self) -> CrowdTally:
         """Has everybody finish; returns what came of it. TownError if the process cannot say."""

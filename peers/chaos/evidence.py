@@ -1,8 +1,9 @@
 """Whether a fault made a difference: a run whose faults nobody noticed has proved nothing about them.
 
 What counts is what can be put down to the fault: a caller that ended a connection on which the switch was holding
-something up; a pause or another trader while no other fault was at work; what peers said of those that were hit; a
-sale in which somebody had a part who had just come; a new customer that the name server did not answer.
+something up; a pause or another trader while no other fault was at work; what peers said of those that were hit, or
+that these had hardly a part in sales, while no other fault was at work on them; a sale in which somebody had a part
+who had just come; a new customer that the name server did not answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from peers.chaos.gaps import COUNTS_FROM_S, EFFECT_S, Gap
 from peers.chaos.kinds import FAMILIES, SERVICES, Kind
 
 _NEWCOMERS = ("join", "come-back")
+_BOOKS = "the books"
+_OF_BOOKS = frozenset[Kind]([*SERVICES["mongod"], "cut-database"])
 _HARDSHIPS = frozenset[Kind]([*FAMILIES["disk"], *FAMILIES["memory"], "slow-peer"])
 # By chance a peer has so few sales instead of so many once in a hundred times.
 _BEFORE_S, _EXPECTED, _FEW = 10.0, 10.0, 0.35
@@ -50,16 +53,31 @@ def _evidence(fault: Injected, gap: Gap, events: Events, parts: Mapping[str, Seq
         return _first_part(fault, events)
     if fault.kind in ("kill-nameserver", "cut-nameserver"):
         return _who_waited(fault, events)
-    until_s = fault.over_s + EFFECT_S
-    words = [word.format(name) for name in fault.peers for word in _OF_A_PEER]
-    if fault.kind in SERVICES["mongod"] or fault.kind == "cut-database":
-        words.append("books")
-    said = next((each.said for each in events.heard if _is_about(each, words, fault.start_s, until_s)), "")
-    return said or (_went_without(fault, parts) if fault.kind in _HARDSHIPS else "")
+    others = [other for other in events.carried_out() if other.number != fault.number]
+    start_s, until_s = fault.start_s, fault.over_s + EFFECT_S
+    meanwhile = (each for each in events.heard if start_s <= each.at_s <= until_s)
+    said = next((each.said for each in meanwhile if _is_about(each, fault, others)), "")
+    return said or (_went_without(fault, parts, others) if fault.kind in _HARDSHIPS else "")
 
 
-def _is_about(heard: Heard, words: Sequence[str], start_s: float, end_s: float) -> bool:
-    return start_s <= heard.at_s <= end_s and any(word in heard.said for word in words)
+def _is_about(heard: Heard, fault: Injected, others: Sequence[Injected]) -> bool:
+    """Whether that is about what this fault hit, and no other was at work on the same just then."""
+    for subject in _subjects(fault):
+        words = ("books",) if subject == _BOOKS else [word.format(subject) for word in _OF_A_PEER]
+        if any(word in heard.said for word in words):
+            then = (other for other in others if _at_work(other, heard.at_s, heard.at_s))
+            return not any(subject in _subjects(other) for other in then)
+    return False
+
+
+def _subjects(fault: Injected) -> tuple[str, ...]:
+    """Whom, and what, peers may speak of because of it."""
+    return (*fault.peers, _BOOKS) if fault.kind in _OF_BOOKS else fault.peers
+
+
+def _at_work(fault: Injected, start_s: float, end_s: float) -> bool:
+    """Whether that fault did something in that time, or what it had done may still have been felt."""
+    return fault.start_s <= end_s and start_s <= fault.over_s + EFFECT_S
 
 
 def _parts(events: Events) -> dict[str, list[float]]:
@@ -73,10 +91,13 @@ def _parts(events: Events) -> dict[str, list[float]]:
     return parts
 
 
-def _went_without(fault: Injected, parts: Mapping[str, Sequence[float]]) -> str:
+def _went_without(fault: Injected, parts: Mapping[str, Sequence[float]], others: Sequence[Injected]) -> str:
     """Whether a peer had a part in far fewer sales than before, of those that there were meanwhile."""
     start_s, end_s = fault.start_s, fault.over_s
+    hit_by_others = {name for other in others if _at_work(other, start_s, end_s) for name in other.peers}
     for name in fault.peers:
+        if name in hit_by_others:
+            continue
         before = _between(parts.get(name, ()), start_s - _BEFORE_S, start_s)
         all_before = _between(parts[""], start_s - _BEFORE_S, start_s)
         expected = before / max(all_before, 1) * _between(parts[""], start_s, end_s)

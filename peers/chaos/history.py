@@ -17,6 +17,7 @@ from db.audit.checkers.acknowledgements import subject_of
 from db.audit.journals import Torn, Unreadable, journal_files, read_journal
 from db.queries import Queries, RecordedSale
 from peers.chaos.events import Election, Events, Heard, Sale
+from peers.chaos.kinds import FAMILIES
 from peers.core.market.records import ElectionRecord
 from peers.core.reports import (
     Elected,
@@ -44,6 +45,8 @@ _TOLD = (
     Returned,
 )
 
+_FELT_AFTER_S = 7.0  # A thread that did not begin for want of memory is noticed after some seconds.
+
 
 class History(Events):
     """The events of a run under way, as they become known."""
@@ -65,6 +68,16 @@ class History(Events):
     def at_s(self, monotonic_s: float) -> float:
         """Returns the second of the run that it was, by this machine's monotonic clock."""
         return round(monotonic_s - self._began_s, 4)
+
+    def was_squeezed(self, name: str, monotonic_s: float) -> bool:
+        """Whether memory was kept from that peer at that moment, or so shortly before that what it does may be for
+        that. It was by a fault that was begun, whatever came of it."""
+        at_s = self.at_s(monotonic_s)
+        return any(
+            each.start_s <= at_s <= each.over_s + _FELT_AFTER_S
+            for each in self.faults
+            if each.kind in FAMILIES["memory"] and name in each.peers
+        )
 
     def hear(self, report: Report) -> None:
         """Takes in what a peer told."""

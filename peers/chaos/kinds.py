@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from peers.errors import SettingsError
@@ -129,27 +130,33 @@ TAKES: dict[Kind, int] = {
 """How many peers it costs."""
 
 
-def choose_kinds(text: str | None) -> tuple[Kind, ...]:
-    """Reads `--faults kill,stop,...`: families or single kinds; all where nothing is said. SettingsError if unknown.
+def choose_kinds(text: str | None, *, replicas: int = 1) -> tuple[Kind, ...]:
+    """Reads `--faults kill,stop,...`: families or single kinds; all where nothing is said. Of a database of so many
+    members, those that there can be; SettingsError for a word that is unknown, or stands for none of these.
 
     Who may kill must also let come back, for otherwise soon nobody is left to be killed.
     """
     if text is None:
-        return ALL_KINDS
+        return possible(ALL_KINDS, replicas)
     chosen: list[Kind] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
-        if word in FAMILIES:
-            chosen += FAMILIES[word]
-        else:
-            chosen += [kind for kind in ALL_KINDS if kind == word]
-            if word not in ALL_KINDS:
-                known = ", ".join(dict.fromkeys([*FAMILIES, *ALL_KINDS]))
-                raise SettingsError(f"--faults: {word} is no fault; there is {known}")
+        meant = FAMILIES.get(word) or tuple(kind for kind in ALL_KINDS if kind == word)
+        if not meant:
+            known = ", ".join(dict.fromkeys([*FAMILIES, *ALL_KINDS]))
+            raise SettingsError(f"--faults: {word} is no fault; there is {known}")
+        if not possible(meant, replicas):
+            raise SettingsError(f"--faults: {word} is for a database of several members: add --replicas 3")
+        chosen += possible(meant, replicas)
     if not chosen:
         raise SettingsError("--faults: name one or more, such as kill,stop")
     if any(kind in TAKES for kind in chosen):
         chosen.append("come-back")
     return tuple(kind for kind in ALL_KINDS if kind in chosen)
+
+
+def possible(kinds: Iterable[Kind], replicas: int) -> tuple[Kind, ...]:
+    """Returns those of them that there can be where the database has so many members."""
+    return tuple(kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS)
 
 
 def service_of(kind: Kind) -> str | None:

@@ -13,10 +13,12 @@ from typing import Literal
 
 import msgspec
 
-from peers.chaos.kinds import ALL_KINDS, BETWEEN, FAMILIES, MEMBER_KINDS, TAKES, WIRE_KINDS, Between, Kind, service_of
+from peers.chaos.kinds import ALL_KINDS, BETWEEN, FAMILIES, TAKES, WIRE_KINDS, Between, Kind, possible, service_of
 from peers.chaos.tuning import draw_tuning
 from peers.core.names import Role
 from peers.points import Point
+
+PLAN = "plan.json"
 
 # None of these is an option: a seed and a duration are the whole plan, and are printed to have it again.
 LEAST_ALIVE = 3
@@ -125,9 +127,10 @@ def draw_plan(
     seed: int, duration_s: float, peers: int, kinds: Sequence[Kind] = ALL_KINDS, *, replicas: int = 1
 ) -> Plan:
     """Draws the plan of a run, of a town whose database has so many members."""
+    kinds = possible(kinds, replicas)
     faults = tuple(_Drawing(Random(f"chaos/{seed}"), peers, kinds, replicas).faults(duration_s))
     tuning = draw_tuning(seed)
-    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=tuple(kinds), faults=faults, tuning=tuning)
+    return Plan(seed=seed, duration_s=duration_s, peers=peers, kinds=kinds, faults=faults, tuning=tuning)
 
 
 class _Drawing:
@@ -141,7 +144,7 @@ class _Drawing:
         self._lasts_s = _LASTS_S if replicas == 1 else {**_LASTS_S, "stop-mongod": _PRIMARY_STOPS_S}
         self._rng = rng
         self._peers = peers
-        self._kinds = [kind for kind in kinds if replicas > 1 or kind not in MEMBER_KINDS]
+        self._kinds = kinds
         self._deck: list[Kind] = []
         self._alive = peers
         self._gone = 0

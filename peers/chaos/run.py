@@ -8,13 +8,9 @@ every town judges this one too.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-import msgspec
 
 from peers.chaos.crowd import Crowd, CrowdConfig, CrowdTally
 from peers.chaos.events import HISTORY, Newcomer, times_of
@@ -23,121 +19,42 @@ from peers.chaos.gaps import by_kind, gaps, pauses, without_trade
 from peers.chaos.history import History, Listener
 from peers.chaos.injection.breaking import Breaker
 from peers.chaos.injection.wires import places_of
-from peers.chaos.kinds import FAMILIES, Kind
-from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
+from peers.chaos.options import HOST, ChaosOptions
+from peers.chaos.places import make_places
+from peers.chaos.plan import PLAN, Plan
 from peers.chaos.progress import Show
 from peers.chaos.switch.client import SwitchClient
-from peers.chaos.tuning import draw_tuning
 from peers.chaos.verdict import ChaosVerdict, End, Traffic, judge, write_verdict
-from peers.core.settings import Settings, changed, make_settings
-from peers.errors import LedgerError, SettingsError, TownError
+from peers.errors import LedgerError, TownError
 from peers.files import write_json
 from peers.town.ending import done_anyway
 from peers.town.files.directory import Directory
-from peers.town.plan.options import RunOptions
-from peers.town.processes.peer_processes import Death
 from peers.town.terminals.town import Town
 
 CUSTOMERS = 4  # Enough for a sale every few milliseconds. No option, so that runs compare.
-_LEAST_S = 10.0
-_MOST_PEERS = 100
-_HOST = "127.0.0.1"
-# A file of this name in a town's directory says that a chaos run made it, and that the next one may delete it.
-_MARK = "chaos"
 _TICK_S = 1.0
 _LOOK_S = 0.1
 _RECOVER_S = 20.0
-_FELT_AFTER_S = 7.0  # A thread that did not begin for want of memory is noticed after some seconds.
 """How long trade may take to go on once all is healed, which is longer than any election and restart take. No option:
 a verdict must not be had by waiting longer."""
 
 _RECOVERED_DECISIONS = 20
 
-# The market is busy all the time, and its trader leaves only when the plan says so. Sellers lose goods, so that sales
-# are taken back while all else goes wrong.
-_SETTINGS: dict[str, object] = {
-    "market": {
-        "think_s": 0.05,
-        "period_s": 2.0,
-        "restock_probability": 0.5,
-        "quantity_max": 2,
-        "resign_after_sales": 0,
-        "loss_probability": 0.3,
-        "loss_after_crash": True,
-    }
-}
-
 Tamper = Callable[[str, str], None]
 """Called with the books' address and database before the audit: for tests that plant a violation."""
-
-
-class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked for."""
-
-    duration_s: float
-    peers: int
-    seed: int
-    kinds: tuple[Kind, ...]
-    out: Path
-    changes: tuple[str, ...] = ()  # Of the town's settings, such as "election=ring".
-    replicas: int = 1
-    directory: Path | None = None  # Where the town lives; None for a folder in `out`.
-
-    def check(self) -> None:
-        """Raises SettingsError for what cannot be done."""
-        if not _LEAST_S <= self.duration_s < float("inf"):
-            raise SettingsError(f"--duration: {_LEAST_S:g} seconds or more")
-        if not LEAST_PEERS <= self.peers <= _MOST_PEERS:
-            raise SettingsError(f"--peers: from {LEAST_PEERS} to {_MOST_PEERS}, so that some can be lost")
-        self.settings()
-
-    def settings(self) -> Settings:
-        """Returns the town's settings, with the timings of the seed; raises SettingsError for changes that cannot
-        be."""
-        return make_settings(changed(_SETTINGS, (*draw_tuning(self.seed), *self.changes)))
-
-    def again(self) -> str:
-        """The command that runs the same plan."""
-        return (
-            f"bazaar chaos --duration {self.duration_s:g} --peers {self.peers} --seed {self.seed} "
-            f"--faults {','.join(self.kinds)}{''.join(f' --set {change}' for change in self.changes)}"
-            f"{f' --replicas {self.replicas}' if self.replicas > 1 else ''}"
-        )
 
 
 def run_chaos(options: ChaosOptions, show: Show, *, tamper: Tamper | None = None) -> ChaosVerdict | None:
     """Runs to the end and leaves everything in `options.out`; None if Ctrl-C, or another signal, ended it before
     there was a verdict. A town that ended before the plan did is one that trade did not go on in."""
     options.check()
-    plan = draw_plan(options.seed, options.duration_s, options.peers, options.kinds, replicas=options.replicas)
-    directory = _make_places(options)
+    plan = options.plan()
+    directory = make_places(options.out, options.town, option=options.place_option)
     try:
-        write_json(options.out / "plan.json", plan)
+        write_json(options.out / PLAN, plan)
         return _Run(options, plan, directory, show, tamper).run()
     finally:
         directory.let_go()
-
-
-def _make_places(options: ChaosOptions) -> Directory:
-    """Makes the folder for what is found, and an empty directory for the town, claimed."""
-    directory = Directory(options.directory or options.out / "town")
-    path = directory.path
-    try:
-        if path.exists() and any(path.iterdir()):
-            if not (path / _MARK).exists():
-                raise TownError(f"{path} is not empty and not of a chaos run: choose another --dir")
-            if directory.in_use():
-                raise TownError(f"a town runs in {path}: end it, or choose another --dir")
-            shutil.rmtree(path)
-        options.out.mkdir(parents=True, exist_ok=True)
-        directory.make()
-        (path / _MARK).touch()
-    except OSError as error:
-        raise TownError(f"{error.filename} cannot be written to ({error.strerror}): choose another --out") from error
-    if not directory.claim():
-        directory.let_go()
-        raise TownError(f"a town has just started in {path}: choose another --dir")
-    return directory
 
 
 class _Run:
@@ -155,6 +72,7 @@ class _Run:
         self._crowd: Crowd | None = None
         self._crowd_tally = CrowdTally()
         self._trouble = ""
+        self._doubts: list[str] = []
         self._finished = False
 
     def run(self) -> ChaosVerdict | None:
@@ -163,9 +81,12 @@ class _Run:
             town = asyncio.run(self._live(Listener(self._history, out=said)))
         if not self._finished and town.was_told_to_end:
             return None
-        self._history.write(out / HISTORY)
         verdict = self._judge(town)
-        write_verdict(verdict, out)
+        try:
+            write_verdict(verdict, out)
+            self._history.write(out / HISTORY)
+        except OSError as error:  # An answer that was found is not lost for that.
+            self._show.say(f"not all that was found could be kept in {out} ({error.strerror or error})")
         return verdict
 
     async def _live(self, console: Listener) -> Town:
@@ -179,21 +100,8 @@ class _Run:
     async def _live_through(
         self, switch: SwitchClient, port: int, member_ports: tuple[int, ...], console: Listener
     ) -> Town:
-        run_options = RunOptions(
-            host=_HOST,
-            n=self._options.peers,
-            directory=self._directory.path,
-            seed=self._options.seed,
-            merchants=True,
-            replicas=self._options.replicas,
-            quiet=True,
-            picture=False,
-            settings=self._options.settings(),
-            switch=port,
-            member_ports=member_ports,
-        )
-        run_options.check()
-        town = Town(run_options, self._directory, console, _HOST)
+        run_options = self._options.run_options(switch=port, member_ports=member_ports)
+        town = Town(run_options, self._directory, console, HOST)
         self._show.say(
             f"chaos: {self._options.peers} peers, {self._options.duration_s:g} s, seed {self._options.seed}"
         )
@@ -217,8 +125,7 @@ class _Run:
         tasks = [asyncio.create_task(self._tick(town)), asyncio.create_task(_keep_places(town, switch))]
         try:
             await self._break_and_heal(town, switch, self._crowd)
-            await asyncio.to_thread(self._read_books, town)
-            self._finished = True
+            await self._take_down(town)
         except asyncio.CancelledError:
             if not town.was_told_to_end:
                 await self._note_deserted(town)
@@ -233,11 +140,14 @@ class _Run:
         if trouble:
             raise TownError(f"the town is not well before the chaos begins: {trouble}")
         self._history.begin()
-        await self._break(town, switch)
+        await self._break(town, switch, crowd)
         self._show.say("everything is healed; trade must go on")
         self._trouble = await self._until_well(town)
         self._show.say(self._trouble or "it does; the customers go, and the audit follows")
-        self._crowd_tally = await asyncio.to_thread(crowd.finish)
+        try:
+            self._crowd_tally = await asyncio.to_thread(crowd.finish)
+        except TownError as error:  # There is all the more reason to audit what they left.
+            self._doubt(str(error))
         for each in self._crowd_tally.waited:
             came = Newcomer(at_s=self._history.at_s(each.at_s), waited_s=each.waited_s)
             self._history.newcomers.append(came)
@@ -246,24 +156,38 @@ class _Run:
         """The town ends without being told to, for it has no peer any more: that is a verdict, not the end of one."""
         self._trouble = "the town ended before the chaos did, for none of its peers was left"
         self._show.say(f"{self._trouble}; the audit follows")
+        await self._take_down(town)
+
+    async def _take_down(self, town: Town) -> None:
+        """Takes down what was sold, if that can be told: what befell the books is no reason to judge nothing."""
         try:
             await asyncio.to_thread(self._read_books, town)
         except LedgerError as error:
-            self._trouble += f"; what it had sold cannot be told ({error})"
+            self._doubt(f"what was sold cannot be told ({error})")
         self._finished = True
 
-    async def _break(self, town: Town, switch: SwitchClient) -> None:
-        """Carries the plan out. TownError if the switch ends meanwhile: without it nobody reaches anybody."""
+    def _doubt(self, why: str) -> None:
+        self._doubts.append(why)
+        self._show.say(why)
+
+    async def _break(self, town: Town, switch: SwitchClient, crowd: Crowd) -> None:
+        """Carries the plan out, or as much of it as there are customers for. TownError if the switch ends meanwhile:
+        without it nobody reaches anybody."""
         breaking = asyncio.ensure_future(Breaker(town, switch, self._history, self._show.fault).carry_out(self._plan))
-        gone = asyncio.ensure_future(switch.gone())
+        gone, deserted = asyncio.ensure_future(switch.gone()), asyncio.ensure_future(crowd.gone())
         try:
-            await asyncio.wait((breaking, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not breaking.done():
+            await asyncio.wait((breaking, gone, deserted), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done() and not breaking.done():
                 raise TownError(f"the switch has died; see {self._directory.logs / 'switch.log'}")
-            await breaking
+            if not breaking.done():
+                self._show.say("the customers have died; the rest of the plan would prove nothing")
+                breaking.cancel()
+                await asyncio.wait((breaking,))  # It heals what is broken just now.
+            if not breaking.cancelled():
+                breaking.result()
         finally:
-            breaking.cancel()
-            gone.cancel()
+            for each in (breaking, gone, deserted):
+                each.cancel()
 
     async def _tick(self, town: Town) -> None:
         while True:
@@ -312,7 +236,7 @@ class _Run:
         found = pauses(history.sales, duration_s)
         times = [at_s for at_s in times_of(history.sales) if 0 <= at_s <= duration_s]
         of_faults = with_evidence(gaps(history.faults, found), history)
-        carried_out = history.carried_out()
+        carried_out, deaths = history.carried_out(), town.processes.deaths
         traffic = Traffic(
             duration_s=duration_s,
             sales=len(times),
@@ -328,22 +252,13 @@ class _Run:
             town.report,
             traffic,
             trouble=self._trouble,
-            ends=[self._end(death) for death in town.processes.deaths],
+            doubts=self._doubts,
+            ends=[End(each.name, each.how, history.was_squeezed(each.name, each.at_s)) for each in deaths],
             without_trade=without_trade(found),
             kinds=by_kind(of_faults),
             gaps=of_faults,
             again=self._options.again(),
         )
-
-    def _end(self, death: Death) -> End:
-        """Says whether memory was kept from that peer when it died, or so shortly before that it may be for that."""
-        at_s = self._history.at_s(death.at_s)
-        was_squeezed = any(
-            each.start_s <= at_s <= each.over_s + _FELT_AFTER_S
-            for each in self._history.carried_out()
-            if each.kind in FAMILIES["memory"] and death.name in each.peers
-        )
-        return End(death.name, death.how, was_squeezed)
 
 
 def _member_ports(replicas: int) -> tuple[int, ...]:
@@ -353,7 +268,7 @@ def _member_ports(replicas: int) -> tuple[int, ...]:
         return ()
     from db.mongod.process import free_port
 
-    return tuple(free_port(_HOST) for _ in range(replicas))
+    return tuple(free_port(HOST) for _ in range(replicas))
 
 
 async def _keep_places(town: Town, switch: SwitchClient) -> None:

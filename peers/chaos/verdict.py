@@ -2,7 +2,8 @@
 
 The audit's twelve invariants judge the log, the books, the journals and the graph; two more lines say whether trade
 went on once everything was healed, and whether a peer died of anything but the plan. That nothing was found means
-little where little was tried: a run with too little traffic, too few faults or no failover could not tell.
+little where little was tried: a run with too little traffic, too few faults or no failover could not tell, nor can
+one whose customers died.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LEAST_SALES_A_SECOND = 5.0
 LEAST_BUSY = 0.5  # The share of the seconds that must have a sale: traffic that stopped half way is no traffic.
 LEAST_FAULTS_A_MINUTE = 8.0
 
-_VERDICT = "verdict.json"
+VERDICT, VERDICT_TEXT = "verdict.json", "verdict.txt"
 _BY_PLAN = "killed by SIGKILL"
 _OF_NO_MEMORY = (f"exit code {NO_MEMORY}", "killed by SIGSEGV", "killed by SIGABRT")
 """How a peer may end that gets no memory: it ends itself, or Python does not even come to that. The kernel ends a
@@ -88,18 +89,19 @@ def judge(
     traffic: Traffic,
     *,
     trouble: str = "",
+    doubts: Sequence[str] = (),
     ends: Sequence[End] = (),
     without_trade: TimeWithoutTrade,
     kinds: Sequence[KindOfGap],
     gaps: Sequence[Gap],
     again: str,
 ) -> ChaosVerdict:
-    """Judges a run. `trouble` says what did not come back to life once everything was healed, `ends` how peers
-    ended that were not told to."""
+    """Judges a run. `trouble` says what did not come back to life once everything was healed, `doubts` what befell
+    the run itself, and `ends` how peers ended that were not told to."""
     lines = [_line(finding) for finding in (report.verdict.findings if report and report.verdict else ())]
     lines += [_trade_goes_on(trouble, traffic), _only_the_plan_kills(ends)]
     violated = [line.invariant for line in lines if line.state == "violated"]
-    doubts = _doubts(plan, report, lines, traffic)
+    doubts = [*doubts, *_doubts(plan, report, lines, traffic)]
     lost = [line.invariant for line in lines if line.state == LOST]
     answer: Answer = "violated" if violated else LOST if lost else "could not tell" if doubts else "holds"
     return ChaosVerdict(
@@ -161,15 +163,15 @@ def _doubts(plan: Plan, report: AuditReport | None, lines: Sequence[Line], traff
 def read_verdict(folder: Path) -> ChaosVerdict:
     """Reads what `write_verdict` wrote; SettingsError if it is not there, or something else."""
     try:
-        return msgspec.json.decode((folder / _VERDICT).read_bytes(), type=ChaosVerdict)
+        return msgspec.json.decode((folder / VERDICT).read_bytes(), type=ChaosVerdict)
     except (OSError, msgspec.MsgspecError) as error:
         raise SettingsError(f"{folder} holds no verdict ({error}): run `bazaar chaos` first") from error
 
 
 def write_verdict(verdict: ChaosVerdict, folder: Path) -> None:
     """Writes `verdict.json` and `verdict.txt`."""
-    write_json(folder / _VERDICT, verdict)
-    write_whole(folder / "verdict.txt", ("\n".join(as_text(verdict)) + "\n").encode())
+    write_json(folder / VERDICT, verdict)
+    write_whole(folder / VERDICT_TEXT, ("\n".join(as_text(verdict)) + "\n").encode())
 
 
 def as_text(verdict: ChaosVerdict) -> list[str]:

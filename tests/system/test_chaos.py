@@ -18,9 +18,11 @@ from pymongo import MongoClient
 
 from db.audit.invariants import INVARIANTS
 from peers.chaos.kinds import WIRE_KINDS, choose_kinds
+from peers.chaos.options import ChaosOptions
 from peers.chaos.plan import Plan, draw_plan
 from peers.chaos.progress import Show
-from peers.chaos.run import ChaosOptions, run_chaos
+from peers.chaos.run import run_chaos
+from peers.errors import LedgerError
 from tests.helpers.waiting import wait_until
 from tests.system.helpers.town import BAZAAR, bazaar, processes_of
 
@@ -88,6 +90,21 @@ def test_a_planted_violation_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_books_that_cannot_be_read_in_the_end_are_a_doubt_and_not_the_end_of_the_run(tmp_path: Path) -> None:
+    def lose(_uri: str, _database: str) -> None:
+        raise LedgerError("the books are away")
+
+    options = ChaosOptions(duration_s=10, peers=5, seed=SEED, kinds=choose_kinds("resign"), out=tmp_path / "found")
+    with Show(options.duration_s, silent=True) as show:
+        verdict = run_chaos(options, show, tamper=lose)
+    assert verdict is not None
+    assert (verdict.answer, verdict.exit_code) == ("could not tell", 2)
+    assert verdict.why == ("what was sold cannot be told (the books are away)",)
+    assert [line.state for line in verdict.lines] == ["holds"] * (len(INVARIANTS) + 2)
+    assert (tmp_path / "found" / "verdict.json").exists()
+
+
+@pytest.mark.timeout(120)
 def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     said = tmp_path / "said.txt"
     with said.open("w") as to:
@@ -126,6 +143,29 @@ def test_a_town_in_which_no_peer_is_left_is_a_verdict_and_not_an_end_that_was_as
             chaos.kill()
 
 
+@pytest.mark.timeout(120)
+def test_a_run_whose_customers_die_is_audited_all_the_same_and_not_gone_on_with(tmp_path: Path) -> None:
+    out, said = tmp_path / "found", tmp_path / "said.txt"
+    with said.open("w") as to:
+        command = [*BAZAAR, "chaos", "--duration", "3600", "--faults", "resign,slow", "--out", str(out)]
+        chaos = subprocess.Popen(command, stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_until(lambda: "#1 " in said.read_text(), what="the first fault")
+        (crowd,) = (each for each in processes_of(tmp_path) if "peers.chaos.crowd" in each.cmdline())
+        crowd.kill()
+        assert chaos.wait(90) == 2, said.read_text()
+        verdict = json.loads((out / "verdict.json").read_text())
+        assert verdict["answer"] == "could not tell"
+        assert "the customers died (exit code -9)" in verdict["why"][0]
+        assert [line["state"] for line in verdict["lines"]] == ["holds"] * (len(INVARIANTS) + 2)
+        assert verdict["traffic"]["sales"] > 0
+        assert (out / "history.jsonl").exists()
+        wait_until(lambda: not processes_of(tmp_path), what="an empty place")
+    finally:
+        if chaos.poll() is None:
+            chaos.kill()
+
+
 def test_a_town_is_never_mistaken_for_one_of_ours(tmp_path: Path) -> None:
     (tmp_path / "keep").write_text("mine")
     done = bazaar("chaos", "--duration", 10, "--dir", tmp_path, "--out", tmp_path / "found")
@@ -136,7 +176,13 @@ def test_a_town_is_never_mistaken_for_one_of_ours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [(("--duration", "1"), "--duration"), (("--peers", "3"), "--peers"), (("--faults", "rain"), "--faults: rain")],
+    [
+        (("--duration", "1"), "--duration"),
+        (("--peers", "3"), "--peers"),
+        (("--faults", "rain"), "--faults: rain"),
+        (("--replicas", "2"), "--replicas 2"),
+        (("--set", "market.items=none"), "market.items"),
+    ],
 )
 def test_what_cannot_be_done_is_said_at_once(tmp_path: Path, option: tuple[str, str], said: str) -> None:
     done = bazaar("chaos", *option, "--out", tmp_path / "found")

@@ -44,7 +44,7 @@ OnFault = Callable[[Injected], None]
 
 class Breaker:
     """Breaks one town, whose processes reach each other through `switch`. `on_fault` hears of each fault when it
-    begins, or is skipped."""
+    begins, is skipped, or could not be undone."""
 
     def __init__(self, town: Town, switch: SwitchClient, history: History, on_fault: OnFault) -> None:
         self._town = town
@@ -158,7 +158,7 @@ class Breaker:
             with self._occupied(fault.peers[0]):
                 await town.population.revive(fault.peers[0])
         elif kind == "leave":
-            with self._occupied(fault.peers[0]):
+            with self._occupied(fault.peers[0]), self._carried_out(fault):
                 await town.population.leave(fault.peers[0])
 
     # -- hurting a peer, and healing it --------------------------------------------------------------------
@@ -193,7 +193,8 @@ class Breaker:
         """A peer may end for want of memory; there is some again afterwards, and it comes back."""
         with self._occupied(fault.peers[0]):
             await self._hardships.inflict(planned, fault)
-            await self._revive(fault.peers[0])
+            with self._carried_out(fault):
+                await self._revive(fault.peers[0])
 
     async def _have_born_again(self, planned: Planned, fault: Injected) -> None:
         """Kills a peer and lets it come back while it is cut from the name server: only who is new needs that."""
@@ -204,11 +205,12 @@ class Breaker:
             begun_s = self._history.now_s()
             cut = asyncio.ensure_future(self._hurt_wires(planned, fault))
             try:
-                await self._revive(name)
+                with self._carried_out(fault):
+                    await self._revive(name)
                 took_s = self._history.now_s() - begun_s
             finally:
                 await cut
-            if took_s >= planned.lasts_s:
+            if took_s >= planned.lasts_s and self._town.processes.pid(name):
                 fault.seen = f"{name} was back only after {took_s:.1f} s"
 
     async def _revive(self, name: str) -> None:
@@ -289,6 +291,15 @@ class Breaker:
         if not alive:
             raise NoTarget("there is no such member just now")
         return alive[min(int(pick * len(alive)), len(alive) - 1)]
+
+    @contextmanager
+    def _carried_out(self, fault: Injected) -> Iterator[None]:
+        """What a fault was to do is done by now; what fails within, such as undoing it, is only noted."""
+        try:
+            yield
+        except BazaarError as error:
+            fault.detail = "; ".join(filter(None, (fault.detail, str(error))))
+            self._on_fault(fault)
 
     @contextmanager
     def _disturbing(self, name: str) -> Iterator[None]:

@@ -13,7 +13,8 @@ Faults: kill (-trader, -peer, -two), stop (-trader, -peer), slow (-trader, -peer
 -taking-office), hang (-trader, -peer), clock (set-clock), disk (full-disk, bad-disk, slow-disk, mongod-full-disk,
 mongod-bad-disk, mongod-slow-disk), memory (squeeze-trader, squeeze-peer), mongod (kill-mongod, stop-mongod,
 step-down, kill-member, stop-member), members (cut-primary, cut-member, cut-members), nameserver, join, come-back,
-leave.
+leave. Members, kill-member and stop-member are for a database of several: `--replicas 3`. Come-back alone never comes
+up, for somebody must have gone first.
 
 **Examples**
 
@@ -27,7 +28,9 @@ leave.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -35,6 +38,8 @@ import typer
 from peers.cli.given import never_with
 from peers.cli.optional_parts import check_there
 from peers.cli.options import ClockOption, GraphOption, JsonOption, RunElectionOption, SetOption, changes_of
+from peers.errors import BazaarError
+from peers.traces import keep_trace
 
 _QUICK_S = 30.0
 """What `--quick` means; `--duration` is the setting."""
@@ -57,7 +62,7 @@ def command(
         "out/chaos"
     ),
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="PATH", help="The town's directory; OUT/town.")
+        Path | None, typer.Option("--dir", metavar="PATH", help="The town's directory, emptied before; OUT/town.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see whether it works.")] = False,
     as_json: JsonOption = False,
@@ -70,15 +75,16 @@ def command(
     import msgspec
 
     from peers.chaos.kinds import choose_kinds
+    from peers.chaos.options import ChaosOptions
     from peers.chaos.progress import Show
-    from peers.chaos.run import ChaosOptions, run_chaos
+    from peers.chaos.run import run_chaos
     from peers.chaos.verdict import as_text
 
     options = ChaosOptions(
         duration_s=_QUICK_S if quick else duration,
         peers=peers,
         seed=seed if seed is not None else random.SystemRandom().getrandbits(31),
-        kinds=choose_kinds(faults),
+        kinds=choose_kinds(faults, replicas=replicas),
         changes=changes_of(set_ or (), election=election, clock=clock, graph=graph),
         replicas=replicas,
         out=out,
@@ -88,13 +94,31 @@ def command(
         verdict = run_chaos(options, show)
     if verdict is None:
         return 130
-    # Imported only now, for it takes processors that the town would have missed.
-    from plots.draw.chaos import draw_saved
-
-    (figure,) = draw_saved(out)
+    # The verdict is said before the figure is drawn, and stays what it is whatever becomes of that.
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode())
+        print(msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode(), flush=True)
     else:
-        print("\n".join(as_text(verdict)))
+        print("\n".join(as_text(verdict)), flush=True)
+    figure = _drawn(out)
+    if figure is not None and not as_json:
         print(f"figure: {figure}")
     return verdict.exit_code
+
+
+def _drawn(out: Path) -> Path | None:
+    """Draws the run that is in `out`; returns where the figure is, None if it could not be drawn, which is said."""
+    try:
+        # Imported only now, for it takes processors that the town would have missed.
+        from plots.draw.chaos import draw_saved
+
+        (figure,) = draw_saved(out)
+    except (BazaarError, OSError) as error:
+        why = str(error)
+    except Exception as error:  # noqa: BLE001 - a fault of what draws must not pass for the answer of the run
+        why = f"{type(error).__name__}: {error}; {keep_trace(error)}"
+    else:
+        return figure
+    print(
+        f"bazaar: the figure could not be drawn ({why}); try python -m plots.draw {quote(str(out))}", file=sys.stderr
+    )
+    return None

@@ -1,4 +1,4 @@
-"""The customers of a chaos run: once it has died, they ask nobody any more."""
+"""The customers of a chaos run: once it has died, they ask nobody any more; and none of them is lost unnoticed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
+from peers.chaos.crowd import Crowd, CrowdConfig
+from peers.errors import TownError
 from tests.helpers.processes import family_of, is_at_work, kill
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE_S, wait_until
 
 _AT_ONCE_S = 15.0
 """Half of a customer's patience, which is what they lived on for."""
@@ -75,3 +78,30 @@ def test_they_end_with_a_run_that_dies(
     finally:
         waits.close()
         kill(crowd[0])
+
+
+def config_of(place: Path) -> CrowdConfig:
+    return CrowdConfig(host="127.0.0.1", port=9, directory=str(place), customers=2, seed=1)
+
+
+def test_who_died_can_say_nothing(tmp_path: Path) -> None:
+    crowd = Crowd(config_of(tmp_path), tmp_path / "customers.log")
+    psutil.Process(crowd.pid).kill()
+    with pytest.raises(TownError, match=r"the customers died \(exit code -9\)"):
+        crowd.finish()
+    crowd.kill()
+
+
+def test_one_who_meets_a_fault_ends_all_and_does_not_pass_for_one_who_asked_nothing(tmp_path: Path) -> None:
+    faulty = "from peers.chaos import crowd; crowd._trade = lambda *_: 1 / 0; crowd.main()"
+    config = msgspec.json.encode(config_of(tmp_path)).decode()
+    # Its input does not end: the run has not told it to finish.
+    with subprocess.Popen(
+        [sys.executable, "-c", faulty, config], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as crowd:
+        try:
+            assert crowd.wait(DEADLINE_S) == 1
+            assert crowd.stderr is not None
+            assert "ZeroDivisionError" in crowd.stderr.read()
+        finally:
+            crowd.kill()

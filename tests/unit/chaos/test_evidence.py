@@ -45,6 +45,30 @@ def test_what_peers_said_of_those_that_were_hit_counts() -> None:
     assert seen(made)[0].mattered == "seller2 notices that buyer1 is gone"
 
 
+def test_what_was_said_of_a_peer_counts_for_none_of_several_faults_that_were_at_work_on_it() -> None:
+    clock, kill = fault("set-clock", 5.0, 10.0), fault("kill-peer", 7.0, number=2)
+    elsewhere = fault("kill-peer", 7.0, number=3)
+    clock.peers = kill.peers = ("seller3",)
+    elsewhere.peers = ("buyer1",)
+    gone = [Heard(at_s=7.9, said=f"buyer2 notices that {name} is gone") for name in ("seller3", "buyer1")]
+    both = history(steady(20), [clock, kill, elsewhere])
+    both.heard += gone
+    assert [gap.mattered for gap in seen(both)] == ["", "", gone[1].said]
+    after = history(steady(20), [fault("set-clock", 1.0, 4.0), kill])
+    after.faults[0].peers = ("seller3",)
+    after.heard += gone
+    assert [gap.mattered for gap in seen(after)] == ["", gone[0].said]
+
+
+def test_what_was_said_of_the_books_counts_for_none_of_several_faults_that_were_at_work_on_them() -> None:
+    said = Heard(at_s=5.5, said="seller1: the books cannot be reached, trade pauses (no answer)")
+    stopped, cut = fault("stop-mongod", 5.0, 6.0), fault("cut-database", 5.2, 6.0, number=2)
+    for faults, mattered in (([stopped], [said.said]), ([cut], [said.said]), ([stopped, cut], ["", ""])):
+        made = history(steady(20), faults)
+        made.heard.append(said)
+        assert [gap.mattered for gap in seen(made)] == mattered
+
+
 def test_who_came_has_mattered_with_the_first_sale() -> None:
     sales = steady(20)
     came = hurt("join", peers=("merchant8",))
@@ -86,6 +110,9 @@ def test_who_has_far_fewer_sales_than_before_felt_it_but_not_where_all_have() ->
         seen(history(sales(0.2), slow))[0].mattered
         == "buyer1 had a part in 4 sales, where about 12 were to be expected"
     )
+    killed = fault("kill-peer", 5.5, number=2)
+    killed.peers = ("buyer1",)
+    assert seen(history(sales(0.2), [*slow, killed]))[0].mattered == ""
     assert seen(history(sales(0.7), slow))[0].mattered == ""
     other = [hurt("cut-customers"), hurt("slow-disk", number=2, peers=("buyer1",))]
     assert seen(history(sales(1.0, all_pause=True), other))[1].mattered == ""

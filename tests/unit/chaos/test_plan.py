@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import get_args
 
 import msgspec
 import pytest
 
 from peers.chaos.kinds import ALL_KINDS, BETWEEN, FAMILIES, MEMBER_KINDS, SERVICES, Kind, choose_kinds, service_of
+from peers.chaos.options import ChaosOptions
 from peers.chaos.plan import LEAST_ALIVE, MOST_MORE, Plan, Planned, disturbs, draw_plan
 from peers.chaos.tuning import draw_tuning
 from peers.core.settings import changed, make_settings
@@ -137,9 +139,34 @@ def test_who_may_kill_lets_come_back() -> None:
 
 
 def test_all_faults_where_none_are_named() -> None:
-    assert choose_kinds(None) == ALL_KINDS
-    every: tuple[Kind, ...] = choose_kinds(",".join(FAMILIES))
+    assert choose_kinds(None, replicas=3) == ALL_KINDS
+    every: tuple[Kind, ...] = choose_kinds(",".join(FAMILIES), replicas=3)
     assert every == ALL_KINDS
+    assert set(choose_kinds(None)) == OF_ONE_MEMBER == set(draw_plan(1, 60, 6).kinds)
+
+
+@pytest.mark.parametrize("text", ["members", "kill-member", "mongod,cut-primary", "kill,members"])
+def test_faults_of_members_that_were_named_need_members(text: str) -> None:
+    with pytest.raises(SettingsError, match="add --replicas 3"):
+        choose_kinds(text)
+    assert MEMBER_KINDS & set(choose_kinds(text, replicas=3))
+
+
+def test_a_family_that_has_some_for_members_is_what_is_left_without_any() -> None:
+    assert set(choose_kinds("mongod")) == {"kill-mongod", "stop-mongod", "step-down"}
+
+
+@pytest.mark.parametrize("kind", sorted(OF_ONE_MEMBER - {"come-back"}))
+def test_every_kind_that_may_be_named_alone_comes_up(kind: Kind) -> None:
+    """Else a run takes its time and could not tell."""
+    for seed in range(5):
+        assert kind in {fault.kind for fault in draw_plan(seed, 10, 5, choose_kinds(kind)).faults}
+
+
+def test_a_choice_that_never_comes_up_is_refused(tmp_path: Path) -> None:
+    options = ChaosOptions(duration_s=60, peers=6, seed=1, kinds=choose_kinds("come-back"), out=tmp_path)
+    with pytest.raises(SettingsError, match="come-back alone never comes up"):
+        options.check()
 
 
 @pytest.mark.parametrize("text", ["earthquake", "kill,earthquake", "", " , "])

@@ -39,6 +39,7 @@ def judged(
     *,
     only: str | None = None,
     trouble: str = "",
+    doubts: Any = (),
     ends: Any = (),
     **traffic: Any,
 ) -> ChaosVerdict:
@@ -48,6 +49,7 @@ def judged(
         audit,
         msgspec.structs.replace(GOOD, **traffic),
         trouble=trouble,
+        doubts=doubts,
         ends=ends,
         without_trade=IDLE,
         kinds=(),
@@ -104,6 +106,12 @@ def test_what_was_not_judged_does_not_hold(state: State) -> None:
 def test_books_that_cannot_be_read() -> None:
     for audit in (None, AuditReport(database="bazaar", seconds=0.1, why="no database answers")):
         assert judged(audit).answer == "could not tell"
+
+
+def test_what_befell_the_run_itself_proves_nothing_and_hides_nothing() -> None:
+    verdict = judged(report(), doubts=["the customers died"])
+    assert (verdict.answer, verdict.exit_code, verdict.why) == ("could not tell", 2, ("the customers died",))
+    assert judged(report(), doubts=["the customers died"], trouble="nobody is in office").answer == "violated"
 
 
 @pytest.mark.parametrize("wrong", [{"trouble": "nobody is in office"}, {"unanswered": 1}])
