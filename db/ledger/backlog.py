@@ -10,7 +10,12 @@ from bson.raw_bson import RawBSONDocument
 
 from db.schema.documents import request_document
 from peers.core.ledger.port import MakeBooks
+from peers.core.ledger.sizes import size_of
 from peers.core.market.records import Accepted, Deposit, Outcome, Post
+
+MOST_BYTES = 8 * 2**20
+"""The most bytes in a round, unless one entry has more. A server takes six times as much in one message, and is to
+have them written while somebody waits for it."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -18,6 +23,18 @@ class Changes(msgspec.Struct, frozen=True):
 
     made: MakeBooks
     encoded: tuple[RawBSONDocument, ...]
+
+    @property
+    def size(self) -> int:
+        """How many documents it is about."""
+        return len(self.encoded) + len(self.made.deposits)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes these have at most."""
+        return sum(len(each.raw) for each in self.encoded) + sum(
+            size_of(deposit.offer.clock) for deposit in self.made.deposits
+        )
 
 
 class Round(msgspec.Struct, kw_only=True):
@@ -77,6 +94,8 @@ class Backlog:
         self._waiting: deque[Changes] = deque()
         self.documents = 0
         """How many documents wait to be written."""
+        self.bytes = 0
+        """How many bytes these have at most."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -84,11 +103,13 @@ class Backlog:
     def add(self, changes: Changes) -> None:
         """Adds what an entry changed: the one after the entry added last, or one that was added before."""
         self._waiting.append(changes)
-        self.documents += len(changes.encoded) + len(changes.made.deposits)
+        self.documents += changes.size
+        self.bytes += changes.bytes
 
-    def take(self, most: int) -> Round:
-        """Takes off the oldest changes: up to `most` documents, unless one entry has more. There must be some."""
-        first = self._waiting[0].made
+    def take(self, most: int, most_bytes: int = MOST_BYTES) -> Round:
+        """Takes off the oldest changes: up to `most` documents of so many bytes, unless one entry has more. There
+        must be some."""
+        first, taken_bytes = self._waiting[0].made, 0
         gathered = Round(first=first.place, last=first.place, post=first.post)
         while self._waiting and gathered.size < most:
             following = self._waiting[0].made
@@ -96,7 +117,13 @@ class Backlog:
                 break  # A new term of the same peer begins again where the books were.
             if self._by_term and following.post.term != gathered.post.term:
                 break
-            changes = self._waiting.popleft()
-            self.documents -= len(changes.encoded) + len(changes.made.deposits)
+            changes = self._waiting[0]
+            in_bytes = changes.bytes
+            if taken_bytes and taken_bytes + in_bytes > most_bytes:
+                break
+            self._waiting.popleft()
+            taken_bytes += in_bytes
+            self.documents -= changes.size
+            self.bytes -= in_bytes
             gathered.add(changes)
         return gathered

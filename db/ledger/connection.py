@@ -42,6 +42,9 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 _PASSING_CODES = frozenset((6, 7, 89, 91, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436))
 """The error codes after which a later try may succeed: the server was away, closing, interrupted, or no primary."""
 
+_BAD_VALUE, _OBJECT_TOO_LARGE = 2, 10334
+"""The error codes of a server for a document that is larger than it takes; the former is for much else as well."""
+
 
 _addresses: dict[int, str] = {}
 """By the id of a client, the address that it was made with, which a client does not say."""
@@ -86,6 +89,13 @@ def is_passing(error: PyMongoError) -> bool:
     if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
         return True
     return getattr(error, "code", None) in _PASSING_CODES
+
+
+def is_too_large(error: PyMongoError) -> bool:
+    """Whether the server refuses a document for its size. The driver's own refusal is a DocumentTooLarge, which is no
+    PyMongoError."""
+    code = getattr(error, "code", None)
+    return code == _OBJECT_TOO_LARGE or (code == _BAD_VALUE and "too large" in str(error))
 
 
 def unusable(error: PyMongoError) -> LedgerError:

@@ -50,8 +50,11 @@ MOST_DOCUMENTS = 2000
 MOST_BEHIND = 50_000
 """The most documents that may wait. An entry that would add to them waits for the books first."""
 
+MOST_BYTES_BEHIND = 256 * 2**20
+"""The same in bytes, for vector clocks can be large, and all that waits is kept in memory."""
+
 _COMMAND_DOCUMENTS = 1000
-"""The most documents in one command: well below what a message to the server may hold."""
+"""The most documents in one command. A message to the server may hold more, and as many bytes as a round has."""
 
 _RETRY_S = (0.02, 0.05, 0.1, 0.25)
 """The pauses between tries while the server is away; the last one is repeated for ever."""
@@ -119,10 +122,13 @@ class BooksMaker:
 
     def wait_for_room(self, patience_s: float) -> bool:
         """Returns once not too much waits to be made; False if that takes longer than `patience_s`."""
-        if self._backlog.documents < MOST_BEHIND:
+        if self._has_room():
             return True
         with self._changed:
-            return self._changed.wait_for(lambda: self._backlog.documents < MOST_BEHIND, patience_s)
+            return self._changed.wait_for(self._has_room, patience_s)
+
+    def _has_room(self) -> bool:
+        return self._backlog.documents < MOST_BEHIND and self._backlog.bytes < MOST_BYTES_BEHIND
 
     def close(self, patience_s: float) -> None:
         """Makes what is still to be made, within `patience_s`, and ends."""

@@ -22,11 +22,11 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from db.ledger.backlog import encode_request
-from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, unusable
+from db.ledger.connection import PATIENCE_S, REACH_WITHIN_S, Document, connect, is_passing, is_too_large, unusable
 from db.ledger.levels import EndMissing, insert_behind
 from db.ledger.maker import BooksMaker, catch_up
 from db.ledger.reading import (
@@ -68,6 +68,7 @@ from peers.core.ledger.port import (
     RecordElection,
     Result,
     Taken,
+    TooLarge,
     Unknown,
 )
 from peers.core.market.records import Accepted, Outcome
@@ -192,11 +193,20 @@ class MongoLedger:
             return refusal
         except ServerSelectionTimeoutError as error:
             return LedgerAway(why=first_words(error))  # It was never sent.
+        except DocumentTooLarge as error:
+            return self._too_large(operation, error)
         except PyMongoError as error:
+            if is_too_large(error):
+                return self._too_large(operation, error)
             if not is_passing(error):
                 raise unusable(error) from error
             return Unknown(why=str(error))
         return Appended()
+
+    def _too_large(self, operation: Append, error: Exception) -> TooLarge:
+        self._encoded.pop(operation.place, None)
+        self._warn(f"an entry of the log is too large, and what it holds is written in parts: {first_words(error)}")
+        return TooLarge(why=first_words(error))
 
     def _encode(self, operation: Append) -> Document:
         """The entry as a document. Its requests are encoded once, and used again for the books."""

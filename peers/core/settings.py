@@ -142,9 +142,10 @@ class TimingSettings(BaseModel):
     books_near_s: Seconds = 0.005
     """A peer stands behind those whose way to the books and back is shorter than its own by more than this."""
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """One entry of the log holds at most so many decisions."""
+    """One entry of the log holds at most so many decisions, and some 2000 at the very most."""
     max_pending: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
-    """A request that finds so many requests and deposits waiting at the trader is told to come later."""
+    """A request that finds so many requests and deposits waiting at the trader is told to come later, and so
+    is a deposit that finds so many deposits."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> TimingSettings:

@@ -14,7 +14,7 @@ from peers.core.context import Context
 from peers.core.ledger.log import Leasing
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Deposit, Foretold, PurchaseRequest
-from peers.core.market.stock import Draft
+from peers.core.market.stock import Draft, key_of
 from peers.core.trader.seat import Seat
 
 
@@ -42,13 +42,13 @@ class Leased:
     def foretell(self, request: PurchaseRequest, excluded: tuple[str, ...]) -> Foretold | None:
         self._asked_s[request.item] = self._ctx.now.mono_s
         stock = self._state.stock
-        for _, deposit_id in stock.in_order(request.item):
-            if self._unpromised(deposit_id) >= request.quantity:
-                deposit, _ = stock.holding(deposit_id)
-                if deposit.offer.seller not in excluded:
-                    self._promised[request.request_id] = deposit_id, request.quantity
-                    self._ctx.count("cache_hits")
-                    return "promised"
+        ours = (stock.holding(deposit_id)[0] for deposit_id in stock.leased_to(self._area))
+        for deposit in sorted((each for each in ours if each.offer.item == request.item), key=key_of):
+            deposit_id = deposit.offer.deposit_id
+            if self._unpromised(deposit_id) >= request.quantity and deposit.offer.seller not in excluded:
+                self._promised[request.request_id] = deposit_id, request.quantity
+                self._ctx.count("cache_hits")
+                return "promised"
         self._ctx.count("cache_misses")
         return None
 
@@ -105,7 +105,9 @@ class Leased:
         wanted = self._ctx.settings.market.cache_lease - sum(ours.values())
         areas = max(2, len(self._state.post.areas))
         taken: list[Leasing] = []
-        for _, deposit_id in self._state.stock.in_order(item):
+        for deposit_id in goods.that_may_have_free(item, areas):
+            if wanted <= 0:
+                break
             units = min(wanted, goods.free(deposit_id) // areas)
             if units > 0:
                 taken.append(Leasing(deposit=deposit_id, units=ours.get(deposit_id, 0) + units))

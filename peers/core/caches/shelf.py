@@ -54,7 +54,7 @@ class Shelf:
         """Promises what is asked for out of the first deposit that has enough and is not of `excluded` sellers.
 
         Returns whether there was one."""
-        for _, deposit_id in self._stock.in_order(request.item):
+        for deposit_id in self._stock.that_may_hold(request.item, request.quantity):
             deposit, left = self._stock.holding(deposit_id)
             if left - self._held.get(deposit_id, 0) >= request.quantity and deposit.offer.seller not in excluded:
                 self._promised[request.request_id] = deposit_id, request.quantity

@@ -28,8 +28,8 @@ from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Write `entry` at `place`. The caller has read, or written, all places before it.
 
-    Gives Appended, Taken, EndLost, AlreadyRecorded, Unknown or LedgerAway. After Unknown or LedgerAway the same entry
-    is to be appended at the same place again, before anything else.
+    Gives Appended, Taken, EndLost, AlreadyRecorded, TooLarge, Unknown or LedgerAway. After Unknown or LedgerAway the
+    same entry is to be appended at the same place again, before anything else.
     """
 
     place: int
@@ -156,6 +156,12 @@ class AlreadyRecorded(msgspec.Struct, frozen=True, kw_only=True):
     reversals: tuple[Outcome, ...] = ()
 
 
+class TooLarge(msgspec.Struct, frozen=True, kw_only=True):
+    """Refused for good: the ledger takes no entry of this size. Nothing was changed, and the place is free."""
+
+    why: str
+
+
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """It may or may not have happened, or may happen yet: the answer was lost."""
 
@@ -219,6 +225,7 @@ Result = (
     | Taken
     | EndLost
     | AlreadyRecorded
+    | TooLarge
     | Unknown
     | LedgerAway
     | Loaded

@@ -32,6 +32,7 @@ from peers.core.ledger.port import (
     ReadOn,
     Result,
     Taken,
+    TooLarge,
     Unknown,
 )
 from peers.core.reports import LedgerBack, LedgerTrouble
@@ -100,7 +101,7 @@ class Behind(msgspec.Struct, frozen=True):
     is_end: bool | None = None
 
 
-Settled = Appended | AlreadyRecorded | Taken | EndLost | Behind
+Settled = Appended | AlreadyRecorded | TooLarge | Taken | EndLost | Behind
 """How the entry under way ended, or what was read instead."""
 
 
@@ -191,7 +192,7 @@ class Committer:
             self._machine.fire(CommitEvent.UNREACHED if isinstance(result, LedgerAway) else CommitEvent.UNANSWERED)
             self._ctx.set_timer(self._seat.ledger_timer, RETRY_LEDGER_S)
             return None
-        assert isinstance(result, Appended | AlreadyRecorded | Taken | EndLost)
+        assert isinstance(result, Appended | AlreadyRecorded | TooLarge | Taken | EndLost)
         if isinstance(result, Taken) and result.entry is not None and result.entry.area != self._seat.area:
             self._machine.fire(CommitEvent.BEHIND)
             self._beaten += 1

@@ -6,16 +6,15 @@ is: it changes when the entry stands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from peers.core.context import Context
 from peers.core.ledger.log import Leasing, Recount, TradeEntry
 from peers.core.ledger.post_state import PostState
+from peers.core.ledger.sizes import MOST_BYTES, RECORD_BYTES, Room, size_of
 from peers.core.market.records import Accepted, Deposit, Outcome
 from peers.core.market.resignation import sales_to_go
 from peers.core.market.rules import decide, excluded_sellers
 from peers.core.market.stock import Draft
-from peers.core.membership.clocks import VectorStamp, are_concurrent
+from peers.core.membership.clocks import are_concurrent
 from peers.core.trader.pending import PendingRequest, PendingRequests
 from peers.core.trader.seat import THE_ONLY, Seat
 from peers.core.trader.stock_at_hand import StockAtHand
@@ -25,10 +24,8 @@ from peers.core.trader.times_of_day import TimesOfDay
 _SOON_S = 1e-6
 """A request counts as late by so much too soon, for the rounding of a timer may bring it too early."""
 
-
-_ROOM = 50_000
-"""One entry has so many entries of vector clocks at most, for the ledger takes no document of any size. No setting:
-at 64 letters a name it is a quarter of what MongoDB takes."""
+_LEAST_BYTES = MOST_BYTES // 64
+"""An entry of this size that is refused for it is refused for something else."""
 
 
 class EntryDrafter:
@@ -52,22 +49,25 @@ class EntryDrafter:
         self._times = times
         self._area = seat.area
         self._term = state.post.of(seat.area).term
+        # An entry has so many bytes at most.
+        self._most = MOST_BYTES
+
+    def draw_smaller(self) -> bool:
+        """Has the next entries be half as large, for the ledger took one for too large; False if they are small."""
+        self._most //= 2
+        return self._most >= _LEAST_BYTES
 
     def next_entry(self, sales: int) -> TradeEntry:
         """Returns what is pending, decided as far as there is room, in a term that has made `sales` so far."""
-        now_ms = self._times.now_ms()
-        deposits = tuple(
-            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term, area=self._area)
-            for offer in self._pending.offers()
-        )
-        reversals, recounts = self._reports.draw()
+        room = Room(self._most)
+        reversals, recounts = self._reports.draw(room)
+        deposits = self._deposits(room)
         waiting = self._pending.in_order()
         goods = Draft(self._state.stock, deposits, (recount.deposit for recount in recounts))
-        outcomes = self._decide_in_order(waiting, goods, sales)
+        outcomes = self._decide_in_order(waiting, goods, sales, room)
         ripe_s = self._ctx.now.mono_s - self._ctx.settings.timing.queue_after_s + _SOON_S
         late = [each for each in waiting[len(outcomes) :] if not each.queued and each.since_s <= ripe_s]
-        if late:
-            late = late[: _that_fit(late, _ROOM - sum(map(_size, waiting[: len(outcomes)])))]
+        late = room.first_of(late, _size)
         new = [each for each in waiting[: len(outcomes)] if not each.queued] + late
         return self.entry(
             deposits=deposits,
@@ -76,13 +76,14 @@ class EntryDrafter:
             new_requests=tuple(each.accepted.request.request_id for each in new),
             reversals=reversals,
             recounts=recounts,
-            leases=self._at_hand.leases(goods),
+            leases=tuple(room.first_of(self._at_hand.leases(goods), lambda _: RECORD_BYTES)),
         )
 
     def queue_all(self) -> TradeEntry | None:
         """Returns an entry that queues what is pending and is not yet, as far as there is room; None if nothing."""
         left = self._pending.not_queued()
-        return self.entry(queued=tuple(each.accepted for each in left[: _that_fit(left, _ROOM)])) if left else None
+        fitting = Room(self._most).first_of(left, _size)
+        return self.entry(queued=tuple(each.accepted for each in fitting)) if fitting else None
 
     def entry(
         self,
@@ -113,19 +114,27 @@ class EntryDrafter:
             leases=leases,
         )
 
+    def _deposits(self, room: Room) -> tuple[Deposit, ...]:
+        """Returns the deposits that come in: as many as half of the room takes, for the rest is for requests."""
+        now_ms = self._times.now_ms()
+        offers = room.first_of(self._pending.offers(), lambda offer: size_of(offer.clock), spare=room.half)
+        return tuple(
+            Deposit(offer=offer, remaining=offer.quantity, deposited_at_ms=now_ms, term=self._term, area=self._area)
+            for offer in offers
+        )
+
     def _decide_in_order(
         self,
         waiting: list[PendingRequest],
         goods: Draft,
         sales: int,
+        room: Room,
     ) -> list[Outcome]:
         market, timing = self._ctx.settings.market, self._ctx.settings.timing
         to_go = sales_to_go(sales, market.resign_after_sales, at_most=timing.max_batch)
         outcomes: list[Outcome] = []
-        room = _ROOM
         for place, pending in enumerate(waiting):
-            room -= _size(pending)
-            if room < 0 or len(outcomes) == timing.max_batch or to_go <= 0:
+            if len(outcomes) == timing.max_batch or to_go <= 0 or not room.takes(_size(pending)):
                 break
             outcome = decide(
                 pending.accepted,
@@ -157,14 +166,4 @@ def _is_tied(waiting: list[PendingRequest], place: int) -> bool:
 
 
 def _size(pending: PendingRequest) -> int:
-    clock = pending.accepted.request.clock
-    return len(clock.vector) if isinstance(clock, VectorStamp) else 0
-
-
-def _that_fit(waiting: Sequence[PendingRequest], room: int) -> int:
-    """Returns how many of the first fit, always one where `room` is whole."""
-    for count, pending in enumerate(waiting):
-        room -= _size(pending)
-        if room < 0:
-            return count
-    return len(waiting)
+    return size_of(pending.accepted.request.clock)

@@ -76,12 +76,7 @@ class Intake:
         return True
 
     def _accept(self, call_id: int, request: PurchaseRequest) -> None:
-        self.require_open()
-        if len(self._pending) >= self._ctx.settings.timing.max_pending:
-            self._ctx.count("told_to_come_later")
-            raise PostClosed(
-                why="too many wait already", retry_after_ms=self._group_commit.ms_for(len(self._pending))
-            )
+        self._require_room(len(self._pending))
         self._hear(request)
         self._arrival += 1
         accepted = Accepted(
@@ -92,6 +87,15 @@ class Intake:
             area=self._seat.area,
         )
         self._at_hand.foretell(self._pending.add(accepted, call_id, self._ctx.now.mono_s))
+
+    def _require_room(self, waiting: int) -> None:
+        """Raises PostClosed if nothing more is taken in, or not while so many wait."""
+        self.require_open()
+        if waiting >= self._ctx.settings.timing.max_pending:
+            self._ctx.count("told_to_come_later")
+            raise PostClosed(
+                why="too many wait already", retry_after_ms=self._group_commit.ms_for(len(self._pending))
+            )
 
     def deposit(self, call_id: int, offer: Offer) -> bool:
         """Takes in a deposit; returns whether it is new, for then there is something to write.
@@ -105,7 +109,8 @@ class Intake:
             require_same("deposit_id", recorded.offer, offer)
             self._ctx.emit(Respond(call_id=call_id, reply=recorded))
             return False
-        self.require_open()
+        # Goods come in though many requests wait, for it may be goods that these want.
+        self._require_room(self._pending.deposits)
         self._hear(offer)
         self._pending.add_deposit(offer, call_id)
         return True

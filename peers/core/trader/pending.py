@@ -54,6 +54,11 @@ class PendingRequests:
         """How many requests and deposits are pending."""
         return len(self._requests) + len(self._offers)
 
+    @property
+    def deposits(self) -> int:
+        """How many deposits are pending."""
+        return len(self._offers)
+
     # -- taking in -----------------------------------------------------------------------------------------
 
     def outcome(self, request: PurchaseRequest) -> Outcome | None:

@@ -22,6 +22,7 @@ from peers.core.context import Context
 from peers.core.ledger.log import Recount, TradeEntry
 from peers.core.ledger.port import Found, LookUp, Operation, Result
 from peers.core.ledger.post_state import PostState
+from peers.core.ledger.sizes import Room, size_of
 from peers.core.market.records import Deposit, Outcome, Reversal
 from peers.core.trader.pending import REMEMBERED
 from peers.core.trader.seat import THE_ONLY, Seat
@@ -110,8 +111,9 @@ class StockReports:
 
     # -- writing down --------------------------------------------------------------------------------------
 
-    def draw(self) -> tuple[tuple[Outcome, ...], tuple[Recount, ...]]:
-        """Returns what the next entry takes back, and the deposits that it counts anew, each once."""
+    def draw(self, room: Room) -> tuple[tuple[Outcome, ...], tuple[Recount, ...]]:
+        """Returns what the next entry takes back, and the deposits that it counts anew, each once, as far as there is
+        `room` for whole reports."""
         self._drawn = []
         if not self._reports:
             return (), ()
@@ -124,6 +126,8 @@ class StockReports:
             if drawn is None:
                 self._answer(report, _reply(report, report.found.deposits[0]))
                 continue
+            if not room.takes(_size(*drawn)):
+                break
             reversals += drawn[0]
             recounts[report.call.deposit_id] = drawn[1]
             self._drawn.append(report)
@@ -212,6 +216,11 @@ class StockReports:
         self._reports.pop(report.call, None)
         for call_id in report.callers:
             self._ctx.emit(Respond(call_id=call_id, reply=reply))
+
+
+def _size(reversals: list[Outcome], recount: Recount) -> int:
+    clocks = [recount.deposit.offer.clock, *(outcome.request.clock for outcome in reversals)]
+    return sum(map(size_of, clocks))
 
 
 def _concerns(outcome: Outcome, call: AskReversals) -> bool:

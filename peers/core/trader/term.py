@@ -32,7 +32,7 @@ from peers.core.commands import Respond
 from peers.core.context import Context
 from peers.core.leadership.reasons import VacancyReason
 from peers.core.ledger.log import OfficeEntry, TradeEntry
-from peers.core.ledger.port import AlreadyRecorded, Appended, EndLost, Operation, Result, Taken
+from peers.core.ledger.port import AlreadyRecorded, Appended, EndLost, Operation, Result, Taken, TooLarge
 from peers.core.ledger.post_state import PostState
 from peers.core.market.records import Outcome, Post
 from peers.core.market.resignation import is_resignation_due
@@ -202,6 +202,8 @@ class TraderTerm:
                 self._gate.on_read_to_end()
         elif isinstance(settled, AlreadyRecorded):
             self._on_already_recorded(settled)
+        elif isinstance(settled, TooLarge):
+            self._on_too_large()
         elif isinstance(settled, Taken):
             self.ended = Ended(reason=VacancyReason.DEPOSED, post=self._post_of(settled))
         elif isinstance(settled, EndLost):  # What was told of it is lost; who reads again goes on from what stands.
@@ -286,6 +288,12 @@ class TraderTerm:
             self._reports.look_again()
         elif len(self._pending) == before:  # The next entry would be the same, and be refused again.
             self.ended = Ended(reason=VacancyReason.BOOKS_CHANGED)
+
+    def _on_too_large(self) -> None:
+        """The entry is larger than was counted: it is drawn up anew with half as much, unless that is little."""
+        self._ctx.count("entries_too_large")
+        if not self._drafter.draw_smaller():
+            self.give_up()
 
     # -- leaving -------------------------------------------------------------------------------------------
 

@@ -114,8 +114,8 @@ def told_of_a_reversal_before_it_stands() -> Iterator[None]:
     """The buyer is told as soon as the entry is drawn up."""
     draw = StockReports.draw
 
-    def hasty(self: StockReports) -> Any:
-        drawn = draw(self)
+    def hasty(self: StockReports, room: Any) -> Any:
+        drawn = draw(self, room)
         for outcome in drawn[0]:
             self._ctx.say(GotBack(peer=outcome.request.buyer, outcome=outcome))
         return drawn

@@ -15,6 +15,7 @@ from peers.core.ledger.post_state import PostState
 from peers.core.market import rules
 from peers.core.market.money import CENT
 from peers.core.market.records import Post
+from peers.core.market.runs import Run
 from peers.core.market.stock import Draft, Stock
 from peers.core.membership import graph_kinds
 from peers.core.membership.gossip import Gossip
@@ -88,12 +89,12 @@ def commission_rounded_down() -> Iterator[None]:
 
 @mistake(3, 4)
 def highest_seller_sells() -> Iterator[None]:
-    in_order = Stock.in_order
+    runs = Stock.runs
 
     def backwards(self: Stock, item: str) -> Any:
-        return in_order(self, item)[::-1]
+        return [Run(run.keys[::-1], run.most) for run in runs(self, item)[::-1]]
 
-    with patch.object(Stock, "in_order", backwards):
+    with patch.object(Stock, "runs", backwards):
         yield
 
 

@@ -209,3 +209,17 @@ def test_rounds_leave_the_books_as_one_entry_after_the_other_would(most: int, ag
     assert books.made == ledger.end
     assert books.requests == {each["_id"]: (each["at"], request_from(each)) for each in expected["requests"]}
     assert books.deposits == {each["_id"]: (each["at"], deposit_from(each)) for each in expected["deposits"]}
+
+
+def test_a_round_has_no_more_bytes_than_were_asked_for_unless_one_entry_has_more() -> None:
+    changes = changes_of(trade_for_two_terms())
+    each = [sum(len(raw.raw) for raw in encode_requests(made)) for made in changes]
+    backlog = backlog_of(*changes)
+    whole = backlog.bytes
+    rounds = []
+    while backlog:
+        rounds.append(backlog.take(ALL, max(each)))
+    assert backlog.bytes == 0
+    assert len(rounds) > 1
+    assert [gathered.first for gathered in rounds[1:]] == [gathered.last + 1 for gathered in rounds[:-1]]
+    assert backlog_of(*changes).take(ALL, whole).last == rounds[-1].last

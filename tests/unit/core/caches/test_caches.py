@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from random import Random
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -18,12 +19,13 @@ from peers.core.ledger.log import Entry, Leasing
 from peers.core.ledger.port import MakeBooks
 from peers.core.ledger.post_state import PostState, UnsoundLog
 from peers.core.market.records import Deposit, Lease, PurchaseRequest
-from peers.core.market.stock import Draft
+from peers.core.market.runs import LONGEST
+from peers.core.market.stock import Draft, Stock
 from peers.core.membership.clocks import LamportStamp
 from peers.core.messages import StockNews
 from peers.core.settings import MarketSettings
 from peers.core.trader.seat import Seat
-from tests.helpers.deals import T0_MS
+from tests.helpers.deals import T0_MS, stock
 from tests.helpers.shared_log import FISH, NORTH, SOUTH, decided, takes_office, trades
 from tests.unit.core.words import peer, rules
 
@@ -261,3 +263,29 @@ def test_what_people_ask_for_is_leased_and_given_back_when_they_do_not_any_more(
     assert south.cache.has_idle_leases
     assert south.cache.leases(Draft(south.state.stock)) == (Leasing(deposit=FISH.offer.deposit_id, units=0),)
     assert south.says() is None, "what the entry under way gives back is promised to nobody"
+
+
+@each_policy
+def test_a_request_for_more_than_anybody_has_does_not_look_at_all_deposits(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = Warehouse(policy)
+    small = tuple(stock(f"small{n}", 1, seller="seller.north") for n in range(3000))
+    changes = warehouse.takes_in(trades(NORTH, deposits=small))
+    warehouse.cache.on_read(changes.deposits, changes.place)
+    warehouse.cache.on_end()
+    looks: list[str] = []
+    monkeypatch.setattr(Stock, "holding", _noted(Stock.holding, looks))
+    monkeypatch.setattr(Draft, "free", _noted(Draft.free, looks))
+    for _ in range(20):
+        assert warehouse.says(10) != "promised"
+        warehouse.cache.leases(Draft(warehouse.state.stock))
+    assert len(looks) < 20 * 2 * LONGEST
+
+
+def _noted(method: Callable[[Any, str], object], looks: list[str]) -> Callable[[Any, str], object]:
+    def noting(self: Any, deposit_id: str) -> object:
+        looks.append(deposit_id)
+        return method(self, deposit_id)
+
+    return noting

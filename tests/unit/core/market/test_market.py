@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from unittest.mock import patch
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peers.core.market.records import Offer, Outcome, PurchaseRequest
+from peers.core.market import runs
+from peers.core.market.records import Deposit, Offer, Outcome, PurchaseRequest
 from peers.core.market.rules import BUYER_IN_OFFICE, NOT_ON_OFFER, decide
 from peers.core.market.stock import Draft, Stock
 from tests.unit.core.words import T0_MS, accepted, deposited, offers, wants
@@ -173,3 +176,122 @@ def test_what_is_on_offer_is_shown_lowest_first_within_an_item() -> None:
     assert [d.offer.deposit_id for d in stock.on_offer("salt")] == ["d1", "d3"]
     assert [d.offer.deposit_id for d in stock.on_offer()] == ["d2", "d1", "d3"]
     assert stock.on_offer("boar") == ()
+
+
+# -- many deposits -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200)
+@patch.object(runs, "LONGEST", 3)
+@given(
+    st.lists(st.tuples(st.integers(1, 4), people, st.integers(0, 9)), max_size=30),
+    st.lists(st.tuples(st.integers(1, 6), people, st.integers(0, 3)), max_size=30),
+    st.integers(0, 30),
+    st.lists(st.tuples(st.integers(0, 29), st.integers(0, 6)), max_size=5, unique_by=lambda each: each[0]),
+)
+def test_what_is_found_in_runs_is_the_lowest_that_has_enough(
+    goods: list[tuple[int, str, int]],
+    wishes: list[tuple[int, str, int]],
+    there_already: int,
+    counted: list[tuple[int, int]],
+) -> None:
+    """However the deposits are cut into runs, and whatever was sold, taken back and found missing before."""
+    deposits = {
+        f"d{n}": deposited(offers(f"d{n}", quantity=quantity, seller=seller, clock=clock))
+        for n, (quantity, seller, clock) in enumerate(goods)
+    }
+    names = list(deposits)
+    recounts = [msgspec.structs.replace(deposits[names[n]], remaining=left) for n, left in counted if n < len(names)]
+    stock = Stock(deposits[name] for name in names[:there_already])
+    recounts = [each for each in recounts if each.offer.deposit_id in names[:there_already]]
+    left = {name: deposit.remaining for name, deposit in deposits.items()}
+    for quantity, buyer, drafts in wishes:
+        draft, in_draft = Draft(stock, [deposits[name] for name in names[there_already:]], recounts), dict(left)
+        in_draft.update((each.offer.deposit_id, each.remaining) for each in recounts)
+        for more in range(drafts + 1):
+            wanted = max(1, quantity - more)
+            suits = [
+                deposit.offer
+                for name, deposit in deposits.items()
+                if in_draft[name] >= wanted and deposit.offer.seller not in (buyer, TRADER)
+            ]
+            lowest = min(suits, key=lambda offer: offer.sort_key, default=None)
+            found = draft.find("fish", wanted, (buyer, TRADER))
+            assert (None if found is None else found.offer) == lowest
+            if found is not None:
+                draft.take(found, wanted)
+                in_draft[found.offer.deposit_id] -= wanted
+        here = draft.find("fish", 1, (TRADER,))
+        known = None if here is None else stock.get(here.offer.deposit_id)
+        if known is not None:  # One unit of it is sold for good.
+            stock.take(known, 1)
+            left[known.offer.deposit_id] -= 1
+    assert shown(stock) == {name: left[name] for name in names[:there_already] if left[name]}
+
+
+class Looks:
+    """How many deposits were looked at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        holding = Stock.holding
+
+        def counted(stock: Stock, deposit_id: str) -> tuple[Deposit, int]:
+            self.number += 1
+            return holding(stock, deposit_id)
+
+        monkeypatch.setattr(Stock, "holding", counted)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    return Looks(monkeypatch)
+
+
+MANY = 5000
+
+
+def many(quantity: int, *, seller: str = "outsider") -> list[Deposit]:
+    return [deposited(offers(f"d{n}", quantity=quantity, seller=seller, clock=n)) for n in range(MANY)]
+
+
+@pytest.mark.parametrize("comes_in", [False, True], ids=["in stock", "in the same entry"])
+def test_requests_that_nothing_can_fill_do_not_look_at_all_deposits_each(looks: Looks, comes_in: bool) -> None:
+    draft = Draft(Stock(), many(2)) if comes_in else Draft(Stock(many(2)))
+    for n in range(256):
+        assert draft.find("fish", 3, (f"buyer{n}", TRADER)) is None
+    assert looks.number < MANY
+
+
+def test_a_request_for_more_than_most_have_does_not_look_at_all_that_have_less(looks: Looks) -> None:
+    draft = Draft(Stock([*many(1), deposited(offers("last", quantity=1000, clock=MANY))]))
+    for n in range(256):
+        found = draft.find("fish", 2, (f"buyer{n}", TRADER))
+        assert found is not None
+        assert found.offer.deposit_id == "last"
+        draft.take(found, 2)
+    assert looks.number < 256 * runs.LONGEST
+
+
+def test_one_who_has_brought_all_there_is_and_buys_it_does_not_look_at_all_of_it_each_time(looks: Looks) -> None:
+    draft = Draft(Stock(many(1)))
+    for _ in range(256):
+        assert draft.find("fish", 1, ("outsider", TRADER)) is None
+    assert looks.number == MANY
+
+
+def test_requests_that_empty_all_deposits_before_them_do_not_look_at_these_again(looks: Looks) -> None:
+    draft = Draft(Stock(many(1)))
+    for n in range(2000):
+        found = draft.find("fish", 1, (f"buyer{n}", TRADER))
+        assert found is not None
+        draft.take(found, 1)
+    assert looks.number < 2000 * runs.LONGEST
+
+
+def test_stock_that_was_sold_is_passed_over_again(looks: Looks) -> None:
+    stock = Stock(many(2))
+    for deposit in stock.on_offer():
+        stock.take(deposit, 1)
+    assert Draft(stock).find("fish", 2, (TRADER,)) is None
+    assert looks.number == 0
