@@ -19,6 +19,7 @@ from peers.core.peer import Peer
 from peers.core.settings import Settings
 from peers.core.state_machine import StateMachine, Transition
 from peers.core.trader.committer import COMMIT_TRANSITIONS, CommitState
+from peers.errors import PostClosed
 from peers.simulator.exhaustive.interning import MIDDLE, Peers, freeze
 from peers.simulator.exhaustive.search import explore
 from peers.simulator.exhaustive.walks import WALKS, Walk, with_election
@@ -74,6 +75,17 @@ def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
     with planted.plant():
         sight = explore(walk, 200_000)
     assert sight.violation
+    assert sight.trace, "and it says by which steps"
+
+
+@pytest.mark.parametrize("walk", [ELECTION, MARKETS[0]], ids=lambda walk: walk.name)
+def test_a_core_that_raises_is_a_violation_too(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise PostClosed
+
+    monkeypatch.setattr("peers.core.trader.term.TraderTerm.pump", broken)
+    sight = explore(walk, 10_000)
+    assert "no_exception: PostClosed" in sight.violation
     assert sight.trace, "and it says by which steps"
 
 
