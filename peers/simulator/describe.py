@@ -124,10 +124,13 @@ def _describe_reply(reply: object) -> str:
 
 def describe_error(error: BaseException) -> str:
     """What was raised, and where."""
+    return f"{type(error).__name__}: {error} (in {place_of(error)})"
+
+
+def place_of(error: BaseException) -> str:
+    """The function and the line in which it was raised."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
+    assert traceback is not None, "it was raised"
+    while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    what = f"{type(error).__name__}: {error}"
-    if traceback is None:
-        return what
-    return f"{what} (in {traceback.tb_frame.f_code.co_qualname}, line {traceback.tb_lineno})"
+    return f"{traceback.tb_frame.f_code.co_qualname}, line {traceback.tb_lineno}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from peers.simulator.describe import describe_error
+from peers.simulator.describe import describe_error, place_of
 from peers.simulator.environment.history import History
 from peers.simulator.environment.ledger_trace import LedgerTrace
 from peers.simulator.environment.record import Breach
@@ -29,8 +29,9 @@ def play(scenario: Scenario, history: History | None = None, trace: LedgerTrace 
     try:
         breaches = world.run()
     except Exception as error:  # noqa: BLE001 - Whatever it is, it concerns this seed, and is what seeds are for.
-        at = f"at {world.environment.schedule.now_s:.4f}"
-        breaches = [Breach(invariant="no_exception", what=f"{at}: {describe_error(error)}")]
+        what = f"at {world.environment.schedule.now_s:.4f}: {describe_error(error)}"
+        where = f"{type(error).__name__} in {place_of(error)}"
+        breaches = [Breach(invariant="no_exception", what=what, where=where)]
     return Played(
         breaches=tuple(breaches),
         sometimes=world.environment.record.sometimes,
