@@ -146,7 +146,8 @@ class OnOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StandingReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The seller's sales, oldest first, and those of its deposits that still hold goods."""
+    """The seller's sales, oldest first, MOST_SALES of them at most (`ledger.port`), and those of its deposits that
+    still hold goods."""
 
     sales: tuple[Outcome, ...]
     deposits: tuple[Deposit, ...]

@@ -1,4 +1,4 @@
-"""One line on what travels: inputs, messages, and what the ledger is asked and says."""
+"""One line on what travels: inputs, messages, what the ledger is asked and says, and errors that were raised."""
 
 from __future__ import annotations
 
@@ -120,3 +120,17 @@ def _describe_reply(reply: object) -> str:
     if isinstance(reply, Deposit):
         return f"deposited ({reply.offer.deposit_id})"
     return str(reply) if isinstance(reply, Exception) else type(reply).__name__
+
+
+def describe_error(error: BaseException) -> str:
+    """What was raised, and where."""
+    return f"{type(error).__name__}: {error} (in {place_of(error)})"
+
+
+def place_of(error: BaseException) -> str:
+    """The function and the line in which it was raised."""
+    traceback = error.__traceback__
+    assert traceback is not None, "it was raised"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_qualname}, line {traceback.tb_lineno}"

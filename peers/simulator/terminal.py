@@ -22,7 +22,7 @@ from peers.simulator.exhaustive.walks import WALKS, with_election
 from peers.simulator.faults import KINDS, FaultOptions
 from peers.simulator.runs.play import play
 from peers.simulator.runs.runner import Draw, Failure, Summary, run_seeds
-from peers.simulator.runs.shrink import shrink
+from peers.simulator.runs.shrink import Shrunk, shrink
 from peers.simulator.runs.sometimes import SOMETIMES
 from peers.simulator.scenario import Scenario, draw_scenario, load, save, settings_of
 from peers.text import whole_number
@@ -147,28 +147,31 @@ def show_summary(console: Console, summary: Summary) -> None:
 
 
 def _show_failure(
-    console: Console, failure: Failure, shrunk: Scenario | None, replay: str, folder: Path | None
+    console: Console, failure: Failure, shrunk: Shrunk | None, replay: str, folder: Path | None
 ) -> None:
     console.print(f"\nSeed {failure.seed}:")
     _show_breaches(console, failure.breaches)
     if shrunk is not None:
-        console.print(f"  shrunk to {len(shrunk.plan)} faults in {shrunk.length_s:.1f} s:")
-        for fault in shrunk.plan:
+        smaller = shrunk.scenario
+        console.print(f"  shrunk to {len(smaller.plan)} faults in {smaller.length_s:.1f} s:")
+        for fault in smaller.plan:
             console.print(f"    {fault}")
+        console.print("  which break:")
+        _show_breaches(console, shrunk.breaches, indent=4)
         if folder is not None:
-            note = "; ".join(sorted({breach.invariant for breach in failure.breaches}))
-            noted = msgspec.structs.replace(shrunk, note=note)
+            note = "; ".join(sorted({breach.invariant for breach in shrunk.breaches}))
+            noted = msgspec.structs.replace(smaller, note=note)
             path = folder / f"seed{failure.seed}.json"
             if write_besides(console, "--save", path, partial(save, noted)):
                 replay = f"bazaar simulate --file {path}"
     console.print(f"  see it again: {replay}")
 
 
-def _show_breaches(console: Console, breaches: Sequence[Breach]) -> None:
+def _show_breaches(console: Console, breaches: Sequence[Breach], *, indent: int = 2) -> None:
     for breach in breaches[:MOST_SHOWN]:
-        console.print(f"  {breach}")
+        console.print(f"{'':{indent}}{breach}")
     if len(breaches) > MOST_SHOWN:
-        console.print(f"  and {len(breaches) - MOST_SHOWN} more")
+        console.print(f"{'':{indent}}and {len(breaches) - MOST_SHOWN} more")
 
 
 def show_replay(console: Console, scenario: Scenario, *, shiviz: Path | None, all_beats: bool) -> int:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
 from rich.console import Console
 
 from peers.core.leadership.elections.registry import ALGORITHMS
+from peers.core.leadership.state import LeadershipEvent, LeadershipState
 from peers.core.membership.members import Member
 from peers.core.peer import Peer
 from peers.core.settings import Settings
+from peers.core.state_machine import StateMachine, Transition
+from peers.core.trader.committer import COMMIT_TRANSITIONS, CommitState
+from peers.errors import PostClosed
 from peers.simulator.exhaustive.interning import MIDDLE, Peers, freeze
 from peers.simulator.exhaustive.search import explore
 from peers.simulator.exhaustive.walks import WALKS, Walk, with_election
@@ -68,6 +78,17 @@ def test_it_finds_what_is_planted(mistake: str, walk: Walk) -> None:
     assert sight.trace, "and it says by which steps"
 
 
+@pytest.mark.parametrize("walk", [ELECTION, MARKETS[0]], ids=lambda walk: walk.name)
+def test_a_core_that_raises_is_a_violation_too(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise PostClosed
+
+    monkeypatch.setattr("peers.core.trader.term.TraderTerm.pump", broken)
+    sight = explore(walk, 10_000)
+    assert "no_exception: PostClosed" in sight.violation
+    assert sight.trace, "and it says by which steps"
+
+
 def test_it_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
     assert show_walks(Console(soft_wrap=True), election="bully", most_states=300) == 0
     printed = capsys.readouterr().out
@@ -82,3 +103,37 @@ def test_equal_states_are_one_state() -> None:
     numbers = [known.number(Peer(member, settings, MIDDLE)) for member in members]
     assert numbers == [0, 0, 1]
     assert freeze(known.get(0)) == freeze(Peer(members[0], settings, MIDDLE))
+
+
+def test_peers_whose_entry_is_in_another_state_are_not_equal() -> None:
+    machines = {state: freeze(StateMachine(COMMIT_TRANSITIONS, state)) for state in CommitState}
+    assert len(set(machines.values())) == len(CommitState)
+
+
+def _row(after: LeadershipState) -> Transition[LeadershipState, LeadershipEvent]:
+    return Transition(LeadershipState.ELECTING, LeadershipEvent.NOMINATED, after)
+
+
+_ONE, _OTHER = SimpleNamespace(number=1), SimpleNamespace(number=2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((*CommitState, CommitState.IDLE), (*CommitState, CommitState.IN_DOUBT)),
+        (deque([1]), deque([2])),
+        (frozenset([1]), frozenset([2])),
+        (_row(LeadershipState.CANDIDATE), _row(LeadershipState.TRADER)),
+        (partial(freeze, 1), partial(freeze, 2)),
+        (Peer.handle, Peer.status),
+        ((_ONE, _OTHER, _ONE), (_ONE, _OTHER, _OTHER)),
+    ],
+    ids=["enum", "deque", "frozenset", "named tuple", "partial", "function", "shared"],
+)
+def test_states_that_differ_in_one_value_are_two(one: Any, other: Any) -> None:
+    assert freeze(SimpleNamespace(held=one)) != freeze(SimpleNamespace(held=other))
+
+
+def test_what_nobody_can_compare_is_refused_and_not_taken_for_equal() -> None:
+    with pytest.raises(TypeError, match="count"):
+        freeze(SimpleNamespace(held=itertools.count()))

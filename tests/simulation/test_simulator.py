@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
-from peers.errors import SettingsError
+from peers.errors import BadRequest, PostClosed, SettingsError
 from peers.simulator.breaking.fault_play import FaultPlay
 from peers.simulator.faults import KINDS, FaultOptions, choose
 from peers.simulator.runs.play import play
@@ -110,14 +111,22 @@ def test_a_run_that_never_met_what_it_should_meet_has_failed() -> None:
     assert missing.holds, "too few seeds to tell"
 
 
-def test_a_core_that_raises_is_a_violation_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("gone"), PostClosed(), BadRequest(field="item", why="is none"), msgspec.ValidationError("is none")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_core_that_raises_is_a_violation_too(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise KeyError("gone")
+        raise error
 
     monkeypatch.setattr("peers.core.trader.term.TraderTerm.pump", broken)
-    breaches = play(draw_scenario(1, 5, FaultOptions())).breaches
-    assert [breach.invariant for breach in breaches] == ["no_exception"]
-    assert "KeyError" in breaches[0].what
+    summary = run_seeds(range(1, 3), 5, FaultOptions(), jobs=1)
+    assert [failure.seed for failure in summary.failures] == [1, 2], "the run goes on, and has both"
+    for failure in summary.failures:
+        assert [breach.invariant for breach in failure.breaches] == ["no_exception"]
+        assert type(error).__name__ in failure.breaches[0].what
+        assert "in test_a_core_that_raises" in failure.breaches[0].what
 
 
 def test_what_must_happen_now_and_then_does_within_a_few_hundred_seeds() -> None:

@@ -3,11 +3,13 @@
 A sale is filled the moment its seller hears of it: the goods are handed over then, for good. So what a seller has of
 a deposit is what it deposited, less what it handed over, less what was lost. Of what its earlier lives deposited it
 either holds all that the trader believes, or nothing, by a setting (`loss_after_crash`).
+
+A deposit of which nothing is left, and nothing is to be reported, is forgotten: a seller makes ever more of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from peers.core.inputs import HandedOver
 from peers.core.market.records import Offer, Outcome
@@ -41,6 +43,12 @@ class Holdings:
         """Puts away what could not be deposited."""
         self._offers.pop(deposit_id, None)
         self._holds.pop(deposit_id, None)
+
+    def forget_empty(self, wanted: Container[str]) -> None:
+        """Forgets the deposits of which nothing is there; not those that are still `wanted`."""
+        for deposit_id in [each for each, holds in self._holds.items() if not holds and each not in wanted]:
+            del self._offers[deposit_id], self._holds[deposit_id]
+            self._handed_over.pop(deposit_id, None)
 
     def knows(self, deposit_id: str) -> bool:
         """Whether it can be said what is there of a deposit."""

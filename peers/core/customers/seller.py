@@ -1,7 +1,8 @@
 """The seller: deposits goods with the trader, hears of each sale, and deposits something else when sold out.
 
 What it deposited stays deposited when the trader changes. It only asks the new trader for its standing: the sales
-it has not heard of (the word of a sale may be lost, the sale cannot), and what it still has on offer.
+it has not heard of (the word of a sale may be lost, the sale cannot), and what it still has on offer. Where these are
+more sales than one answer holds, it goes on asking until it has heard of all.
 
 It may hold less than it deposited (`holdings`). A sale that it cannot fill it asks the trader to take back, until it
 is answered; and now and then it reports what is missing, so that nobody buys that in vain.
@@ -17,6 +18,7 @@ from peers.core.customers.holdings import Holdings
 from peers.core.customers.retrying_call import RetryingCall, is_free_to_trade
 from peers.core.customers.reversal_watch import ReversalWatch
 from peers.core.inputs import HandedOver
+from peers.core.ledger.port import MOST_SALES
 from peers.core.market.limits import MOST_UNFILLED
 from peers.core.market.money import to_money
 from peers.core.market.records import Deposit, Offer, Outcome
@@ -52,12 +54,15 @@ class Seller:
 
     def on_new_trader(self) -> None:
         """Asks for its standing; what was being asked before is asked again first."""
-        if not any(isinstance(call, Standing) for call in self._due):
-            self._due.append(Standing(seller=self._ctx.name, after_seq=self._sure_seq))
+        self._ask_standing()
         if self._call.busy:
             self._call.ask()
         else:
             self._next()
+
+    def _ask_standing(self) -> None:
+        if not any(isinstance(call, Standing) for call in self._due):
+            self._due.append(Standing(seller=self._ctx.name, after_seq=self._sure_seq))
 
     def rest(self) -> None:
         """Deposits nothing more; what was asked for is still to be answered."""
@@ -83,9 +88,9 @@ class Seller:
     # -- losses --------------------------------------------------------------------------------------------
 
     def _lose_by_chance(self) -> None:
-        ctx, held = self._ctx, self._holdings.held()
-        probability = ctx.settings.market.loss_probability
-        if probability and held and ctx.rng.random() < probability:
+        ctx, probability = self._ctx, self._ctx.settings.market.loss_probability
+        held = self._holdings.held() if probability else []
+        if held and ctx.rng.random() < probability:
             offer = ctx.rng.choice(held)
             self._lose(offer, ctx.rng.randint(1, self._holdings.holds(offer.deposit_id)))
 
@@ -187,11 +192,17 @@ class Seller:
         self._restock()
 
     def _on_standing(self, standing: StandingReply) -> None:
+        sure_before = self._sure_seq
         self._hear(standing.sales)
         if standing.sales:
             self._sure_seq = standing.sales[-1].seq
             self._heard = {seq: sold for seq, sold in self._heard.items() if seq > self._sure_seq}
+        if len(standing.sales) >= MOST_SALES and self._sure_seq > sure_before:
+            # There may be more. Some of what was heard after these may have left the deposits already, so they wait.
+            self._ask_standing()
+            return
         self._left = {d.offer.deposit_id: d.remaining for d in standing.deposits}
+        self._holdings.forget_empty({*self._left, *self._missing, *self._unfilled, *self._reports_due})
         for deposit, quantity in self._heard.values():  # These were sold after the books were read.
             self._left[deposit] = self._left.get(deposit, 0) - quantity
         if self._ctx.settings.market.loss_after_crash:

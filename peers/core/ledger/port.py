@@ -24,6 +24,9 @@ import msgspec
 from peers.core.ledger.log import NOWHERE, Entry
 from peers.core.market.records import Accepted, Deposit, ElectionRecord, Outcome, Post
 
+MOST_SALES = 1000
+"""How many sales of a seller are read at a time; where there are more, it asks again from the last one on."""
+
 
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Write `entry` at `place`. The caller has read, or written, all places before it.
@@ -73,7 +76,7 @@ class FindSales(msgspec.Struct, frozen=True, kw_only=True):
 
     seller: str
     after_seq: int
-    limit: int = 1000
+    limit: int = MOST_SALES
 
 
 class FindReversals(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,11 @@ from peers.simulator.environment.schedule import Schedule
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """An invariant that did not hold, and how."""
+    """An invariant that did not hold, and how. `where`: what was raised, and in which line, if that broke it."""
 
     invariant: str
     what: str
+    where: str = ""
 
     def __str__(self) -> str:
         return f"{self.invariant}: {self.what}"

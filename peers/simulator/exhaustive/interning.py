@@ -10,11 +10,13 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Hashable, Sequence
 from decimal import Decimal
+from enum import Enum
+from functools import partial
 from random import Random
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,8 +30,9 @@ from peers.core.settings import Settings
 
 _T = TypeVar("_T")
 _ATOMS = frozenset((int, float, str, bool, type(None), Decimal, bytes))
-_COUNTERS = frozenset(("counters", "_sent", "_begun_s", "_s_each", "_certain_s"))
-"""Attributes that are counts for people to read, and would tell states apart that behave alike."""
+_LEFT_OUT = frozenset(("counters", "_begun_s", "_s_each", "_certain_s", "_after"))
+"""Attributes that are left out. Some would tell states apart that behave alike: counts for people to read, and times
+that matter only to who is told how long to wait, or wants to read, and nobody is in a walk. Tables never change."""
 
 
 class Middle(Random):
@@ -53,28 +56,37 @@ MIDDLE = Middle()
 
 def freeze(value: Any) -> Hashable:
     """A value that is equal for states that behave alike."""
-    return _freeze(value, set())
+    return _freeze(value, {})
 
 
-def _freeze(value: Any, seen: set[int]) -> Hashable:
+def _freeze(value: Any, seen: dict[int, int]) -> Hashable:
+    """Does so; `seen` numbers the objects that were gone through already, by id."""
     kind = type(value)
     if kind in _ATOMS:
         return value  # type: ignore[no-any-return]
-    if kind is tuple or kind is list:
-        return tuple(_freeze(each, seen) for each in value)
-    if kind is dict or kind is OrderedDict:
-        return tuple((_freeze(key, seen), _freeze(each, seen)) for key, each in value.items())
-    if kind is set:
-        return frozenset(value)
+    if isinstance(value, Enum):  # Its own attributes lead to its class, and from there to all other members.
+        return (kind.__name__, value.name)
+    if isinstance(value, tuple | list | deque):
+        return tuple([_freeze(each, seen) for each in value])
+    if isinstance(value, dict):
+        return tuple([(_freeze(key, seen), _freeze(each, seen)) for key, each in value.items()])
+    if isinstance(value, set | frozenset):
+        return frozenset([_freeze(each, seen) for each in value])
+    if kind is Middle or kind is Settings:
+        return None
     if isinstance(value, msgspec.Struct):
         return value
-    if kind is MethodType or kind is Middle or kind is Settings or callable(value):
-        return None
+    if isinstance(value, MethodType | FunctionType | type):
+        return value.__qualname__
+    if kind is partial:
+        return (_freeze(value.func, seen), _freeze(value.args, seen), _freeze(value.keywords, seen))
     if id(value) in seen:
-        return kind.__name__
-    seen.add(id(value))
+        return (kind.__name__, seen[id(value)])
+    seen[id(value)] = len(seen)
     names = sorted(getattr(value, "__dict__", ())) or copyreg._slotnames(kind)  # type: ignore[attr-defined]
-    return (kind.__name__, *(_freeze(getattr(value, name), seen) for name in names if name not in _COUNTERS))
+    if not names and not hasattr(value, "__dict__"):
+        raise TypeError(f"nothing says what a {kind.__name__} is made of; have _freeze say so")
+    return (kind.__name__, *[_freeze(getattr(value, name), seen) for name in names if name not in _LEFT_OUT])
 
 
 class _Pickler(pickle.Pickler):

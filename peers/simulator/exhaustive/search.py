@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from peers.simulator.describe import describe_error
 from peers.simulator.exhaustive.checks import Violated
 from peers.simulator.exhaustive.explorer import Explorer
 from peers.simulator.exhaustive.node import Node
@@ -25,10 +26,15 @@ class Sight(msgspec.Struct, kw_only=True):
 
 
 def explore(walk: Walk, most_states: int) -> Sight:
-    """Walks breadth first, until the depth is reached or there are too many states."""
+    """Walks breadth first, until the depth is reached or there are too many states. A core that raises is a violation
+    as well."""
     explorer = Explorer(walk)
     sight = Sight(walk=walk.name, faults=walk.faults, sometimes=explorer.checks.sometimes)
-    level = [explorer.first()]
+    try:
+        level = [explorer.first()]
+    except Exception as error:  # noqa: BLE001 - As below.
+        sight.violation, sight.trace = _violation(error), ("(on the way to where the walk begins)",)
+        return sight
     seen = {hash(level[0]): ("", 0)}
     sight.states = 1
     while level and sight.depth < walk.depth:
@@ -47,8 +53,8 @@ def explore(walk: Walk, most_states: int) -> Sight:
                     explorer.checks.check_node(reached)
                 except StopIteration:
                     break
-                except Violated as violated:
-                    sight.violation = str(violated)
+                except Exception as error:  # noqa: BLE001 - Whatever it is, the steps that led to it are to be seen.
+                    sight.violation = _violation(error)
                     sight.trace = (*_trace(seen, hash(node)), what or "(the step that broke it)")
                     return sight
                 below.append(reached)
@@ -59,6 +65,10 @@ def explore(walk: Walk, most_states: int) -> Sight:
         sight.depth += 1
     sight.complete = True
     return sight
+
+
+def _violation(error: Exception) -> str:
+    return str(error) if isinstance(error, Violated) else f"no_exception: {describe_error(error)}"
 
 
 def _trace(seen: dict[int, tuple[str, int]], key: int) -> tuple[str, ...]:

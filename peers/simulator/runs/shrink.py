@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from peers.simulator.environment.record import Breach
 from peers.simulator.runs.play import play
 from peers.simulator.scenario import Scenario
 
-Verdict = Callable[[Scenario], frozenset[str]]
-"""Says which invariants a scenario breaks."""
+Verdict = Callable[[Scenario], Sequence[Breach]]
+"""Says what a scenario breaks."""
 
 
-def broken_by(scenario: Scenario) -> frozenset[str]:
-    """Runs a scenario; returns the names of what it breaks."""
-    return frozenset(breach.invariant for breach in play(scenario).breaches)
+class Shrunk(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a scenario, and what that breaks: maybe less than the whole did, or another time."""
+
+    scenario: Scenario
+    breaches: tuple[Breach, ...]
 
 
-def shrink(scenario: Scenario, *, most_runs: int = 400, verdict: Verdict = broken_by) -> Scenario:
-    """Returns a smaller scenario that breaks at least one of the same invariants; the same one if none is smaller."""
-    wanted = verdict(scenario)
+def broken_by(scenario: Scenario) -> tuple[Breach, ...]:
+    """Runs a scenario; returns what it breaks."""
+    return play(scenario).breaches
+
+
+def shrink(scenario: Scenario, *, most_runs: int = 400, verdict: Verdict = broken_by) -> Shrunk:
+    """Returns a smaller scenario that breaks at least one of the same invariants; the same one if none is smaller.
+
+    Something else that is raised, or elsewhere, is not the same."""
+    breaches = verdict(scenario)
+    wanted = _kinds(breaches)
     runs = 0
     smaller = True
     while smaller and runs < most_runs:
         smaller = False
         for candidate in _smaller(scenario):
             runs += 1
-            if verdict(candidate) & wanted:
-                scenario, smaller = candidate, True
+            found = verdict(candidate)
+            if _kinds(found) & wanted:
+                scenario, breaches, smaller = candidate, found, True
                 break
             if runs >= most_runs:
                 break
-    return scenario
+    return Shrunk(scenario=scenario, breaches=tuple(breaches))
+
+
+def _kinds(breaches: Sequence[Breach]) -> set[tuple[str, str]]:
+    return {(breach.invariant, breach.where) for breach in breaches}
 
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
