@@ -90,6 +90,7 @@ def test_a_planted_violation_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long
 def test_books_that_cannot_be_read_in_the_end_are_a_doubt_and_not_the_end_of_the_run(tmp_path: Path) -> None:
     def lose(_uri: str, _database: str) -> None:
         raise LedgerError("the books are away")

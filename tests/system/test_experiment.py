@@ -123,6 +123,7 @@ def test_algorithms(tmp_path: Path) -> None:
     assert all((other.virtual_messages or 0) > (lease.virtual_messages or 0) for other in others)
 
 
+@pytest.mark.long
 def test_clocks(tmp_path: Path) -> None:
     measured("clocks", tmp_path, "--peers", "6", "--purchases", "30")
     lamport, vector = clocks.read_costs(tmp_path)

@@ -53,6 +53,7 @@ def test_the_first_host_is_killed_whole(town: Town) -> None:
     ended([first, second, third], first)
 
 
+@pytest.mark.long
 def test_a_host_is_cut_off_for_eight_seconds(town: Town) -> None:
     network, (first, second, third) = town
     at_s = time.time()
@@ -87,7 +88,8 @@ def test_a_name_server_is_frozen(town: Town) -> None:
     ended([third, second, first])
 
 
-@pytest.mark.parametrize("away_s", [0.0, pytest.param(12.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("away_s", [0.0, 12.0])
 def test_the_first_host_is_killed_and_comes_back(town: Town, away_s: float) -> None:
     network, (first, second, third) = town
     at_s = time.time()

@@ -108,6 +108,7 @@ def test_the_name_server_is_killed(tmp_path: Path) -> None:
         ends_well(town)
 
 
+@pytest.mark.long
 def test_peers_join_a_running_town(tmp_path: Path) -> None:
     with running_town(tmp_path, 4, *BRISK) as town:
         town.wait_for_sales(10)
@@ -129,6 +130,7 @@ def test_peers_join_a_running_town(tmp_path: Path) -> None:
         ends_well(town)
 
 
+@pytest.mark.long
 def test_the_audit_of_a_closed_town(tmp_path: Path) -> None:
     with running_town(tmp_path, 6, *BRISK) as town:
         town.wait_for_sales(50)
