@@ -29,9 +29,8 @@ class Changes(msgspec.Struct, frozen=True):
         """How many documents it is about."""
         return len(self.encoded) + len(self.made.deposits)
 
-    @property
     def bytes(self) -> int:
-        """How many bytes these have at most."""
+        """Returns how many bytes these have at most."""
         return sum(len(each.raw) for each in self.encoded) + sum(
             size_of(deposit.offer.clock) for deposit in self.made.deposits
         )
@@ -91,7 +90,8 @@ class Backlog:
 
     def __init__(self, *, by_term: bool = False) -> None:
         self._by_term = by_term
-        self._waiting: deque[Changes] = deque()
+        # Changes, and how many bytes their documents have at most: those of all are gone through only once.
+        self._waiting: deque[tuple[Changes, int]] = deque()
         self.documents = 0
         """How many documents wait to be written."""
         self.bytes = 0
@@ -102,23 +102,23 @@ class Backlog:
 
     def add(self, changes: Changes) -> None:
         """Adds what an entry changed: the one after the entry added last, or one that was added before."""
-        self._waiting.append(changes)
+        in_bytes = changes.bytes()
+        self._waiting.append((changes, in_bytes))
         self.documents += changes.size
-        self.bytes += changes.bytes
+        self.bytes += in_bytes
 
     def take(self, most: int, most_bytes: int = MOST_BYTES) -> Round:
         """Takes off the oldest changes: up to `most` documents of so many bytes, unless one entry has more. There
         must be some."""
-        first, taken_bytes = self._waiting[0].made, 0
+        first, taken_bytes = self._waiting[0][0].made, 0
         gathered = Round(first=first.place, last=first.place, post=first.post)
         while self._waiting and gathered.size < most:
-            following = self._waiting[0].made
+            changes, in_bytes = self._waiting[0]
+            following = changes.made
             if following.place not in (gathered.last, gathered.last + 1):
                 break  # A new term of the same peer begins again where the books were.
             if self._by_term and following.post.term != gathered.post.term:
                 break
-            changes = self._waiting[0]
-            in_bytes = changes.bytes
             if taken_bytes and taken_bytes + in_bytes > most_bytes:
                 break
             self._waiting.popleft()

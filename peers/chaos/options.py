@@ -12,7 +12,7 @@ from peers.chaos.plan import LEAST_PEERS, Plan, draw_plan
 from peers.chaos.tuning import draw_tuning
 from peers.core.settings import Settings, changed, make_settings
 from peers.errors import SettingsError
-from peers.text import escaped, is_text
+from peers.text import check_named_in_text
 from peers.town.plan.options import RunOptions
 
 _LEAST_S = 10.0
@@ -55,11 +55,7 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
         if not self.plan().faults:
             alone = ",".join(self.kinds)
             raise SettingsError(f"--faults: {alone} alone never comes up; name others beside it, such as kill")
-        there = str(self.town.absolute())
-        if not is_text(there):  # No word of it could be kept in the town's files.
-            raise SettingsError(
-                f"{self.place_option}: the name of {escaped(there)} is not UTF-8; choose another directory"
-            )
+        check_named_in_text(self.place_option, self.town)
         self.run_options().check()
 
     def plan(self) -> Plan:

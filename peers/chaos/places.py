@@ -34,8 +34,9 @@ def make_places(out: Path, town: Path, *, option: str) -> Directory:
     _check_ours(town, option)
     if town.resolve() in (out.resolve(), *out.resolve().parents):
         raise SettingsError(f"--out {out} is in {town}, which is emptied for each town: choose another {option}")
-    directory = _claimed(town, option)
+    directory = Directory(town)
     try:
+        _claim(directory, option)
         check_place("--out", out, is_folder=True)
         with _usable(out, "--out"):
             for name in _FINDINGS:
@@ -51,20 +52,15 @@ def make_places(out: Path, town: Path, *, option: str) -> Directory:
     return directory
 
 
-def _claimed(town: Path, option: str) -> Directory:
+def _claim(directory: Directory, option: str) -> None:
+    town = directory.path
     with _usable(town, option):
         town.mkdir(parents=True, exist_ok=True)
-    directory = Directory(town)
-    try:
-        if not directory.claim():
-            raise TownError(f"a town runs in {town}: end it, or choose another {option}")
-        _check_ours(town, option)  # Once more, for another town may have been here since.
-        with _usable(town, option):
-            write_whole(town / _MARK, _MARK_SAYS)
-    except BaseException:
-        directory.let_go()
-        raise
-    return directory
+    if not directory.claim():
+        raise TownError(f"a town runs in {town}: end it, or choose another {option}")
+    _check_ours(town, option)  # Once more, for another town may have been here since.
+    with _usable(town, option):
+        write_whole(town / _MARK, _MARK_SAYS)
 
 
 def _check_ours(town: Path, option: str) -> None:

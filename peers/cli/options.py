@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from peers.errors import SettingsError
-from peers.text import escaped, is_text
+from peers.text import check_named_in_text
 
 
 def _named_in_text(path: Path | None) -> Path | None:
-    """Refuses a directory that is, by way of where we are, in one whose name is no text: no word of it could be kept
-    in the town's files, nor said to others."""
-    if path is not None and not is_text(there := str(path.absolute())):
-        raise SettingsError(f"--dir: the name of {escaped(there)} is not UTF-8; choose another directory")
+    if path is not None:
+        check_named_in_text("--dir", path)
     return path
 
 

@@ -46,6 +46,14 @@ def predecessor(ledger: MemoryLedger) -> LogTrader:
     return trader
 
 
+def finds_written(candidate: Candidate, predecessor: LogTrader, number: int) -> None:
+    """The trader writes while the candidate looks, whose own entry finds the place taken."""
+    predecessor.write(queued=(accepted(number),))
+    candidate.tries_again()
+    candidate.writes()
+    candidate.reads()
+
+
 def last_entry(ledger: MemoryLedger) -> Entry | None:
     return ledger.entry_at(ledger.end)
 
@@ -60,10 +68,7 @@ def test_a_suspected_trader_that_goes_on_writing_stays_in_office_until_it_stops(
     assert last is not None
     candidate.ctx.now = Now(mono_s=0.0, wall_ms=last.written_at_ms + round(off_s * 1000))
     candidate.reads()
-    predecessor.write(queued=(accepted(2),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
+    finds_written(candidate, predecessor, 2)
     assert candidate.is_cut_off
     predecessor.write(queued=(accepted(3),))
     candidate.tries_again()
@@ -105,10 +110,7 @@ def test_who_did_not_reach_the_books_listens_for_longer_before_it_deposes_a_sile
     candidate.tries_again()
     candidate.reads()
     assert candidate.waits_s == SUSPECT_S
-    predecessor.write(queued=(accepted(2),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
+    finds_written(candidate, predecessor, 2)
     assert candidate.is_cut_off
 
 
@@ -139,20 +141,14 @@ def test_after_the_books_were_away_for_all_it_looks_anew_whether_the_trader_writ
     """That it wrote nothing meanwhile says nothing."""
     candidate = Candidate(ledger, reason=VacancyReason.SUSPECTED)
     candidate.reads()
-    predecessor.write(queued=(accepted(2),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
+    finds_written(candidate, predecessor, 2)
     candidate.is_cut_off = False
     candidate.tries_again()
     candidate.reads(AWAY)
     candidate.tries_again()
     candidate.reads()
     assert isinstance(candidate.asked[-1], Load), "it has not bid yet"
-    predecessor.write(queued=(accepted(3),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
+    finds_written(candidate, predecessor, 3)
     assert candidate.ended is None
 
 
@@ -187,10 +183,7 @@ def test_a_silent_trader_that_has_shown_itself_is_given_time_to_say_that_it_is_a
     candidate.tries_again()
     assert candidate.bid.is_for_silence, "it is dropped once the trader is known to be at work"
     assert candidate.waits_s == pytest.approx(SUSPECT_S * (1 - GLANCE))
-    predecessor.write(queued=(accepted(2),))
-    candidate.tries_again()
-    candidate.writes()
-    candidate.reads()
+    finds_written(candidate, predecessor, 2)
     assert candidate.is_cut_off
 
 
